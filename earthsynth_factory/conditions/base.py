@@ -1,0 +1,98 @@
+"""The contract of a condition source: answer a `Want` with a `Condition`, from its seed alone."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from earthsynth_factory.conditions.prompts import PromptWriter
+from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.spec import Field, Spec
+from earthsynth_factory.domain.taxonomy import Category, Taxonomy
+
+KINDS = {
+    "dataset": "earthsynth_factory.conditions.from_dataset:DatasetSpec",
+    "compose": "earthsynth_factory.conditions.compose:ComposeSpec",
+    "procedural": "earthsynth_factory.conditions.procedural:ProceduralSpec",
+}
+"""Sources that ship: kind → spec class. A new one is a file and a line here."""
+
+
+class NoCondition(Exception):  # noqa: N818  # an answer, not a fault
+    """A source could not meet this want; the message says why. The worker counts it and draws another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What one draw is to deliver.
+
+    category: must be present; None asks for a negative, in which nothing of `avoid` is present.
+    height, width: pixels. metres_per_pixel: ground sampling distance of the mask.
+    instances: lowest and highest number of instances of the category (a thing), or None for the source's own choice.
+    object_size: longer side of each object in metres, low and high, or None for the source's true-to-scale choice.
+    context: class ids the surroundings may be drawn from, or None for the source's own choice.
+    avoid: class ids that must not appear. split: the source uses only groups of this split. seed: decides all else.
+    """
+
+    category: Category | None
+    height: int
+    width: int
+    metres_per_pixel: float
+    instances: tuple[int, int] | None
+    object_size: tuple[float, float] | None
+    context: tuple[int, ...] | None
+    avoid: frozenset[int]
+    split: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What every source is built with.
+
+    base: folder that relative paths of the recipe start from. cache: folder for indexes that may be thrown away.
+    shares: split → share. seed: the recipe's, for dealing groups to splits.
+    """
+
+    taxonomy: Taxonomy
+    prompts: PromptWriter
+    shares: Mapping[str, float]
+    seed: int
+    base: Path
+    cache: Path
+
+
+class ConditionSource(ABC):
+    """Draws conditions. Built by its spec; `draw` may be called from several threads at once."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A stable text that changes whenever the source's content would give other conditions."""
+
+    @abstractmethod
+    def supports(self, category: Category | None, split: str) -> bool:
+        """Whether a want for this category (None: a negative) in this split can be met at all."""
+
+    @abstractmethod
+    def draw(self, want: Want) -> Condition:
+        """A condition for the want, the same whenever it is asked with the same want.
+
+        Raises NoCondition where this seed leads nowhere, SourceError where a file of the source is damaged.
+        """
+
+    def licences(self) -> list[str]:
+        """Licence and credit lines of the data that conditions are taken from; none for drawn ones."""
+        return []
+
+
+class SourceSpec(Spec, ABC):
+    """The recipe block of a source. Subclasses add `kind: Literal[...]`, their knobs, and `build`."""
+
+    weight: float = Field(default=1.0, gt=0)
+    """How often this source is drawn, relative to the others that support the category."""
+
+    @abstractmethod
+    def build(self, context: SourceContext) -> ConditionSource:
+        """Open the source: read its index, deal its groups to splits. Raises SourceError with the path and remedy."""

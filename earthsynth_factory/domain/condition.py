@@ -1,0 +1,77 @@
+"""A condition: what an image is to show. The generator draws it, the labels are read from it.
+
+Shapes: H, W are rows and columns in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from earthsynth_factory.domain.taxonomy import BACKGROUND
+
+Mask = npt.NDArray[np.uint8]
+"""(H, W) class ids, 0–254."""
+
+InstanceMap = npt.NDArray[np.uint16]
+"""(H, W) instance ids; 0 is no instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a condition came from. `group` is what a split must not tear apart (a source image, a layout family)."""
+
+    source: str
+    group: str
+    detail: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """One class-id mask with the instances in it, the prompt and the scale.
+
+    mask: (H, W) uint8 class ids. instances: (H, W) uint16; all pixels of an instance have one class, not background.
+    known_instances: False where the source has no instance ids of its own; the labels then take connected components.
+    visible: instance id → share of the object that neither occlusion nor the border hides, in (0, 1]; 1 if not named.
+    metres_per_pixel: ground sampling distance. seed: what the source drew it from.
+
+    Raises ValueError where shapes, dtypes or the one-class rule are broken: a defect of a source, not of a user.
+    """
+
+    mask: Mask
+    instances: InstanceMap
+    prompt: str
+    metres_per_pixel: float
+    seed: int
+    origin: Origin
+    known_instances: bool = True
+    visible: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        if self.mask.ndim != 2 or self.mask.dtype != np.uint8:
+            raise ValueError(f"mask must be (H, W) uint8, not {self.mask.shape} {self.mask.dtype}")
+        if self.instances.shape != self.mask.shape or self.instances.dtype != np.uint16:
+            raise ValueError(
+                f"instances must be {self.mask.shape} uint16, not {self.instances.shape} {self.instances.dtype}"
+            )
+        self.instance_classes()
+
+    def classes(self) -> list[int]:
+        """Class ids present, ascending, without background."""
+        present = np.flatnonzero(np.bincount(self.mask.ravel(), minlength=256))
+        return [int(class_id) for class_id in present if class_id != BACKGROUND]
+
+    def instance_classes(self) -> dict[int, int]:
+        """Instance id → class id, ascending by instance id."""
+        inside = self.instances > 0
+        pairs = np.unique(self.instances[inside].astype(np.uint32) << 8 | self.mask[inside])
+        found = {int(pair >> 8): int(pair & 255) for pair in pairs}
+        if len(found) != len(pairs):
+            raise ValueError(f"an instance of {self.origin} covers more than one class")
+        if BACKGROUND in found.values():
+            raise ValueError(f"an instance of {self.origin} lies on background")
+        return found

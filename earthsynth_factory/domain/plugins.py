@@ -1,0 +1,30 @@
+"""The plug-in door: a block's `kind` names its spec class, built in or `package.module:Class`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+
+from earthsynth_factory.domain.spec import Spec
+
+
+def spec_class(kind: str, builtin: Mapping[str, str], stage: str) -> type[Spec]:
+    """The spec class for `kind`.
+
+    builtin: kind → `module:Class` of what ships. Another `module:Class` is imported as a plug-in, which runs its code:
+    a recipe that names one is to be trusted as a program is. Raises ValueError with the known kinds otherwise.
+    """
+    target = builtin.get(kind, kind)
+    module_name, colon, class_name = target.partition(":")
+    if not colon:
+        near = difflib.get_close_matches(kind, builtin, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(builtin)}"
+        raise ValueError(f"unknown {stage} kind {kind!r}; {hint} (a plug-in is written package.module:Class)")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{stage} kind {kind!r} cannot be imported: {error}; is its package installed?") from error
+    if not (isinstance(found, type) and issubclass(found, Spec)):
+        raise ValueError(f"{stage} kind {kind!r} is no Spec class; derive it from earthsynth_factory.domain.spec.Spec")
+    return found

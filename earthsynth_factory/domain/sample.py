@@ -1,0 +1,110 @@
+"""What becomes of a condition: a candidate has an image, a verdict judges it, a kept one is a sample with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from earthsynth_factory.domain.condition import Condition, Mask
+
+Image = npt.NDArray[np.uint8]
+"""(H, W, 3) sRGB, 0–255."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One image the user asked for.
+
+    index: its number in the plan; also file stem and COCO image id. category: the class id the image must contain, or
+    None for a negative. split: the split it belongs to. seed: everything random about it derives from this.
+    """
+
+    index: int
+    category: int | None
+    split: str
+    seed: int
+
+    @property
+    def stem(self) -> str:
+        """File stem, the same for image, masks and labels."""
+        return f"{self.index:07d}"
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A condition with an image made for it. `attempt` counts the images made for the slot, from 0."""
+
+    slot: Slot
+    attempt: int
+    image_seed: int
+    condition: Condition
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one rule says of one candidate. value: higher is better. reason: for a person, empty where it passed."""
+
+    value: float
+    passed: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All rules' scores for a candidate, and whether it may be kept.
+
+    rank: the number by which the best of several candidates is chosen; higher is better.
+    """
+
+    scores: Mapping[str, Score]
+    rank: float
+
+    @property
+    def kept(self) -> bool:
+        """True where every rule passed."""
+        return all(score.passed for score in self.scores.values())
+
+    @property
+    def reasons(self) -> list[str]:
+        """`rule: reason` of every rule that did not pass, in the order of the rules."""
+        return [f"{name}: {score.reason}" for name, score in self.scores.items() if not score.passed]
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One object. Its truth is the RLE; box and area are derived from the same pixels.
+
+    id: 1 … n within the image. box: (x, y, width, height) in pixels, tight. area: pixels of the mask.
+    rle: COCO's compressed run lengths over an (H, W) mask, `counts` as ASCII text.
+    visible: share of the object that is seen, in (0, 1]. truncated: it touches the image's border.
+    """
+
+    id: int
+    category: int
+    box: tuple[int, int, int, int]
+    area: int
+    rle: str
+    visible: float
+    truncated: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The truth of one image: its objects, its semantic mask (H, W) uint8, the classes present (ascending)."""
+
+    instances: tuple[Instance, ...]
+    semantic: Mask
+    classes: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """An accepted candidate with its verdict and labels: what the store keeps."""
+
+    candidate: Candidate
+    verdict: Verdict
+    labels: Labels

@@ -1,0 +1,1 @@
+"""Stage 5, exports: datasets in the formats that trainers read, derived from the store at any time."""

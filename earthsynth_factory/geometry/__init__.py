@@ -1,0 +1,1 @@
+"""Floor 1: shapes in masks: components, run lengths, polygons, boxes."""

@@ -1,0 +1,47 @@
+"""A model's card: what a pipeline must be told to use the weights as they were trained. No torch here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from earthsynth_factory.errors import ModelError
+
+CARD_FILE = "card.json"
+MAX_CARD_BYTES = 1 << 20
+
+
+class ModelCard(BaseModel):
+    """How a ControlNet pipeline wants its inputs, and where it comes from."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    name: str
+    control: Literal["class-id", "palette"]
+    """Control image: `class-id` repeats the raw id in R, G, B (EarthSynth); `palette` uses the taxonomy's colours."""
+    native_size: int = Field(gt=0)
+    """Side in pixels of the images it was trained on."""
+    prompt_template: str = "A satellite image of {classes}"
+    scales: tuple[tuple[float, str], ...] = ()
+    """(upper bound in metres per pixel, word) for `{scale}` in the template, ascending."""
+    categories: tuple[int, ...] | None = None
+    """Class ids it has seen; None where that is unknown."""
+    steps: int = Field(default=20, gt=0)
+    guidance: float = Field(default=7.5, ge=0)
+    licence: str = "unknown"
+    training_data: tuple[str, ...] = ()
+
+
+def read_card(folder: Path) -> ModelCard | None:
+    """The card in a model folder, or None where there is none. Raises ModelError where it is damaged."""
+    path = folder / CARD_FILE
+    if not path.is_file():
+        return None
+    if path.stat().st_size > MAX_CARD_BYTES:
+        raise ModelError(f"{path}: {path.stat().st_size} bytes is too large for a model card; is it another file?")
+    try:
+        return ModelCard.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ModelError(f"{path}: not a model card: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error

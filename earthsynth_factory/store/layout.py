@@ -1,0 +1,85 @@
+"""Every path of an output folder, named once.
+
+OUT/recipe.yaml  run.json  README.md
+OUT/shards/00000/{images,masks,instances,rejects}/0000000.png
+OUT/shards/00000/samples.jsonl  rejects.jsonl
+OUT/shards/00000.json               the commit marker
+OUT/exports/<kind>/…  OUT/report/…
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLayout:
+    """The paths of one shard. `root` is its folder."""
+
+    root: Path
+
+    @property
+    def samples(self) -> Path:
+        return self.root / "samples.jsonl"
+
+    @property
+    def rejects(self) -> Path:
+        return self.root / "rejects.jsonl"
+
+    @property
+    def marker(self) -> Path:
+        return self.root.with_suffix(".json")
+
+    def image(self, stem: str) -> Path:
+        return self.root / "images" / f"{stem}.png"
+
+    def mask(self, stem: str) -> Path:
+        return self.root / "masks" / f"{stem}.png"
+
+    def instances(self, stem: str) -> Path:
+        return self.root / "instances" / f"{stem}.png"
+
+    def rejected_image(self, stem: str, attempt: int) -> Path:
+        return self.root / "rejects" / f"{stem}_{attempt:03d}.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one output folder."""
+
+    root: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.root / "recipe.yaml"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run.json"
+
+    @property
+    def card(self) -> Path:
+        return self.root / "README.md"
+
+    @property
+    def shards(self) -> Path:
+        return self.root / "shards"
+
+    @property
+    def exports(self) -> Path:
+        return self.root / "exports"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    def shard(self, number: int) -> ShardLayout:
+        return ShardLayout(self.shards / f"{number:05d}")
+
+    def present_shards(self) -> list[ShardLayout]:
+        """Shard folders that exist, ascending by number."""
+        if not self.shards.is_dir():
+            return []
+        folders = (path for path in self.shards.iterdir() if path.is_dir() and path.name.isdigit())
+        return [ShardLayout(path) for path in sorted(folders, key=lambda path: int(path.name))]

@@ -1,0 +1,105 @@
+"""Reads an output folder: its run record, its samples one by one, their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import orjson
+
+from earthsynth_factory.domain.condition import InstanceMap, Mask
+from earthsynth_factory.domain.sample import Image
+from earthsynth_factory.domain.taxonomy import Category, Taxonomy
+from earthsynth_factory.errors import SourceError, StoreError
+from earthsynth_factory.store.layout import Layout, ShardLayout
+from earthsynth_factory.store.records import RejectRecord, SampleRecord
+
+
+@dataclass(frozen=True)
+class StoreReader:
+    """An output folder of `build`. Raises StoreError where the folder is none, or is damaged."""
+
+    root: Path
+
+    @cached_property
+    def layout(self) -> Layout:
+        return Layout(self.root)
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """The run record, `run.json`."""
+        path = self.layout.run
+        try:
+            found = orjson.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise StoreError(f"{self.root}: no {path.name} here; is it the output folder of a build?") from None
+        except ValueError as error:
+            raise StoreError(f"{path}: damaged ({error}); run the same build command again to rewrite it") from error
+        if not isinstance(found, dict):
+            raise StoreError(f"{path}: not a run record")
+        return found
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """The categories the dataset was made with, in the recipe's spelling."""
+        return Taxonomy(tuple(Category(**{**item, "color": tuple(item["color"])}) for item in self.run["taxonomy"]))
+
+    @property
+    def splits(self) -> list[str]:
+        """Split names in the recipe's order."""
+        return list(self.run["splits"])
+
+    def samples(self) -> Iterator[SampleRecord]:
+        """Every recorded sample, ascending by slot, one at a time."""
+        for shard in self.layout.present_shards():
+            yield from _records(shard.samples, SampleRecord)
+
+    def rejects(self) -> Iterator[RejectRecord]:
+        """Every recorded reject, ascending by slot, one at a time."""
+        for shard in self.layout.present_shards():
+            yield from _records(shard.rejects, RejectRecord)
+
+    def shard_of(self, record: SampleRecord) -> ShardLayout:
+        """The shard that holds the sample."""
+        return self.layout.shard(record.slot // int(self.run["shard_size"]))
+
+    def image_path(self, record: SampleRecord) -> Path:
+        return self.shard_of(record).image(record.stem)
+
+    def image(self, record: SampleRecord) -> Image:
+        """(H, W, 3) uint8 sRGB."""
+        return np.ascontiguousarray(_read(self.image_path(record), cv2.IMREAD_COLOR)[..., ::-1])
+
+    def mask(self, record: SampleRecord) -> Mask:
+        """(H, W) uint8 class ids."""
+        return np.asarray(_read(self.shard_of(record).mask(record.stem), cv2.IMREAD_UNCHANGED), dtype=np.uint8)
+
+    def instances(self, record: SampleRecord) -> InstanceMap:
+        """(H, W) uint16 instance ids, those of the record's instances."""
+        return np.asarray(_read(self.shard_of(record).instances(record.stem), cv2.IMREAD_UNCHANGED), dtype=np.uint16)
+
+
+def _records(path: Path, kind: Any) -> Iterator[Any]:
+    """Parsed lines of a journal. A last line without its newline was being written when the run died: it is skipped."""
+    if not path.is_file():
+        return
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield kind.parse(line)
+            except (ValueError, KeyError, TypeError) as error:
+                raise StoreError(f"{path}:{number}: not a record of this version ({error})") from error
+
+
+def _read(path: Path, flags: int) -> Any:
+    pixels = cv2.imread(str(path), flags)
+    if pixels is None:
+        raise SourceError(f"{path}: missing or no readable image; run the same build command again to remake it")
+    return pixels

@@ -1,0 +1,53 @@
+"""The contract of an image generator."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.sample import Image
+from earthsynth_factory.domain.spec import Spec
+from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.models.card import ModelCard
+
+KINDS = {
+    "controlnet": "earthsynth_factory.synthesis.controlnet:ControlNetSpec",
+    "fake": "earthsynth_factory.synthesis.fake:FakeSpec",
+}
+"""Generators that ship: kind → spec class. A new one is a file and a line here."""
+
+
+class ImageGenerator(ABC):
+    """Makes images. One generator lives on one device and is called from one thread."""
+
+    batch: int
+    """How many images one call makes at the most; the generator pads shorter calls itself."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Load weights onto the device. Raises ModelError naming what is missing and both remedies."""
+
+    @abstractmethod
+    def generate(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> list[Image]:
+        """An image (H, W, 3) for each condition, of its mask's size.
+
+        An image depends on its own condition and seed alone, never on its batch-mates or its place in the batch.
+        """
+
+    @abstractmethod
+    def describe(self) -> Mapping[str, Any]:
+        """For the run record, after `open`: model, revisions, weight hashes, device, precision, licence. Plain JSON."""
+
+
+class GeneratorSpec(Spec, ABC):
+    """The recipe block of a generator. Subclasses add `kind: Literal[...]`, their knobs, and the two methods."""
+
+    @abstractmethod
+    def card(self) -> ModelCard:
+        """The model's card, read without loading the model (control encoding, prompt template, native size)."""
+
+    @abstractmethod
+    def build(self, taxonomy: Taxonomy, device: str) -> ImageGenerator:
+        """A generator for one device (`auto`, `cpu`, `cuda:1`, …), not yet opened."""
