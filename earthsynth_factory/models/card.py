@@ -12,6 +12,9 @@ from earthsynth_factory.errors import ModelError
 CARD_FILE = "card.json"
 MAX_CARD_BYTES = 1 << 20
 
+Scheduler = Literal["model", "unipc", "dpm++", "ddim", "euler"]
+"""Samplers by short name; `model` is the one saved with the weights."""
+
 
 class ModelCard(BaseModel):
     """How a ControlNet pipeline wants its inputs, and where it comes from."""
@@ -28,6 +31,7 @@ class ModelCard(BaseModel):
     """(upper bound in metres per pixel, word) for `{scale}` in the template, ascending."""
     categories: tuple[int, ...] | None = None
     """Class ids it has seen; None where that is unknown."""
+    scheduler: Scheduler = "unipc"
     steps: int = Field(default=20, gt=0)
     guidance: float = Field(default=7.5, ge=0)
     licence: str = "unknown"

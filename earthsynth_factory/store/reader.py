@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import orjson
+import PIL.Image
 
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
@@ -73,15 +73,15 @@ class StoreReader:
 
     def image(self, record: SampleRecord) -> Image:
         """(H, W, 3) uint8 sRGB."""
-        return np.ascontiguousarray(_read(self.image_path(record), cv2.IMREAD_COLOR)[..., ::-1])
+        return np.asarray(_read(self.image_path(record)), dtype=np.uint8)
 
     def mask(self, record: SampleRecord) -> Mask:
         """(H, W) uint8 class ids."""
-        return np.asarray(_read(self.shard_of(record).mask(record.stem), cv2.IMREAD_UNCHANGED), dtype=np.uint8)
+        return np.asarray(_read(self.shard_of(record).mask(record.stem)), dtype=np.uint8)
 
     def instances(self, record: SampleRecord) -> InstanceMap:
         """(H, W) uint16 instance ids, those of the record's instances."""
-        return np.asarray(_read(self.shard_of(record).instances(record.stem), cv2.IMREAD_UNCHANGED), dtype=np.uint16)
+        return np.asarray(_read(self.shard_of(record).instances(record.stem)), dtype=np.uint16)
 
 
 def _records(path: Path, kind: Any) -> Iterator[Any]:
@@ -98,8 +98,11 @@ def _records(path: Path, kind: Any) -> Iterator[Any]:
                 raise StoreError(f"{path}:{number}: not a record of this version ({error})") from error
 
 
-def _read(path: Path, flags: int) -> Any:
-    pixels = cv2.imread(str(path), flags)
-    if pixels is None:
-        raise SourceError(f"{path}: missing or no readable image; run the same build command again to remake it")
-    return pixels
+def _read(path: Path) -> PIL.Image.Image:
+    """The decoded PNG. Palette images keep their indices, which are the class ids."""
+    try:
+        image = PIL.Image.open(path, formats=["PNG"])
+        image.load()
+    except (OSError, ValueError, PIL.Image.DecompressionBombError) as error:
+        raise SourceError(f"{path}: missing or no readable image; run the same build command again") from error
+    return image

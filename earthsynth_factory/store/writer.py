@@ -74,9 +74,7 @@ def encode_png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], palette: 
     up = pixels.ndim == 3
     filtered = np.empty((rows.shape[0], rows.shape[1] + 1), np.uint8)
     filtered[:, 0] = 2 if up else 0  # PNG filter types: 2 is Up, 0 is None
-    filtered[:, 1:] = rows
-    if up:
-        filtered[1:, 1:] -= rows[:-1]
+    filtered[:, 1:] = np.diff(rows, axis=0, prepend=np.uint8(0)) if up else rows
     packer = zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY if up else zlib.Z_DEFAULT_STRATEGY)
     data = packer.compress(filtered.tobytes()) + packer.flush()
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, color_type, 0, 0, 0)

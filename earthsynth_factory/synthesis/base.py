@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.domain.condition import Condition
@@ -38,16 +39,23 @@ class ImageGenerator(ABC):
 
     @abstractmethod
     def describe(self) -> Mapping[str, Any]:
-        """For the run record, after `open`: model, revisions, weight hashes, device, precision, licence. Plain JSON."""
+        """For the run record, after `open`: device, precision, batch, versions. Plain JSON."""
 
 
 class GeneratorSpec(Spec, ABC):
-    """The recipe block of a generator. Subclasses add `kind: Literal[...]`, their knobs, and the two methods."""
+    """The recipe block of a generator. Subclasses add `kind: Literal[...]`, their knobs, and these methods.
+
+    base: the folder that relative paths of the recipe start from.
+    """
 
     @abstractmethod
-    def card(self) -> ModelCard:
+    def card(self, base: Path) -> ModelCard:
         """The model's card, read without loading the model (control encoding, prompt template, native size)."""
 
     @abstractmethod
-    def build(self, taxonomy: Taxonomy, device: str) -> ImageGenerator:
+    def identity(self, base: Path) -> Mapping[str, str]:
+        """Weight file → sha256: what decides the pixels, for the fingerprint. Raises ModelError where files lack."""
+
+    @abstractmethod
+    def build(self, taxonomy: Taxonomy, base: Path, device: str) -> ImageGenerator:
         """A generator for one device (`auto`, `cpu`, `cuda:1`, …), not yet opened."""

@@ -1,0 +1,152 @@
+"""A ControlNet pipeline on one device: loads it, and makes a batch of images from control images, prompts and seeds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from earthsynth_factory.domain.sample import Image
+from earthsynth_factory.errors import ModelError
+from earthsynth_factory.models.card import Scheduler
+from earthsynth_factory.models.registry import ModelFiles
+
+_SCHEDULERS = {
+    "unipc": "UniPCMultistepScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+    "ddim": "DDIMScheduler",
+    "euler": "EulerDiscreteScheduler",
+}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the denoising runs. guidance 1 or less turns classifier-free guidance off (half the work)."""
+
+    steps: int
+    guidance: float
+    scheduler: Scheduler
+    control_scale: float
+    negative_prompt: str
+
+
+@dataclass
+class ControlNetPipeline:
+    """diffusers' StableDiffusionControlNetPipeline with prompt embeddings cached and batches of a fixed shape."""
+
+    pipe: Any
+    device: torch.device
+    sampling: Sampling
+    batch: int
+    reductions: list[str] = field(default_factory=list)
+    """What was given up for want of memory, in words, for the run record."""
+
+    def __post_init__(self) -> None:
+        self._embed = lru_cache(maxsize=4096)(self._embed_uncached)
+
+    def generate(self, control: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
+        """An image (H, W, 3) uint8 for each of the control images (B, 3, H, W) in [0, 1].
+
+        Short batches are filled up by repeating the last request: with the shape fixed, the kernels are the same, so
+        an image does not depend on its batch-mates.
+        """
+        images: list[Image] = []
+        while len(images) < len(prompts):
+            done = slice(len(images), len(images) + self.batch)
+            try:
+                images += self._one_batch(control[done], prompts[done], seeds[done])
+            except torch.cuda.OutOfMemoryError:
+                self._halve_batch()
+        return images
+
+    def _halve_batch(self) -> None:
+        if self.batch == 1:
+            raise ModelError(
+                f"{self.device}: out of memory for a single image; lower `image.size` or set `precision: float16`"
+            )
+        self.batch //= 2
+        self.reductions.append(f"out of memory on {self.device}: batch reduced to {self.batch}")
+        log.warning("%s", self.reductions[-1])
+        torch.cuda.empty_cache()
+
+    @torch.inference_mode()
+    def _one_batch(self, control: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
+        missing = self.batch - len(prompts)
+        prompts = [*prompts, *[prompts[-1]] * missing]
+        seeds = [*seeds, *[seeds[-1]] * missing]
+        control = torch.cat([control, control[-1:].expand(missing, -1, -1, -1)])
+        # The noise is drawn on the CPU from each sample's own seed, so that it is the same on every device.
+        noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        guided = self.sampling.guidance > 1
+        out = self.pipe(
+            prompt_embeds=torch.cat([self._embed(prompt) for prompt in prompts]),
+            negative_prompt_embeds=self._embed(self.sampling.negative_prompt).repeat(self.batch, 1, 1)
+            if guided
+            else None,
+            image=control.to(self.device, self.pipe.unet.dtype),
+            height=control.shape[2],
+            width=control.shape[3],
+            num_inference_steps=self.sampling.steps,
+            guidance_scale=self.sampling.guidance,
+            controlnet_conditioning_scale=self.sampling.control_scale,
+            generator=noise,
+            output_type="pt",
+        ).images
+        pixels = out[: self.batch - missing].float().mul(255).round().clamp(0, 255).to(torch.uint8)
+        return list(np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy()))
+
+    def _embed_uncached(self, prompt: str) -> torch.Tensor:
+        """(1, tokens, width) embedding of one prompt; one at a time, so that it does not depend on other prompts."""
+        embedding: torch.Tensor = self.pipe.encode_prompt(prompt, self.device, 1, do_classifier_free_guidance=False)[0]
+        return embedding
+
+
+def load_pipeline(
+    files: ModelFiles, device: torch.device, dtype: torch.dtype, sampling: Sampling, batch: int, compiled: bool
+) -> ControlNetPipeline:
+    """Load weights (safetensors only) onto a device. Raises ModelError where they are damaged or of another kind."""
+    from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
+    from diffusers.utils import logging as diffusers_logging
+
+    diffusers_logging.disable_progress_bar()
+    options = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True}
+    try:
+        controlnet = ControlNetModel.from_pretrained(files.controlnet, **options)
+        pipe = StableDiffusionControlNetPipeline.from_pretrained(
+            files.pipeline,
+            controlnet=controlnet,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+            **options,
+        )
+    except Exception as error:  # diffusers raises many kinds for a damaged folder; all mean the same to the user
+        raise ModelError(f"{files.pipeline}: not loadable as a ControlNet pipeline: {_first_line(error)}") from error
+    pipe.scheduler = _scheduler(pipe.scheduler, sampling.scheduler)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.to(device)
+    for network in (pipe.unet, pipe.controlnet, pipe.vae):
+        network.to(memory_format=torch.channels_last)
+    if compiled:
+        pipe.unet.compile_repeated_blocks(fullgraph=True)
+        pipe.controlnet.compile(fullgraph=True)
+    return ControlNetPipeline(pipe, device, sampling, batch)
+
+
+def _scheduler(own: Any, name: Scheduler) -> Any:
+    if name == "model":
+        return own
+    import diffusers
+
+    return getattr(diffusers, _SCHEDULERS[name]).from_config(own.config)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

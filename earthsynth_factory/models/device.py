@@ -1,0 +1,44 @@
+"""Which device and precision a network runs in."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from earthsynth_factory.errors import ModelError
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def pick_device(name: str) -> torch.device:
+    """The device for `auto`, `cpu`, `cuda`, `cuda:1`, `mps`. Raises ModelError where this machine lacks it."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).splitlines()[0]
+        raise ModelError(f"device {name!r} cannot be used here ({first}); set `device: auto`") from error
+    return device
+
+
+def pick_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """The dtype for a precision; `auto` is bfloat16 where the hardware computes in it, else float32.
+
+    On a processor without bfloat16 instructions bfloat16 is emulated and some ten times slower than float32.
+    """
+    if precision != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and cpu_has_bfloat16() else torch.float32
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware (AVX512-BF16 or AMX)."""
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
