@@ -1,0 +1,55 @@
+"""`build RECIPE`: make the dataset, or go on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def build(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Output folder; by default out/<recipe's name>.")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: a.b=3. May be repeated.")] = None,
+    keep_rejects: Annotated[bool, typer.Option(help="Keep the images of rejected candidates.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False,
+) -> None:
+    """Make the dataset that a recipe describes; after a kill, the same command goes on where it stopped."""
+    from earthsynth_factory.cli.progress import BuildProgress
+    from earthsynth_factory.recipe.load import load_recipe
+    from earthsynth_factory.run.factory import build as run_build
+    from earthsynth_factory.run.factory import raise_shortfall
+
+    loaded = load_recipe(recipe, changes or [])
+    folder = out or Path("out") / recipe.stem
+    with BuildProgress(loaded.recipe, folder) as progress:
+        result = run_build(loaded, folder, keep_rejects=keep_rejects, watch=progress.watch)
+    reasons = progress.tally.reasons.most_common(5)
+    _print(
+        {
+            "out": str(result.out),
+            "accepted": result.accepted,
+            "asked": result.asked,
+            "rejected_by": dict(reasons),
+            "short": [{"class": name, "split": split, "images": n} for (name, split), n in result.short.items()],
+            "notes": list(result.notes),
+        },
+        as_json,
+    )
+    raise_shortfall(result, reasons)
+
+
+def _print(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(result))
+        return
+    typer.echo(f"{result['accepted']} of {result['asked']} images in {result['out']}")
+    for reason, count in result["rejected_by"].items():
+        typer.echo(f"  not kept: {count}× {reason}")
+    for note in result["notes"]:
+        typer.echo(f"  note: {note}")
+    typer.echo(f"Look at it:  earthsynth-factory preview {result['out']}")
+    typer.echo(f"Read about it:  {result['out']}/README.md")

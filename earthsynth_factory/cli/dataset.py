@@ -1,0 +1,88 @@
+"""`status`, `export`, `preview`: look at an output folder, and write it in other formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[Path, typer.Argument(help="Output folder of a build.")]
+
+
+def status(
+    folder: Folder,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
+) -> None:
+    """What is done, what lacks, what was rejected and why."""
+    import json
+
+    from earthsynth_factory.report.dataset_card import Counts
+    from earthsynth_factory.store.reader import StoreReader
+
+    store = StoreReader(folder)
+    counts = Counts.of(store)
+    accepted, asked = sum(counts.accepted.values()), int(store.run["images"])
+    if as_json:
+        facts = {"accepted": accepted, "asked": asked, "splits": dict(counts.accepted), "rejected": dict(counts.rejected)}
+        typer.echo(json.dumps({**facts, "fingerprint": store.run["fingerprint"]}))
+        return
+    typer.echo(f"{store.run['name']}: {accepted} of {asked} images ({100 * accepted / max(asked, 1):.1f} %)")
+    for category in store.taxonomy:
+        images = {split: counts.images[category.id, split] for split in store.splits}
+        if any(images.values()):
+            objects = f", {counts.objects[category.id]} objects" if category.thing else ""
+            typer.echo(f"  {category.name}: {', '.join(f'{split} {count}' for split, count in images.items())}{objects}")
+    for reason, count in counts.rejected.most_common():
+        typer.echo(f"  not kept: {count}× {reason}")
+
+
+def export(
+    folder: Folder,
+    formats: Annotated[str, typer.Option("--format", "-f", help="Formats, comma-separated: coco,semantic.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/exports.")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="A format's knob: coco.polygons=true.")] = None,
+) -> None:
+    """Write the dataset in other formats, from the masters, at any time; no model is needed."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from earthsynth_factory.exports.write import export as write
+    from earthsynth_factory.recipe.stages import export_blocks
+    from earthsynth_factory.store.reader import StoreReader
+
+    store = StoreReader(folder)
+    specs = export_blocks(formats.split(","), changes or [])
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("writing", total=len(specs) * int(store.run["images"]))
+        summaries = write(store, specs, out or store.layout.exports, lambda count: bar.advance(task, count))
+    for summary in summaries:
+        counts = ", ".join(f"{split} {count}" for split, count in summary.counts.items())
+        typer.echo(f"{(out or store.layout.exports) / summary.kind}: {counts}")
+        for note in summary.notes:
+            typer.echo(f"  note: {note}")
+
+
+def preview(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/report/preview.png.")] = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=400, help="Samples on the sheet.")] = 24,
+    columns: Annotated[int, typer.Option(min=1, max=20)] = 4,
+    side: Annotated[int, typer.Option(min=16, max=1024, help="Pixels that each view is wide.")] = 160,
+) -> None:
+    """Draw a contact sheet: image, mask and overlay of samples of every category."""
+    from itertools import islice
+
+    from earthsynth_factory.errors import StoreError
+    from earthsynth_factory.report.sheets import contact_sheet, spread
+    from earthsynth_factory.store.reader import StoreReader
+    from earthsynth_factory.store.writer import write_bytes
+
+    store = StoreReader(folder)
+    # The first thousands hold every category, since the plan interleaves them.
+    records = spread(list(islice(store.samples(), 4096)), count)
+    if not records:
+        raise StoreError(f"{folder}: no sample is recorded yet")
+    path = out or store.layout.report / "preview.png"
+    write_bytes(path, contact_sheet(store, records, columns, side))
+    typer.echo(str(path))

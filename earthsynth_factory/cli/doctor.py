@@ -1,0 +1,18 @@
+"""`doctor`: what this machine has, and what will not work."""
+
+from __future__ import annotations
+
+import typer
+
+
+def doctor() -> None:
+    """Check Python, packages, devices, models, memory and disk; exit 2 where something a build needs is missing."""
+    from earthsynth_factory.run.checks import all_checks
+
+    checks = all_checks()
+    for check in checks:
+        typer.echo(f"{'ok  ' if check.ok else 'LACK'} {check.name}: {check.found}")
+        if not check.ok:
+            typer.echo(f"      {check.remedy}")
+    if any(not check.ok and check.needed for check in checks):
+        raise typer.Exit(2)

@@ -1,0 +1,91 @@
+"""The live line of a build, on stderr: what is done, how fast, how long it will take, what is rejected and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from earthsynth_factory.recipe.schema import Recipe
+from earthsynth_factory.run.factory import Tally
+from earthsynth_factory.run.shards import SlotSettled, WorkerReady
+from earthsynth_factory.store.layout import Layout
+
+LOG_SECONDS = 30
+"""Where stderr is no terminal, a line is printed this often instead of a live bar."""
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.2f} img/s" if task.speed else "– img/s", style="cyan")
+
+
+class BuildProgress:
+    """Shows what workers report; `tally` holds the sums afterwards."""
+
+    def __init__(self, recipe: Recipe, out: Path) -> None:
+        self.tally = Tally()
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[rejected]}", style="dim"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            speed_estimate_period=120,
+        )
+        done = _settled_before(out)
+        self._task = self._bar.add_task("loading", total=recipe.images, completed=done, rejected="")
+        if done:
+            self._console.print(f"{out}: {done} of {recipe.images} are settled already; going on")
+        self._recipe = recipe
+        self._next_log = 0.0
+
+    def __enter__(self) -> BuildProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def watch(self, told: SlotSettled | WorkerReady) -> None:
+        """Take in a report."""
+        self.tally.add(told)
+        if isinstance(told, WorkerReady):
+            self._bar.update(self._task, description="images")
+            return
+        self._bar.update(self._task, advance=1, rejected=self._rejected())
+        self._log()
+
+    def _rejected(self) -> str:
+        parts = [f"{count}× {reason}" for reason, count in self.tally.reasons.most_common(3)]
+        return f"not kept: {', '.join(parts)}" if parts else ""
+
+    def _log(self) -> None:
+        task = self._bar.tasks[0]
+        elapsed = task.elapsed or 0.0
+        if self._console.is_terminal or elapsed < self._next_log:
+            return
+        self._next_log = elapsed + LOG_SECONDS
+        left = f"{task.time_remaining:.0f} s left" if task.time_remaining else ""
+        self._console.print(f"{task.completed:.0f}/{self._recipe.images} {left} {self._rejected()}".rstrip())
+
+
+def _settled_before(out: Path) -> int:
+    """Slots that earlier sessions settled, by their journals; cheap, so torn lines are not looked for."""
+    shards = Layout(out).present_shards()
+    lines = sum(_count(shard.samples, b"\n") + _count(shard.rejects, b'"short":true') for shard in shards)
+    return lines
+
+
+def _count(path: Path, mark: bytes) -> int:
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        return sum(line.count(mark) for line in file)

@@ -1,0 +1,77 @@
+"""`--set path=value`: changes to a recipe's data before it is checked, so that they obey the same schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from earthsynth_factory.domain.taxonomy import normalise
+from earthsynth_factory.recipe.document import Document, Fault, Place, read_document, shown
+from earthsynth_factory.recipe.meaning import Path
+
+
+def apply(document: Document, override: str) -> None:
+    """Change `document` as `override` says (`image.size=256`, `categories.plane.count=5`, `exports.0=coco`).
+
+    The value is YAML. A list's item is named by its position, or by the word of its `name` or `kind`; the position after
+    the last one appends. What cannot be followed becomes a fault of the document.
+    """
+    flag = f"--set {override}"
+    keys, equals, text = override.partition("=")
+    if not equals or not all(keys.split(".")):
+        document.faults.append(Fault(flag, (), "", "write it as key=value, as in image.size=256"))
+        return
+    value = read_document(text, flag)
+    if value.faults:
+        message = value.faults[0].message
+        document.faults.append(Fault(flag, (), "", message))
+        return
+    try:
+        path = _assign(document, keys.split("."), value.data)
+    except LookupError as error:
+        document.faults.append(Fault(flag, (), "", str(error.args[0])))
+        return
+    _replace_places(document, path, Place(flag))
+
+
+def _assign(document: Document, words: list[str], value: Any) -> Path:
+    """Put `value` where `words` lead, making blocks on the way; the path it now has. Raises LookupError."""
+    if not isinstance(document.data, dict):
+        document.data = {}
+    target: Any = document.data
+    path: Path = ()
+    for position, word in enumerate(words):
+        key = _key(target, word, ".".join(words[:position]))
+        path = (*path, key)
+        last = position == len(words) - 1
+        if isinstance(target, list) and key == len(target):
+            target.append(value if last else {})
+        elif last:
+            target[key] = value
+        elif isinstance(target, dict) and target.get(key) is None:
+            target[key] = {}
+        target = target[key]
+    return path
+
+
+def _key(target: Any, word: str, where: str) -> str | int:
+    """The key or position that `word` means in `target`. Raises LookupError with the remedy."""
+    if isinstance(target, dict):
+        return word
+    if not isinstance(target, list):
+        raise LookupError(f"`{where}` is {shown(target)}, which has no keys")
+    if word.isdecimal() and len(word) <= 6 and int(word) <= len(target):
+        return int(word)
+    for index, item in enumerate(target):
+        names = [item.get("name"), item.get("kind")] if isinstance(item, dict) else [item]
+        if any(isinstance(name, str) and normalise(name) == normalise(word) for name in names):
+            return index
+    raise LookupError(f"`{where}` has {len(target)} items, numbered from 0; none of them is {word!r}")
+
+
+def _replace_places(document: Document, path: Path, place: Place) -> None:
+    for places in (document.values, document.keys):
+        for known in [known for known in places if known[: len(path)] == path]:
+            del places[known]
+    for length in range(1, len(path) + 1):
+        if path[:length] not in document.values or length == len(path):
+            document.values[path[:length]] = document.keys[path[:length]] = place

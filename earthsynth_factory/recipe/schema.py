@@ -1,0 +1,214 @@
+"""The recipe as frozen types. What a single value may be is said here; what values mean together, in `meaning`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema, model_validator
+
+from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, CountSpan, Field, Span, Spec
+from earthsynth_factory.domain.taxonomy import MAX_ID, Category, Taxonomy
+from earthsynth_factory.errors import InputError
+from earthsynth_factory.recipe import meaning
+from earthsynth_factory.recipe.meaning import MAX_IMAGES
+from earthsynth_factory.recipe.stages import ExportBlock, GeneratorBlock, RuleBlock, SourceBlock
+
+Whole = Annotated[int, Field(strict=True)]
+"""A whole number, written as one: neither `true` nor "5"."""
+
+Share = Annotated[float, Field(strict=True, gt=0, le=1)]
+
+SplitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=40)]
+"""A folder is named after it."""
+
+
+def _parse_side(value: Any) -> Any:
+    """`512` → (512, 512); [height, width] stays."""
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _parse_color(value: Any) -> Any:
+    """`"#ff8800"` → (255, 136, 0); [red, green, blue] stays."""
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"#[0-9A-Fa-f]{6}", value):
+        raise ValueError('write [red, green, blue] in 0–255, or "#rrggbb" in quotes')
+    return tuple(bytes.fromhex(value[1:]))
+
+
+def _positive(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] <= 0:
+        raise ValueError(f"must be above 0, not {value[0]:g}")
+    return value
+
+
+Side = Annotated[Whole, Field(ge=16, le=4096, multiple_of=8)]
+Channel = Annotated[Whole, Field(ge=0, le=255)]
+Color = Annotated[
+    tuple[Channel, Channel, Channel],
+    BeforeValidator(_parse_color),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^#[0-9A-Fa-f]{6}$"},
+                {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}, "minItems": 3, "maxItems": 3},
+            ]
+        }
+    ),
+]
+Size = Annotated[
+    tuple[Side, Side],
+    BeforeValidator(_parse_side),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 16, "maximum": 4096, "multipleOf": 8},
+                {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+            ]
+        }
+    ),
+]
+PositiveSpan = Annotated[Span, AfterValidator(_positive)]
+PositiveCounts = Annotated[CountSpan, AfterValidator(_positive)]
+
+
+class ImageBlock(Spec):
+    """The images: how many pixels, and how much ground one covers."""
+
+    size: Size = (512, 512)
+    """Pixels: one number for a square, or [height, width]; multiples of 8, 16–4096."""
+    metres_per_pixel: PositiveSpan = (0.3, 0.3)
+    """Ground sampling distance in metres per pixel; a range is drawn from image by image."""
+
+    @property
+    def height(self) -> int:
+        """Rows, in pixels."""
+        return self.size[0]
+
+    @property
+    def width(self) -> int:
+        """Columns, in pixels."""
+        return self.size[1]
+
+
+class CategoryBlock(Spec):
+    """A class that the dataset is to contain: one of the 69 built-in ones by name, or one of your own.
+
+    A name that is not built in needs one of `id`, `color` or `thing`, so that a misspelling does not become a class.
+    """
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"\S")]
+    """In any usual spelling: `storage tank`, `Storage-Tanks`."""
+    count: Annotated[Whole, Field(ge=0, le=MAX_IMAGES)]
+    """How many images must contain it. 0 only makes the class known."""
+    instances: PositiveCounts | None = None
+    """Objects of it per image, as `2..12`; left out, the source decides."""
+    size: PositiveSpan | None = None
+    """Longer side of each object in metres, as `20..40`; left out, true to scale."""
+    context: tuple[str, ...] | None = None
+    """Names of the classes its surroundings may be drawn from; left out, the source decides."""
+    words: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    """What the prompt says for it, in place of its name."""
+    id: Annotated[Whole, Field(ge=1, le=MAX_ID)] | None = None
+    """For a class of your own: its number in masks, 69–254; left out, the next free one."""
+    color: Color | None = None
+    """For a class of your own: [red, green, blue] or "#rrggbb"."""
+    thing: Annotated[bool, Field(strict=True)] | None = None
+    """For a class of your own: true for countable objects (the default), false for land cover."""
+
+
+class RFilterBlock(Spec):
+    """The filter: how many images are tried, and which rules an image must pass."""
+
+    candidates: Annotated[Whole, Field(ge=1, le=64)] = 1
+    """Images made for one condition; the best of those that pass is kept."""
+    max_attempts: Annotated[Whole, Field(ge=1, le=1000)] = 8
+    """Images made for one place in the dataset before it is reported as short."""
+    rules: tuple[RuleBlock, ...] = ()
+    """Every image must pass all of them."""
+
+
+class LabelsBlock(Spec):
+    """Which objects are labelled."""
+
+    min_area: Annotated[Whole, Field(ge=1)] = 16
+    """Objects of fewer pixels get no label of their own; they stay in the semantic mask."""
+    min_visible: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Objects of which a smaller share is seen (occlusion, border) get no label of their own."""
+
+
+class EngineBlock(Spec):
+    """How the work is done. Nothing here changes a pixel."""
+
+    workers: Annotated[Whole, Field(ge=1, le=256)] = 1
+    """Processes that make images side by side."""
+    shard_size: Annotated[Whole, Field(ge=1, le=100_000)] = 256
+    """Images that one worker takes on and commits at a time."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
+    writers: Annotated[Whole, Field(ge=1, le=64)] = 2
+    """Threads that write files while the next images are made."""
+
+
+class Recipe(Spec):
+    """A dataset to be made."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"\S")] = Field(
+        json_schema_extra=NOT_IN_FINGERPRINT
+    )
+    """What the dataset is called, in its card and in exports."""
+    seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
+    """Everything random comes from it: the same recipe and models make the same dataset."""
+    image: ImageBlock = ImageBlock()
+    categories: tuple[CategoryBlock, ...]
+    """The classes asked for, each with its count of images."""
+    negatives: Annotated[Whole, Field(ge=0, le=MAX_IMAGES)] = 0
+    """Images in which none of the categories is present."""
+    conditions: tuple[SourceBlock, ...]
+    """Where masks come from: one source or several, drawn by `weight`."""
+    synthesis: GeneratorBlock
+    """What makes images from masks."""
+    rfilter: RFilterBlock = RFilterBlock()
+    labels: LabelsBlock = LabelsBlock()
+    splits: dict[SplitName, Share] = Field(default={"train": 0.8, "val": 0.2}, min_length=1)
+    """Split → share; shares sum to 1. No source image or layout family serves two splits."""
+    exports: tuple[ExportBlock, ...] = Field(
+        default=("coco",), validate_default=True, json_schema_extra=NOT_IN_FINGERPRINT
+    )
+    """Formats to write when the images are done; `export` writes any of them again later."""
+    engine: EngineBlock = Field(default=EngineBlock(), json_schema_extra=NOT_IN_FINGERPRINT)
+
+    @model_validator(mode="after")
+    def _make_sense(self) -> Recipe:
+        problems = meaning.problems(self.model_dump())
+        if problems:
+            raise meaning.MeaningError(problems)
+        try:
+            self.taxonomy()
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def images(self) -> int:
+        """How many images it asks for, negatives included."""
+        return sum(block.count for block in self.categories) + self.negatives
+
+    def taxonomy(self) -> Taxonomy:
+        """EarthSynth's categories and the recipe's own; an own one without an id has the next free one above 68."""
+        return meaning.taxonomy_of([block.model_dump() for block in self.categories])
+
+    def blocks(self) -> Iterator[tuple[Category, CategoryBlock]]:
+        """Each block with the category it names, in the recipe's order."""
+        taxonomy = self.taxonomy()
+        return ((taxonomy.named(block.name), block) for block in self.categories)
+
+    def targets(self) -> tuple[int, ...]:
+        """Class ids that images are asked for, in the recipe's order."""
+        return tuple(category.id for category, block in self.blocks() if block.count)
+
+    def words(self) -> dict[int, str]:
+        """Class id → the user's prompt words, where there are any."""
+        return {category.id: block.words for category, block in self.blocks() if block.words}

@@ -1,0 +1,136 @@
+"""The dataset card: `README.md` in the output folder. What is in it, how it was made, what it may be used for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from earthsynth_factory.exports.base import ExportSummary
+from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.writer import write_bytes
+
+
+@dataclass
+class Counts:
+    """Tallies over a store. images: (class id, split) → images that contain it. objects: class id → instances."""
+
+    accepted: Counter[str] = field(default_factory=Counter)
+    images: Counter[tuple[int, str]] = field(default_factory=Counter)
+    objects: Counter[int] = field(default_factory=Counter)
+    negatives: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, store: StoreReader) -> Counts:
+        """One pass over the journals; memory does not grow with the dataset."""
+        counts = cls()
+        for record in store.samples():
+            counts.accepted[record.split] += 1
+            counts.negatives += record.category is None
+            counts.images.update((class_id, record.split) for class_id in record.classes)
+            counts.objects.update(instance.category for instance in record.instances)
+        for reject in store.rejects():
+            counts.rejected.update({reason.partition(":")[0] for reason in reject.reasons})
+        return counts
+
+
+def write_card(
+    store: StoreReader, summaries: Sequence[ExportSummary], short: Mapping[tuple[str, str], int]
+) -> None:
+    """Write the card from what is on disk."""
+    counts = Counts.of(store)
+    sections = [
+        _head(store, counts),
+        _contents(store, counts),
+        _shortfalls(short),
+        _making(store.run),
+        _rejections(counts),
+        _formats(summaries),
+        _licences(store.run),
+    ]
+    write_bytes(store.layout.card, "\n\n".join(section for section in sections if section).encode() + b"\n")
+
+
+def _head(store: StoreReader, counts: Counts) -> str:
+    run = store.run
+    synthetic = "These images were made by a model; no satellite took them."
+    if run.get("line", {}).get("synthesis", {}).get("kind") == "fake":
+        synthetic = "**A dry run: the images are coloured masks with grain, made by no model. Do not train on them.**"
+    total = sum(counts.accepted.values())
+    splits = ", ".join(f"{split} {counts.accepted[split]}" for split in store.splits)
+    return f"# {run['name']}\n\n{synthetic}\n\n{total} labelled images ({splits}), {counts.negatives} of them negatives."
+
+
+def _contents(store: StoreReader, counts: Counts) -> str:
+    rows = []
+    targets = set(store.run["targets"])
+    present = {class_id for class_id, _ in counts.images}
+    for category in store.taxonomy:
+        if category.id in present:
+            images = [str(counts.images[category.id, split]) for split in store.splits]
+            objects = str(counts.objects[category.id]) if category.thing else "–"
+            asked = "yes" if category.id in targets else ""
+            rows.append([str(category.id), category.name, asked, *images, objects])
+    header = ["id", "class", "asked for", *[f"images, {split}" for split in store.splits], "objects"]
+    return "## What is in it\n\n" + _table(header, rows)
+
+
+def _shortfalls(short: Mapping[tuple[str, str], int]) -> str:
+    if not short:
+        return ""
+    rows = [[name, split, str(count)] for (name, split), count in sorted(short.items())]
+    return "## What is missing\n\nFewer images than the recipe asks for:\n\n" + _table(["class", "split", "short"], rows)
+
+
+def _making(run: Mapping[str, Any]) -> str:
+    synthesis = run.get("line", {}).get("synthesis", {})
+    facts = [
+        ("seed", run["recipe"]["seed"]),
+        ("fingerprint", f"`{run['fingerprint']}`"),
+        *((name, value) for name, value in synthesis.items() if name not in ("licence", "training_data", "notes")),
+        *(("note", note) for note in synthesis.get("notes", [])),
+        *run["software"].items(),
+    ]
+    lines = "\n".join(f"- {name}: {value}" for name, value in facts)
+    return (
+        f"## How it was made\n\n{lines}\n\n"
+        "`recipe.yaml` beside this file makes it again; `run.json` holds the resolved recipe and the hashes of all "
+        "weights. Every line of `shards/*/samples.jsonl` has the seeds of its condition and its image."
+    )
+
+
+def _rejections(counts: Counts) -> str:
+    if not counts.rejected:
+        return ""
+    rows = [[reason, str(count)] for reason, count in counts.rejected.most_common()]
+    return "## What was not kept\n\n" + _table(["reason", "images or conditions"], rows)
+
+
+def _formats(summaries: Sequence[ExportSummary]) -> str:
+    if not summaries:
+        return ""
+    rows = [
+        [f"`exports/{item.kind}`", ", ".join(f"{split} {count}" for split, count in item.counts.items()), *_notes(item)]
+        for item in summaries
+    ]
+    return "## Formats\n\n" + _table(["folder", "images", "notes"], rows)
+
+
+def _notes(summary: ExportSummary) -> list[str]:
+    return [" ".join(summary.notes)]
+
+
+def _licences(run: Mapping[str, Any]) -> str:
+    line = run.get("line", {})
+    synthesis = line.get("synthesis", {})
+    found = [f"Image model: {synthesis.get('model', synthesis.get('kind', '?'))}; {synthesis.get('licence', 'none')}"]
+    found += [f"Image model trained on: {data}" for data in synthesis.get("training_data", [])]
+    found += [f"Masks: {licence}" for licence in line.get("licences", [])]
+    return "## Licences\n\n" + "\n".join(f"- {entry}" for entry in found)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -1,0 +1,99 @@
+"""Contact sheets: a page of samples, each as image, mask and overlay, so that a person can see what was made."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+
+from earthsynth_factory.domain.condition import InstanceMap, Mask
+from earthsynth_factory.domain.sample import Image
+from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.records import SampleRecord
+
+GAP = 6
+CAPTION = 14
+"""Pixels between tiles, and height of the caption under each."""
+
+OVERLAY = 0.45
+"""Share of the class colour in an overlay."""
+
+
+def color_mask(mask: Mask, taxonomy: Taxonomy) -> Image:
+    """The mask (H, W) in the taxonomy's colours, (H, W, 3)."""
+    palette = np.array(taxonomy.palette(), np.uint8).reshape(256, 3)
+    return palette[mask]
+
+
+def overlay(image: Image, mask: Mask, instances: InstanceMap, taxonomy: Taxonomy) -> Image:
+    """The image (H, W, 3) with classes tinted and every instance outlined in white."""
+    colors = color_mask(mask, taxonomy).astype(np.float32)
+    inside = (mask > 0)[..., None]
+    mixed = np.where(inside, (1 - OVERLAY) * image + OVERLAY * colors, image).astype(np.uint8)
+    # A pixel whose right or lower neighbour belongs to another instance is an outline.
+    edge = np.zeros(mask.shape, bool)
+    edge[:, :-1] |= instances[:, :-1] != instances[:, 1:]
+    edge[:-1] |= instances[:-1] != instances[1:]
+    mixed[edge] = 255
+    return mixed
+
+
+def contact_sheet(store: StoreReader, records: Iterable[SampleRecord], columns: int = 4, side: int = 192) -> bytes:
+    """PNG with a tile for each record: image, mask and overlay side by side, each `side` pixels wide, and a caption."""
+    tiles = [_tile(store, record, side) for record in records]
+    return to_png(grid(tiles, columns))
+
+
+def grid(tiles: Sequence[Image], columns: int) -> Image:
+    """Tiles (H, W, 3) of one size in rows of `columns`, on white."""
+    height, width = tiles[0].shape[:2]
+    rows = -(-len(tiles) // columns)
+    columns = min(columns, len(tiles))
+    page = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), 255, np.uint8)
+    for number, tile in enumerate(tiles):
+        top, left = GAP + number // columns * (height + GAP), GAP + number % columns * (width + GAP)
+        page[top : top + height, left : left + width] = tile
+    return page
+
+
+def to_png(page: Image) -> bytes:
+    """The page (H, W, 3) as PNG bytes."""
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(page).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def spread(records: Sequence[SampleRecord], count: int) -> list[SampleRecord]:
+    """Up to `count` records that show every target category in turn."""
+    by_category: dict[int | None, list[SampleRecord]] = {}
+    for record in records:
+        by_category.setdefault(record.category, []).append(record)
+    chosen: list[SampleRecord] = []
+    while len(chosen) < count and any(by_category.values()):
+        for waiting in by_category.values():
+            if waiting and len(chosen) < count:
+                chosen.append(waiting.pop(0))
+    return sorted(chosen, key=lambda record: (record.category or 0, record.slot))
+
+
+def _tile(store: StoreReader, record: SampleRecord, side: int) -> Image:
+    image, mask = store.image(record), store.mask(record)
+    views = [
+        image,
+        color_mask(mask, store.taxonomy),
+        overlay(image, mask, store.instances(record), store.taxonomy),
+    ]
+    row = np.concatenate([cv2.resize(view, (side, side), interpolation=cv2.INTER_NEAREST) for view in views], axis=1)
+    name = "negative" if record.category is None else store.taxonomy[record.category].name
+    return np.concatenate([row, _caption(f"{record.stem} {name}, {record.metres_per_pixel:.2f} m", row.shape[1])])
+
+
+def _caption(text: str, width: int) -> Image:
+    strip = PIL.Image.new("RGB", (width, CAPTION), "white")
+    PIL.ImageDraw.Draw(strip).text((2, 1), text, fill="black")
+    return np.asarray(strip, np.uint8)

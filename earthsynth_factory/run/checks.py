@@ -1,0 +1,98 @@
+"""The checks behind `doctor`: each says what was found and, where something lacks, what to do."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+GIGABYTE = 1 << 30
+LEAST_FREE = 2 * GIGABYTE
+
+_PACKAGES = ("torch", "torchvision", "diffusers", "transformers", "open-clip-torch", "pycocotools", "pillow", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. needed: a build on the embedded model cannot do without it."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+    needed: bool = True
+
+
+def all_checks() -> list[Check]:
+    """Every check, in the order a person reads them."""
+    checks = [_python(), *map(_package, _PACKAGES)]
+    probes: list[Callable[[], Check]] = [_device, _embedded, _earthsynth, _memory, _disk]
+    return checks + [probe() for probe in probes]
+
+
+def _python() -> Check:
+    return Check("Python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer")
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, True, version(name))
+    except PackageNotFoundError:
+        return Check(name, False, "not installed", f"pip install {name}")
+
+
+def _device() -> Check:
+    import torch
+
+    from earthsynth_factory.models.device import cpu_has_bfloat16
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+        listed = ", ".join(f"{item.name} ({item.total_memory / GIGABYTE:.0f} GiB)" for item in names)
+        return Check("device", True, listed)
+    precision = "bfloat16" if cpu_has_bfloat16() else "float32 (no bfloat16 instructions)"
+    return Check("device", True, f"CPU, {os.cpu_count()} cores, {precision}; enough for `model: embedded`")
+
+
+def _embedded() -> Check:
+    from earthsynth_factory.errors import ModelError
+    from earthsynth_factory.models.registry import files_of
+
+    try:
+        count = len(files_of("embedded", Path()).hashes())
+    except ModelError as error:
+        return Check("embedded model", False, str(error), "install the package again; its assets are missing")
+    return Check("embedded model", True, f"{count} weight files")
+
+
+def _earthsynth() -> Check:
+    """Looks into the hub's cache only: a check downloads nothing."""
+    from huggingface_hub import try_to_load_from_cache
+
+    from earthsynth_factory.models.registry import EARTHSYNTH
+
+    cached = isinstance(
+        try_to_load_from_cache(
+            EARTHSYNTH.controlnet,
+            f"{EARTHSYNTH.subfolder}/diffusion_pytorch_model.safetensors",
+            revision=EARTHSYNTH.revision,
+        ),
+        str,
+    )
+    remedy = "for `model: earthsynth` it is downloaded at the first build (about 7 GB with its base); needs a network"
+    return Check("EarthSynth weights", cached, "in the hub's cache" if cached else "not downloaded", remedy, needed=False)
+
+
+def _memory() -> Check:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Check("memory", total >= 4 * GIGABYTE, f"{total / GIGABYTE:.0f} GiB", "4 GiB are needed")
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free
+    return Check("disk here", free >= LEAST_FREE, f"{free / GIGABYTE:.0f} GiB free", "free some space or choose --out")

@@ -1,0 +1,142 @@
+"""The line, built from a recipe: every stage as a plain method. It holds no state of any slot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, Want
+from earthsynth_factory.conditions.prompts import PromptWriter
+from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
+from earthsynth_factory.domain.seeds import derive, unit
+from earthsynth_factory.domain.taxonomy import Category, Taxonomy
+from earthsynth_factory.labels.from_condition import map_labels
+from earthsynth_factory.recipe.schema import CategoryBlock, Recipe
+from earthsynth_factory.rfilter.chain import RuleChain
+from earthsynth_factory.synthesis.base import ImageGenerator
+
+DRAWS_PER_CONDITION = 12
+"""How many seeds of a source are tried before a condition counts as not to be had; a draw costs milliseconds."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Conditions → images → filter → labels, for one recipe on one device.
+
+    sources: (source, weight) in the recipe's order. `draw` and `label` may be called from several threads, `synthesise`
+    and `judge` from one each.
+    """
+
+    recipe: Recipe
+    taxonomy: Taxonomy
+    blocks: Mapping[int, CategoryBlock]
+    sources: Sequence[tuple[ConditionSource, float]]
+    generator: ImageGenerator
+    rules: RuleChain
+
+    @classmethod
+    def of(cls, recipe: Recipe, base: Path, device: str) -> Line:
+        """Build every stage; sources read their indexes, models are not loaded yet. Raises SourceError, ModelError.
+
+        base: the folder that relative paths of the recipe start from.
+        """
+        taxonomy = recipe.taxonomy()
+        card = recipe.synthesis.card(base)
+        prompts = PromptWriter(taxonomy, card.prompt_template, card.scales, recipe.words())
+        context = SourceContext(taxonomy, prompts, recipe.splits, recipe.seed, base, cache_folder())
+        return cls(
+            recipe=recipe,
+            taxonomy=taxonomy,
+            blocks={category.id: block for category, block in recipe.blocks()},
+            sources=[(spec.build(context), spec.weight) for spec in recipe.conditions],
+            generator=recipe.synthesis.build(taxonomy, base, device),
+            rules=RuleChain.of(recipe.rfilter.rules, taxonomy, recipe.targets(), base, device),
+        )
+
+    def open(self) -> None:
+        """Load the models. Raises ModelError."""
+        self.generator.open()
+        self.rules.open()
+
+    def describe(self) -> dict[str, Any]:
+        """Models, devices and data licences for the run record, once open."""
+        return {
+            "synthesis": dict(self.generator.describe()),
+            "rfilter": dict(self.rules.describe()),
+            "licences": [line for source, _ in self.sources for line in source.licences()],
+        }
+
+    # Stage 1
+    def draw(self, slot: Slot, number: int) -> Condition:
+        """The slot's condition of this number. Raises NoCondition where no source has one, SourceError."""
+        source = self._choose(slot, number)
+        reason = NoCondition("never drawn")
+        for draw in range(DRAWS_PER_CONDITION):
+            try:
+                return source.draw(self._want(slot, derive(slot.seed, "condition", number, draw)))
+            except NoCondition as error:
+                reason = error
+        raise reason
+
+    # Stage 2
+    def synthesise(self, slots: Sequence[Slot], attempts: Sequence[int], drawn: Sequence[Condition]) -> list[Candidate]:
+        """One image for each request, in one batch."""
+        seeds = [derive(slot.seed, "image", attempt) for slot, attempt in zip(slots, attempts, strict=True)]
+        images = self.generator.generate(drawn, seeds)
+        return [Candidate(*parts) for parts in zip(slots, attempts, seeds, drawn, images, strict=True)]
+
+    # Stage 3
+    def judge(self, candidates: Sequence[Candidate]) -> list[Verdict]:
+        """A verdict for each candidate."""
+        return self.rules.judge(candidates)
+
+    # Stage 4
+    def label(self, candidate: Candidate, verdict: Verdict) -> Sample:
+        """The candidate as a sample, its labels read from its condition."""
+        return Sample(candidate, verdict, map_labels(candidate.condition, self.recipe.labels, self.taxonomy))
+
+    def supports(self, category: int | None, split: str) -> bool:
+        """Whether any source can meet a want for this category (None: a negative) in this split."""
+        return bool(self._able(self._category(category), split))
+
+    def _category(self, category: int | None) -> Category | None:
+        return None if category is None else self.taxonomy[category]
+
+    def _able(self, category: Category | None, split: str) -> list[tuple[ConditionSource, float]]:
+        return [(source, weight) for source, weight in self.sources if source.supports(category, split)]
+
+    def _choose(self, slot: Slot, number: int) -> ConditionSource:
+        able = self._able(self._category(slot.category), slot.split)
+        mark = unit(slot.seed, "source", number) * sum(weight for _, weight in able)
+        for source, weight in able:
+            mark -= weight
+            if mark < 0:
+                return source
+        raise NoCondition(f"no condition source has this category in the split {slot.split}")
+
+    def _want(self, slot: Slot, seed: int) -> Want:
+        image, block = self.recipe.image, self.blocks.get(slot.category or 0)
+        low, high = image.metres_per_pixel
+        context = block.context if block else None
+        return Want(
+            category=self._category(slot.category),
+            height=image.height,
+            width=image.width,
+            # Log-uniform: halving and doubling the scale are equally likely.
+            metres_per_pixel=low * (high / low) ** unit(seed, "metres per pixel"),
+            instances=block.instances if block else None,
+            object_size=block.size if block else None,
+            context=None if context is None else tuple(self.taxonomy.named(name).id for name in context),
+            avoid=frozenset() if block else frozenset(self.recipe.targets()),
+            split=slot.split,
+            seed=seed,
+        )
+
+
+def cache_folder() -> Path:
+    """Folder for indexes that may be thrown away: `$XDG_CACHE_HOME` or `~/.cache`, in `earthsynth-factory`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earthsynth-factory"

@@ -1,0 +1,104 @@
+"""`run.json`: what a dataset was made from and with. Equal builds write equal records; times are kept elsewhere."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from earthsynth_factory import __version__
+from earthsynth_factory.errors import StoreError
+from earthsynth_factory.recipe.fingerprint import difference
+from earthsynth_factory.recipe.schema import Recipe
+from earthsynth_factory.store.layout import Layout
+from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.writer import disk_error
+
+FORMAT = "earthsynth-factory/run"
+_PACKAGES = ("torch", "diffusers", "transformers", "open-clip-torch", "numpy", "opencv-python-headless")
+
+
+def new_record(recipe: Recipe, identity: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
+    """The record of a build that begins. identity: what decides the pixels, beside the recipe."""
+    return {
+        "format": FORMAT,
+        "version": 1,
+        "name": recipe.name,
+        "recipe": recipe.model_dump(mode="json"),
+        "fingerprint": fingerprint,
+        "identity": dict(identity),
+        "taxonomy": [asdict(category) for category in recipe.taxonomy()],
+        "targets": list(recipe.targets()),
+        "splits": list(recipe.splits),
+        "images": recipe.images,
+        "shard_size": recipe.engine.shard_size,
+        "software": {"earthsynth-factory": __version__, "python": platform.python_version(), **_versions()},
+    }
+
+
+def adopt(out: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """The record to go on with in `out`: the stored one where it is of the same build, else `record`.
+
+    The stored shard size stands, since the shards on disk have it. Raises StoreError where the folder holds something
+    else; it is never emptied.
+    """
+    layout = Layout(out)
+    if not layout.run.is_file():
+        if out.is_dir() and any(path.name not in _LOCKS for path in out.iterdir()):
+            raise StoreError(f"{out}: not empty and no build of ours; choose another folder with --out")
+        return record
+    stored = StoreReader(out).run
+    if stored.get("format") != FORMAT:
+        raise StoreError(f"{layout.run}: not a run record; choose another folder with --out")
+    if stored["fingerprint"] != record["fingerprint"]:
+        differs = "\n".join(f"  {line}" for line in difference(_decisive(stored), _decisive(record)))
+        raise StoreError(
+            f"{out}: holds another build (fingerprint {stored['fingerprint'][:12]}, this recipe gives "
+            f"{record['fingerprint'][:12]}). What differs:\n{differs}\n"
+            "Choose another folder with --out, or build the stored recipe. Nothing was changed."
+        )
+    return {**record, "shard_size": stored["shard_size"]}
+
+
+def _decisive(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {"recipe": record["recipe"], "identity": record["identity"]}
+
+
+_LOCKS = {".lock"}
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold the output folder for one build. Raises StoreError where another process holds it.
+
+    The lock is the kernel's (flock): it goes with the process, so a killed build leaves none behind.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise disk_error(out, error) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreError(f"{out}: another build is writing here; wait for it or choose another --out") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
