@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, EARTHSYNTH_TEMPLATE, Taxonomy
 
-EARTHSYNTH_TEMPLATE = "A satellite image of {classes}"
 EMPTY_SCENE = "land"
 """What stands for the class list where nothing but background is present. Ours; the paper names no such prompt."""
 

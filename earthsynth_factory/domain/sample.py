@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.domain.condition import Condition, Mask
+from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask
 
 Image = npt.NDArray[np.uint8]
 """(H, W, 3) sRGB, 0–255."""
@@ -94,9 +94,13 @@ class Instance:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """The truth of one image: its objects, its semantic mask (H, W) uint8, the classes present (ascending)."""
+    """The truth of one image.
+
+    semantic: (H, W) uint8 class ids. instance_map: (H, W) uint16, the ids of `instances`. classes: present, ascending.
+    """
 
     instances: tuple[Instance, ...]
+    instance_map: InstanceMap
     semantic: Mask
     classes: tuple[int, ...]
 

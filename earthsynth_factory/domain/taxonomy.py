@@ -22,6 +22,10 @@ MAX_ID = 254
 """Largest id a category may have: masks are 8 bit and 255 is the ignore value of segmentation readers."""
 
 
+EARTHSYNTH_TEMPLATE = "A satellite image of {classes}"
+"""EarthSynth's prompt, with the names of the present classes in ascending id (public repository)."""
+
+
 def _names(text: str) -> list[str]:
     return [" ".join(name.split()) for name in text.split(",")]
 

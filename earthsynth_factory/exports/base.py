@@ -34,6 +34,8 @@ class ExportSummary:
 class ExportSpec(Spec, ABC):
     """The block of an export format. Subclasses add `kind: Literal[...]`, their knobs, and `write`."""
 
+    kind: str
+
     @abstractmethod
     def write(self, store: StoreReader, out: Path, progress: Progress) -> ExportSummary:
         """Write the whole store in this format into the empty folder `out`, streaming: memory stays flat.

@@ -26,6 +26,12 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def all_devices(name: str, workers: int) -> list[str]:
+    """A device name for each of `workers`: with `auto` or `cuda` the GPUs in turn, else the same one for all."""
+    gpus = torch.cuda.device_count() if name in ("auto", "cuda") else 0
+    return [f"cuda:{number % gpus}" for number in range(workers)] if gpus else [name] * workers
+
+
 def pick_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """The dtype for a precision; `auto` is bfloat16 where the hardware computes in it, else float32.
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJso
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, CountSpan, Field, Span, Spec
 from earthsynth_factory.domain.taxonomy import MAX_ID, Category, Taxonomy
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.labels.from_condition import LabelSpec
 from earthsynth_factory.recipe import meaning
 from earthsynth_factory.recipe.meaning import MAX_IMAGES
 from earthsynth_factory.recipe.stages import ExportBlock, GeneratorBlock, RuleBlock, SourceBlock
@@ -130,15 +131,6 @@ class RFilterBlock(Spec):
     """Every image must pass all of them."""
 
 
-class LabelsBlock(Spec):
-    """Which objects are labelled."""
-
-    min_area: Annotated[Whole, Field(ge=1)] = 16
-    """Objects of fewer pixels get no label of their own; they stay in the semantic mask."""
-    min_visible: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """Objects of which a smaller share is seen (occlusion, border) get no label of their own."""
-
-
 class EngineBlock(Spec):
     """How the work is done. Nothing here changes a pixel."""
 
@@ -171,7 +163,7 @@ class Recipe(Spec):
     synthesis: GeneratorBlock
     """What makes images from masks."""
     rfilter: RFilterBlock = RFilterBlock()
-    labels: LabelsBlock = LabelsBlock()
+    labels: LabelSpec = LabelSpec()
     splits: dict[SplitName, Share] = Field(default={"train": 0.8, "val": 0.2}, min_length=1)
     """Split → share; shares sum to 1. No source image or layout family serves two splits."""
     exports: tuple[ExportBlock, ...] = Field(

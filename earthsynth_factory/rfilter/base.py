@@ -1,10 +1,11 @@
-"""The contract of a rule, and how rules combine to a verdict."""
+"""The contract of a rule."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from earthsynth_factory.domain.sample import Candidate, Score
 from earthsynth_factory.domain.spec import Field, Spec
@@ -35,11 +36,22 @@ class Rule(ABC):
 
 
 class RuleSpec(Spec, ABC):
-    """The recipe block of a rule. Subclasses add `kind: Literal[...]`, thresholds, and `build`."""
+    """The recipe block of a rule. Subclasses add `kind: Literal[...]`, thresholds, and `build`.
 
+    base: the folder that relative paths of the recipe start from. targets: class ids of the recipe's categories.
+    """
+
+    cost: ClassVar[int] = 0
+    """Rules are asked in ascending order of this: 0 pixels alone, 1 a model on the image, 2 a model on every object."""
+
+    kind: str
     rank: float = Field(default=0.0, ge=0)
     """Weight of this rule's value when the best of several candidates is chosen."""
 
+    def identity(self, base: Path) -> Mapping[str, str]:  # noqa: ARG002  # for rules that have files
+        """Weight file → sha256: what decides the scores, for the fingerprint. Raises ModelError where files lack."""
+        return {}
+
     @abstractmethod
-    def build(self, taxonomy: Taxonomy, targets: Sequence[int], device: str) -> Rule:
-        """The rule, not yet opened. targets: class ids of the recipe's categories."""
+    def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> Rule:
+        """The rule, not yet opened."""

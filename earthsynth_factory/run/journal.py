@@ -18,7 +18,6 @@ import orjson
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.labels.from_condition import relabelled
 from earthsynth_factory.store.layout import ShardLayout
 from earthsynth_factory.store.records import RejectRecord, SampleRecord, to_line
 from earthsynth_factory.store.writer import append_line, disk_error, encode_mask, encode_png, write_bytes, write_json
@@ -85,7 +84,7 @@ class ShardJournal:
         stem, condition = candidate.slot.stem, candidate.condition
         write_bytes(self._layout.image(stem), encode_png(candidate.image))
         write_bytes(self._layout.mask(stem), encode_mask(condition.mask, self._taxonomy))
-        write_bytes(self._layout.instances(stem), encode_png(relabelled(condition, sample.labels)))
+        write_bytes(self._layout.instances(stem), encode_png(sample.labels.instance_map))
 
     def put_rejected(self, candidate: Candidate) -> None:
         """Keep the image of a rejected candidate."""

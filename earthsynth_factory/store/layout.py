@@ -59,6 +59,10 @@ class Layout:
         return self.root / "run.json"
 
     @property
+    def sessions(self) -> Path:
+        return self.root / "sessions.jsonl"
+
+    @property
     def card(self) -> Path:
         return self.root / "README.md"
 

@@ -1,0 +1,274 @@
+"""Conditions put together: silhouettes of a mask bank on real dense masks or on plain ground.
+
+True sizes are kept by metres per pixel, every object lies where its kind may lie, and instance ids survive.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, ConfigDict
+
+from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
+from earthsynth_factory.conditions.crop import Crop, cut, target_pixel
+from earthsynth_factory.conditions.mask_bank import MIN_PIXELS, Cutout, MaskBank
+from earthsynth_factory.conditions.mask_folder import FolderSpec, MaskFolder
+from earthsynth_factory.conditions.objects import length
+from earthsynth_factory.conditions.placement import Grounds, Stamp, find_place, render
+from earthsynth_factory.conditions.scene import Scene
+from earthsynth_factory.conditions.view import Variants, choose_view
+from earthsynth_factory.domain import seeds
+from earthsynth_factory.domain.condition import Condition, Origin
+from earthsynth_factory.domain.spec import CountSpan, Field
+from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+
+TRIES = 8
+"""Grounds tried for one want."""
+
+CUTOUTS = 6
+"""Silhouettes tried for one object."""
+
+Folder = Annotated[FolderSpec, BeforeValidator(lambda value: {"path": value} if isinstance(value, str) else value)]
+
+
+class ComposeSpec(FolderSpec, SourceSpec):
+    """Objects of the folder at `path`, placed on backgrounds."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    kind: Literal["compose"] = "compose"
+
+    backgrounds: Folder | None = None
+    """Folder of dense masks (every pixel labelled) to place on: a path, or a block with `path`, `classes`, … None: plain ground."""
+
+    plain: tuple[str, ...] | None = None
+    """Plain grounds to choose from (`background` for an empty one). None: whatever the wanted category may lie on."""
+
+    plain_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of draws that take plain ground although there are `backgrounds`."""
+
+    variants: Variants = Variants(rotate="free")
+    """How the backgrounds are cropped and turned."""
+
+    count: CountSpan = (1, 8)
+    """Objects of the wanted category where the recipe does not say."""
+
+    on: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Category → classes that it may lie on, over the built-in table: `{ship: [water]}`."""
+
+    companions: dict[str, dict[str, CountSpan]] = Field(default_factory=dict, alias="with")
+    """What comes along with a category and how many: `{plane: {small vehicle: 2..6}}`."""
+
+    touching: bool = False
+    """Let objects touch and cover one another, as far as `min_visible` allows."""
+
+    gap: float = Field(default=0.5, ge=0)
+    """Metres between objects where they may not touch."""
+
+    min_visible: float = Field(default=0.6, gt=0, le=1)
+    """Share of every object that neither the border nor another object may hide."""
+
+    def build(self, context: SourceContext) -> ComposeSource:
+        """Index folder and bank (both cached) and deal the groups to splits."""
+        return ComposeSource(self, context)
+
+
+class ComposeSource(ConditionSource):
+    """Draws scenes. Bank and backgrounds are of the wanted split alone."""
+
+    def __init__(self, spec: ComposeSpec, context: SourceContext) -> None:
+        """Raises SourceError or InputError where a folder or a name cannot be used."""
+        taxonomy = context.taxonomy
+        self._spec, self._taxonomy, self._prompts = spec, taxonomy, context.prompts
+        self._folder = MaskFolder(spec, context)
+        self._bank = MaskBank(self._folder, taxonomy, context.cache)
+        self._backgrounds = MaskFolder(spec.backgrounds, context) if spec.backgrounds else None
+        self._grounds = Grounds(taxonomy, spec.on)
+        self._plain = None if spec.plain is None else {taxonomy.named(name).id for name in spec.plain}
+        self._land = {category.id for category in taxonomy if not category.thing} - {BACKGROUND}
+        self._companions = {
+            taxonomy.named(name).id: {taxonomy.named(other).id: span for other, span in others.items()}
+            for name, others in spec.companions.items()
+        }
+
+    def fingerprint(self) -> str:
+        backgrounds = self._backgrounds.content if self._backgrounds else "plain"
+        own = self._spec.model_dump_json(exclude={"path": True, "weight": True, "backgrounds": {"path"}})
+        return f"compose {self._folder.content} {backgrounds} {own}"
+
+    def licences(self) -> list[str]:
+        lines = self._folder.licences() + (self._backgrounds.licences() if self._backgrounds else [])
+        return list(dict.fromkeys(lines))
+
+    def supports(self, category: Category | None, split: str) -> bool:
+        if category is not None and not self._bank.find(category.id, split):
+            return False
+        grounds = self._grounds_for(category)
+        return self._takes_plain() or any(self._items_on(ground, split) for ground in grounds)
+
+    def draw(self, want: Want) -> Condition:
+        if not self.supports(want.category, want.split):
+            name = want.category.name if want.category else "a negative"
+            raise NoCondition(f"{self._folder.name}: nothing to compose {name} from in split {want.split!r}")
+        rng = seeds.rng(want.seed, "compose")
+        reasons: Counter[str] = Counter()
+        for _ in range(TRIES):
+            found = self._try(want, rng)
+            if isinstance(found, Condition):
+                return found
+            reasons[found] += 1
+        raise NoCondition(
+            f"{self._folder.name}: {TRIES} grounds tried, none serves; most often {reasons.most_common(1)[0][0]}"
+        )
+
+    def _try(self, want: Want, rng: np.random.Generator) -> Condition | str:
+        ground = self._ground(want, rng)
+        if isinstance(ground, str):
+            return ground
+        crop, group, detail = ground
+        scene, banks = Scene(crop), dict[str, None]()
+        fault = self._populate(scene, want, banks, rng)
+        if fault:
+            return fault
+        present = np.flatnonzero(np.bincount(scene.mask.ravel(), minlength=256)).tolist()
+        return Condition(
+            mask=scene.mask,
+            instances=scene.instances,
+            prompt=self._prompts.write(present, want.metres_per_pixel),
+            metres_per_pixel=want.metres_per_pixel,
+            seed=want.seed,
+            origin=Origin(
+                f"compose:{self._folder.name}",
+                group or next(iter(banks), f"plain ground, {want.split}"),
+                {**detail, "bank": ", ".join(banks)},
+            ),
+            visible=scene.visible(),
+        )
+
+    # The ground ------------------------------------------------------------------------------------------------------
+
+    def _takes_plain(self) -> bool:
+        return self._backgrounds is None or self._spec.plain_share > 0
+
+    def _grounds_for(self, category: Category | None) -> set[int]:
+        return self._land if category is None else set(self._grounds.of(category.id))
+
+    def _items_on(self, ground: int, split: str) -> bool:
+        return self._backgrounds is not None and bool(self._backgrounds.with_category(ground, split))
+
+    def _ground(
+        self, want: Want, rng: np.random.Generator
+    ) -> tuple[Crop, str | None, dict[str, str | int | float]] | str:
+        """A crop to place on, the group it is of (None for plain) and where it comes from; or why there is none."""
+        grounds = self._grounds_for(want.category) - want.avoid
+        if want.context is not None:
+            grounds &= {*want.context, BACKGROUND}
+        plain = self._backgrounds is None or rng.random() < self._spec.plain_share
+        return self._plain_ground(want, grounds, rng) if plain else self._dense_ground(want, grounds, rng)
+
+    def _plain_ground(
+        self, want: Want, grounds: set[int], rng: np.random.Generator
+    ) -> tuple[Crop, str | None, dict[str, str | int | float]] | str:
+        choice = sorted(grounds if self._plain is None else self._plain - want.avoid)
+        if not choice:
+            return "no plain ground is left by `on`, `context` and what is to be avoided"
+        ground = choice[int(rng.integers(len(choice)))]
+        size = (want.height, want.width)
+        crop = Crop(np.full(size, ground, np.uint8), np.zeros(size, np.uint16), {})
+        return crop, None, {"ground": self._taxonomy[ground].name}
+
+    def _dense_ground(
+        self, want: Want, grounds: set[int], rng: np.random.Generator
+    ) -> tuple[Crop, str | None, dict[str, str | int | float]] | str:
+        folder = self._backgrounds
+        assert folder is not None
+        choice = [ground for ground in sorted(grounds) if self._items_on(ground, want.split)]
+        if not choice:
+            return "no background of this split has a class that `on` and `context` allow"
+        ground = choice[int(rng.integers(len(choice)))]
+        items = folder.with_category(ground, want.split)
+        item = items[int(rng.integers(len(items)))]
+        pixels = folder.read(item)
+        factor = float(rng.uniform(*self._spec.variants.rescale))
+        step = want.metres_per_pixel / item.metres_per_pixel if item.metres_per_pixel else 1 / factor
+        near = target_pixel(pixels, ground, rng)
+        view = choose_view(self._spec.variants, item.shape, (want.height, want.width), step, near, rng)
+        if view is None:
+            return (
+                f"a background of {item.shape[1]}×{item.shape[0]} pixels is too small at {step:.3g} of its pixels each"
+            )
+        crop = cut(pixels, view)
+        if want.context is not None:
+            crop = crop.only(want.context)
+        avoided = sorted(want.avoid & set(np.unique(crop.mask).tolist()))
+        if avoided:
+            return f"a background with {self._taxonomy[avoided[0]].name!r}, which is to be avoided"
+        return crop, item.group, {"ground": item.entry.stem, **view.text()}
+
+    # The objects -----------------------------------------------------------------------------------------------------
+
+    def _populate(self, scene: Scene, want: Want, banks: dict[str, None], rng: np.random.Generator) -> str | None:
+        """Place what the want asks for, with its companions; the reason where fewer than the least find room."""
+        if want.category is None:
+            return None
+        spans = {want.category.id: want.instances or self._spec.count}
+        for other, span in self._companions.get(want.category.id, {}).items():
+            if other not in want.avoid and other not in spans:
+                spans[other] = span
+        there = {category: scene.count(category) for category in spans}
+        if want.instances is not None and there[want.category.id] > want.instances[1]:
+            return f"the background alone has more {want.category.name!r} than {want.instances[1]}"
+        todo = [c for c, (low, high) in spans.items() for _ in range(int(rng.integers(low, high + 1)) - there[c])]
+        reasons: Counter[str] = Counter()
+        for position in rng.permutation(len(todo)).tolist():
+            fault = self._place(scene, todo[position], want, banks, rng)
+            reasons.update([fault] if fault else [])
+        for category, (low, _) in spans.items():
+            if scene.count(category) < low:
+                why = reasons.most_common(1)[0][0] if reasons else "all were hidden"
+                return f"only {scene.count(category)} of {low} {self._taxonomy[category].name!r}: {why}"
+        return None
+
+    def _place(
+        self, scene: Scene, category: int, want: Want, banks: dict[str, None], rng: np.random.Generator
+    ) -> str | None:
+        """Put one object of the category into the scene, or say why not."""
+        choice = self._bank.find(category, want.split)
+        name = self._taxonomy[category].name
+        if not choice:
+            return f"no {name!r} in this split"
+        gap = None if self._spec.touching else math.ceil(self._spec.gap / want.metres_per_pixel)
+        free = scene.free(self._lies_on(category), gap)
+        reason = ""
+        for _ in range(CUTOUTS):
+            cutout = self._bank[choice[int(rng.integers(len(choice)))]]
+            stamp = self._stamp(cutout, want, rng)
+            if isinstance(stamp, str):
+                reason = stamp
+                continue
+            place = find_place(free, stamp, self._spec.min_visible, rng)
+            if place is not None and scene.put(stamp, category, *place, self._spec.min_visible):
+                banks[cutout.group] = None
+                return None
+            reason = f"no room for a {name!r} of {stamp.area * want.metres_per_pixel**2:.0f} m² where it may lie"
+        return reason
+
+    def _lies_on(self, category: int) -> set[int]:
+        """A plain ground that the recipe names is ground enough for anything."""
+        return set(self._grounds.of(category)) | (self._plain or set())
+
+    def _stamp(self, cutout: Cutout, want: Want, rng: np.random.Generator) -> Stamp | str:
+        """The silhouette at its true size (or the wanted one), turned at random; or why it cannot be shown."""
+        name = self._taxonomy[cutout.category].name
+        scale = cutout.metres_per_pixel / want.metres_per_pixel if cutout.metres_per_pixel else 1.0
+        if want.object_size is not None and want.category is not None and cutout.category == want.category.id:
+            scale = float(rng.uniform(*want.object_size)) / want.metres_per_pixel / length(cutout.shape)
+        if scale * max(cutout.shape.shape) > 2 * max(want.height, want.width):
+            return f"a {name!r} is larger than the image; lower its size or raise metres per pixel"
+        stamp = render(cutout.shape, scale, rng.uniform(0, 2 * math.pi), bool(rng.random() < 0.5))
+        if stamp is None or stamp.area < MIN_PIXELS:
+            return f"a {name!r} is under {MIN_PIXELS} pixels at {want.metres_per_pixel:g} m per pixel; lower that"
+        return stamp

@@ -1,0 +1,65 @@
+"""Cutting a view out of a mask with its instances, and what is seen of each object in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from earthsynth_factory.conditions.mask_folder import Pixels
+from earthsynth_factory.conditions.objects import Object
+from earthsynth_factory.conditions.view import View
+from earthsynth_factory.domain.condition import InstanceMap, Mask
+from earthsynth_factory.domain.taxonomy import BACKGROUND
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """What a view shows. mask: (h, w) uint8; instances: (h, w) uint16, the source's ids; visible: id → share, where < 1."""
+
+    mask: Mask
+    instances: InstanceMap
+    visible: dict[int, float]
+
+    def only(self, categories: Iterable[int]) -> Crop:
+        """The same with every other category made background: EarthSynth's where(mask == id, id, 0), for one or more ids."""
+        kept = np.isin(self.mask, list(categories))
+        instances = np.where(kept, self.instances, 0).astype(np.uint16)
+        return _with_ids(np.where(kept, self.mask, BACKGROUND).astype(np.uint8), instances, self.visible)
+
+
+def cut(pixels: Pixels, view: View) -> Crop:
+    """Mask and instances through the same view, and the share of each object that its border leaves."""
+    mask, instances = view.sample(pixels.mask), view.sample(pixels.instances)
+    present = np.flatnonzero(np.bincount(instances.ravel()))
+    shares = {int(number): _share(pixels, pixels.objects[int(number)], view) for number in present if number}
+    return _with_ids(mask, instances, {number: share for number, share in shares.items() if share < 1})
+
+
+def target_pixel(pixels: Pixels, category: int, rng: np.random.Generator) -> tuple[float, float]:
+    """A source position (y, x) on the category: every object as likely as another, land by its area."""
+    objects = [one for one in pixels.objects.values() if one.category == category]
+    if objects:
+        one = objects[int(rng.integers(len(objects)))]
+        rows, columns = np.nonzero(pixels.instances[one.box] == one.id)
+        pick = int(rng.integers(len(rows)))
+        return one.top + int(rows[pick]) + 0.5, one.left + int(columns[pick]) + 0.5
+    places = np.flatnonzero(pixels.mask == category)
+    row, column = divmod(int(places[rng.integers(len(places))]), pixels.mask.shape[1])
+    return row + 0.5, column + 0.5
+
+
+def _share(pixels: Pixels, one: Object, view: View) -> float:
+    """Share of the object's source pixels that the view shows, counted in the source and so free of resampling."""
+    corners = np.array([(y, x) for y in (one.top, one.bottom - 1) for x in (one.left, one.right - 1)])
+    if view.shows(corners[:, 0], corners[:, 1]).all():
+        return 1.0
+    rows, columns = np.nonzero(pixels.instances[one.box] == one.id)
+    shown = int(view.shows(rows + one.top, columns + one.left).sum())
+    return max(shown, 1) / one.area
+
+
+def _with_ids(mask: Mask, instances: InstanceMap, visible: dict[int, float]) -> Crop:
+    present = set(np.flatnonzero(np.bincount(instances.ravel())).tolist())
+    return Crop(mask, instances, {number: share for number, share in visible.items() if number in present})

@@ -1,0 +1,195 @@
+"""Conditions from the masks of an existing folder: a mask that holds the category, cropped and varied."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+import numpy as np
+
+from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
+from earthsynth_factory.conditions.crop import Crop, cut, target_pixel
+from earthsynth_factory.conditions.mask_folder import FolderSpec, Item, MaskFolder, Pixels
+from earthsynth_factory.conditions.objects import components, length
+from earthsynth_factory.conditions.view import Variants, choose_view, stretch
+from earthsynth_factory.domain import seeds
+from earthsynth_factory.domain.condition import Condition, Mask, Origin
+from earthsynth_factory.domain.spec import CountSpan, Field
+from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+
+TRIES = 24
+"""Crops tried for one want before it is given up with the commonest reason."""
+
+
+class DatasetSpec(FolderSpec, SourceSpec):
+    """Masks of a folder, chosen by category."""
+
+    kind: Literal["dataset"] = "dataset"
+
+    variants: Variants = Variants()
+    """Crop, rescale, mirror, rotate."""
+
+    single_category: bool = False
+    """Keep the wanted category alone and make all else background (EarthSynth's category augmentation)."""
+
+    min_visible: float = Field(default=0.5, gt=0, le=1)
+    """At least one object of the wanted category is seen to this share …"""
+
+    min_area: float = Field(default=0.02, gt=0, le=1)
+    """… or the category covers this share of the image, which is also the rule for land cover."""
+
+    extra_classes: tuple[str, ...] = ()
+    """Classes that the text may gain beyond those in the mask."""
+
+    extra_count: CountSpan = (1, 1)
+    """How many of `extra_classes` a text gains."""
+
+    exact: bool = False
+    """Whole masks as they are, without variants; resized (nearest) only where the size differs."""
+
+    relabel: bool = False
+    """With `exact`: everything in the mask becomes the wanted category, so that one layout serves a list of classes."""
+
+    def build(self, context: SourceContext) -> DatasetSource:
+        """Index the folder (cached) and deal its groups to splits."""
+        return DatasetSource(self, context)
+
+
+class DatasetSource(ConditionSource):
+    """Draws from a `MaskFolder`. Instances come from the folder's instance maps; without them labels take components."""
+
+    def __init__(self, spec: DatasetSpec, context: SourceContext) -> None:
+        self._spec, self._prompts = spec, context.prompts
+        self._extra = [context.taxonomy.named(name).id for name in spec.extra_classes]
+        self._folder = MaskFolder(spec, context)
+
+    def fingerprint(self) -> str:
+        return f"dataset {self._folder.content} {self._spec.model_dump_json(exclude={'path', 'weight'})}"
+
+    def licences(self) -> list[str]:
+        return self._folder.licences()
+
+    def supports(self, category: Category | None, split: str) -> bool:
+        return bool(self._items(category, split))
+
+    def draw(self, want: Want) -> Condition:
+        items = self._items(want.category, want.split)
+        if not items:
+            raise NoCondition(f"{self._folder.name}: nothing of it in split {want.split!r}")
+        rng = seeds.rng(want.seed, "dataset")
+        reasons: Counter[str] = Counter()
+        for _ in range(TRIES):
+            found = self._try(want, items[int(rng.integers(len(items)))], rng)
+            if isinstance(found, Condition):
+                return found
+            reasons[found] += 1
+        raise NoCondition(
+            f"{self._folder.name}: {TRIES} crops tried, none fits; most often {reasons.most_common(1)[0][0]}"
+        )
+
+    def _items(self, category: Category | None, split: str) -> list[Item]:
+        anything = category is None or (self._spec.exact and self._spec.relabel)
+        return self._folder.with_category(None if anything or category is None else category.id, split)
+
+    def _try(self, want: Want, item: Item, rng: np.random.Generator) -> Condition | str:
+        """One crop of one mask, or why it will not do."""
+        pixels = self._folder.read(item)
+        if self._spec.exact:
+            return self._whole(want, item, pixels, rng)
+        step = self._step(want, item, rng)
+        near = None
+        if want.category is not None and self._spec.variants.crop == "target":
+            near = target_pixel(pixels, want.category.id, rng)
+        view = choose_view(self._spec.variants, item.shape, (want.height, want.width), step, near, rng)
+        if view is None:
+            return (
+                f"a mask of {item.shape[1]}×{item.shape[0]} pixels is too small for {want.width}×{want.height} at "
+                f"{step:.3g} mask pixels each; lower the image size or metres per pixel, or set `variants: {{pad: true}}`"
+            )
+        crop = self._narrowed(want, cut(pixels, view))
+        fault = self._fault(want, crop, pixels, step)
+        detail = {"mask": item.entry.stem, **view.text()}
+        return fault or self._condition(want, crop, pixels.known, want.metres_per_pixel, item, detail, rng)
+
+    def _step(self, want: Want, item: Item, rng: np.random.Generator) -> float:
+        """Mask pixels per image pixel."""
+        factor = float(rng.uniform(*self._spec.variants.rescale))
+        return want.metres_per_pixel / item.metres_per_pixel if item.metres_per_pixel else 1 / factor
+
+    def _whole(self, want: Want, item: Item, pixels: Pixels, rng: np.random.Generator) -> Condition | str:
+        """The mask as it is, at the size wanted."""
+        mask, instances = (stretch(array, want.height, want.width) for array in (pixels.mask, pixels.instances))
+        if self._spec.relabel and want.category is not None:
+            mask = np.where(mask == BACKGROUND, BACKGROUND, want.category.id).astype(np.uint8)
+        crop = self._narrowed(want, Crop(mask, instances, {}))
+        if fault := _avoided(want, crop.mask):
+            return fault
+        scale = (item.metres_per_pixel or want.metres_per_pixel) * (
+            item.shape[0] / want.height if item.metres_per_pixel else 1.0
+        )
+        return self._condition(want, crop, pixels.known, scale, item, {"mask": item.entry.stem}, rng)
+
+    def _narrowed(self, want: Want, crop: Crop) -> Crop:
+        """Background in place of what `single_category` or the want's context leaves out."""
+        if want.category is not None and self._spec.single_category:
+            return crop.only([want.category.id])
+        if want.context is not None:
+            return crop.only([*want.context, *([want.category.id] if want.category else [])])
+        return crop
+
+    def _fault(self, want: Want, crop: Crop, pixels: Pixels, step: float) -> str | None:
+        """Why this crop does not meet the want."""
+        if want.category is None or (fault := _avoided(want, crop.mask)):
+            return _avoided(want, crop.mask)
+        category = want.category.id
+        inside = crop.mask == category
+        ids = [int(number) for number in np.unique(crop.instances[inside]) if number]
+        seen = max((crop.visible.get(number, 1.0) for number in ids), default=0.0)
+        if not inside.any() or (inside.mean() < self._spec.min_area and seen < self._spec.min_visible):
+            return f"too little of {want.category.name!r} in view (see `min_visible` and `min_area`)"
+        if want.instances is not None:
+            number = len(ids) if pixels.known else int(components(crop.mask, [category]).max())
+            if not want.instances[0] <= number <= want.instances[1]:
+                return f"another number of {want.category.name!r} than {want.instances[0]}..{want.instances[1]}"
+        if want.object_size is not None:
+            scale = want.metres_per_pixel / step
+            sizes = [scale * length(pixels.instances[pixels.objects[i].box] == i) for i in ids]
+            if not all(want.object_size[0] <= size <= want.object_size[1] for size in sizes):
+                return f"a {want.category.name!r} outside {want.object_size[0]:g}..{want.object_size[1]:g} m"
+        return None
+
+    def _condition(
+        self,
+        want: Want,
+        crop: Crop,
+        known: bool,
+        metres_per_pixel: float,
+        item: Item,
+        detail: dict[str, str | int | float],
+        rng: np.random.Generator,
+    ) -> Condition:
+        present = np.flatnonzero(np.bincount(crop.mask.ravel(), minlength=256)).tolist()
+        return Condition(
+            mask=crop.mask,
+            instances=crop.instances if known else np.zeros_like(crop.instances),
+            prompt=self._prompts.write(present, metres_per_pixel, self._gained(want, present, rng)),
+            metres_per_pixel=metres_per_pixel,
+            seed=want.seed,
+            origin=Origin(f"dataset:{self._folder.name}", item.group, detail),
+            known_instances=known,
+            visible=crop.visible if known else {},
+        )
+
+    def _gained(self, want: Want, present: list[int], rng: np.random.Generator) -> list[int]:
+        """Classes added to the text alone; none that is present or to be avoided."""
+        free = [category for category in self._extra if category not in want.avoid and category not in present]
+        low, high = self._spec.extra_count
+        number = min(int(rng.integers(low, high + 1)), len(free))
+        return [free[int(i)] for i in rng.permutation(len(free))[:number]]
+
+
+def _avoided(want: Want, mask: Mask) -> str | None:
+    """Named where a class that must not appear is in the mask."""
+    present = np.bincount(mask.ravel(), minlength=256) > 0
+    found = [category for category in sorted(want.avoid) if present[category]]
+    return f"class {found[0]} in view, which is to be avoided" if found else None

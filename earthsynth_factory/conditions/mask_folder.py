@@ -1,0 +1,215 @@
+"""A folder of masks as sources see it: items by split and category, pixels in the taxonomy's ids, read when drawn."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+
+from earthsynth_factory.conditions import mask_index
+from earthsynth_factory.conditions.base import SourceContext
+from earthsynth_factory.conditions.mask_files import read_ids
+from earthsynth_factory.conditions.mask_layout import Entry, Layout, find_layout
+from earthsynth_factory.conditions.objects import Object, components, objects_of
+from earthsynth_factory.domain.condition import InstanceMap, Mask
+from earthsynth_factory.domain.spec import Field, Spec
+from earthsynth_factory.domain.splits import assign_groups
+from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
+from earthsynth_factory.errors import SourceError
+
+CACHE_BYTES = 96 << 20
+"""Decoded masks kept in memory, per folder."""
+
+
+class FolderSpec(Spec):
+    """Which masks, and what their ids mean."""
+
+    path: str
+    """A folder in the prepared or EarthSynth's layout, a folder of id masks, or one PNG; relative to the recipe."""
+
+    classes: dict[int, str] = Field(default_factory=dict)
+    """Id in the files → category name (or `background`). Empty: what dataset.json says, else the recipe's own ids."""
+
+    group_pattern: str | None = None
+    """Regular expression whose first bracket in a file's stem names the scene that one split keeps whole."""
+
+    only_split: str | None = None
+    """Use only the items that dataset.json marks with this split, so that a test set of real images stays untouched."""
+
+    metres_per_pixel: float | None = Field(default=None, gt=0)
+    """Ground sampling distance of masks for which dataset.json gives none. None: taken to be at the wanted scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One mask: shape (H, W) pixels, categories present, instances per category (None where it has no instance map)."""
+
+    entry: Entry
+    group: str
+    split: str
+    metres_per_pixel: float | None
+    shape: tuple[int, int]
+    categories: tuple[int, ...]
+    instances: Mapping[int, int] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """One mask in memory. instances: (H, W) uint16: the file's own ids, or connected components of things where it has
+    none (`known` is False). objects: instance id → where it lies and how large it is.
+    """
+
+    mask: Mask
+    instances: InstanceMap
+    known: bool
+    objects: Mapping[int, Object]
+
+
+class MaskFolder:
+    """Opened once per source. Reading is safe from several threads; memory is bounded by `CACHE_BYTES`."""
+
+    def __init__(self, spec: FolderSpec, context: SourceContext) -> None:
+        """Raises SourceError for an unusable folder, a class name or a file id that no category has."""
+        self.path = context.base / Path(spec.path).expanduser()
+        layout = find_layout(self.path, spec.group_pattern)
+        counts = mask_index.index(layout, context.cache)
+        self.about = layout.about
+        self.name = layout.about.name if layout.about else self.path.stem
+        self._taxonomy = context.taxonomy
+        self._table = _id_table(spec, layout, context.taxonomy, self.path)
+        self.items = _items(spec, layout, counts, self._table, context)
+        meaning = hashlib.blake2b(self._table.tobytes(), digest_size=16).hexdigest()
+        items = [f"{item.entry.stem} {item.group} {item.metres_per_pixel}" for item in self.items]
+        self.content = mask_index.fingerprint(counts, [meaning, *items])
+        """Changes with the masks, what their ids mean, the choice among them or their scale; not with the splits."""
+        self._by_need: dict[tuple[str, int | None], list[Item]] = {}
+        for item in self.items:
+            for need in (None, *item.categories):
+                self._by_need.setdefault((item.split, need), []).append(item)
+        self._cache: OrderedDict[str, Pixels] = OrderedDict()
+        self._lock = Lock()
+
+    def with_category(self, category: int | None, split: str) -> list[Item]:
+        """The items of a split that hold the category (None: all of the split), in the order of their stems."""
+        return self._by_need.get((split, category), [])
+
+    def read(self, item: Item) -> Pixels:
+        """Raises SourceError where the file is damaged, was changed since it was counted, or has an unknown id."""
+        stem = item.entry.stem
+        with self._lock:
+            if stem in self._cache:
+                self._cache.move_to_end(stem)
+                return self._cache[stem]
+        pixels = self._decode(item)
+        with self._lock:
+            self._cache[stem] = pixels
+            held = sum(_weight(kept) for kept in self._cache.values())
+            while held > CACHE_BYTES and len(self._cache) > 1:
+                held -= _weight(self._cache.popitem(last=False)[1])
+        return pixels
+
+    def licences(self) -> list[str]:
+        """Name, licence and credit as the folder states them."""
+        about = self.about
+        if about is None:
+            return [f"{self.name}: masks without a stated licence"]
+        return [f"{about.name}: {about.licence}; {about.credit}"]
+
+    def _decode(self, item: Item) -> Pixels:
+        raw = read_ids(item.entry.mask)
+        if raw.shape != item.shape:
+            raise SourceError(f"{item.entry.mask}: changed while the line was running; start it again")
+        mask = _translate(raw, self._table, item.entry.mask)
+        known = item.entry.instances is not None
+        if known:
+            instances = np.where(mask == BACKGROUND, 0, mask_index.read_map(item.entry, raw.shape)).astype(np.uint16)
+        else:
+            things = [category.id for category in self._taxonomy if category.thing]
+            instances = components(mask, things)
+        return Pixels(mask, instances, known, {one.id: one for one in objects_of(mask, instances)})
+
+
+def _weight(pixels: Pixels) -> int:
+    return pixels.mask.nbytes + pixels.instances.nbytes
+
+
+def _id_table(spec: FolderSpec, layout: Layout, taxonomy: Taxonomy, path: Path) -> npt.NDArray[np.int16]:
+    """(65536,) int16: id in the files → category id, or −1 where the id means nothing."""
+    table = np.full(1 << 16, -1, np.int16)
+    names = spec.classes or (layout.about.classes if layout.about else None)
+    if names is None:
+        for category in taxonomy:
+            table[category.id] = category.id
+        return table
+    table[0] = BACKGROUND
+    for file_id, name in names.items():
+        if not 0 <= file_id < len(table):
+            raise SourceError(f"{path}: class id {file_id} ({name!r}) is outside 0–65535; correct `classes`")
+        category_found = taxonomy.find(name)
+        if category_found is None:
+            near = " or ".join(repr(known) for known in taxonomy.nearest(name))
+            remedy = f"did you mean {near}? Else" if near else "either"
+            raise SourceError(
+                f"{path}: class {file_id} is called {name!r}, which no category is; {remedy} add it under "
+                "`categories` of the recipe or say under `classes` which category it is (`background` for none)"
+            )
+        table[file_id] = category_found.id
+    return table
+
+
+def _translate(raw: npt.NDArray[np.uint16], table: npt.NDArray[np.int16], path: Path) -> Mask:
+    ids = table[raw]
+    if (ids < 0).any():
+        raise _unknown_id(int(raw[ids < 0][0]), path)
+    return ids.astype(np.uint8)
+
+
+def _unknown_id(file_id: int, path: Path) -> SourceError:
+    return SourceError(
+        f"{path}: id {file_id} stands for no category; name it under `classes` (`{file_id}: background` where it is none)"
+    )
+
+
+def _items(
+    spec: FolderSpec,
+    layout: Layout,
+    counts: Mapping[str, mask_index.Counts],
+    table: npt.NDArray[np.int16],
+    context: SourceContext,
+) -> tuple[Item, ...]:
+    # Dealt by the ids of the files and before any choice among items, so that two sources on one folder agree.
+    groups: dict[str, set[int]] = {}
+    for entry in layout.entries:
+        groups.setdefault(entry.group, set()).update(counts[entry.stem].pixels.keys() - {0})
+    splits = assign_groups(groups, context.shares, context.seed)
+    chosen = [entry for entry in layout.entries if spec.only_split in (None, entry.split)]
+    if not chosen:
+        known = ", ".join(sorted({str(entry.split) for entry in layout.entries}))
+        raise SourceError(f"{layout.root}: no item is of the split {spec.only_split!r}; `only_split` may be {known}")
+    return tuple(_item(entry, counts[entry.stem], table, splits[entry.group], spec) for entry in chosen)
+
+
+def _item(entry: Entry, counts: mask_index.Counts, table: npt.NDArray[np.int16], split: str, spec: FolderSpec) -> Item:
+    for file_id in counts.pixels:
+        if table[file_id] < 0:
+            raise _unknown_id(file_id, entry.mask)
+    instances: Counter[int] | None = None
+    if counts.instances is not None:
+        instances = Counter()
+        for file_id, number in counts.instances.items():
+            instances[int(table[file_id])] += number
+    return Item(
+        entry=entry,
+        group=entry.group,
+        split=split,
+        metres_per_pixel=entry.metres_per_pixel or spec.metres_per_pixel,
+        shape=counts.shape,
+        categories=tuple(sorted({int(table[file_id]) for file_id in counts.pixels} - {BACKGROUND})),
+        instances=instances,
+    )

@@ -1,0 +1,124 @@
+"""Name → silhouette: which builder draws what. A figure lies about the origin and faces +x."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from earthsynth_factory.conditions.procedural import craft, structures, vehicles
+from earthsynth_factory.conditions.procedural.shapes import Silhouette, cross, ellipse, rectangle, rounded
+
+Figure = Callable[[np.random.Generator, float, float], Silhouette]
+"""(random numbers, length, width) → silhouette, metres."""
+
+Shape = Literal["rectangle", "disc", "ellipse", "cross", "l", "ring", "plane", "ship", "helicopter", "car", "blob"]
+"""What a recipe may choose for a category of its own."""
+
+
+def _fixed(build: Callable[[float, float], Silhouette]) -> Figure:
+    return lambda _rng, length, width: build(length, width)
+
+
+def _plane(_rng: np.random.Generator, length: float, span: float) -> Silhouette:
+    """Sports planes have straight wings, the largest jets four engines."""
+    if length < 15:
+        return craft.light_plane(length, span)
+    return craft.airliner(length, span, engines=(0.3, 0.58) if length > 69 else (0.33,))
+
+
+def _vehicle(rng: np.random.Generator, length: float, width: float) -> Silhouette:
+    return vehicles.car(length, width) if length < 5.5 else _heavy(rng, length, width)
+
+
+def _heavy(rng: np.random.Generator, length: float, width: float) -> Silhouette:
+    return vehicles.lorry(length, width) if rng.random() < 0.6 else vehicles.box(length, width)
+
+
+def _ship(_rng: np.random.Generator, length: float, beam: float) -> Silhouette:
+    build = craft.motorboat if length < 18 else craft.hull if length < 90 else craft.cargo_ship
+    return build(length, beam)
+
+
+def _ell(length: float, width: float) -> Silhouette:
+    side = rectangle(length, width * 0.4, 0, width * 0.3)
+    return side | rectangle(length * 0.35, width, -length * 0.325)
+
+
+_twin, _quad = _fixed(craft.airliner), _fixed(partial(craft.airliner, engines=(0.28, 0.58)))
+_wide = _fixed(partial(craft.airliner, body=0.088))
+_bar = _fixed(rectangle)
+
+FIGURES: dict[str, Figure] = {
+    "building": structures.footprint,
+    "swimming pool": structures.pool,
+    "storage tank": _fixed(ellipse),
+    "chimney": _fixed(structures.chimney),
+    "windmill": _fixed(structures.windmill),
+    "helipad": _fixed(lambda length, width: rounded(length, width, length * 0.42)),
+    "harbor": _fixed(lambda length, width: (structures.jetty if length > 110 else structures.marina)(length, width)),
+    "container crane": _fixed(structures.container_crane),
+    "bridge": _bar,
+    "overpass": _bar,
+    "dam": _fixed(structures.dam),
+    "soccer ball field": _bar,
+    "basketball court": _bar,
+    "tennis court": _bar,
+    "ground track field": _fixed(structures.track),
+    "baseball diamond": _fixed(structures.diamond),
+    "stadium": _fixed(structures.stadium),
+    "golf field": structures.golf_field,
+    "roundabout": _fixed(structures.roundabout),
+    "intersection": _fixed(structures.crossing),
+    "expressway service area": _fixed(structures.service_area),
+    "expressway toll station": _fixed(structures.toll_station),
+    "train station": _fixed(structures.train_station),
+    "small vehicle": _fixed(vehicles.car),
+    "large vehicle": _heavy,
+    "vehicle": _vehicle,
+    "bus": _fixed(vehicles.box),
+    "van": _fixed(vehicles.box),
+    "cargo truck": _fixed(vehicles.lorry),
+    "dump truck": _fixed(vehicles.lorry),
+    "excavator": _fixed(vehicles.excavator),
+    "tractor": _fixed(vehicles.tractor),
+    "trailer": _fixed(vehicles.trailer),
+    "truck tractor": _fixed(vehicles.truck_tractor),
+    "plane": _plane,
+    "helicopter": _fixed(craft.helicopter),
+    "A220": _twin,
+    "A321": _twin,
+    "A330": _wide,
+    "A350": _wide,
+    "ARJ21": _fixed(craft.regional_jet),
+    "Boeing737": _twin,
+    "Boeing747": _quad,
+    "Boeing777": _wide,
+    "Boeing787": _wide,
+    "C919": _twin,
+    "ship": _ship,
+    "motorboat": _fixed(craft.motorboat),
+    "fishing boat": _fixed(partial(craft.hull, bow=0.35, stern=0.7)),
+    "tugboat": _fixed(craft.tugboat),
+    "engineering ship": _fixed(craft.engineering_ship),
+    "passenger ship": _fixed(partial(craft.hull, bow=0.24, stern=0.9)),
+    "dry cargo ship": _fixed(craft.cargo_ship),
+    "liquid cargo ship": _fixed(craft.cargo_ship),
+    "warship": _fixed(craft.warship),
+}
+
+GENERIC: dict[Shape, Figure] = {
+    "rectangle": _bar,
+    "disc": _fixed(lambda length, _width: ellipse(length, length)),
+    "ellipse": _fixed(ellipse),
+    "cross": _fixed(lambda length, width: cross(length, width / 2)),
+    "l": _fixed(_ell),
+    "ring": _fixed(lambda length, _width: structures.ring(length, length * 0.55)),
+    "plane": _twin,
+    "ship": _fixed(craft.hull),
+    "helicopter": _fixed(craft.helicopter),
+    "car": _fixed(vehicles.car),
+    "blob": structures.plot,
+}

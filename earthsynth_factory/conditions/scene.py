@@ -1,0 +1,65 @@
+"""A scene in the making: ground, objects put on it one after another, and what is still seen of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+
+from earthsynth_factory.conditions.crop import Crop
+from earthsynth_factory.conditions.objects import MAX_INSTANCES
+from earthsynth_factory.conditions.placement import Bits, Stamp, overlap
+
+
+class Scene:
+    """mask (H, W) uint8 and instances (H, W) uint16, growing. Later objects lie on top of earlier ones.
+
+    The ground's own objects keep their pixels and are numbered from 1; what its border hides of them stays hidden.
+    """
+
+    def __init__(self, ground: Crop) -> None:
+        self._ground = ground.mask
+        self.mask = ground.mask.copy()
+        numbers, inverse = np.unique(np.r_[0, ground.instances.ravel()], return_inverse=True)
+        self.instances = inverse.ravel()[1:].reshape(self.mask.shape).astype(np.uint16)
+        counts = np.bincount(self.instances.ravel(), minlength=len(numbers))
+        self._left = {new: int(counts[new]) for new in range(1, len(numbers))}
+        self._full = {new: self._left[new] / ground.visible.get(int(numbers[new]), 1.0) for new in self._left}
+
+    def count(self, category: int) -> int:
+        """Objects of the category that are in the scene now."""
+        return len(np.unique(self.instances[(self.mask == category) & (self.instances > 0)]))
+
+    def free(self, grounds: Iterable[int], gap: int | None) -> Bits:
+        """(H, W) True where something may go: on these ground classes, and `gap` pixels away from all objects.
+
+        gap None: over other objects too.
+        """
+        on = np.isin(self._ground, list(grounds))
+        if gap is None:
+            return on
+        taken = (self.instances > 0).astype(np.uint8)
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * gap + 3, 2 * gap + 3))  # 1 px more: diagonal touch
+        return on & ~cv2.dilate(taken, disc).astype(bool)
+
+    def put(self, stamp: Stamp, category: int, top: int, left: int, min_visible: float) -> bool:
+        """Lay the object down, unless it would leave less than `min_visible` of an object below it."""
+        there, part = overlap(self.mask.shape, stamp, top, left)
+        shown = stamp.shape[part]
+        below = np.bincount(self.instances[there][shown])
+        hidden = {int(number): int(below[number]) for number in np.flatnonzero(below) if number}
+        if any(self._left[number] - lost < min_visible * self._full[number] for number, lost in hidden.items()):
+            return False
+        number = max(self._full, default=0) + 1
+        if number > MAX_INSTANCES:
+            return False
+        for lower, lost in hidden.items():
+            self._left[lower] -= lost
+        self.mask[there][shown], self.instances[there][shown] = category, number
+        self._left[number], self._full[number] = int(shown.sum()), float(stamp.area)
+        return True
+
+    def visible(self) -> dict[int, float]:
+        """Instance id → share seen, for every object that is not whole."""
+        return {number: left / self._full[number] for number, left in self._left.items() if left < self._full[number]}

@@ -1,0 +1,138 @@
+"""A view of a map: which source pixel each output pixel shows. One geometry for mask and instances, nearest only.
+
+Source positions are continuous, (y, x) in source pixels, a pixel's centre at +0.5.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from earthsynth_factory.domain.spec import Field, Span, Spec
+
+Number = TypeVar("Number", bound=np.generic)
+
+
+class Variants(Spec):
+    """How a mask may be varied. Resampling is nearest neighbour, so no variant invents a class."""
+
+    crop: Literal["target", "anywhere", "centre"] = "target"
+    """`target`: so that an object (or some land) of the wanted category is inside; `anywhere`: uniformly; `centre`: never moved."""
+
+    rescale: Span = Field(default=(1.0, 1.0))
+    """Factor by which masks of unknown scale are enlarged. Masks that know theirs are brought to the wanted one instead."""
+
+    mirror: bool = True
+    """Mirror every other draw."""
+
+    rotate: Literal["none", "quarter", "free"] = "quarter"
+    """`quarter`: by 0, 90, 180 or 270 degrees; `free`: by any angle, where the mask is large enough for it."""
+
+    pad: bool = False
+    """Allow images that reach beyond the mask, with background there. Otherwise a mask that is too small is passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """height × width output pixels around a source position. step: source pixels per output pixel; angle: radians."""
+
+    y: float
+    x: float
+    height: int
+    width: int
+    step: float = 1.0
+    angle: float = 0.0
+    mirror: bool = False
+
+    def reach(self) -> tuple[float, float]:
+        """Half the extent that the view takes in the source, along y and x, in source pixels."""
+        cos, sin = abs(math.cos(self.angle)), abs(math.sin(self.angle))
+        reach_y = self.step * (sin * self.width + cos * self.height) / 2
+        return reach_y, self.step * (cos * self.width + sin * self.height) / 2
+
+    def sample(self, source: npt.NDArray[Number]) -> npt.NDArray[Number]:
+        """(height, width), dtype of the (H, W) source; 0 where the view reaches beyond it."""
+        v = np.arange(self.height) + 0.5 - self.height / 2
+        u = (np.arange(self.width) + 0.5 - self.width / 2) * (-1 if self.mirror else 1)
+        cos, sin = self.step * math.cos(self.angle), self.step * math.sin(self.angle)
+        # (height, 1) + (1, width): the two terms of the turn meet by broadcasting
+        rows = np.floor(self.y + (cos * v)[:, None] + (sin * u)[None, :]).astype(np.int64)
+        columns = np.floor(self.x - (sin * v)[:, None] + (cos * u)[None, :]).astype(np.int64)
+        height, width = source.shape
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        if inside.all():
+            return source[rows, columns]
+        out = np.zeros((self.height, self.width), source.dtype)
+        out[inside] = source[rows[inside], columns[inside]]
+        return out
+
+    def shows(self, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of the source pixels have their centre inside the view."""
+        dy, dx = rows + 0.5 - self.y, columns + 0.5 - self.x
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        inside_u = np.abs(cos * dx + sin * dy) <= self.step * self.width / 2
+        return inside_u & (np.abs(cos * dy - sin * dx) <= self.step * self.height / 2)
+
+    def text(self) -> dict[str, str | int | float]:
+        """The view as plain values, for an origin's detail."""
+        return {
+            "y": round(self.y, 2),
+            "x": round(self.x, 2),
+            "step": round(self.step, 4),
+            "degrees": round(math.degrees(self.angle), 2),
+            "mirror": int(self.mirror),
+        }
+
+
+def choose_view(
+    variants: Variants,
+    shape: tuple[int, int],
+    size: tuple[int, int],
+    step: float,
+    near: tuple[float, float] | None,
+    rng: np.random.Generator,
+) -> View | None:
+    """A view of `size` (height, width) into a source of `shape`, at `step`; None where the source is too small for it.
+
+    near: a source position (y, x) that the view is to hold, or None for anywhere. A free turn that would reach beyond
+    the source becomes a quarter turn.
+    """
+    mirror = bool(variants.mirror and rng.random() < 0.5)
+    free, quarter = rng.uniform(0, 2 * math.pi), int(rng.integers(4)) * math.pi / 2
+    jitter_y, jitter_x = rng.random(), rng.random()
+    angles = {"none": (0.0,), "quarter": (quarter,), "free": (free, quarter)}[variants.rotate]
+    for angle in angles:
+        view = View(0.0, 0.0, size[0], size[1], step, angle, mirror)
+        reach_y, reach_x = view.reach()
+        fits = 2 * reach_y <= shape[0] + 1e-6 and 2 * reach_x <= shape[1] + 1e-6
+        if not (fits or (variants.pad and angle == angles[-1])):
+            continue
+        if variants.crop == "centre":
+            near, jitter_y, jitter_x = None, 0.5, 0.5
+        y = _centre(reach_y, shape[0], near and near[0], jitter_y, step)
+        x = _centre(reach_x, shape[1], near and near[1], jitter_x, step)
+        return View(y, x, size[0], size[1], step, angle, mirror)
+    return None
+
+
+def stretch(source: npt.NDArray[Number], height: int, width: int) -> npt.NDArray[Number]:
+    """The whole (H, W) source as (height, width), nearest; a plain copy where the sizes agree."""
+    rows = (2 * np.arange(height) + 1) * source.shape[0] // (2 * height)
+    columns = (2 * np.arange(width) + 1) * source.shape[1] // (2 * width)
+    return source[np.ix_(rows, columns)]
+
+
+def _centre(reach: float, extent: int, near: float | None, jitter: float, step: float) -> float:
+    """Where a view of half-extent `reach` may centre: inside the source where it can be, and with `near` in it."""
+    low, high = sorted(
+        (reach, extent - reach)
+    )  # swapped where the view is padded: the whole source is in it, somewhere
+    if near is not None:
+        low, high = min(max(low, near - 0.9 * reach), high), max(min(high, near + 0.9 * reach), low)
+    place = low + jitter * (high - low)
+    # On the source's pixel grid, so that a view at step 1 copies pixels one by one.
+    return reach + math.floor(place - reach) if step == 1.0 else place

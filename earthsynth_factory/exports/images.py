@@ -1,0 +1,30 @@
+"""Images in an export: hard links to the masters, copies, or none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from earthsynth_factory.store.writer import disk_error
+
+Images = Literal["link", "copy", "none"]
+"""`link`: hard links, which cost no space; copies where the file system has none. `none`: labels alone."""
+
+
+def put_image(source: Path, target: Path, images: Images) -> None:
+    """Bring an image into an export. Raises DiskError where the disk refuses."""
+    if images == "none":
+        return
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if images == "link":
+            try:
+                os.link(source, target)
+                return
+            except OSError:
+                pass  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise disk_error(target, error) from error

@@ -1,0 +1,71 @@
+"""Semantic masks in mmsegmentation's layout: `img_dir/<split>`, `ann_dir/<split>`, `classes.json`.
+
+Masks hold train ids 0 … C−1 as mmsegmentation's `CustomDataset` expects them, with a palette that any viewer shows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from earthsynth_factory.domain.spec import Field
+from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
+from earthsynth_factory.exports.images import Images, put_image
+from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.writer import encode_png, write_bytes, write_json
+
+IGNORE = 255
+
+
+class SemanticSpec(ExportSpec):
+    """Images and palette PNG masks for segmentation."""
+
+    kind: Literal["semantic"] = "semantic"
+    classes: Literal["present", "all"] = "present"
+    """`present`: the classes that occur, numbered 0 … C−1 in the order of their ids. `all`: the whole taxonomy."""
+    ignore_background: bool = False
+    """Background as 255 (ignored in training) in place of a class of its own."""
+    images: Images = Field(default="link")
+    """`link`, `copy` or `none`."""
+
+    def write(self, store: StoreReader, out: Path, progress: Progress) -> ExportSummary:
+        chosen = self._chosen(store)
+        lut = np.full(256, IGNORE, np.uint8)
+        lut[[category.id for category in chosen]] = np.arange(len(chosen), dtype=np.uint8)
+        palette = _palette(chosen)
+        counts: Counter[str] = Counter()
+        for record in store.samples():
+            mask = encode_png(lut[store.mask(record)], palette)
+            write_bytes(out / "ann_dir" / record.split / f"{record.stem}.png", mask)
+            put_image(store.image_path(record), out / "img_dir" / record.split / f"{record.stem}.png", self.images)
+            counts[record.split] += 1
+            progress(1)
+        write_json(out / "classes.json", self._table(chosen))
+        return ExportSummary("semantic", {split: counts[split] for split in store.splits})
+
+    def _chosen(self, store: StoreReader) -> list[Category]:
+        present = {class_id for record in store.samples() for class_id in record.classes} | {BACKGROUND}
+        return [
+            category
+            for category in sorted(store.taxonomy, key=lambda category: category.id)
+            if (self.classes == "all" or category.id in present)
+            and not (self.ignore_background and category.id == BACKGROUND)
+        ]
+
+    def _table(self, chosen: list[Category]) -> dict[str, object]:
+        return {
+            "classes": [category.name for category in chosen],
+            "palette": [list(category.color) for category in chosen],
+            "ids": [category.id for category in chosen],
+            "ignore_index": IGNORE,
+            "reduce_zero_label": False,
+        }
+
+
+def _palette(chosen: list[Category]) -> list[int]:
+    flat = [channel for category in chosen for channel in category.color]
+    return flat + [0] * (765 - len(flat)) + [255, 255, 255]

@@ -1,0 +1,32 @@
+"""Writes exports: each into a temporary folder that takes the place of an older one only when it is whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
+from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.writer import disk_error
+
+
+def export(store: StoreReader, specs: Sequence[ExportSpec], out: Path, progress: Progress) -> list[ExportSummary]:
+    """Write each format to `out/<kind>`. The masters are only read. Raises DiskError, StoreError, SourceError."""
+    return [_one(store, spec, out / spec.kind, progress) for spec in specs]
+
+
+def _one(store: StoreReader, spec: ExportSpec, target: Path, progress: Progress) -> ExportSummary:
+    fresh, stale = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    try:
+        for leftover in (fresh, stale):
+            shutil.rmtree(leftover, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        summary = spec.write(store, fresh, progress)
+        if target.exists():
+            target.rename(stale)
+        fresh.rename(target)
+        shutil.rmtree(stale, ignore_errors=True)
+    except OSError as error:
+        raise disk_error(target, error) from error
+    return summary

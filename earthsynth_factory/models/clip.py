@@ -1,0 +1,106 @@
+"""CLIP through open_clip: unit vectors of images and texts.
+
+A model is named by a recipe in one of three ways: `embedded`; a folder with `open_clip_config.json` and
+`open_clip_model.safetensors` (the layout open_clip itself saves for the hub); or open_clip's own name and tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+
+from earthsynth_factory.domain.sample import Image
+from earthsynth_factory.errors import ModelError
+from earthsynth_factory.models.clip_files import ClipName, clip_folder
+from earthsynth_factory.models.device import pick_device, pick_dtype
+
+BATCH = 16
+"""Images to a call; shorter calls are filled up, so that a vector does not depend on its batch-mates."""
+
+
+class ClipModel:
+    """An image and a text tower on one device. Vectors are float32, of length 1, on the CPU."""
+
+    def __init__(self, model: Any, preprocess: Any, tokenizer: Any, device: torch.device, dtype: torch.dtype) -> None:
+        self._model = model.to(device=device, dtype=dtype).eval()
+        self._preprocess = preprocess
+        self._tokenizer = tokenizer
+        self._device = device
+        self._dtype = dtype
+        self._text = lru_cache(maxsize=4096)(self._text_uncached)
+
+    @property
+    def logit_scale(self) -> float:
+        """What cosine similarities are multiplied with before a softmax, as the model learnt it."""
+        return float(self._model.logit_scale.exp())
+
+    @torch.inference_mode()
+    def images(self, images: Sequence[Image]) -> torch.Tensor:
+        """(N, D) vectors of (H, W, 3) uint8 images of any sizes."""
+        if not images:
+            return torch.empty(0, 0)
+        pixels = torch.stack([self._preprocess(PIL.Image.fromarray(image)) for image in images])
+        return torch.cat([self._batch(pixels[at : at + BATCH]) for at in range(0, len(pixels), BATCH)])
+
+    def _batch(self, pixels: torch.Tensor) -> torch.Tensor:
+        count = len(pixels)
+        full = torch.cat([pixels, pixels[-1:].expand(BATCH - count, -1, -1, -1)])
+        vectors = self._model.encode_image(full.to(self._device, self._dtype), normalize=True)
+        return vectors[:count].float().cpu()
+
+    def texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """(N, D) vectors of texts, each computed by itself and remembered."""
+        return torch.stack([self._text(text) for text in texts])
+
+    @torch.inference_mode()
+    def _text_uncached(self, text: str) -> torch.Tensor:
+        tokens = self._tokenizer([text]).to(self._device)
+        vector: torch.Tensor = self._model.encode_text(tokens, normalize=True)[0].float().cpu()
+        return vector
+
+
+@lru_cache(maxsize=2)
+def load_clip(name: ClipName, base: Path, device_name: str) -> ClipModel:
+    """The model of that name; rules that name the same share one. Raises ModelError."""
+    import open_clip
+
+    device = pick_device(device_name)
+    folder = clip_folder(name, base)
+    target = f"local-dir:{folder}" if folder else str(name if isinstance(name, str) else name.name)
+    tag = None if folder or isinstance(name, str) else name.pretrained
+    try:
+        model, preprocess = open_clip.create_model_from_pretrained(target, pretrained=tag, load_weights_only=True)
+        tokenizer = open_clip.get_tokenizer(target)
+    except Exception as error:  # open_clip raises many kinds; to the user all mean that the model is not to be had
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise ModelError(
+            f"CLIP {target}{f' ({tag})' if tag else ''} cannot be loaded: {first}\n"
+            f"  With a network:  python -c \"import open_clip; open_clip.create_model('{target}', '{tag}')\"\n"
+            "  Without one:     set `model: embedded` in the rule, or a folder that holds the model"
+        ) from error
+    return ClipModel(model, preprocess, tokenizer, device, pick_dtype("auto", device))
+
+
+def crop_square(image: Image, box: tuple[int, int, int, int], context: float, least: int) -> Image:
+    """A square around a box (x, y, width, height): its longer side times `context`, at least `least` pixels.
+
+    Where the square leaves the image it is moved back inside, and cut to the image where it is larger.
+    """
+    height, width = image.shape[:2]
+    x, y, box_width, box_height = box
+    side = min(max(round(max(box_width, box_height) * context), least), height, width)
+    left = int(np.clip(x + box_width / 2 - side / 2, 0, width - side))
+    top = int(np.clip(y + box_height / 2 - side / 2, 0, height - side))
+    return image[top : top + side, left : left + side]
+
+
+def facts(name: ClipName, base: Path) -> Mapping[str, Any]:
+    """For the run record: what was loaded."""
+    folder = clip_folder(name, base)
+    return {"clip": str(name) if isinstance(name, str) else f"{name.name} ({name.pretrained})", "local": bool(folder)}

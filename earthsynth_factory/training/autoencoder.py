@@ -1,0 +1,181 @@
+"""Stage 1: a small AutoencoderKL (f8), trained with L1, gradient and, late, a patch discriminator's judgement.
+
+Shapes: images (B, 3, S, S) in [-1, 1]; latents (B, C, S/8, S/8).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from earthsynth_factory.training import order
+from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer, unpack_modules, unpack_optimizer
+from earthsynth_factory.training.crops import CropSet
+from earthsynth_factory.training.grids import save_grid
+from earthsynth_factory.training.loop import warmup_cosine
+from earthsynth_factory.training.precision import autocast
+from earthsynth_factory.training.recipe import AutoencoderSpec
+
+GRADIENT_WEIGHT = 1.0
+KL_WEIGHT = 1e-6
+ADVERSARY_WEIGHT = 0.03
+WARMUP = 100
+
+
+def build(spec: AutoencoderSpec, size: int) -> AutoencoderKL:
+    """A fresh autoencoder: len(channels) levels, so f = 2^(levels − 1); no attention (it is what hurts on a CPU)."""
+    levels = len(spec.channels)
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=spec.channels,
+        layers_per_block=1,
+        latent_channels=spec.latent_channels,
+        norm_num_groups=8,
+        sample_size=size,
+        scaling_factor=1.0,
+        mid_block_add_attention=False,
+    )
+
+
+class PatchDiscriminator(nn.Sequential):
+    """Logits (B, 1, S/8, S/8): is each patch of about 30 pixels real?"""
+
+    def __init__(self, width: int = 32) -> None:
+        layers: list[nn.Module] = []
+        for before, after in ((3, width), (width, 2 * width), (2 * width, 4 * width)):
+            layers += [nn.Conv2d(before, after, 4, 2, 1), nn.GroupNorm(8, after), nn.LeakyReLU(0.2)]
+        super().__init__(*layers, nn.Conv2d(4 * width, 1, 3, 1, 1))
+
+
+class AutoencoderStage:
+    """Trains on random windows of the crops; L1 and gradient first, the adversary from `adversary_from` of the steps on."""
+
+    name = "autoencoder"
+
+    def __init__(self, spec: AutoencoderSpec, crops: CropSet, size: int, seed: int, device: torch.device) -> None:
+        torch.manual_seed(seed)
+        self.spec, self.seed, self.device, self.batch = spec, seed, device, spec.batch
+        self.images = crops.images
+        self.model = build(spec, size).to(device, memory_format=torch.channels_last)
+        self.adversary = PatchDiscriminator().to(device, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=spec.lr, betas=(0.9, 0.98), weight_decay=1e-4)
+        self.adversary_optimizer = torch.optim.AdamW(self.adversary.parameters(), lr=3e-4, betas=(0.5, 0.98))
+        self._modules: dict[str, nn.Module] = {"model": self.model, "adversary": self.adversary}
+
+    def step(self, number: int) -> dict[str, float]:
+        """One step of the autoencoder and, once it plays, one of the adversary."""
+        factor = warmup_cosine(number, self.spec.steps, WARMUP)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.spec.lr * factor
+        real = self._windows(number)
+        plays = number >= self.spec.adversary_from * self.spec.steps
+        noise = order.generator(self.seed, self.device, "posterior", number)
+        with autocast(self.device):
+            posterior = self.model.encode(real).latent_dist
+            fake = self.model.decode(posterior.sample(noise)).sample
+            verdict = self.adversary(fake) if plays else None
+        losses = reconstruction_losses(real, fake.float())
+        losses["kl"] = KL_WEIGHT * posterior.kl().mean()
+        if verdict is not None:
+            losses["fool"] = -ADVERSARY_WEIGHT * verdict.float().mean()
+        self._descend(self.optimizer, self.model, sum(losses.values(), torch.zeros((), device=self.device)))
+        if plays:
+            losses["judge"] = self._judge(real, fake.detach())
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and moments of both players."""
+        return (
+            pack_modules(self._modules)
+            | pack_optimizer("optimizer", self.optimizer)
+            | pack_optimizer("adversary_optimizer", self.adversary_optimizer)
+        )
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
+        unpack_modules(self._modules, tensors)
+        unpack_optimizer("optimizer", self.optimizer, tensors)
+        unpack_optimizer("adversary_optimizer", self.adversary_optimizer, tensors)
+
+    @torch.no_grad()
+    def sample(self, path: Path) -> None:
+        """Real crops above their reconstructions."""
+        picks = np.linspace(0, len(self.images) - 1, 12).astype(int)
+        real = to_tensor(self.images[picks], self.device)
+        fake = self.model(real).sample
+        save_grid(path, [[to_pixels(real), to_pixels(fake)]])
+
+    def _windows(self, number: int) -> Tensor:
+        """Batch of windows at random places, turned and mirrored, from the crops that the order gives for this step."""
+        picks = order.batch(self.seed, number, len(self.images), self.batch)
+        random = order.rng(self.seed, "windows", number)
+        span = self.images.shape[1] - self.spec.window
+        windows = []
+        for pick in picks:
+            y, x, turn = random.integers(0, [span + 1, span + 1, 8])
+            windows.append(dihedral(self.images[pick, y : y + self.spec.window, x : x + self.spec.window], int(turn)))
+        return to_tensor(np.stack(windows), self.device)
+
+    def _judge(self, real: Tensor, fake: Tensor) -> Tensor:
+        """One hinge step of the adversary."""
+        with autocast(self.device):
+            verdicts = self.adversary(torch.cat([real, fake.to(real.dtype)]))
+        on_real, on_fake = verdicts.float().chunk(2)
+        loss = (F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()) / 2
+        self._descend(self.adversary_optimizer, self.adversary, loss)
+        return loss
+
+    @staticmethod
+    def _descend(optimizer: torch.optim.Optimizer, model: nn.Module, loss: Tensor) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+
+def reconstruction_losses(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """L1 of pixels and of their horizontal and vertical differences: the second is what keeps edges sharp."""
+    error = fake - real
+    across, down = error.diff(dim=3).abs().mean(), error.diff(dim=2).abs().mean()
+    return {"l1": error.abs().mean(), "gradient": GRADIENT_WEIGHT * (across + down) / 2}
+
+
+@torch.no_grad()
+def standardise(model: AutoencoderKL, mean: Tensor, deviation: Tensor) -> None:
+    """Folds z' = (z − mean) / deviation, per latent channel (C,), into the 1×1 convolutions on both sides of the latent.
+
+    So the latents have unit scale with `scaling_factor` 1, which is all that the pipeline's decoder knows of. The
+    log-variances move along (by −2 ln deviation): the posterior stays the same distribution, in new units.
+    """
+    channels = len(mean)
+    enter, leave = model.quant_conv, model.post_quant_conv
+    enter.weight[:channels] /= deviation[:, None, None, None]
+    enter.bias[:channels] = (enter.bias[:channels] - mean) / deviation
+    enter.bias[channels:] -= 2 * deviation.log()
+    leave.bias += leave.weight[:, :, 0, 0] @ mean
+    leave.weight *= deviation[None, :, None, None]
+
+
+def dihedral(array: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
+    """One of the square's eight symmetries (0–7; 0 is none) of an (H, W[, C]) array."""
+    turned = np.rot90(array, turn % 4)
+    return turned[:, ::-1] if turn >= 4 else turned
+
+
+def to_tensor(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 (B, H, W, 3) → float32 (B, 3, H, W) in [-1, 1], channels last."""
+    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
+    return (tensor.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def to_pixels(images: Tensor) -> npt.NDArray[np.uint8]:
+    """The inverse of `to_tensor`, clipped."""
+    scaled = ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return np.asarray(scaled.permute(0, 2, 3, 1).cpu().numpy())

@@ -1,0 +1,93 @@
+"""Checkpoints: one safetensors file each, facts in its header, written atomically; the last two are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from earthsynth_factory.errors import DiskError, ModelError
+
+KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a stage needs to go on: steps done, named tensors, and seconds spent so far."""
+
+    step: int
+    seconds: float
+    tensors: dict[str, Tensor]
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Writes `step-<n>.safetensors` (temp + fsync + rename), then removes all but the newest two."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{checkpoint.step:08d}.safetensors"
+    part = path.with_suffix(".part")
+    facts = {"step": checkpoint.step, "seconds": round(checkpoint.seconds, 1)}
+    try:
+        save_file({k: v.contiguous() for k, v in checkpoint.tensors.items()}, part, metadata={"facts": json.dumps(facts)})
+        with part.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise DiskError(f"{path}: {error.strerror}; free space, then run the same command again") from error
+    for old in _all(folder)[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint, on the CPU, or None where there is none. Raises `ModelError` on a damaged file."""
+    found = _all(folder)
+    if not found:
+        return None
+    try:
+        with safe_open(found[-1], framework="pt") as handle:
+            facts = json.loads(handle.metadata()["facts"])
+            tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118  # not a mapping
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{found[-1]}: damaged checkpoint ({error}); remove it to go on from the one before") from error
+    return Checkpoint(int(facts["step"]), float(facts["seconds"]), tensors)
+
+
+def pack_modules(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """All weights under `<name>.<key>`."""
+    return {f"{name}.{k}": v.detach() for name, module in modules.items() for k, v in module.state_dict().items()}
+
+
+def unpack_modules(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of `pack_modules`; every key must be there."""
+    for name, module in modules.items():
+        module.load_state_dict(_under(name, tensors))
+
+
+def pack_optimizer(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
+    """Moments and step counts under `<name>.<parameter number>.<moment>`; options come from the recipe, not from here."""
+    state = optimizer.state_dict()["state"]
+    return {f"{name}.{n}.{key}": value for n, moments in state.items() for key, value in moments.items()}
+
+
+def unpack_optimizer(name: str, optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of `pack_optimizer` for an optimizer built over the same parameters."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in _under(name, tensors).items():
+        number, moment = key.split(".")
+        state.setdefault(int(number), {})[moment] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+
+
+def _all(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.safetensors"))

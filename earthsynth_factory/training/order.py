@@ -1,0 +1,29 @@
+"""Which samples a step sees: a function of seed and step alone, so a resumed run goes on in the same order."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from earthsynth_factory.domain.seeds import derive, rng
+
+
+@lru_cache(maxsize=4)
+def permutation(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
+    """The order of `count` samples in one epoch."""
+    return rng(seed, "epoch", epoch).permutation(count)
+
+
+def batch(seed: int, step: int, count: int, size: int) -> npt.NDArray[np.int64]:
+    """Indices (size,) of the samples of one step; epochs follow one another without a short batch between them."""
+    first = step * size
+    places = np.arange(first, first + size)
+    return np.array([permutation(seed, int(p) // count, count)[int(p) % count] for p in places])
+
+
+def generator(seed: int, device: torch.device, *parts: int | str) -> torch.Generator:
+    """A torch generator for what `parts` name; no generator's state ever has to be stored."""
+    return torch.Generator(device).manual_seed(derive(seed, *parts))

@@ -1,0 +1,112 @@
+"""The training recipe: what `recipes/train_embedded.yaml` may say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+from earthsynth_factory.errors import RecipeError
+from earthsynth_factory.training.crops import CropPlan
+
+Preset = Literal["cpu", "gpu"]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceSpec(_Spec):
+    """How one imported dataset is cropped."""
+
+    per_category: int = Field(gt=0)
+    min_side: int = Field(gt=0)
+    max_side: int = Field(gt=0)
+    things_only: bool = False
+
+    def plan(self, share: float = 1.0) -> CropPlan:
+        """The crop plan, with `share` of the crops (at least 40 a category)."""
+        count = self.per_category if share == 1 else max(40, round(self.per_category * share))
+        return CropPlan(count, self.min_side, self.max_side, self.things_only)
+
+
+class DataSpec(_Spec):
+    """Sources by folder name under the datasets folder; `compositions` is their share of all crops."""
+
+    sources: dict[str, SourceSpec] = Field(min_length=1)
+    compositions: float = Field(default=0.25, ge=0, lt=1)
+    held_out: float = Field(default=0.125, gt=0, le=1)
+
+
+class AutoencoderSpec(_Spec):
+    """`window` is the side in pixels it trains on; `adversary_from` the share of steps after which the adversary plays."""
+
+    channels: tuple[int, ...] = (32, 64, 128, 128)
+    latent_channels: int = 8
+    window: int = 64
+    batch: int = 32
+    steps: int = Field(gt=0)
+    lr: float = 6e-4
+    adversary_from: float = 0.67
+
+
+class DiffusionSpec(_Spec):
+    """UNet, ControlNet and text encoder, trained together. `variants` is how many symmetries of each crop are cached."""
+
+    channels: tuple[int, ...] = (96, 192, 288)
+    layers: int = 1
+    text_width: int = 192
+    text_layers: int = 3
+    batch: int = 32
+    steps: int = Field(gt=0)
+    lr: float = 4e-4
+    variants: int = Field(default=3, ge=1, le=8)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    ema: float = Field(default=0.999, gt=0, lt=1)
+
+
+class ClipSpec(_Spec):
+    """The small open_clip model of R-Filter."""
+
+    size: int = 64
+    patch: int = 8
+    width: int = 192
+    layers: int = 6
+    embed: int = 128
+    text_width: int = 128
+    text_layers: int = 2
+    batch: int = 128
+    steps: int = Field(gt=0)
+    lr: float = 8e-4
+
+
+class PresetSpec(_Spec):
+    """Machine-dependent part: threads and the three stages."""
+
+    threads: int | None = None
+    autoencoder: AutoencoderSpec
+    diffusion: DiffusionSpec
+    clip: ClipSpec
+
+
+class TrainRecipe(_Spec):
+    """The whole file."""
+
+    seed: int = 1
+    size: int = Field(default=128, gt=0, multiple_of=16)
+    data: DataSpec
+    presets: dict[Preset, PresetSpec]
+
+
+def load_recipe(path: Path) -> TrainRecipe:
+    """Reads a training recipe. Raises `RecipeError` with every fault of the file at once."""
+    try:
+        document: Any = YAML(typ="safe", pure=True).load(path.read_text())
+        return TrainRecipe.model_validate(document)
+    except (OSError, YAMLError) as error:
+        raise RecipeError([f"{path}: {error}; give a training recipe such as recipes/train_embedded.yaml"]) from error
+    except ValidationError as error:
+        faults = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r:.60})" for e in error.errors()]
+        raise RecipeError(faults) from error
