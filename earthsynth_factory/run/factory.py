@@ -139,10 +139,12 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], w
 
 def _devices(recipe: Recipe, shards: int) -> list[str]:
     """A device for each worker: GPUs in turn where there are several, else the recipe's choice for all."""
+    device, workers = recipe.engine.device, max(1, min(recipe.engine.workers, shards))
+    if device not in ("auto", "cuda"):
+        return [device] * workers
     from earthsynth_factory.models.device import all_devices
 
-    engine = recipe.engine
-    return all_devices(engine.device, max(1, min(engine.workers, shards)))
+    return all_devices(device, workers)
 
 
 @contextmanager

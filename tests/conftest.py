@@ -1,0 +1,24 @@
+"""Fixtures that several folders share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_models import save_pipeline
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Indexes and remembered rates of tests stay out of the user's cache; no test reaches for a hub."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a ControlNet pipeline of Stable Diffusion 1.5's key layout, tiny, random weights."""
+    folder = tmp_path_factory.mktemp("tiny") / "pipeline"
+    save_pipeline(folder)
+    return folder
