@@ -63,7 +63,7 @@ def adopt(out: Path, record: dict[str, Any]) -> dict[str, Any]:
             f"{record['fingerprint'][:12]}). What differs:\n{differs}\n"
             "Choose another folder with --out, or build the stored recipe. Nothing was changed."
         )
-    return {**record, "shard_size": stored["shard_size"]}
+    return {**stored, **record, "shard_size": stored["shard_size"]}
 
 
 def _decisive(record: Mapping[str, Any]) -> dict[str, Any]:

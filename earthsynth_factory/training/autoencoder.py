@@ -1,4 +1,4 @@
-"""Stage 1: a small AutoencoderKL (f8), trained with L1, gradient and, late, a patch discriminator's judgement.
+"""Stage 1: a small AutoencoderKL (f8), its encoder begun as a PCA, trained with L1, gradient and, late, a patch discriminator's judgement.
 
 Shapes: images (B, 3, S, S) in [-1, 1]; latents (B, C, S/8, S/8).
 """
@@ -19,6 +19,7 @@ from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer,
 from earthsynth_factory.training.crops import CropSet
 from earthsynth_factory.training.grids import save_grid
 from earthsynth_factory.training.loop import warmup_cosine
+from earthsynth_factory.training.pca import write_encoder
 from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.recipe import AutoencoderSpec
 
@@ -63,9 +64,12 @@ class AutoencoderStage:
         torch.manual_seed(seed)
         self.spec, self.seed, self.device, self.batch = spec, seed, device, spec.batch
         self.images = crops.images
-        self.model = build(spec, size).to(device, memory_format=torch.channels_last)
+        self.model = build(spec, size)
+        write_encoder(self.model, crops.images, seed)
+        self.model.to(device, memory_format=torch.channels_last)
         self.adversary = PatchDiscriminator().to(device, memory_format=torch.channels_last)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=spec.lr, betas=(0.9, 0.98), weight_decay=1e-4)
+        self.parameters = list(self.model.parameters())
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=spec.lr, betas=(0.9, 0.98), weight_decay=1e-4)
         self.adversary_optimizer = torch.optim.AdamW(self.adversary.parameters(), lr=3e-4, betas=(0.5, 0.98))
         self._modules: dict[str, nn.Module] = {"model": self.model, "adversary": self.adversary}
 
@@ -85,9 +89,9 @@ class AutoencoderStage:
         losses["kl"] = KL_WEIGHT * posterior.kl().mean()
         if verdict is not None:
             losses["fool"] = -ADVERSARY_WEIGHT * verdict.float().mean()
-        self._descend(self.optimizer, self.model, sum(losses.values(), torch.zeros((), device=self.device)))
+        descend(self.optimizer, self.parameters, sum(losses.values(), torch.zeros((), device=self.device)))
         if plays:
-            losses["judge"] = self._judge(real, fake.detach())
+            losses["judge"] = judge(self.adversary, self.adversary_optimizer, real, fake.detach())
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def state(self) -> dict[str, Tensor]:
@@ -123,21 +127,23 @@ class AutoencoderStage:
             windows.append(dihedral(self.images[pick, y : y + self.spec.window, x : x + self.spec.window], int(turn)))
         return to_tensor(np.stack(windows), self.device)
 
-    def _judge(self, real: Tensor, fake: Tensor) -> Tensor:
-        """One hinge step of the adversary."""
-        with autocast(self.device):
-            verdicts = self.adversary(torch.cat([real, fake.to(real.dtype)]))
-        on_real, on_fake = verdicts.float().chunk(2)
-        loss = (F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()) / 2
-        self._descend(self.adversary_optimizer, self.adversary, loss)
-        return loss
 
-    @staticmethod
-    def _descend(optimizer: torch.optim.Optimizer, model: nn.Module, loss: Tensor) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+def judge(adversary: nn.Module, optimizer: torch.optim.Optimizer, real: Tensor, fake: Tensor) -> Tensor:
+    """One hinge step of the adversary; gives its loss."""
+    with autocast(real.device):
+        verdicts = adversary(torch.cat([real, fake.to(real.dtype)]))
+    on_real, on_fake = verdicts.float().chunk(2)
+    loss = (F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()) / 2
+    descend(optimizer, list(adversary.parameters()), loss)
+    return loss
+
+
+def descend(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], loss: Tensor) -> None:
+    """One clipped optimizer step."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimizer.step()
 
 
 def reconstruction_losses(real: Tensor, fake: Tensor) -> dict[str, Tensor]:

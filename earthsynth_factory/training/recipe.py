@@ -41,13 +41,16 @@ class DataSpec(_Spec):
 
 
 class AutoencoderSpec(_Spec):
-    """`window` is the side in pixels it trains on; `adversary_from` the share of steps after which the adversary plays."""
+    """`window` is the side in pixels it trains on; `adversary_from` the share of steps after which the adversary plays.
+
+    The encoder starts as the PCA of patches; with 0 steps it stays that, and the decoder is left to the decoder stage.
+    """
 
     channels: tuple[int, ...] = (32, 64, 128, 128)
     latent_channels: int = 8
     window: int = 64
     batch: int = 32
-    steps: int = Field(gt=0)
+    steps: int = Field(ge=0)
     lr: float = 6e-4
     adversary_from: float = 0.67
 
@@ -67,6 +70,16 @@ class DiffusionSpec(_Spec):
     ema: float = Field(default=0.999, gt=0, lt=1)
 
 
+class DecoderSpec(_Spec):
+    """The decoder's refinement on cached latents; fields as in the autoencoder's block."""
+
+    window: int = Field(default=64, multiple_of=8)
+    batch: int = 16
+    steps: int = Field(ge=0)
+    lr: float = 1e-3
+    adversary_from: float = 1.0
+
+
 class ClipSpec(_Spec):
     """The small open_clip model of R-Filter."""
 
@@ -83,11 +96,12 @@ class ClipSpec(_Spec):
 
 
 class PresetSpec(_Spec):
-    """Machine-dependent part: threads and the three stages."""
+    """Machine-dependent part: threads and the four stages."""
 
     threads: int | None = None
     autoencoder: AutoencoderSpec
     diffusion: DiffusionSpec
+    decoder: DecoderSpec
     clip: ClipSpec
 
 

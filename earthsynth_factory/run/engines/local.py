@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing as mp
-import queue
 import signal
 import threading
+import time
 import traceback
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -25,90 +27,105 @@ class LocalEngine(Engine):
     devices: Sequence[str]
 
     def run(self, task: Task, items: Sequence[int], report: Report, stop: threading.Event) -> None:
-        if len(self.devices) == 1:
-            work = task.open(self.devices[0], report)
-            for item in items:
-                if stop.is_set():
-                    return
-                work(item, stop)
-        else:
+        if len(self.devices) > 1:
             _Processes(task, items, report, stop).run(self.devices)
+            return
+        work = task.open(self.devices[0], report)
+        for item in items:
+            if stop.is_set():
+                return
+            work(item, stop)
 
 
 class _Processes:
-    """Several processes that take items from one queue and tell what happens through another."""
+    """Several processes, each at the end of a pipe of its own: one that is killed takes no shared lock with it."""
 
     def __init__(self, task: Task, items: Sequence[int], report: Report, stop: threading.Event) -> None:
         # Fresh interpreters: forking a process that has threads or a CUDA context can hang.
-        context = mp.get_context("spawn")
-        self._context = context
+        self._context = mp.get_context("spawn")
         self._task = task
+        self._items = deque(items)
         self._report = report
         self._stop = stop
-        self._items: mp.Queue[int | None] = context.Queue()
-        self._told: mp.Queue[tuple[str, Any]] = context.Queue()
-        self._halt = context.Event()
-        self._wanted = items
+        self._halt = self._context.RawValue("b", 0)
+        self._failure: FactoryError | None = None
+        self._workers: dict[Connection, BaseProcess] = {}
 
     def run(self, devices: Sequence[str]) -> None:
-        for item in [*self._wanted, *[None] * len(devices)]:
-            self._items.put(item)
-        workers: list[BaseProcess] = [
-            self._context.Process(target=_work, args=(self._task, device, self._items, self._told, self._halt))
-            for device in devices
-        ]
-        for worker in workers:
-            worker.start()
+        """Raises the first error of a worker, once the others have kept what they were making."""
+        started = [self._start(device) for device in devices]
         try:
-            self._listen(workers)
+            while self._workers:
+                self._halt.value |= self._stop.is_set() or self._failure is not None
+                for pipe in wait(list(self._workers), timeout=POLL_SECONDS):
+                    assert isinstance(pipe, Connection)
+                    self._hear(pipe)
         finally:
-            self._halt.set()
-            for worker in workers:
+            self._halt.value = 1
+            for pipe in self._workers:
+                pipe.close()
+            for worker in started:
                 worker.join()
+        if self._failure:
+            raise self._failure
 
-    def _listen(self, workers: Sequence[BaseProcess]) -> None:
-        """Carry reports until every worker has said goodbye. Raises the first error, once the others have drained."""
-        running, failure = len(workers), None
-        while running:
-            if self._stop.is_set():
-                self._halt.set()
-            try:
-                kind, body = self._told.get(timeout=POLL_SECONDS)
-            except queue.Empty:
-                self._check_alive(workers)
-                continue
-            if kind == "report":
-                self._report(body)
-                continue
-            running -= 1
-            if kind == "failed":
-                failure = failure or body
-                self._halt.set()
-        if failure is not None:
-            raise failure
+    def _start(self, device: str) -> BaseProcess:
+        ours, theirs = self._context.Pipe()
+        worker = self._context.Process(target=_work, args=(self._task, device, theirs, self._halt))
+        worker.start()
+        theirs.close()
+        self._workers[ours] = worker
+        return worker
 
-    def _check_alive(self, workers: Sequence[BaseProcess]) -> None:
-        for worker in workers:
-            if worker.exitcode not in (None, 0) and self._told.empty():
-                self._halt.set()
-                raise Interrupted(
-                    f"worker {worker.pid} died (exit code {worker.exitcode}; -9 is often a lack of memory); "
-                    "run the same command again: it goes on where it stopped, with fewer `engine.workers` if need be"
-                )
+    def _hear(self, pipe: Connection) -> None:
+        try:
+            kind, body = pipe.recv()
+        except (EOFError, ConnectionError):
+            self._gone(pipe)
+            return
+        if kind == "report":
+            self._report(body)
+        elif kind == "idle":
+            more = self._items and not self._halt.value
+            pipe.send(self._items.popleft() if more else None)
+        else:
+            self._failure = self._failure or body
+
+    def _gone(self, pipe: Connection) -> None:
+        """A worker closed its end: it is done, or it died."""
+        worker = self._workers.pop(pipe)
+        worker.join()
+        if worker.exitcode and not self._failure:
+            self._failure = Interrupted(
+                f"worker {worker.pid} died (exit code {worker.exitcode}; -9 is often a lack of memory); "
+                "run the same command again: it goes on where it stopped, with fewer `engine.workers` if need be"
+            )
 
 
-def _work(task: Task, device: str, items: Any, told: Any, halt: Any) -> None:
+def _work(task: Task, device: str, pipe: Connection, halt: Any) -> None:
     """Body of a worker process. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = threading.Event()
-    threading.Thread(target=lambda: (halt.wait(), stop.set()), daemon=True).start()
+    threading.Thread(target=_watch, args=(halt, stop), daemon=True).start()
     try:
-        work = task.open(device, lambda body: told.put(("report", body)))
-        while not halt.is_set() and (item := items.get()) is not None:
+        work = task.open(device, lambda body: pipe.send(("report", body)))
+        while (item := _next_item(pipe)) is not None:
             work(item, stop)
+    except (BrokenPipeError, EOFError):
+        pass  # the parent is gone, and nobody is left to tell
     except FactoryError as error:
-        told.put(("failed", error))
+        pipe.send(("failed", error))
     except Exception as error:
-        told.put(("failed", FactoryError(f"a worker failed: {error}\n{traceback.format_exc()}")))
-    else:
-        told.put(("done", None))
+        pipe.send(("failed", FactoryError(f"a worker failed: {error}\n{traceback.format_exc()}")))
+
+
+def _next_item(pipe: Connection) -> int | None:
+    pipe.send(("idle", None))
+    item: int | None = pipe.recv()
+    return item
+
+
+def _watch(halt: Any, stop: threading.Event) -> None:
+    while not halt.value:
+        time.sleep(POLL_SECONDS)
+    stop.set()
