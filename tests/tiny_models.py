@@ -74,8 +74,13 @@ def make_pipeline(folder: Path, sizes: dict[str, Any] = TINY) -> StableDiffusion
     )
     unet = UNet2DConditionModel(**sizes["unet"])
     controlnet = ControlNetModel.from_unet(unet)
-    for layer in [*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block]:
-        torch.nn.init.normal_(layer.weight, std=0.02)  # zero, as in a new ControlNet, would hide the mask's influence
+    # A new ControlNet is zero at its ends, and random words hardly move a random UNet: both would hide in rounding.
+    ends = [*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block]
+    for layer in [*ends, controlnet.controlnet_cond_embedding.conv_out]:
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    for name, weight in unet.named_parameters():
+        if name.endswith("attn2.to_out.0.weight"):
+            weight.data *= 20
     return StableDiffusionControlNetPipeline(
         vae=AutoencoderKL(**sizes["vae"]),
         text_encoder=text,

@@ -48,7 +48,7 @@ def export(
     from rich.progress import Progress
 
     from earthsynth_factory.exports.write import export as write
-    from earthsynth_factory.recipe.stages import export_blocks
+    from earthsynth_factory.recipe.load import export_blocks
     from earthsynth_factory.store.reader import StoreReader
 
     store = StoreReader(folder)

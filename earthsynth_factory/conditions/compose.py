@@ -42,7 +42,7 @@ class ComposeSpec(FolderSpec, SourceSpec):
     kind: Literal["compose"] = "compose"
 
     backgrounds: Folder | None = None
-    """Folder of dense masks (every pixel labelled) to place on: a path, or a block with `path`, `classes`, … None: plain ground."""
+    """Dense masks (every pixel labelled) to place on: a path, or a block with `path`, `classes`. None: plain."""
 
     plain: tuple[str, ...] | None = None
     """Plain grounds to choose from (`background` for an empty one). None: whatever the wanted category may lie on."""

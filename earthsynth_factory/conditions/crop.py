@@ -16,14 +16,14 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """What a view shows. mask: (h, w) uint8; instances: (h, w) uint16, the source's ids; visible: id → share, where < 1."""
+    """What a view shows. mask: (h, w) uint8; instances: (h, w) uint16, the source's; visible: id → share below 1."""
 
     mask: Mask
     instances: InstanceMap
     visible: dict[int, float]
 
     def only(self, categories: Iterable[int]) -> Crop:
-        """The same with every other category made background: EarthSynth's where(mask == id, id, 0), for one or more ids."""
+        """The same with all other categories made background: EarthSynth's where(mask == id, id, 0) for several."""
         kept = np.isin(self.mask, list(categories))
         instances = np.where(kept, self.instances, 0).astype(np.uint16)
         return _with_ids(np.where(kept, self.mask, BACKGROUND).astype(np.uint8), instances, self.visible)

@@ -56,7 +56,7 @@ class DatasetSpec(FolderSpec, SourceSpec):
 
 
 class DatasetSource(ConditionSource):
-    """Draws from a `MaskFolder`. Instances come from the folder's instance maps; without them labels take components."""
+    """Draws from a `MaskFolder`. Instances are those of its instance maps; without them labels take components."""
 
     def __init__(self, spec: DatasetSpec, context: SourceContext) -> None:
         self._spec, self._prompts = spec, context.prompts
@@ -104,7 +104,7 @@ class DatasetSource(ConditionSource):
         if view is None:
             return (
                 f"a mask of {item.shape[1]}×{item.shape[0]} pixels is too small for {want.width}×{want.height} at "
-                f"{step:.3g} mask pixels each; lower the image size or metres per pixel, or set `variants: {{pad: true}}`"
+                f"{step:.3g} mask pixels each; lower image size or metres per pixel, or set `variants: {{pad: true}}`"
             )
         crop = self._narrowed(want, cut(pixels, view))
         fault = self._fault(want, crop, pixels, step)
@@ -118,15 +118,15 @@ class DatasetSource(ConditionSource):
 
     def _whole(self, want: Want, item: Item, pixels: Pixels, rng: np.random.Generator) -> Condition | str:
         """The mask as it is, at the size wanted."""
-        mask, instances = (stretch(array, want.height, want.width) for array in (pixels.mask, pixels.instances))
+        mask = stretch(pixels.mask, want.height, want.width)
+        instances = stretch(pixels.instances, want.height, want.width)
         if self._spec.relabel and want.category is not None:
             mask = np.where(mask == BACKGROUND, BACKGROUND, want.category.id).astype(np.uint8)
         crop = self._narrowed(want, Crop(mask, instances, {}))
         if fault := _avoided(want, crop.mask):
             return fault
-        scale = (item.metres_per_pixel or want.metres_per_pixel) * (
-            item.shape[0] / want.height if item.metres_per_pixel else 1.0
-        )
+        known = item.metres_per_pixel
+        scale = known * item.shape[0] / want.height if known else want.metres_per_pixel
         return self._condition(want, crop, pixels.known, scale, item, {"mask": item.entry.stem}, rng)
 
     def _narrowed(self, want: Want, crop: Crop) -> Crop:
@@ -139,8 +139,9 @@ class DatasetSource(ConditionSource):
 
     def _fault(self, want: Want, crop: Crop, pixels: Pixels, step: float) -> str | None:
         """Why this crop does not meet the want."""
-        if want.category is None or (fault := _avoided(want, crop.mask)):
-            return _avoided(want, crop.mask)
+        fault = _avoided(want, crop.mask)
+        if fault or want.category is None:
+            return fault
         category = want.category.id
         inside = crop.mask == category
         ids = [int(number) for number in np.unique(crop.instances[inside]) if number]

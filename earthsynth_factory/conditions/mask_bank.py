@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ _ARRAYS = ("bits", "ends", "shapes", "categories", "items")
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """One silhouette. shape: (h, w) bool, tight. metres_per_pixel: None where its source does not say. group: its scene."""
+    """One silhouette. shape: (h, w) bool, tight. metres_per_pixel: None where unknown. group: the scene it is from."""
 
     shape: npt.NDArray[np.bool_]
     category: int
@@ -73,7 +74,7 @@ class MaskBank:
         )
 
 
-def _build(folder: MaskFolder, taxonomy: Taxonomy) -> dict[str, npt.NDArray[np.generic]]:
+def _build(folder: MaskFolder, taxonomy: Taxonomy) -> dict[str, npt.NDArray[Any]]:
     things = {category.id for category in taxonomy if category.thing}
     kept: dict[int, list[tuple[int, int, int, tuple[int, int], bytes]]] = {}
     weights: Counter[int] = Counter()
@@ -116,13 +117,13 @@ def _whole_things(item: Item, pixels: Pixels, things: set[int], left_out: Counte
             yield one
 
 
-def _packed(arrays: dict[str, npt.NDArray[np.generic]]) -> bytes:
+def _packed(arrays: dict[str, npt.NDArray[Any]]) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy's stub takes its own flag for an array
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # the stub takes its own flag for one of them
     return buffer.getvalue()
 
 
-def _load(path: Path, items: int) -> dict[str, npt.NDArray[np.generic]] | None:
+def _load(path: Path, items: int) -> dict[str, npt.NDArray[Any]] | None:
     """The cached arrays, or None where the file is missing, damaged or does not hang together."""
     try:
         with np.load(path, allow_pickle=False) as archive:

@@ -172,7 +172,7 @@ def _translate(raw: npt.NDArray[np.uint16], table: npt.NDArray[np.int16], path: 
 
 def _unknown_id(file_id: int, path: Path) -> SourceError:
     return SourceError(
-        f"{path}: id {file_id} stands for no category; name it under `classes` (`{file_id}: background` where it is none)"
+        f"{path}: id {file_id} stands for no category; name it under `classes` (`{file_id}: background` if it is none)"
     )
 
 

@@ -26,7 +26,7 @@ _SAVE_EVERY = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """One mask counted. shape: (H, W). pixels, instances: id in the file → number. `instances` is None without a map."""
+    """One mask counted. shape: (H, W). pixels, instances: id in the file → number; `instances` None without a map."""
 
     shape: tuple[int, int]
     digest: str
@@ -99,10 +99,8 @@ def _count_instances(mask: Ids, numbers: Ids, path: Path) -> dict[int, int]:
     found: dict[int, int] = {}
     for number, class_id in _split(pairs.tolist()):
         if number in found or class_id == 0:
-            fault = "lies on background" if class_id == 0 else "covers more than one class"
-            raise SourceError(
-                f"{path}: instance {number} {fault}; an instance has one class of the mask on all its pixels"
-            )
+            fault = "lies on id 0" if class_id == 0 else "covers more than one class"
+            raise SourceError(f"{path}: instance {number} {fault}; give all its pixels one class in the mask")
         found[number] = class_id
     classes, numbers_of = np.unique(list(found.values()), return_counts=True)
     return {int(c): int(n) for c, n in zip(classes, numbers_of, strict=True)}

@@ -1,6 +1,6 @@
 """What lies in a folder of masks: our prepared layout, EarthSynth's published one, or just id masks.
 
-prepared     dataset.json (format, version, name, source, licence, credit, classes, dense, items), masks/, instances/
+prepared     masks/, instances/ and dataset.json (`DatasetFile` has its fields)
 EarthSynth   masks/ beside images/, stems `<SOURCE>_<original>_<crop>[_<class>]`, ids 0–68
 plain        a folder of PNGs, or one PNG
 """
@@ -33,7 +33,7 @@ class ItemRecord(BaseModel):
 
 
 class DatasetFile(BaseModel):
-    """dataset.json of the prepared layout. classes: id in the files → category name. dense: background is no "unknown"."""
+    """dataset.json of the prepared layout. classes: file id → category name. dense: background is no "unknown"."""
 
     model_config = ConfigDict(frozen=True)
     format: Literal["earthsynth-factory/dataset"]
@@ -73,7 +73,7 @@ def find_layout(path: Path, group_pattern: str | None = None) -> Layout:
     """List `path` (a folder or one PNG).
 
     group_pattern: a regular expression whose first bracket in a stem is the group; without one, EarthSynth's layout
-    takes everything before the crop number, a plain folder the whole stem. Raises SourceError where nothing usable is there.
+    takes everything before the crop number, a plain folder the whole stem. Raises SourceError where nothing is usable.
     """
     if path.is_file():
         return Layout(path, (_entry(path, {}, None, path.stem, path.stat()),), None)

@@ -93,8 +93,9 @@ def _ids(taxonomy: Taxonomy, names: tuple[str, ...], strict: bool) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Stamp:
-    """A silhouette ready to be put down. shape: (h, w) bool, tight. anchor: (row, column) of its inmost pixel; radius: how
-    far from its outline that pixel is, in pixels. Where there is less room than that, no part of it needs to be compared.
+    """A silhouette ready to be put down. shape: (h, w) bool, tight. anchor: (row, column) of its inmost pixel.
+
+    radius: how far from the outline the anchor is, in pixels; where there is less room, nothing need be compared.
     """
 
     shape: Bits
@@ -108,7 +109,7 @@ class Stamp:
 
 
 def render(shape: Bits, scale: float, angle: float, mirror: bool) -> Stamp | None:
-    """A silhouette enlarged by `scale` and turned by `angle` (radians), nearest only. None where no pixel of it is left."""
+    """A silhouette enlarged by `scale` and turned by `angle` (radians), nearest only. None where no pixel is left."""
     height, width = shape.shape
     turned = View(0.0, 0.0, height, width, angle=angle).reach()
     size = [max(int(np.ceil(2 * reach * scale)), 1) for reach in turned]
@@ -123,8 +124,9 @@ def render(shape: Bits, scale: float, angle: float, mirror: bool) -> Stamp | Non
 
 
 def find_place(free: Bits, stamp: Stamp, min_inside: float, rng: np.random.Generator) -> tuple[int, int] | None:
-    """Where the stamp's top left corner may go (row, column; may be negative) so that all of it that the image shows is on
-    `free` (H, W), and the image shows at least `min_inside` of it. None where no place was found.
+    """Where the stamp's top left corner may go (row, column; may be negative), or None where no place was found.
+
+    All of it that the image shows is on `free` (H, W), and the image shows at least the share `min_inside` of it.
     """
     depth = cv2.distanceTransform(free.astype(np.uint8), cv2.DIST_L2, 3)
     roomy = np.flatnonzero(depth >= stamp.radius - 1)  # one pixel of grace: the 3×3 distance is an approximation

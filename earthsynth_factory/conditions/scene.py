@@ -41,7 +41,7 @@ class Scene:
             return on
         taken = (self.instances > 0).astype(np.uint8)
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * gap + 3, 2 * gap + 3))  # 1 px more: diagonal touch
-        return on & ~cv2.dilate(taken, disc).astype(bool)
+        return np.asarray(on & (cv2.dilate(taken, disc) == 0))
 
     def put(self, stamp: Stamp, category: int, top: int, left: int, min_visible: float) -> bool:
         """Lay the object down, unless it would leave less than `min_visible` of an object below it."""

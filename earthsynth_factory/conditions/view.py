@@ -21,10 +21,10 @@ class Variants(Spec):
     """How a mask may be varied. Resampling is nearest neighbour, so no variant invents a class."""
 
     crop: Literal["target", "anywhere", "centre"] = "target"
-    """`target`: so that an object (or some land) of the wanted category is inside; `anywhere`: uniformly; `centre`: never moved."""
+    """`target`: so that something of the wanted category is inside; `anywhere`: uniformly; `centre`: never moved."""
 
     rescale: Span = Field(default=(1.0, 1.0))
-    """Factor by which masks of unknown scale are enlarged. Masks that know theirs are brought to the wanted one instead."""
+    """Factor by which masks of unknown scale are enlarged. Masks that know theirs are brought to the wanted one."""
 
     mirror: bool = True
     """Mirror every other draw."""
@@ -33,7 +33,7 @@ class Variants(Spec):
     """`quarter`: by 0, 90, 180 or 270 degrees; `free`: by any angle, where the mask is large enough for it."""
 
     pad: bool = False
-    """Allow images that reach beyond the mask, with background there. Otherwise a mask that is too small is passed over."""
+    """Let images reach beyond the mask, with background there. Otherwise a mask that is too small is passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,8 @@ class View:
         return inside_u & (np.abs(cos * dy - sin * dx) <= self.step * self.height / 2)
 
     def text(self) -> dict[str, str | int | float]:
-        """The view as plain values, for an origin's detail."""
-        return {
-            "y": round(self.y, 2),
-            "x": round(self.x, 2),
-            "step": round(self.step, 4),
-            "degrees": round(math.degrees(self.angle), 2),
-            "mirror": int(self.mirror),
-        }
+        """The view as plain values, for an origin's detail; unrounded, so that it can be taken again."""
+        return {"y": self.y, "x": self.x, "step": self.step, "angle": self.angle, "mirror": int(self.mirror)}
 
 
 def choose_view(
@@ -128,9 +122,7 @@ def stretch(source: npt.NDArray[Number], height: int, width: int) -> npt.NDArray
 
 def _centre(reach: float, extent: int, near: float | None, jitter: float, step: float) -> float:
     """Where a view of half-extent `reach` may centre: inside the source where it can be, and with `near` in it."""
-    low, high = sorted(
-        (reach, extent - reach)
-    )  # swapped where the view is padded: the whole source is in it, somewhere
+    low, high = sorted((reach, extent - reach))  # swapped where padded: the whole source is in it
     if near is not None:
         low, high = min(max(low, near - 0.9 * reach), high), max(min(high, near + 0.9 * reach), low)
     place = low + jitter * (high - low)

@@ -75,7 +75,7 @@ def load_clip(name: ClipName, base: Path, device_name: str) -> ClipModel:
     target = f"local-dir:{folder}" if folder else str(name if isinstance(name, str) else name.name)
     tag = None if folder or isinstance(name, str) else name.pretrained
     try:
-        model, preprocess = open_clip.create_model_from_pretrained(target, pretrained=tag, load_weights_only=True)
+        model, preprocess = open_clip.create_model_from_pretrained(target, pretrained=tag, weights_only=True)
         tokenizer = open_clip.get_tokenizer(target)
     except Exception as error:  # open_clip raises many kinds; to the user all mean that the model is not to be had
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -114,9 +114,11 @@ def load_pipeline(
     """Load weights (safetensors only) onto a device. Raises ModelError where they are damaged or of another kind."""
     from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
     from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
 
     diffusers_logging.disable_progress_bar()
-    options = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True}
+    transformers_logging.disable_progress_bar()
+    options = {"use_safetensors": True, "local_files_only": True}
     try:
         controlnet = ControlNetModel.from_pretrained(files.controlnet, **options)
         pipe = StableDiffusionControlNetPipeline.from_pretrained(
@@ -131,7 +133,7 @@ def load_pipeline(
         raise ModelError(f"{files.pipeline}: not loadable as a ControlNet pipeline: {_first_line(error)}") from error
     pipe.scheduler = _scheduler(pipe.scheduler, sampling.scheduler)
     pipe.set_progress_bar_config(disable=True)
-    pipe.to(device)
+    pipe.to(device, dtype)
     for network in (pipe.unet, pipe.controlnet, pipe.vae):
         network.to(memory_format=torch.channels_last)
     if compiled:

@@ -6,19 +6,24 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
+from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.errors import RecipeError
+from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.recipe import meaning, overrides
 from earthsynth_factory.recipe.document import Document, read_document, shown
 from earthsynth_factory.recipe.faults import Refusal, refusals
 from earthsynth_factory.recipe.meaning import Path
 from earthsynth_factory.recipe.schema import Recipe
+from earthsynth_factory.recipe.stages import ExportBlock
 
 MAX_BYTES = 4 << 20
 """Largest recipe file."""
+
+Block = TypeVar("Block", bound=Spec)
 
 STARTER = "`earthsynth-factory recipe init` writes a starter"
 
@@ -52,28 +57,52 @@ def parse_recipe(text: str, name: str, changes: Sequence[str] = ()) -> Recipe:
         raise RecipeError([f"{name}:1:1 → a recipe is a block of keys (name:, categories:, …); {STARTER}"])
     for change in changes:
         overrides.apply(document, change)
-    recipe = _validated(document)
-    if recipe is None or document.faults:
-        ordered = sorted(document.faults, key=lambda fault: (fault.place.startswith("--set"), fault.order))
-        raise RecipeError(list(dict.fromkeys(str(fault) for fault in ordered)))
-    return recipe
+    return _validated(document, Recipe)
 
 
-def _validated(document: Document) -> Recipe | None:
-    """The recipe, or None with the reasons among the document's faults."""
-    data: Any = document.data
-    if data is None and document.faults:
-        return None
+def export_blocks(formats: Sequence[str], changes: Sequence[str] = ()) -> tuple[ExportSpec, ...]:
+    """Export blocks for `formats`, with changes such as `coco.polygons=true`. Raises RecipeError with all faults."""
+    document = Document("--format", {"exports": [{"kind": kind.strip()} for kind in formats]})
+    for change in changes:
+        overrides.apply(document, change, within="exports.")
+    return _validated(document, _Exports).exports
+
+
+class _Exports(Spec):
+    exports: tuple[ExportBlock, ...]
+
+    @model_validator(mode="after")
+    def _make_sense(self) -> _Exports:
+        found = meaning.problems(self.model_dump())
+        if found:
+            raise meaning.MeaningError(found)
+        return self
+
+
+def _validated(document: Document, spec: type[Block]) -> Block:
+    """The document as `spec`. Raises RecipeError with the document's faults and those of its values."""
+    data: Any = {} if document.data is None and not document.faults else document.data
     try:
-        return Recipe.model_validate(data if data is not None else {})
+        block = spec.model_validate(data)
     except ValidationError as error:
-        found = refusals(error, Recipe, data)
+        _note_refusals(document, error, spec)
+    else:
+        if not document.faults:
+            return block
+    ordered = sorted(document.faults, key=lambda fault: (fault.place.startswith("--set"), fault.order))
+    raise RecipeError(list(dict.fromkeys(str(fault) for fault in ordered)))
+
+
+def _note_refusals(document: Document, error: ValidationError, spec: type[Spec]) -> None:
+    if document.data is None and document.faults:
+        return  # the text could not be read at all, so what is missing says nothing
+    data: Any = document.data or {}
+    found = refusals(error, spec, data)
     found += [Refusal(problem.path, problem.message) for problem in meaning.problems(data)]
     for refusal in dict.fromkeys(found):
         if refusal.path not in document.unread:
             value = "" if refusal.of_key else _shown_at(data, refusal.path)
             document.fault(refusal.path, refusal.message, value, refusal.of_key)
-    return None
 
 
 def _shown_at(data: Any, path: Path) -> str:

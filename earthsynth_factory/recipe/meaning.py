@@ -123,7 +123,7 @@ def _own(index: int, block: Mapping[str, Any], blocks: Sequence[tuple[int, Mappi
     if not _is_own(block):
         yield Problem(
             ("categories", index, "name"),
-            f"{unknown_category(earthsynth(), block['name'])}; a class of your own needs one of `id`, `color`, `thing`",
+            f"{unknown_category(earthsynth(), block['name'])} (a class of your own needs one of `id`, `color`, `thing`)",
         )
         return
     given = block.get("id")
@@ -145,6 +145,7 @@ def _built_in(index: int, block: Mapping[str, Any], category: Category) -> Itera
         yield Problem(
             ("categories", index, "name"), "is what no class covers; for images without objects use `negatives`"
         )
+        return
     for key in OWN_KEYS:
         value = block.get(key)
         if value is not None and not (key == "id" and value == category.id):

@@ -9,15 +9,17 @@ from earthsynth_factory.recipe.document import Document, Fault, Place, read_docu
 from earthsynth_factory.recipe.meaning import Path
 
 
-def apply(document: Document, override: str) -> None:
+def apply(document: Document, override: str, within: str = "") -> None:
     """Change `document` as `override` says (`image.size=256`, `categories.plane.count=5`, `exports.0=coco`).
 
     The value is YAML. A list's item is named by its position, or by the word of its `name` or `kind`; the position after
-    the last one appends. What cannot be followed becomes a fault of the document.
+    the last one appends. What cannot be followed becomes a fault of the document. within: a path, with its last dot, that
+    the user's own starts from.
     """
     flag = f"--set {override}"
     keys, equals, text = override.partition("=")
-    if not equals or not all(keys.split(".")):
+    words = (within + keys).split(".")
+    if not equals or not all(words):
         document.faults.append(Fault(flag, (), "", "write it as key=value, as in image.size=256"))
         return
     value = read_document(text, flag)
@@ -26,7 +28,7 @@ def apply(document: Document, override: str) -> None:
         document.faults.append(Fault(flag, (), "", message))
         return
     try:
-        path = _assign(document, keys.split("."), value.data)
+        path = _assign(document, words, value.data)
     except LookupError as error:
         document.faults.append(Fault(flag, (), "", str(error.args[0])))
         return

@@ -81,18 +81,17 @@ class DecoderSpec(_Spec):
 
 
 class ClipSpec(_Spec):
-    """The small open_clip model of R-Filter."""
+    """The small open_clip model of R-Filter: a ResNet (one bottleneck a stage learns faster from few samples than a ViT)."""
 
     size: int = 64
-    patch: int = 8
-    width: int = 192
-    layers: int = 6
+    width: int = 32
+    blocks: tuple[int, int, int, int] = (1, 1, 1, 1)
     embed: int = 128
     text_width: int = 128
     text_layers: int = 2
-    batch: int = 128
+    batch: int = 64
     steps: int = Field(gt=0)
-    lr: float = 8e-4
+    lr: float = 1e-3
 
 
 class PresetSpec(_Spec):

@@ -1,7 +1,7 @@
 """A drawing board in metres: silhouettes in, class codes and instance ids out, with what hides what.
 
-A pixel belongs to a silhouette where its centre lies inside it. Ground is painted under every thing already there; a thing
-is placed whole or refused.
+A pixel belongs to a silhouette where its centre lies inside it. Ground is painted under every thing already there; a
+thing is placed whole or refused.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Board:
         """Put a thing on top as a new instance, or refuse.
 
         over: (256,) codes of things it may hide a part of; any other thing must stay `gap` metres clear.
-        on: (256,) codes that nine tenths of it must stand on, or None. Refused too where more than half would lie outside,
-        where too few pixels remain, and where it would hide too much of another.
+        on: (256,) codes that nine tenths of it must stand on, or None. Refused too where more than half would lie
+        outside, where too few pixels remain, and where it would hide too much of another.
         """
         window = self._window(shape, gap)
         if window is None or len(self._code_of) > MAX_INSTANCES:
@@ -154,7 +154,7 @@ class Board:
         if steps == 0:
             return inside
         kernel = np.ones((2 * steps + 1, 2 * steps + 1), np.uint8)
-        return cv2.dilate(inside.view(np.uint8), kernel).astype(bool)
+        return np.asarray(cv2.dilate(inside.view(np.uint8), kernel), bool)
 
     def _met(self, window: Window, inside: Bools) -> dict[int, int]:
         """Instance id → pixels of it inside."""

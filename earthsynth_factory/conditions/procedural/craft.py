@@ -17,7 +17,7 @@ from earthsynth_factory.conditions.procedural.shapes import (
 
 
 def _wing(root: float, chord: float, sweep: float, span: float, taper: float) -> Silhouette:
-    """Both halves of a wing: `root` is where the leading edge leaves the fuselage, `sweep` how far back the tip lies."""
+    """Both halves of a wing: `root`: where the leading edge starts; `sweep`: how far back the tip lies."""
     half, tip = span / 2, chord * taper
     return mirrored((root, 0), (root - sweep, half), (root - sweep - tip, half), (root - chord, 0))
 
@@ -59,7 +59,7 @@ def light_plane(length: float, span: float) -> Silhouette:
 
 
 def helicopter(length: float, width: float) -> Silhouette:
-    """Cabin, tail boom, tail rotor and four blades. The blades are half a metre wide and more, so that pixels keep them."""
+    """Cabin, tail boom, tail rotor and four blades. Blades are at least half a metre wide, so that pixels keep them."""
     cabin = ellipse(length * 0.42, length * 0.19, length * 0.08)
     boom = mirrored((0, length * 0.05), (-length * 0.5, length * 0.02))
     tail = rectangle(length * 0.045, length * 0.2, -length * 0.44)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from earthsynth_factory.conditions.procedural import craft, structures, vehicles
-from earthsynth_factory.conditions.procedural.shapes import Silhouette, cross, ellipse, rectangle, rounded
+from earthsynth_factory.conditions.procedural.shapes import Silhouette, cross, ellipse, rectangle, ring, rounded
 
 Figure = Callable[[np.random.Generator, float, float], Silhouette]
 """(random numbers, length, width) → silhouette, metres."""
@@ -115,7 +115,7 @@ GENERIC: dict[Shape, Figure] = {
     "ellipse": _fixed(ellipse),
     "cross": _fixed(lambda length, width: cross(length, width / 2)),
     "l": _fixed(_ell),
-    "ring": _fixed(lambda length, _width: structures.ring(length, length * 0.55)),
+    "ring": _fixed(lambda length, _width: ring(length, length * 0.55)),
     "plane": _twin,
     "ship": _fixed(craft.hull),
     "helicopter": _fixed(craft.helicopter),

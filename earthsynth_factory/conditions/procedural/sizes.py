@@ -1,7 +1,8 @@
 """How long and how wide things truly are.
 
-Figures of aircraft and standard courts are their published dimensions; the others are the usual range of their kind, from
-rules of design (lane and berth widths) or common fleets. Ranges say what is drawn, not what exists at the extremes.
+Figures of aircraft and standard courts are their published dimensions; the others are the usual range of their kind,
+from rules of design (lane and berth widths) or common fleets. Ranges say what is drawn,
+not what exists at the extremes.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class ProceduralSpec(SourceSpec):
     size_scale: Span = (1.0, 1.0)
     """Times the true smallest and largest length of things."""
     background: Literal["dense", "sparse", "none"] = "dense"
-    """dense: land cover everywhere. sparse: the target and the ground it stands on, else background. none: the target alone."""
+    """dense: land cover everywhere. sparse: the target and what it stands on. none: the target alone."""
     shapes: dict[str, Shape] = Field(default_factory=dict)
     """Category of your own → how it is drawn; its size is the category's `object_size`, or 8 to 24 m."""
 

@@ -29,7 +29,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Category, Taxonomy, n
 Steps = npt.NDArray[np.float64]
 """(N,) distances, metres."""
 
-MOST = 60
+MOST = 150
 """Instances of the target where the want names no number. Ours: a full car park is dull and slow."""
 
 _LEGIBLE = 10
@@ -75,7 +75,7 @@ class Stage:
     """One layout in the making.
 
     frame: about the middle of the picture, turned to the layout's heading. across, down: the ground shown, metres.
-    reach: half its diagonal. target: the key of the category wanted, empty for a negative. size: the target's length, metres.
+    reach: half its diagonal. target: the key of the category wanted, empty for a negative. size: its length, metres.
     """
 
     def __init__(self, want: Want, knobs: Knobs, taxonomy: Taxonomy, stands_on: tuple[str, ...]) -> None:
@@ -179,15 +179,15 @@ class Stage:
     ) -> None:
         """Place things at a share of the poses (times the density).
 
-        loose: part of the recipe's orientation spread by which headings differ. figure: draws each, where not `self.figure`.
-        The target goes to neighbouring poses about a random place, and on to those first left out where too few are met.
+        loose: part of the recipe's orientation spread by which headings differ. figure: draws each, if given.
+        The target goes to poses as `gathered`, and on to those first left out where too few are met.
         """
         poses = [pose for pose in poses if self.contains(pose)]
         if not (self.shows(name) and poses):
             return
         chosen = self.rng.random(len(poses)) < share * self.knobs.density
         if name == self.target:
-            self._gather(poses)
+            poses = self.gathered(poses)
             chosen[0] = True
         draw = figure or partial(self.figure, name)
         for pose in (pose for pose, keep in zip(poses, chosen, strict=True) if keep):
@@ -202,14 +202,22 @@ class Stage:
     def _open(self, name: str) -> bool:
         return name != self.target or self.wanted() > 0
 
-    def _gather(self, poses: list[Pose]) -> None:
-        """Sort in place: first those that leave the target whole, by distance from a random one of them."""
+    def gathered(self, poses: list[Pose]) -> list[Pose]:
+        """First those that leave the target whole; where a number is asked for, neighbours of a random one of them."""
         margin = self.size / 2
         whole = [pose for pose in poses if self.contains(pose, margin)]
-        middle = Pose(self.across / 2, self.down / 2)
-        if whole:
-            middle = whole[int(self.rng.integers(len(whole)))]
-        poses.sort(key=lambda at: (not self.contains(at, margin), math.hypot(at.x - middle.x, at.y - middle.y)))
+        cut = [pose for pose in poses if not self.contains(pose, margin)]
+        if self.want.instances is None or not whole:
+            order = self.rng.permutation(len(whole)).tolist()
+            return [whole[index] for index in order] + cut
+        middle = whole[int(self.rng.integers(len(whole)))]
+        return sorted(whole, key=lambda at: math.hypot(at.x - middle.x, at.y - middle.y)) + cut
+
+    def ground_at(self, at: Pose) -> str:
+        """What is drawn at a place in the picture."""
+        row, column = int(at.y / self.want.metres_per_pixel), int(at.x / self.want.metres_per_pixel)
+        code = int(self.board.codes[min(row, self.want.height - 1), min(column, self.want.width - 1)])
+        return next((name for name, known in self._codes.items() if known == code), "")
 
     def scatter(self, tries: int = 400) -> None:
         """Place what is lacking of the target anywhere on what it stands on, a gap apart."""

@@ -155,7 +155,8 @@ def toll_station(length: float, width: float) -> Silhouette:
 
 def service_area(length: float, width: float) -> Silhouette:
     """A compound on one side of an expressway (at +y), narrowing to its ramps at both ends."""
-    return polygon((-0.5, 0.5), (-0.27, -0.3), (-0.2, -0.5), (0.2, -0.5), (0.27, -0.3), (0.5, 0.5)).fitted(length, width)
+    half = ((0.5, 0.5), (0.27, -0.3), (0.2, -0.5))
+    return polygon(*half, *((-x, y) for x, y in reversed(half))).fitted(length, width)
 
 
 def jetty(length: float, width: float) -> Silhouette:

@@ -99,7 +99,7 @@ def quilt(stage: Stage, names: Sequence[str], weights: Sequence[float], size: fl
 
 
 def winding(stage: Stage, frame: Pose, bend: float, length: float) -> Points:
-    """A centre line (N, 2) along the frame's x axis that swings by `bend` metres, straight where it crosses the origin."""
+    """A centre line (N, 2) along the frame's x axis that swings by `bend` metres, but not at the origin."""
     along = np.linspace(-2 * stage.reach, 2 * stage.reach, 60)
     calm = 1 - np.exp(-((along / length) ** 2))
     swing = np.sin(along / length + float(stage.rng.uniform(0, 6))) * bend * calm
@@ -113,12 +113,11 @@ def river(stage: Stage, frame: Pose, width: float, bend: float | None = None) ->
     stage.paint("water", strip(line, width))
 
 
-def shore(stage: Stage, frame: Pose, land: str, wild: float) -> None:
-    """Land on the frame's +y side of the x axis; `wild`: metres by which a natural coast wanders, 0 for a quay."""
+def shore(stage: Stage, frame: Pose, land: str, wild: float = 0.0, phases: Sequence[float] = ()) -> None:
+    """Land on the frame's +y side of the x axis; a quay, or a coast that wanders by `wild` metres."""
     along = np.linspace(-3 * stage.reach, 3 * stage.reach, 90)
     edge = np.zeros_like(along)
-    for octave in range(1, 5) if wild else ():
-        phase = float(stage.rng.uniform(0, 7))
+    for octave, phase in enumerate(phases, start=1):
         edge += wild / octave * np.sin(along * octave * 1.7 / max(stage.reach * 0.5, 1) + phase)
     coast = np.stack([along, edge], axis=1)
     far = np.array([[3 * stage.reach, 4 * stage.reach], [-3 * stage.reach, 4 * stage.reach]])

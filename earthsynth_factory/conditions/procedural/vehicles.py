@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from earthsynth_factory.conditions.procedural.shapes import Silhouette, mirrored, rectangle, rounded
+from earthsynth_factory.conditions.procedural.shapes import Pose, Silhouette, mirrored, rectangle, rounded
 
 
 def car(length: float, width: float) -> Silhouette:
@@ -26,10 +26,10 @@ def trailer(length: float, width: float) -> Silhouette:
 
 def lorry(length: float, width: float) -> Silhouette:
     """A cab, a narrow neck and the load behind it."""
-    cab = rounded(length * 0.2, width * 0.96, width * 0.15).parts
+    cab = rounded(length * 0.2, width * 0.96, width * 0.15).at(Pose(length * 0.4, 0))
     neck = rectangle(length * 0.1, width * 0.5, length * 0.28)
     bed = rectangle(length * 0.74, width, -length * 0.13)
-    return (Silhouette(tuple(part + [length * 0.4, 0] for part in cab)) | neck | bed).fitted(length, width)
+    return (cab | neck | bed).fitted(length, width)
 
 
 def truck_tractor(length: float, width: float) -> Silhouette:

@@ -25,6 +25,7 @@ _CARGO = ("dry cargo ship", "liquid cargo ship", "passenger ship", "warship", "e
 _BOATS = ("motorboat", "fishing boat", "tugboat")
 _CARS = ("small vehicle", "large vehicle", "vehicle", "bus", "van", "cargo truck", "trailer", "truck tractor")
 _FIELDS = ("soccer ball field", "basketball court", "tennis court", "stadium", "golf field")
+_OPEN_LAND = ("bare land", "grass", "tree", "agriculture land", "forest land", "barren land", "rangeland")
 
 SCENES: dict[str, tuple[Scene, ...]] = {
     **dict.fromkeys(_PLANES, (airport.apron,)),
@@ -53,12 +54,10 @@ SCENES: dict[str, tuple[Scene, ...]] = {
     **dict.fromkeys(("tractor", "excavator", "dump truck"), (countryside.farmyard,)),
     **dict.fromkeys(("building", "swimming pool", "roundabout", "intersection"), (town.town,)),
     "road": (town.town, town.avenue),
-    "water": (port.lakeside, countryside.land),
+    "water": (port.lakeside, port.riverside, port.coast),
     "pavement": (town.town, countryside.land),
     **dict.fromkeys(("urban land", "developed space"), (countryside.land, town.town)),
-    **dict.fromkeys(
-        ("bare land", "grass", "tree", "agriculture land", "forest land", "barren land", "rangeland"), (countryside.land,)
-    ),
+    **dict.fromkeys(_OPEN_LAND, (countryside.land,)),
 }
 """Name → the scenes that show it; one is drawn by the seed."""
 

@@ -23,15 +23,18 @@ def toll_station(stage: Stage) -> None:
     size = stage.size_of(stage.target)
     wide = stage.size * float(stage.rng.uniform(*size.ratio))
     reach = 1.7 * wide
-    plaza = mirrored((reach, road.width / 2), (0.35 * wide, wide * 0.52), (-0.35 * wide, wide * 0.52), (-reach, road.width / 2))
+    narrow, broad = road.width / 2, wide * 0.52
+    plaza = mirrored((reach, narrow), (0.35 * wide, broad), (-0.35 * wide, broad), (-reach, narrow))
     stations = [stage.frame.on(2.2 * reach * step) for step in (0, 1, -1)]
     for at in stations:
         stage.paint("road", plaza, at)
     stage.fill(stage.target, stations, 2.0, figure=lambda: stage.figure(stage.target, stage.size, wide))
-    queue = [stage.frame.on(side * (stage.size * 0.55 + 8 + 8 * place), (lane - 4.5) * wide / 10, math.pi * (lane < 4.5))
+    start = stage.size * 0.55 + 8
+    queue = [stage.frame.on(side * (start + 8 * place), (lane - 4.5) * wide / 10, math.pi * (lane < 4.5))
              for side in (-1, 1) for place in range(5) for lane in range(10)]  # fmt: skip
     stage.fill("small vehicle", queue, 0.35, on=("road",))
-    stage.fill("building", [stage.frame.on(0, wide * 0.52 + 14)], 2.0, figure=lambda: stage.figure("building", 30.0, 12.0))
+    office = [stage.frame.on(0, broad + 14)]
+    stage.fill("building", office, 2.0, figure=lambda: stage.figure("building", 30.0, 12.0))
     drive(stage, [road], 30)
     trees(stage, strewn(stage, 6), 0.5)
 

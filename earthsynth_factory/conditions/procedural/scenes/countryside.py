@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from earthsynth_factory.conditions.procedural.roads import Road, drive
+from earthsynth_factory.conditions.procedural.roads import Road
 from earthsynth_factory.conditions.procedural.shapes import strip
 from earthsynth_factory.conditions.procedural.stage import Stage
 from earthsynth_factory.conditions.procedural.terrain import lake, quilt, river, strewn, trees, winding, wood
@@ -29,7 +29,7 @@ def land(stage: Stage) -> None:
     _lanes(stage)
 
 
-_PATCHED = frozenset({"forest land", "tree", "barren land", "bare land", "rangeland", "urban land", "grass", "pavement"})
+_PATCHED = frozenset({"forest land", "tree", "barren land", "bare land", "rangeland", "urban land", "grass"})
 """Grounds that come in patches with soft outlines rather than in parcels."""
 
 
@@ -86,9 +86,9 @@ def farmyard(stage: Stage) -> None:
     pitch = stage.size * (1.3 + 1.2 * stage.knobs.spacing)
     places = stage.lattice(pitch, pitch)
     ground = ("agriculture land", "grass", "bare land", "barren land", "pavement")
-    stage.fill(stage.target, [at.on(*stage.rng.uniform(-0.2, 0.2, 2) * pitch) for at in places], 0.35, loose=6.0, on=ground)
+    places = [at.on(*stage.rng.uniform(-0.2, 0.2, 2) * pitch) for at in places]
+    stage.fill(stage.target, places, 0.35, loose=6.0, on=ground)
     stage.fill("building", stage.lattice(60, 55, stage.frame.on(30, 30)), 0.3)
-    drive(stage, [], 30)
     trees(stage, strewn(stage, 6), 0.7)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from earthsynth_factory.conditions.procedural.shapes import Pose, rectangle
 from earthsynth_factory.conditions.procedural.stage import Stage
-from earthsynth_factory.conditions.procedural.terrain import mottled, shore, trees, wood
+from earthsynth_factory.conditions.procedural.terrain import mottled, river, shore, strewn, trees, wood
 
 VESSELS = (
     "ship", "motorboat", "fishing boat", "tugboat", "engineering ship", "passenger ship", "dry cargo ship",
@@ -26,7 +26,7 @@ def _quay(stage: Stage, share: float = 0.35) -> Pose:
     """Water with a straight quay; the frame's origin lies on its edge, with the land at +y."""
     edge = stage.frame.on(0, share * stage.reach)
     stage.flood("water")
-    shore(stage, edge, "pavement", wild=0)
+    shore(stage, edge, "pavement")
     return edge
 
 
@@ -103,17 +103,19 @@ def fairway(stage: Stage) -> None:
     long, name = stage.size or 60.0, _vessel(stage)
     mottled(stage, "water")
     if stage.rng.random() < 0.45:
-        _coast(stage)
+        _coast(stage, 0.6)
     pitch = long * (1.2 + 0.9 * stage.knobs.spacing)
     lanes = [at.on(float(stage.rng.uniform(-0.3, 0.3)) * long, float(stage.rng.uniform(-0.2, 0.2)) * long)
              for at in stage.lattice(pitch, 0.75 * pitch)]  # fmt: skip
     stage.fill(name, _turned(stage, lanes), 0.6, loose=2.0, on=("water",))
 
 
-def _coast(stage: Stage) -> None:
-    at = stage.frame.on(0, 0.6 * stage.reach)
-    shore(stage, at.on(0, -6), "bare land", wild=0.12 * stage.reach)
-    shore(stage, at, "grass", wild=0.12 * stage.reach)
+def _coast(stage: Stage, share: float) -> None:
+    """A natural coast at this share of the reach from the middle; the beach follows the line of the land."""
+    at, wild = stage.frame.on(0, share * stage.reach), 0.12 * stage.reach
+    phases = stage.rng.uniform(0, 7, 4).tolist()
+    shore(stage, at.on(0, -8), "bare land", wild, phases)
+    shore(stage, at, "grass", wild, phases)
 
 
 def _hinterland(stage: Stage, edge: Pose) -> None:
@@ -121,6 +123,20 @@ def _hinterland(stage: Stage, edge: Pose) -> None:
     sheds = [edge.on(along * 34.0, row * 30.0 + 28.0) for row in range(6) for along in range(-12, 13)]
     stage.fill("building", sheds, 0.6, on=("pavement",), figure=lambda: rectangle(27, float(stage.rng.uniform(14, 22))))
     trees(stage, [edge.on(along * 9.0, 9.0) for along in range(-30, 31)], 0.25)
+
+
+def coast(stage: Stage) -> None:
+    """Water as ground: the sea, a beach, land behind it."""
+    stage.flood("water")
+    _coast(stage, float(stage.rng.uniform(-0.1, 0.3)))
+    trees(stage, [at for at in strewn(stage, 8) if stage.ground_at(at) == "grass"], 0.7)
+
+
+def riverside(stage: Stage) -> None:
+    """Water as ground: a river through open land."""
+    mottled(stage, "grass", ("agriculture land", 0.35), ("tree", 0.2), ("bare land", 0.1), feature=stage.reach * 0.4)
+    wide = float(np.clip(stage.reach * stage.rng.uniform(0.25, 0.6), 12, 500))
+    river(stage, stage.frame, wide)
 
 
 def lakeside(stage: Stage) -> None:

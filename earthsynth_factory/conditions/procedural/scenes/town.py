@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 from earthsynth_factory.conditions.procedural.roads import DRIVEN, Road, drive, junction, paint_all, passing
 from earthsynth_factory.conditions.procedural.shapes import Pose, Silhouette, ellipse, rectangle
@@ -30,7 +31,7 @@ def town(stage: Stage) -> None:
               for i in _steps(stage, long) for j in _steps(stage, wide)]  # fmt: skip
     blocks = [block for block in blocks if _near(stage, block)]
     paint_all(stage, [*streets, *avenues])
-    _junctions(stage, main, [stage.frame.on(i * long, j * wide) for i in _steps(stage, long) for j in _steps(stage, wide)])
+    _junctions(stage, main, stage.lattice(long, wide))
     drive(stage, [*streets, *avenues])
     for block in blocks:
         _KINDS[_kind(stage)](stage, block)
@@ -65,22 +66,26 @@ def _soil(stage: Stage) -> str:
     """What lies between the houses."""
     if stage.target in ("urban land", "developed space", "pavement", "grass", "bare land"):
         return stage.target
-    return str(stage.rng.choice([name for name in ("grass", "developed space", "bare land") if stage.shows(name)] or ["grass"]))
+    shown = [name for name in ("grass", "developed space", "bare land") if stage.shows(name)]
+    return str(stage.rng.choice(shown or ["grass"]))
 
 
 def _junctions(stage: Stage, main: Road, places: list[Pose]) -> None:
     if stage.target == "roundabout":
-        for at in places:
-            stage.paint("road", ellipse(stage.size * 0.98, stage.size * 0.98), at)
-            stage.paint("grass", ellipse(stage.size * 0.55, stage.size * 0.55), at)
-        stage.fill("roundabout", places)
-        trees(stage, places, 0.6)
+        _islands(stage, places)
         return
     for at in places:
-        if stage.contains(at, -30):
-            junction(stage, main, main, at)
+        junction(stage, main, main, at)
     if stage.target == "intersection":
         stage.fill("intersection", places, figure=lambda: stage.figure("intersection", max(stage.size, 24.0)))
+
+
+def _islands(stage: Stage, places: list[Pose]) -> None:
+    """Roundabouts at the crossings, with a planted island in each that found room."""
+    for at in stage.gathered(places):
+        if stage.put("roundabout", at):
+            stage.paint("grass", ellipse(stage.size * 0.9, stage.size * 0.9), at)
+            trees(stage, [at], 0.6)
 
 
 def _kind(stage: Stage) -> str:
@@ -107,11 +112,14 @@ def _houses(stage: Stage, block: Block) -> None:
     rows = [(side, min(12.0, 0.8 * front)) for side in (-1, 1)]
     for side, deep in rows:
         places = [block.at.on(x, side * (block.wide / 2 - deep / 2 - 4), math.pi * (side > 0)) for x in lots]
-        stage.fill("building", places, 1.2, figure=lambda deep=deep: stage.figure(
-            "building", front * float(stage.rng.uniform(0.75, 1.0)), deep))  # fmt: skip
+        stage.fill("building", places, 1.2, figure=partial(_house, stage, front, deep))
         pools = [block.at.on(x + 2, side * (block.wide / 2 - deep - 11)) for x in lots]
         stage.fill("swimming pool", pools, 0.3, figure=lambda: _garden_pool(stage))
     trees(stage, [block.at.on(x + 5, float(stage.rng.uniform(-0.25, 0.25)) * block.wide) for x in lots * 2], 0.6)
+
+
+def _house(stage: Stage, front: float, deep: float) -> Silhouette:
+    return stage.figure("building", front * float(stage.rng.uniform(0.75, 1.0)), deep)
 
 
 def _garden_pool(stage: Stage) -> Silhouette:
@@ -129,7 +137,7 @@ def _flats(stage: Stage, block: Block) -> None:
     for piece in range(pieces):
         at = block.at.on((piece - (pieces - 1) / 2) * block.long / pieces)
         stage.fill("building", [at], 1.5, figure=lambda: stage.figure("building", long, wide))
-    trees(stage, [block.at.on(float(x) * block.long, float(y) * block.wide) for x, y in stage.rng.uniform(-0.4, 0.4, (8, 2))], 0.6)
+    trees(stage, _about(stage, block, 8, 0.4), 0.6)
 
 
 def _park(stage: Stage, block: Block) -> None:
@@ -138,8 +146,13 @@ def _park(stage: Stage, block: Block) -> None:
     if stage.rng.random() < 0.5:
         lake(stage, block.at, 0.35 * block.wide)
     stage.paint("pavement", rectangle(block.long, 2.5), block.at.on(0, 0.3 * block.wide, 0.2))
-    spots = stage.rng.uniform(-0.46, 0.46, (30, 2))
-    trees(stage, [block.at.on(float(x) * block.long, float(y) * block.wide) for x, y in spots], 1.0)
+    trees(stage, _about(stage, block, 30, 0.46), 1.0)
+
+
+def _about(stage: Stage, block: Block, count: int, share: float) -> list[Pose]:
+    """Random places in the block, up to this share of its sides from the middle."""
+    spots = stage.rng.uniform(-share, share, (count, 2)).tolist()
+    return [block.at.on(x * block.long, y * block.wide) for x, y in spots]
 
 
 def _cars(stage: Stage, block: Block) -> None:
@@ -199,5 +212,6 @@ def avenue(stage: Stage) -> None:
     junction(stage, road, side, side.frame.on(0, 0, -math.pi / 2))
     drive(stage, [road, side], 14)
     plots = stage.lattice(24, 22, stage.frame.on(0, road.outer / 2 + 12))
-    stage.fill("building", plots, 0.8, on=("grass", "bare land", "pavement"), figure=lambda: stage.figure("building", 15.0))
+    ground = ("grass", "bare land", "pavement")
+    stage.fill("building", plots, 0.8, on=ground, figure=lambda: stage.figure("building", 15.0))
     trees(stage, strewn(stage, 20), 0.6)

@@ -1,0 +1,57 @@
+"""Floor 6: the command line. Everything heavy is imported inside command bodies, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from earthsynth_factory import __version__
+from earthsynth_factory.cli import build, dataset, doctor, plan, recipe
+from earthsynth_factory.cli.guard import GuardedGroup, report_defect
+
+app = typer.Typer(
+    name="earthsynth-factory",
+    cls=GuardedGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Labelled satellite imagery from a recipe: masks, ControlNet images, a filter, COCO and segmentation datasets.",
+    epilog="Exit codes: 0 done, 1 a defect of ours, 2 something to mend in what was given, 3 ended early and resumable.",
+)
+
+# One line a command, in the order of `--help`.
+app.add_typer(recipe.app, name="recipe")
+app.command()(plan.plan)
+app.command()(build.build)
+app.command()(dataset.status)
+app.command()(dataset.export)
+app.command()(dataset.preview)
+app.command()(doctor.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"earthsynth-factory {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app(prog_name="earthsynth-factory")
+    except Exception as error:
+        report_defect(error)
+        sys.exit(1)
+
+
+__all__ = ["app", "main"]

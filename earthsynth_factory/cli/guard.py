@@ -1,0 +1,40 @@
+"""What becomes of an error, in one place: a message and an exit code, or a traceback where the defect is ours."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from earthsynth_factory.errors import FactoryError, Interrupted, RecipeError
+
+
+class GuardedGroup(TyperGroup):
+    """The root command: turns our errors and Ctrl-C into what a user reads and a script tests."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FactoryError as error:
+            report(error)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.secho("\nstopped; the same command goes on where it ended", fg="yellow", err=True)
+            raise typer.Exit(Interrupted.exit_code) from None
+
+
+def report(error: FactoryError) -> None:
+    """The error's message on stderr; a recipe's faults are counted, for there may be many."""
+    color = "yellow" if isinstance(error, Interrupted) else "red"
+    typer.secho("ended early: " if isinstance(error, Interrupted) else "error: ", fg=color, bold=True, err=True, nl=False)
+    if isinstance(error, RecipeError) and len(error.faults) > 1:
+        typer.echo(f"{len(error.faults)} faults in the recipe", err=True)
+    typer.echo(str(error), err=True)
+
+
+def report_defect(error: BaseException) -> None:
+    """Traceback and an apology on stderr."""
+    traceback.print_exception(error)
+    typer.secho("This is a defect of ours, not of your recipe. Please report it with the lines above.", fg="red", err=True)

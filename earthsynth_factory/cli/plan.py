@@ -1,0 +1,116 @@
+"""`plan RECIPE`: what a recipe would make, and what that would cost, before anything is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from earthsynth_factory.recipe.schema import Recipe
+    from earthsynth_factory.run.plan import Plan
+
+
+def plan(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: a.b=3. May be repeated.")] = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Make a few images to measure the rate (loads the model).")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
+) -> None:
+    """Show what a recipe would make: images by class and split, time, disk.
+
+    No model is loaded without --probe.
+    """
+    from earthsynth_factory.recipe.load import load_recipe
+    from earthsynth_factory.run import rates
+    from earthsynth_factory.run.plan import Plan, estimate
+    from earthsynth_factory.run.probe import measure
+
+    loaded = load_recipe(recipe, changes or [])
+    made = Plan.of(loaded.recipe)
+    rate = measure(loaded.recipe, loaded.base) if probe else rates.recall(loaded.recipe)
+    cost = estimate(made, loaded.recipe, rate)
+    facts = {
+        "name": loaded.recipe.name,
+        "images": len(made),
+        "table": table(loaded.recipe, made),
+        "images_to_make": cost.images,
+        "bytes": cost.bytes,
+        "images_per_second": rate,
+        "seconds": cost.seconds,
+    }
+    _print(facts, made.splits, as_json)
+
+
+def table(recipe: Recipe, plan: Plan) -> list[dict[str, Any]]:
+    """A row for each category in the recipe's order, then negatives: id, name, images by split."""
+    taxonomy = recipe.taxonomy()
+    rows: dict[int | None, dict[str, int]] = {category: {} for category in recipe.targets()}
+    for category, split, count in plan.needs():
+        rows.setdefault(category, {})[split] = count
+    return [
+        {
+            "id": category,
+            "name": "negatives" if category is None else taxonomy[category].name,
+            "splits": {split: counts.get(split, 0) for split in plan.splits},
+        }
+        for category, counts in rows.items()
+    ]
+
+
+def _print(facts: dict[str, Any], splits: tuple[str, ...], as_json: bool) -> None:
+    import json
+
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(_grid(facts, splits))
+    console.print(f"{facts['images']} images; at least {facts['images_to_make']} to make; "
+                  f"{_size(facts['bytes'])} on disk, exports not counted", highlight=False)
+    if facts["seconds"] is None:
+        console.print("time: no rate is known for this model and size here; --probe measures one", highlight=False)
+    else:
+        console.print(f"time: at least {_duration(facts['seconds'])} at {facts['images_per_second']:.3g} images/s",
+                      highlight=False)
+
+
+def _grid(facts: dict[str, Any], splits: tuple[str, ...]) -> Any:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    grid = Table(title=escape(facts["name"]), box=box.SIMPLE, title_justify="left", show_footer=True)
+    grid.add_column("id", justify="right")
+    grid.add_column("class", footer="all")
+    for split in splits:
+        grid.add_column(escape(split), justify="right", footer=str(sum(row["splits"][split] for row in facts["table"])))
+    grid.add_column("all", justify="right", footer=str(facts["images"]))
+    for row in facts["table"]:
+        numbers = [row["splits"][split] for split in splits]
+        grid.add_row("" if row["id"] is None else str(row["id"]), escape(row["name"]), *map(str, [*numbers, sum(numbers)]))
+    return grid
+
+
+def _size(count: float) -> str:
+    """Bytes in the unit a person reads."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as days, hours, minutes or seconds, the two largest that count."""
+    whole = round(seconds)
+    units = [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)]
+    parts = []
+    for name, length in units:
+        if whole >= length:
+            parts.append(f"{whole // length} {name}")
+            whole %= length
+    return " ".join(parts[:2]) or "less than 1 s"

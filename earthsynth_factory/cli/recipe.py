@@ -1,0 +1,85 @@
+"""`recipe init|validate|schema|categories`: write a recipe, and be told what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Write and check recipes.", no_args_is_help=True, rich_markup_mode=None)
+
+Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a key: a.b=3. May be repeated.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write; `-` for stdout.")] = Path("recipe.yaml"),
+) -> None:
+    """Write a commented starter recipe. An existing file is never overwritten."""
+    from earthsynth_factory.errors import InputError
+    from earthsynth_factory.recipe.template import STARTER
+
+    if str(path) == "-":
+        typer.echo(STARTER, nl=False)
+        return
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(STARTER)
+    except FileExistsError:
+        raise InputError(f"{path}: exists already; name another file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); name another place") from error
+    typer.echo(f"{path} written. Next: earthsynth-factory plan {path}")
+
+
+@app.command()
+def validate(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
+    changes: Changes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a recipe: every fault with its place and remedy."""
+    import json
+
+    from earthsynth_factory.recipe.load import load_recipe
+
+    found = load_recipe(recipe, changes or []).recipe
+    if as_json:
+        typer.echo(json.dumps({"valid": True, "recipe": found.model_dump(mode="json")}))
+        return
+    typer.echo(f"{recipe}: valid; {found.images} images, {len(found.targets())} classes")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of recipes, for editors."""
+    import json
+
+    from earthsynth_factory.recipe.json_schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def categories(
+    words: Annotated[str, typer.Argument(help="Only names with this in them.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the built-in categories."""
+    import json
+    from dataclasses import asdict
+
+    from earthsynth_factory.domain.taxonomy import earthsynth, normalise
+
+    found = [category for category in earthsynth() if normalise(words) in normalise(category.name)]
+    if as_json:
+        typer.echo(json.dumps([asdict(category) for category in found]))
+        return
+    for category in found:
+        color = "#{:02x}{:02x}{:02x}".format(*category.color)
+        typer.echo(f"{category.id:3}  {color}  {'objects   ' if category.thing else 'land cover'}  {category.name}")
+    if not found:
+        near = earthsynth().nearest(words)
+        typer.echo(f"none has {words!r} in its name" + (f"; near: {', '.join(near)}" if near else ""), err=True)

@@ -1,0 +1,175 @@
+"""Exports read back by independent readers: pycocotools, supervision, cv2."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import supervision
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from earthsynth_factory.errors import FactoryError
+from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
+from earthsynth_factory.exports.coco import CocoSpec
+from earthsynth_factory.exports.semantic import SemanticSpec
+from earthsynth_factory.exports.write import export
+from earthsynth_factory.store.reader import StoreReader
+from tests.making import SHIP, TANK, WATER, make_store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> StoreReader:
+    return StoreReader(make_store(tmp_path_factory.mktemp("store")))
+
+
+def _write(store: StoreReader, out: Path, *specs: ExportSpec) -> list[ExportSummary]:
+    return export(store, specs, out, lambda _: None)
+
+
+def _coco(out: Path, split: str) -> COCO:
+    with contextlib.redirect_stdout(io.StringIO()):
+        return COCO(out / "coco" / "annotations" / f"instances_{split}.json")
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_truth_as_detections_scores_one(store: StoreReader, tmp_path: Path, split: str, kind: str) -> None:
+    _write(store, tmp_path, CocoSpec())
+    truth = _coco(tmp_path, split)
+    found = [{**item, "score": 0.9} for item in truth.dataset["annotations"]]
+    with contextlib.redirect_stdout(io.StringIO()):
+        judged = COCOeval(truth, truth.loadRes(found), kind)
+        judged.evaluate()
+        judged.accumulate()
+        judged.summarize()
+    assert judged.stats[0] == 1.0
+
+
+def test_masks_come_back_exactly_and_negatives_stay(store: StoreReader, tmp_path: Path) -> None:
+    _write(store, tmp_path, CocoSpec())
+    numbers, bare = [], 0
+    for record in store.samples():
+        coco = _coco(tmp_path, record.split)
+        items = coco.imgToAnns[record.slot + 1]
+        bare += not items
+        for item, instance in zip(items, record.instances, strict=True):
+            mask = coco.annToMask(item).astype(bool)
+            assert np.array_equal(mask, store.instances(record) == instance.id)
+            assert (item["area"], item["bbox"], item["iscrowd"]) == (mask.sum(), list(instance.box), 0)
+            numbers.append(item["id"])
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert bare == 1
+
+
+def test_supervision_reads_the_same_objects(store: StoreReader, tmp_path: Path) -> None:
+    _write(store, tmp_path, CocoSpec())
+    for split in store.splits:
+        data = supervision.DetectionDataset.from_coco(
+            str(tmp_path / "coco" / split), str(tmp_path / "coco" / "annotations" / f"instances_{split}.json"), True
+        )
+        records = {record.stem: record for record in store.samples() if record.split == split}
+        assert {Path(path).stem for path, _, _ in data} == set(records)
+        for path, _, found in data:
+            record = records[Path(path).stem]
+            assert len(found) == len(record.instances)
+            for number, mask in zip(
+                (item.id for item in record.instances), found.mask if len(found) else [], strict=True
+            ):
+                truth = store.instances(record) == number
+                assert (mask & truth).sum() / (mask | truth).sum() >= 0.99
+
+
+def test_polygons_report_what_they_lose(store: StoreReader, tmp_path: Path) -> None:
+    [summary] = _write(store, tmp_path, CocoSpec(polygons=True))
+    assert "mean IoU" in summary.notes[0]
+    assert summary.figures["polygon_iou"] < 1, "the made tank has a hole"
+    two_parts = [item for item in _coco(tmp_path, "train").dataset["annotations"] if len(item["segmentation"]) == 2]
+    assert {item["category_id"] for item in two_parts} == {SHIP}
+
+
+def test_semantic_masks_hold_contiguous_ids(store: StoreReader, tmp_path: Path) -> None:
+    _write(store, tmp_path, SemanticSpec())
+    table = json.loads((tmp_path / "semantic" / "classes.json").read_text())
+    assert table["ids"] == [0, WATER, SHIP, TANK]
+    for record in store.samples():
+        written = cv2.imread(str(tmp_path / "semantic" / "ann_dir" / record.split / f"{record.stem}.png"), -1)
+        colors = np.array(table["palette"])[np.searchsorted(table["ids"], store.mask(record))]
+        assert np.array_equal(written[..., 2::-1], colors)
+
+
+def test_background_is_ignored_on_request(store: StoreReader, tmp_path: Path) -> None:
+    _write(store, tmp_path, SemanticSpec(ignore_background=True))
+    assert json.loads((tmp_path / "semantic" / "classes.json").read_text())["ids"] == [WATER, SHIP, TANK]
+
+
+def test_the_same_store_gives_the_same_bytes_and_replaces_an_older_export(store: StoreReader, tmp_path: Path) -> None:
+    masters = _hashes(store.root)
+    _write(store, tmp_path / "a", CocoSpec(), SemanticSpec())
+    (tmp_path / "b" / "coco").mkdir(parents=True)
+    (tmp_path / "b" / "coco" / "old.txt").write_text("from before")
+    _write(store, tmp_path / "b", CocoSpec(), SemanticSpec())
+    assert _hashes(tmp_path / "a") == _hashes(tmp_path / "b")
+    assert _hashes(store.root) == masters
+
+
+class _Failing(ExportSpec):
+    kind: str = "coco"
+
+    def write(self, store: StoreReader, out: Path, progress: Progress) -> ExportSummary:  # noqa: ARG002
+        (out / "half.json").write_text("{")
+        raise OSError(28, "No space left on device")
+
+
+def test_a_failed_export_leaves_the_older_one(store: StoreReader, tmp_path: Path) -> None:
+    _write(store, tmp_path, CocoSpec())
+    before = _hashes(tmp_path / "coco")
+    with pytest.raises(FactoryError, match="the disk is full"):
+        _write(store, tmp_path, _Failing())
+    assert _hashes(tmp_path / "coco") == before
+
+
+GROWTH = """
+import resource, sys
+from dataclasses import replace
+from pathlib import Path
+from earthsynth_factory.exports.coco import CocoSpec
+from earthsynth_factory.store.records import SampleRecord
+from earthsynth_factory.store.reader import StoreReader
+from tests.making import make_sample, write_run
+root = Path(sys.argv[1])
+write_run(root, shard_size=10**6)
+record = SampleRecord.of(make_sample(0, "train"))
+class Long(StoreReader):
+    def samples(self):
+        return (replace(record, slot=slot) for slot in range(self.count))
+def peak(count):
+    store = Long(root)
+    object.__setattr__(store, "count", count)
+    out = root / str(count)
+    out.mkdir()
+    CocoSpec(images="none").write(store, out, lambda _: None)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+small = peak(1000)
+print(peak(20000) - small)
+"""
+
+
+def test_memory_stays_flat(tmp_path: Path) -> None:
+    run: Sequence[str] = [sys.executable, "-c", GROWTH, str(tmp_path)]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert int(done.stdout) < 8 * 1024, "kilobytes of growth from 1,000 to 20,000 images"
