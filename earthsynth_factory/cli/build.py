@@ -10,7 +10,9 @@ import typer
 
 def build(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Output folder; by default out/<recipe's name>.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Output folder; by default out/<recipe's name>.")
+    ] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: a.b=3. May be repeated.")] = None,
     keep_rejects: Annotated[bool, typer.Option(help="Keep the images of rejected candidates.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False,

@@ -24,7 +24,12 @@ def status(
     counts = Counts.of(store)
     accepted, asked = sum(counts.accepted.values()), int(store.run["images"])
     if as_json:
-        facts = {"accepted": accepted, "asked": asked, "splits": dict(counts.accepted), "rejected": dict(counts.rejected)}
+        facts = {
+            "accepted": accepted,
+            "asked": asked,
+            "splits": dict(counts.accepted),
+            "rejected": dict(counts.rejected),
+        }
         typer.echo(json.dumps({**facts, "fingerprint": store.run["fingerprint"]}))
         return
     typer.echo(f"{store.run['name']}: {accepted} of {asked} images ({100 * accepted / max(asked, 1):.1f} %)")
@@ -32,7 +37,9 @@ def status(
         images = {split: counts.images[category.id, split] for split in store.splits}
         if any(images.values()):
             objects = f", {counts.objects[category.id]} objects" if category.thing else ""
-            typer.echo(f"  {category.name}: {', '.join(f'{split} {count}' for split, count in images.items())}{objects}")
+            typer.echo(
+                f"  {category.name}: {', '.join(f'{split} {count}' for split, count in images.items())}{objects}"
+            )
     for reason, count in counts.rejected.most_common():
         typer.echo(f"  not kept: {count}× {reason}")
 

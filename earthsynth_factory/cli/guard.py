@@ -28,7 +28,9 @@ class GuardedGroup(TyperGroup):
 def report(error: FactoryError) -> None:
     """The error's message on stderr; a recipe's faults are counted, for there may be many."""
     color = "yellow" if isinstance(error, Interrupted) else "red"
-    typer.secho("ended early: " if isinstance(error, Interrupted) else "error: ", fg=color, bold=True, err=True, nl=False)
+    typer.secho(
+        "ended early: " if isinstance(error, Interrupted) else "error: ", fg=color, bold=True, err=True, nl=False
+    )
     if isinstance(error, RecipeError) and len(error.faults) > 1:
         typer.echo(f"{len(error.faults)} faults in the recipe", err=True)
     typer.echo(str(error), err=True)
@@ -37,4 +39,6 @@ def report(error: FactoryError) -> None:
 def report_defect(error: BaseException) -> None:
     """Traceback and an apology on stderr."""
     traceback.print_exception(error)
-    typer.secho("This is a defect of ours, not of your recipe. Please report it with the lines above.", fg="red", err=True)
+    typer.secho(
+        "This is a defect of ours, not of your recipe. Please report it with the lines above.", fg="red", err=True
+    )

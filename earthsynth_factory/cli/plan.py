@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def plan(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: a.b=3. May be repeated.")] = None,
-    probe: Annotated[bool, typer.Option("--probe", help="Make a few images to measure the rate (loads the model).")] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Make a few images to measure the rate (loads the model).")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
 ) -> None:
     """Show what a recipe would make: images by class and split, time, disk.
@@ -69,13 +71,18 @@ def _print(facts: dict[str, Any], splits: tuple[str, ...], as_json: bool) -> Non
 
     console = Console()
     console.print(_grid(facts, splits))
-    console.print(f"{facts['images']} images; at least {facts['images_to_make']} to make; "
-                  f"{_size(facts['bytes'])} on disk, exports not counted", highlight=False)
+    console.print(
+        f"{facts['images']} images; at least {facts['images_to_make']} to make; "
+        f"{_size(facts['bytes'])} on disk, exports not counted",
+        highlight=False,
+    )
     if facts["seconds"] is None:
         console.print("time: no rate is known for this model and size here; --probe measures one", highlight=False)
     else:
-        console.print(f"time: at least {_duration(facts['seconds'])} at {facts['images_per_second']:.3g} images/s",
-                      highlight=False)
+        console.print(
+            f"time: at least {_duration(facts['seconds'])} at {facts['images_per_second']:.3g} images/s",
+            highlight=False,
+        )
 
 
 def _grid(facts: dict[str, Any], splits: tuple[str, ...]) -> Any:
@@ -91,7 +98,9 @@ def _grid(facts: dict[str, Any], splits: tuple[str, ...]) -> Any:
     grid.add_column("all", justify="right", footer=str(facts["images"]))
     for row in facts["table"]:
         numbers = [row["splits"][split] for split in splits]
-        grid.add_row("" if row["id"] is None else str(row["id"]), escape(row["name"]), *map(str, [*numbers, sum(numbers)]))
+        grid.add_row(
+            "" if row["id"] is None else str(row["id"]), escape(row["name"]), *map(str, [*numbers, sum(numbers)])
+        )
     return grid
 
 

@@ -31,6 +31,9 @@ TRIES = 8
 CUTOUTS = 6
 """Silhouettes tried for one object."""
 
+MISSES = 3
+"""Objects of a category that may stay without room before the scene counts as full of it."""
+
 Folder = Annotated[FolderSpec, BeforeValidator(lambda value: {"path": value} if isinstance(value, str) else value)]
 
 
@@ -223,8 +226,11 @@ class ComposeSource(ConditionSource):
             return f"the background alone has more {want.category.name!r} than {want.instances[1]}"
         todo = [c for c, (low, high) in spans.items() for _ in range(int(rng.integers(low, high + 1)) - there[c])]
         reasons: Counter[str] = Counter()
+        misses: Counter[int] = Counter()
         for position in rng.permutation(len(todo)).tolist():
-            fault = self._place(scene, todo[position], want, banks, rng)
+            category = todo[position]
+            fault = self._place(scene, category, want, banks, rng) if misses[category] < MISSES else None
+            misses[category] += bool(fault)
             reasons.update([fault] if fault else [])
         for category, (low, _) in spans.items():
             if scene.count(category) < low:

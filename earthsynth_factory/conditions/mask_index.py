@@ -55,7 +55,7 @@ def index(layout: Layout, cache: Path) -> dict[str, Counts]:
 def count(entry: Entry) -> Counts:
     """Read and count one mask and its instance map."""
     mask = read_ids(entry.mask)
-    digest = hashlib.blake2b(mask.tobytes(), digest_size=16)
+    digest = hashlib.blake2b(f"{mask.shape}".encode() + mask.tobytes(), digest_size=16)
     numbers_of = np.bincount(mask.ravel())
     pixels = {int(i): int(numbers_of[i]) for i in np.flatnonzero(numbers_of)}
     instances = None

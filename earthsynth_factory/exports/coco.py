@@ -7,7 +7,7 @@ slot order. Evaluators take an annotation id of 0 for "no match", so none is eve
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -17,7 +17,7 @@ from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
-from earthsynth_factory.geometry.polygons import polygon_iou, to_polygons
+from earthsynth_factory.geometry.polygons import agreement, polygons_of
 from earthsynth_factory.geometry.rle import decode
 from earthsynth_factory.store.reader import StoreReader
 from earthsynth_factory.store.records import SampleRecord
@@ -28,7 +28,7 @@ class CocoSpec(ExportSpec):
 
     kind: Literal["coco"] = "coco"
     polygons: bool = False
-    """Write polygons in place of run lengths. They fill holes; what that costs is measured and reported."""
+    """Write polygons in place of run lengths; a hole becomes a cut. What they lose is measured and reported."""
     images: Images = Field(default="link")
     """`link`, `copy` or `none`."""
 
@@ -80,8 +80,8 @@ class _Writer:
         if not self._spec.polygons:
             return {"size": [record.height, record.width], "counts": instance.rle}
         mask = decode(instance.rle, record.height, record.width)
-        polygons = to_polygons(mask)
-        iou = polygon_iou(mask, polygons)
+        polygons = polygons_of(mask)
+        iou = agreement(polygons, mask)
         self._objects += 1
         self._iou += iou
         self._worst = min(self._worst, iou)
@@ -121,15 +121,22 @@ class _SplitFile:
             self._beside.write((b",\n" if self._annotations else b"\n") + orjson.dumps(annotation))
             self._annotations += 1
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._join()
+        for file in (self._json, self._beside):
+            # After a failure the files are thrown away; what closing says of them must not hide the cause.
+            with suppress(OSError) if kind else nullcontext():
+                file.close()
+        self._part.unlink()
+
+    def _join(self) -> None:
+        """Put the annotations behind the images and end the file."""
         self._json.write(b'\n],"annotations":[')
         self._beside.seek(0)
         while block := self._beside.read(1 << 20):
             self._json.write(block)
         self._json.write(b"\n]}\n")
-        self._json.close()
-        self._beside.close()
-        self._part.unlink()
 
 
 def _head(store: StoreReader, split: str) -> bytes:
@@ -141,7 +148,11 @@ def _head(store: StoreReader, split: str) -> bytes:
             "info": {"description": store.run["name"], "version": store.run["fingerprint"][:12], "split": split},
             "licenses": [],
             "categories": [
-                {"id": category.id, "name": category.name, "supercategory": "target" if category.id in targets else "other"}
+                {
+                    "id": category.id,
+                    "name": category.name,
+                    "supercategory": "target" if category.id in targets else "other",
+                }
                 for category in things
             ],
         }

@@ -1,30 +1,63 @@
-"""Polygons of a mask, for readers that want them. They are derived; what they lose is measured."""
+"""Polygons of a mask, for readers that cannot take run lengths. RLE stays the truth; what polygons lose is measured.
+
+Corners lie on the cracks between pixels (pixel (y, x) covers x … x + 1 and y … y + 1, COCO's convention), so polygons
+without simplification rasterise back to the very mask in pycocotools. COCO unites the polygons of an object and knows
+no holes; a hole is therefore joined to the outline around it by a cut of no width, there and back.
+"""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from pycocotools import mask as coco
 
-from earthsynth_factory.geometry.rle import BoolMask
+Ring = npt.NDArray[np.int32]
+"""(k, 2) corners x, y."""
 
 
-def to_polygons(mask: BoolMask) -> list[list[float]]:
-    """COCO polygons [x, y, …] of an (H, W) mask, one for every outer contour of every part.
+def polygons_of(mask: npt.NDArray[np.bool_], tolerance: float = 0.0) -> list[list[float]]:
+    """One polygon [x, y, x, y, …] for each part of an (H, W) mask, holes included.
 
-    A contour runs through pixel centres; half a pixel is added and the outline grown to the pixels' outer edge by tracing
-    a mask of twice the size. COCO's polygons know no holes: they are filled. `polygon_iou` says what that costs.
+    tolerance: how far, in pixels, the outline may stray to save corners (Douglas–Peucker); 0 keeps every corner.
     """
-    double = cv2.resize(mask.astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    contours, _ = cv2.findContours(double, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    outlines = [(contour[:, 0].astype(np.float64) + 0.5) / 2 for contour in contours if len(contour) >= 3]
-    return [outline.ravel().tolist() for outline in outlines]
+    # On the doubled mask, contours through pixel centres map onto the cracks of the original by halving upwards.
+    doubled = np.ascontiguousarray(mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1))
+    contours, hierarchy = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if not contours:
+        return []
+    rings = [_simplified(_corners(contour), tolerance) for contour in contours]
+    parents = hierarchy[0, :, 3]
+    outlines = {index: rings[index] for index in np.flatnonzero(parents < 0)}
+    for index in np.flatnonzero(parents >= 0):
+        outlines[parents[index]] = _with_hole(outlines[parents[index]], rings[index])
+    return [[float(number) for number in ring.ravel()] for ring in outlines.values()]
 
 
-def polygon_iou(mask: BoolMask, polygons: list[list[float]]) -> float:
-    """IoU of an (H, W) mask with its polygons as pycocotools draws them; 0 where there are none."""
+def agreement(polygons: list[list[float]], mask: npt.NDArray[np.bool_]) -> float:
+    """Intersection over union, 0–1, of an (H, W) mask and its polygons as pycocotools rasterises them."""
     if not polygons:
-        return 0.0
-    height, width = mask.shape
-    drawn = coco.decode(coco.merge(coco.frPyObjects(polygons, height, width))).astype(bool)
+        return float(not mask.any())
+    drawn = coco.decode(coco.merge(coco.frPyObjects(polygons, *mask.shape))).astype(bool)
     return float((drawn & mask).sum() / (drawn | mask).sum())
+
+
+def _corners(contour: npt.NDArray[np.int32]) -> Ring:
+    corners = (contour[:, 0] + 1) // 2
+    moved = np.any(corners != np.roll(corners, 1, axis=0), axis=1)
+    return np.asarray(corners[moved], dtype=np.int32)
+
+
+def _simplified(ring: Ring, tolerance: float) -> Ring:
+    if not tolerance:
+        return ring
+    fewer = cv2.approxPolyDP(ring.reshape(-1, 1, 2), tolerance, closed=True)[:, 0]
+    return np.asarray(fewer, dtype=np.int32) if len(fewer) >= 3 else ring
+
+
+def _with_hole(outline: Ring, hole: Ring) -> Ring:
+    """The outline led to the hole's nearest corner, around the hole, and back on the same line."""
+    distances = np.square(outline[:, None].astype(np.int64) - hole[None]).sum(axis=2)
+    at, to = np.unravel_index(int(distances.argmin()), distances.shape)
+    around = np.roll(hole, -to, axis=0)
+    return np.concatenate([outline[: at + 1], around, around[:1], outline[at:]])

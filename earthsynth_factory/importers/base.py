@@ -156,7 +156,9 @@ def read_mask(path: Path) -> npt.NDArray[np.uint8]:
     """uint8 (H, W), values as stored. Raises `SourceError` where the file is not a one-channel 8-bit image."""
     pixels = _decode(path, cv2.IMREAD_UNCHANGED)
     if pixels.ndim != 2 or pixels.dtype != np.uint8:
-        raise SourceError(f"{path}: a mask of class ids has one 8-bit channel, this has shape {pixels.shape}, {pixels.dtype}")
+        raise SourceError(
+            f"{path}: a mask of class ids has one 8-bit channel, this has shape {pixels.shape}, {pixels.dtype}"
+        )
     return pixels.astype(np.uint8, copy=False)
 
 
@@ -194,5 +196,7 @@ def _decode(path: Path, flags: int) -> npt.NDArray[np.generic]:
     if pixels is None:
         raise SourceError(f"{path}: not a readable image; fetch the file again")
     if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-        raise SourceError(f"{path}: {pixels.shape[1]}×{pixels.shape[0]} pixels exceed {MAX_PIXELS}; tile the image first")
+        raise SourceError(
+            f"{path}: {pixels.shape[1]}×{pixels.shape[0]} pixels exceed {MAX_PIXELS}; tile the image first"
+        )
     return np.asarray(pixels)

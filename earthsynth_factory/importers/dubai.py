@@ -67,6 +67,8 @@ def ids_of_colours(rgb: npt.NDArray[np.uint8], place: Path) -> npt.NDArray[np.ui
     colours, inverse = np.unique(packed, return_inverse=True)
     strange = [f"#{colour:06X}" for colour in colours.tolist() if colour not in _COLOURS]
     if strange:
-        raise SourceError(f"{place}: colours {', '.join(strange[:5])} stand for no class; the mask must be a lossless PNG")
+        raise SourceError(
+            f"{place}: colours {', '.join(strange[:5])} stand for no class; the mask must be a lossless PNG"
+        )
     ids = np.array([earthsynth().named(_COLOURS[colour]).id for colour in colours.tolist()], np.uint8)
     return ids[inverse].reshape(rgb.shape[:2])

@@ -40,7 +40,9 @@ class Gid:
         for label in files(source / "labels", ".png"):
             raw = read_mask(label)
             if raw.max() >= len(table):
-                raise SourceError(f"{label}: label {raw.max()} is above {len(table) - 1}; this is another edition of GID")
+                raise SourceError(
+                    f"{label}: label {raw.max()} is above {len(table) - 1}; this is another edition of GID"
+                )
             held_out = unit(0, "gid", label.stem) < HELD_OUT
             image = source / "images" / f"{label.stem}.jpg"
             split = "test" if held_out else "train"

@@ -1,4 +1,8 @@
-"""Labels are read from the condition the image was made for: they are the truth, not a detector's opinion."""
+"""Labels are read from the condition the image was made for: they are the truth, not a detector's opinion.
+
+EarthSynth's label mapping (framework figure): text label = class, mask label = the condition's mask, box label = the tight
+rectangle of each instance. The thresholds are ours.
+"""
 
 from __future__ import annotations
 
@@ -8,59 +12,59 @@ from earthsynth_factory.domain.condition import Condition, InstanceMap
 from earthsynth_factory.domain.sample import Instance, Labels
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.geometry.boxes import boxes_and_areas
+from earthsynth_factory.geometry import rle
+from earthsynth_factory.geometry.boxes import tight_boxes, touches_border
 from earthsynth_factory.geometry.components import components
-from earthsynth_factory.geometry.rle import encode_all
+from earthsynth_factory.geometry.runs import find_runs
 
 
 class LabelSpec(Spec):
     """Which objects are labelled. What is left out stays in the semantic mask."""
 
-    min_area: int = Field(default=16, ge=1)
+    min_area: int = Field(default=4, ge=1, strict=True)
     """Objects of fewer pixels get no label of their own."""
-    min_visible: float = Field(default=0.2, ge=0, le=1)
+    min_visible: float = Field(default=0.1, ge=0, le=1)
     """Objects of which a smaller share is seen (occlusion, border) get no label of their own."""
 
 
 def map_labels(condition: Condition, spec: LabelSpec, taxonomy: Taxonomy) -> Labels:
-    """The labels of a condition.
+    """The labels of an image made for `condition`. Land cover gives no instances.
 
-    Objects are the condition's own where its source knows them, else connected components; land cover (categories that
-    are no things) has none. They are numbered 1 … n in the order of the source's ids.
+    Instances are the condition's own where it knows them, else the 8-connected regions of each thing class; they are
+    numbered 1 … n in the order of their old ids. Objects below the spec's limits are no instances, yet the semantic mask
+    keeps their pixels: the picture shows the class there, whoever it belongs to. Raises InputError where the mask has a
+    class that the taxonomy lacks.
     """
-    things = [category.id for category in taxonomy if category.thing]
-    own = condition.instances if condition.known_instances else components(condition.mask, things)
-    ids, boxes, areas = boxes_and_areas(own)
-    classes = _class_of(ids, own, condition)
-    visible = np.array([condition.visible.get(int(number), 1.0) for number in ids])
-    wanted = np.isin(classes, things) & (areas >= spec.min_area) & (visible >= spec.min_visible)
-    renumbered = np.zeros(int(ids.max(initial=0)) + 1, np.uint16)
-    renumbered[ids[wanted]] = np.arange(1, wanted.sum() + 1)
-    numbered = renumbered[own]
-    runs = encode_all(numbered[None] == np.arange(1, wanted.sum() + 1)[:, None, None])
-    height, width = own.shape
+    things = things_of(condition, taxonomy)
+    runs = find_runs(things)
+    boxes, areas = tight_boxes(runs), runs.areas()
+    visible = np.array([condition.visible.get(int(old), 1.0) if condition.known_instances else 1.0 for old in runs.ids])
+    classes = condition.mask[runs.corners()]
+    truncated = touches_border(boxes, *condition.mask.shape)
+    texts = rle.encode_runs(runs)
+    kept = np.flatnonzero((areas >= spec.min_area) & (visible >= spec.min_visible))
     instances = tuple(
         Instance(
             id=number,
-            category=int(classes[at]),
-            box=(int(boxes[at, 0]), int(boxes[at, 1]), int(boxes[at, 2]), int(boxes[at, 3])),
-            area=int(areas[at]),
-            rle=runs[number - 1],
-            visible=round(float(visible[at]), 4),
-            truncated=bool(_touches_border(boxes[at].tolist(), height, width)),
+            category=int(classes[index]),
+            box=(int(boxes[index, 0]), int(boxes[index, 1]), int(boxes[index, 2]), int(boxes[index, 3])),
+            area=int(areas[index]),
+            rle=texts[index],
+            visible=round(float(visible[index]), 4),
+            truncated=bool(truncated[index]),
         )
-        for number, at in enumerate(np.flatnonzero(wanted), start=1)
+        for number, index in enumerate(kept, start=1)
     )
-    return Labels(instances, numbered, condition.mask, tuple(condition.classes()))
+    renumbered = np.zeros(int(runs.ids.max(initial=0)) + 1, np.uint16)
+    renumbered[runs.ids[kept]] = np.arange(1, len(kept) + 1)
+    return Labels(instances, renumbered[things], condition.mask, tuple(condition.classes()))
 
 
-def _class_of(ids: np.ndarray, own: InstanceMap, condition: Condition) -> np.ndarray:
-    """(N,) class id of each instance id; all pixels of an instance have one class."""
-    found = np.zeros(int(ids.max(initial=0)) + 1, np.uint8)
-    found[own] = condition.mask
-    return found[ids]
-
-
-def _touches_border(box: list[int], height: int, width: int) -> bool:
-    x, y, box_width, box_height = box
-    return x == 0 or y == 0 or x + box_width == width or y + box_height == height
+def things_of(condition: Condition, taxonomy: Taxonomy) -> InstanceMap:
+    """(H, W) ids of the objects: the condition's own, or connected regions; 0 on land cover."""
+    things = [class_id for class_id in condition.classes() if taxonomy[class_id].thing]
+    if not condition.known_instances:
+        return components(condition.mask, things)
+    is_thing = np.zeros(256, np.uint16)
+    is_thing[things] = 1
+    return np.asarray(condition.instances * is_thing[condition.mask], dtype=np.uint16)

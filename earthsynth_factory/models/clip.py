@@ -80,11 +80,18 @@ def load_clip(name: ClipName, base: Path, device_name: str) -> ClipModel:
     except Exception as error:  # open_clip raises many kinds; to the user all mean that the model is not to be had
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise ModelError(
-            f"CLIP {target}{f' ({tag})' if tag else ''} cannot be loaded: {first}\n"
-            f"  With a network:  python -c \"import open_clip; open_clip.create_model('{target}', '{tag}')\"\n"
-            "  Without one:     set `model: embedded` in the rule, or a folder that holds the model"
+            f"CLIP {target}{f' ({tag})' if tag else ''} cannot be loaded: {first}\n{_remedy(name)}"
         ) from error
     return ClipModel(model, preprocess, tokenizer, device, pick_dtype("auto", device))
+
+
+def _remedy(name: ClipName) -> str:
+    if isinstance(name, str):
+        return "  The folder is damaged or was saved by another version of open_clip; save it again"
+    return (
+        f'  With a network:  python -c "import open_clip; open_clip.create_model({name.name!r}, {name.pretrained!r})"\n'
+        "  Without one:     set `model: embedded` in the rule, or a folder that holds the model"
+    )
 
 
 def crop_square(image: Image, box: tuple[int, int, int, int], context: float, least: int) -> Image:

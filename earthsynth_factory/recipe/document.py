@@ -13,6 +13,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from earthsynth_factory.recipe.meaning import Path
@@ -43,7 +44,8 @@ class Fault:
 
     def __str__(self) -> str:
         subject = ": ".join(part for part in (self.place, ".".join(map(str, self.path)), self.value) if part)
-        return f"{subject} → {self.message}"
+        # Line breaks and terminal escapes of a hostile file are shown, not obeyed.
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in f"{subject} → {self.message}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def read_document(text: str, name: str) -> Document:
     """The document in `text`; faults of syntax and structure are in its `faults`, and `data` is what could be read."""
     document = Document(name)
     try:
+        _bound(text)
         node = _yaml().compose(text)
         if node is not None:
             document.data = _Reader(document, _yaml()).value(node, (), 0)
@@ -108,11 +111,20 @@ def read_document(text: str, name: str) -> Document:
         _note_syntax(document, text, error)
     except TooMuchError as error:
         document.faults.append(Fault(name, (), "", str(error)))
-    except RecursionError:
-        document.faults.append(Fault(name, (), "", f"nested more than {MAX_DEPTH} deep; no recipe is"))
     except (YAMLError, ValueError) as error:
         document.faults.append(Fault(name, (), "", f"is no YAML: {_one_line(str(error))}"))
     return document
+
+
+def _bound(text: str) -> None:
+    """Raises TooMuchError on a text whose nodes would be too deep or too many; events cost no memory and no stack."""
+    depth = 0
+    for count, event in enumerate(_yaml().parse(text)):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise TooMuchError(f"nested more than {MAX_DEPTH} deep; no recipe is")
+        if count > 4 * MAX_VALUES:
+            raise TooMuchError(f"more than {MAX_VALUES} values; no recipe has as many")
 
 
 def _yaml() -> YAML:

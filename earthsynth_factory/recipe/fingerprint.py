@@ -67,7 +67,9 @@ def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
 def _differences(stored: Any, given: Any, path: str) -> Iterator[str]:
     if isinstance(stored, Mapping) and isinstance(given, Mapping):
         for key in sorted({*stored, *given}, key=str):
-            yield from _differences(stored.get(key, _ABSENT), given.get(key, _ABSENT), f"{path}.{key}" if path else str(key))
+            yield from _differences(
+                stored.get(key, _ABSENT), given.get(key, _ABSENT), f"{path}.{key}" if path else str(key)
+            )
     elif isinstance(stored, list) and isinstance(given, list):
         for index in range(max(len(stored), len(given))):
             pair = (items[index] if index < len(items) else _ABSENT for items in (stored, given))

@@ -54,7 +54,12 @@ Color = Annotated[
         {
             "anyOf": [
                 {"type": "string", "pattern": "^#[0-9A-Fa-f]{6}$"},
-                {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}, "minItems": 3, "maxItems": 3},
+                {
+                    "type": "array",
+                    "items": {"type": "integer", "minimum": 0, "maximum": 255},
+                    "minItems": 3,
+                    "maxItems": 3,
+                },
             ]
         }
     ),

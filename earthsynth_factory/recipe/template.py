@@ -1,6 +1,6 @@
 """The commented starter that `recipe init` writes. It is valid as it stands."""
 
-STARTER = '''\
+STARTER = """\
 # A recipe for earthsynth-factory.
 #   look at what it would make:  earthsynth-factory plan recipe.yaml
 #   make it:                     earthsynth-factory build recipe.yaml
@@ -38,4 +38,4 @@ rfilter:
 
 splits: {train: 0.8, val: 0.2}
 exports: [coco, semantic]
-'''
+"""

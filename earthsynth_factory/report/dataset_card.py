@@ -36,9 +36,7 @@ class Counts:
         return counts
 
 
-def write_card(
-    store: StoreReader, summaries: Sequence[ExportSummary], short: Mapping[tuple[str, str], int]
-) -> None:
+def write_card(store: StoreReader, summaries: Sequence[ExportSummary], short: Mapping[tuple[str, str], int]) -> None:
     """Write the card from what is on disk."""
     counts = Counts.of(store)
     sections = [
@@ -60,7 +58,9 @@ def _head(store: StoreReader, counts: Counts) -> str:
         synthetic = "**A dry run: the images are coloured masks with grain, made by no model. Do not train on them.**"
     total = sum(counts.accepted.values())
     splits = ", ".join(f"{split} {counts.accepted[split]}" for split in store.splits)
-    return f"# {run['name']}\n\n{synthetic}\n\n{total} labelled images ({splits}), {counts.negatives} of them negatives."
+    return (
+        f"# {run['name']}\n\n{synthetic}\n\n{total} labelled images ({splits}), {counts.negatives} of them negatives."
+    )
 
 
 def _contents(store: StoreReader, counts: Counts) -> str:
@@ -81,7 +81,9 @@ def _shortfalls(short: Mapping[tuple[str, str], int]) -> str:
     if not short:
         return ""
     rows = [[name, split, str(count)] for (name, split), count in sorted(short.items())]
-    return "## What is missing\n\nFewer images than the recipe asks for:\n\n" + _table(["class", "split", "short"], rows)
+    return "## What is missing\n\nFewer images than the recipe asks for:\n\n" + _table(
+        ["class", "split", "short"], rows
+    )
 
 
 def _making(run: Mapping[str, Any]) -> str:

@@ -50,7 +50,10 @@ class ImageQuality(Rule):
         contrast, saturated, sharpness = measures(image)
         faults = [
             (spec.min_contrast - contrast, f"flat (contrast {contrast:.1f}, least {spec.min_contrast:g})"),
-            (saturated - spec.max_saturated, f"saturated ({saturated:.0%} black or white, most {spec.max_saturated:.0%})"),
+            (
+                saturated - spec.max_saturated,
+                f"saturated ({saturated:.0%} black or white, most {spec.max_saturated:.0%})",
+            ),
             (spec.min_sharpness - sharpness, f"blurred (sharpness {sharpness:.3f}, least {spec.min_sharpness:g})"),
         ]
         reasons = [reason for breach, reason in faults if breach > 0]

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from earthsynth_factory.domain.sample import Candidate, Image, Score
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.geometry.boxes import boxes_and_areas
+from earthsynth_factory.geometry.boxes import tight_boxes
+from earthsynth_factory.geometry.components import components
+from earthsynth_factory.geometry.runs import find_runs
 from earthsynth_factory.models.clip_files import ClipName, clip_identity
 from earthsynth_factory.rfilter.base import Rule, RuleSpec
 from earthsynth_factory.rfilter.wording import BACKGROUNDS, caption
@@ -86,9 +88,11 @@ class InstanceClass(Rule):
         category = candidate.slot.category
         if category is None or not self._taxonomy[category].thing:
             return []
-        wanted = candidate.condition.instances * (candidate.condition.mask == category)
-        _, boxes, areas = boxes_and_areas(wanted)
-        largest = (-areas).argsort(kind="stable")[: self._spec.max_crops]
+        condition = candidate.condition
+        own = condition.instances * (condition.mask == category)
+        runs = find_runs(own if condition.known_instances else components(condition.mask, [category]))
+        boxes = tight_boxes(runs)
+        largest = (-runs.areas()).argsort(kind="stable")[: self._spec.max_crops]
         return [
             crop_square(candidate.image, tuple(boxes[at].tolist()), self._spec.context, LEAST_CROP) for at in largest
         ]

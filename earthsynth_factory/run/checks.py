@@ -85,7 +85,9 @@ def _earthsynth() -> Check:
         str,
     )
     remedy = "for `model: earthsynth` it is downloaded at the first build (about 7 GB with its base); needs a network"
-    return Check("EarthSynth weights", cached, "in the hub's cache" if cached else "not downloaded", remedy, needed=False)
+    return Check(
+        "EarthSynth weights", cached, "in the hub's cache" if cached else "not downloaded", remedy, needed=False
+    )
 
 
 def _memory() -> Check:

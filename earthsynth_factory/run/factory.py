@@ -67,9 +67,7 @@ class BuildResult:
     notes: tuple[str, ...]
 
 
-def build(
-    loaded: LoadedRecipe, out: Path, *, keep_rejects: bool = False, watch: Watch = lambda _: None
-) -> BuildResult:
+def build(loaded: LoadedRecipe, out: Path, *, keep_rejects: bool = False, watch: Watch = lambda _: None) -> BuildResult:
     """Make the dataset, or go on with it. Raises Interrupted after Ctrl-C, and whatever a stage raises.
 
     A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.

@@ -78,7 +78,9 @@ class Plan:
         begins: dict[int, int] = {}
         for pair, index in zip(pairs, first, strict=True):
             begins[int(pair) // splits] = min(int(index), begins.get(int(pair) // splits, len(self)))
-        rows = sorted((begins[int(pair) // splits], int(pair), int(count)) for pair, count in zip(pairs, counts, strict=True))
+        rows = sorted(
+            (begins[int(pair) // splits], int(pair), int(count)) for pair, count in zip(pairs, counts, strict=True)
+        )
         return [
             (None if pair // splits == NEGATIVE else pair // splits, self.splits[pair % splits], count)
             for _, pair, count in rows
@@ -133,4 +135,3 @@ def _mixed(count: int, seed: int) -> npt.NDArray[np.uint64]:
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return state ^ (state >> np.uint64(31))
-

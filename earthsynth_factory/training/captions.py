@@ -39,7 +39,11 @@ def captions(crops: CropSet) -> list[str]:
 def all_words() -> list[str]:
     """Every word that the embedded model's prompts can hold, and all other category names."""
     text = " ".join(
-        [TEMPLATE.format(classes=EMPTY_SCENE, scale=""), *(c.words for c in earthsynth()), *(word for _, word in SCALES)]
+        [
+            TEMPLATE.format(classes=EMPTY_SCENE, scale=""),
+            *(c.words for c in earthsynth()),
+            *(word for _, word in SCALES),
+        ]
     )
     return [word for part in text.lower().replace(",", " , ").split() for word in _split(part)]
 

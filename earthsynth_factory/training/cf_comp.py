@@ -57,6 +57,4 @@ def compose(crops: CropSet, count: int, seed: int) -> CropSet:
         for a, b in zip(i, j, strict=True)
     ]
     images, masks = zip(*pairs, strict=True)
-    return CropSet(
-        np.stack(images), np.stack(masks), crops.metres_per_pixel[i], crops.focus[j], np.ones(count, bool)
-    )
+    return CropSet(np.stack(images), np.stack(masks), crops.metres_per_pixel[i], crops.focus[j], np.ones(count, bool))

@@ -34,7 +34,9 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     part = path.with_suffix(".part")
     facts = {"step": checkpoint.step, "seconds": round(checkpoint.seconds, 1)}
     try:
-        save_file({k: v.contiguous() for k, v in checkpoint.tensors.items()}, part, metadata={"facts": json.dumps(facts)})
+        save_file(
+            {k: v.contiguous() for k, v in checkpoint.tensors.items()}, part, metadata={"facts": json.dumps(facts)}
+        )
         with part.open("rb+") as handle:
             os.fsync(handle.fileno())
         part.replace(path)
@@ -55,7 +57,9 @@ def latest(folder: Path) -> Checkpoint | None:
             facts = json.loads(handle.metadata()["facts"])
             tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118  # not a mapping
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{found[-1]}: damaged checkpoint ({error}); remove it to go on from the one before") from error
+        raise ModelError(
+            f"{found[-1]}: damaged checkpoint ({error}); remove it to go on from the one before"
+        ) from error
     return Checkpoint(int(facts["step"]), float(facts["seconds"]), tensors)
 
 

@@ -195,7 +195,9 @@ def zero_shot(model: open_clip.CLIP, crops: CropSet, size: int, device: torch.de
     squares = zip(patches.crop, patches.square.tolist(), strict=True)
     images = [window(crops.images[i], *square, 1.3 if square[2] < 64 else 1.0, size) for i, square in squares]
     best = [
-        (model.encode_image(normalised(np.stack(images[s : s + 128]), device), normalize=True) @ texts.T).argmax(1).cpu()
+        (model.encode_image(normalised(np.stack(images[s : s + 128]), device), normalize=True) @ texts.T)
+        .argmax(1)
+        .cpu()
         for s in range(0, len(images), 128)
     ]
     right = categories[torch.cat(best).numpy()] == patches.category

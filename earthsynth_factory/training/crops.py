@@ -119,7 +119,9 @@ def read_document(folder: Path) -> dict[str, dict[str, dict[str, object]]]:
         raise SourceError(f"{folder}: holds no dataset.json; import the dataset first")
     document = json.loads(path.read_text())
     if (document.get("format"), document.get("version")) != (FORMAT, VERSION):
-        raise SourceError(f"{path}: format {document.get('format')!r} version {document.get('version')!r} is not {FORMAT} 1")
+        raise SourceError(
+            f"{path}: format {document.get('format')!r} version {document.get('version')!r} is not {FORMAT} 1"
+        )
     return document  # type: ignore[no-any-return]  # JSON; the two keys used are checked by use
 
 

@@ -51,7 +51,7 @@ class DiffusionStage:
         self.spec, self.seed, self.device, self.batch = spec, seed, device, spec.batch
         self.crops, self.cache, self.held_out, self.vae, self.tokenizer = crops, cache, held_out, vae, tokenizer
         unet = networks.build_unet(spec, cache.latents.shape[2], cache.latents.shape[3])
-        text, control = networks.build_text(spec, tokenizer), networks.build_control(unet)
+        text, control = networks.build_text(spec, tokenizer), networks.build_control(spec, unet)
         self.modules: dict[str, nn.Module] = {"text": text, "unet": unet, "control": control}
         for module in self.modules.values():
             module.to(device, memory_format=torch.channels_last).train()
@@ -154,4 +154,7 @@ def tokenise(tokenizer: CLIPTokenizer, prompts: list[str]) -> Tensor:
 def spread(crops: CropSet, count: int) -> list[int]:
     """`count` indices that go round the categories, so that every one is shown."""
     by_category = [np.flatnonzero(crops.focus == c) for c in np.unique(crops.focus)]
-    return [int(group[(3 * (n // len(by_category)) + 1) % len(group)]) for n, group in zip(range(count), by_category * count)]
+    return [
+        int(group[(3 * (n // len(by_category)) + 1) % len(group)])
+        for n, group in zip(range(count), by_category * count)
+    ]

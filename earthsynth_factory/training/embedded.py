@@ -65,7 +65,9 @@ class Workshop:
         latents.calibrate(model, self.real, self.device, self.recipe.seed)
         found = checkpoint.latest(self.out / "decoder" / "checkpoints")
         if found:
-            checkpoint.unpack_modules({"decoder": model.decoder, "post_quant_conv": model.post_quant_conv}, found.tensors)
+            checkpoint.unpack_modules(
+                {"decoder": model.decoder, "post_quant_conv": model.post_quant_conv}, found.tensors
+            )
         return model
 
     @cached_property

@@ -65,7 +65,9 @@ def save_clip(folder: Path, model: nn.Module, spec: ClipSpec) -> None:
         "preprocess_cfg": {"mean": MEAN, "std": DEVIATION, "interpolation": "bicubic", "resize_mode": "squash"},
     }
     write_atomic(folder / "open_clip_config.json", (json.dumps(document, indent=1) + "\n").encode())
-    weights = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    weights = {
+        name: tensor.half().contiguous() for name, tensor in model.state_dict().items() if tensor.is_floating_point()
+    }
     part = folder / "open_clip_model.part"
     save_file(weights, part, metadata={"format": "pt"})
     part.replace(folder / "open_clip_model.safetensors")

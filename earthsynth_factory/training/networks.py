@@ -18,9 +18,6 @@ from earthsynth_factory.training.recipe import DiffusionSpec
 TOKENS = 32
 """Longest prompt in tokens, start and end included."""
 
-CONDITION_CHANNELS = (12, 24, 48, 96)
-"""Control image's way down to the latent: one stride-2 stage between neighbours, three for f8."""
-
 
 def build_text(spec: DiffusionSpec, tokenizer: CLIPTokenizer) -> CLIPTextModel:
     """A small text encoder over our own vocabulary: states (B, TOKENS, text_width)."""
@@ -56,9 +53,9 @@ def build_unet(spec: DiffusionSpec, latent_channels: int, latent_size: int) -> U
     )
 
 
-def build_control(unet: UNet2DConditionModel) -> ControlNetModel:
+def build_control(spec: DiffusionSpec, unet: UNet2DConditionModel) -> ControlNetModel:
     """A ControlNet with the UNet's own shape; images (B, 3, S, S) in [0, 1]."""
-    return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=CONDITION_CHANNELS)
+    return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=spec.condition_channels)
 
 
 def build_scheduler() -> UniPCMultistepScheduler:
@@ -66,7 +63,9 @@ def build_scheduler() -> UniPCMultistepScheduler:
     return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=1.0)
 
 
-def assemble(modules: dict[str, nn.Module], vae: AutoencoderKL, tokenizer: CLIPTokenizer) -> StableDiffusionControlNetPipeline:
+def assemble(
+    modules: dict[str, nn.Module], vae: AutoencoderKL, tokenizer: CLIPTokenizer
+) -> StableDiffusionControlNetPipeline:
     """The pipeline of `modules` (text, unet, control). It shares their weights."""
     pipeline = StableDiffusionControlNetPipeline(
         vae=vae,

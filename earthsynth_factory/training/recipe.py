@@ -56,9 +56,13 @@ class AutoencoderSpec(_Spec):
 
 
 class DiffusionSpec(_Spec):
-    """UNet, ControlNet and text encoder, trained together. `variants` is how many symmetries of each crop are cached."""
+    """UNet, ControlNet and text encoder, trained together. `variants` is how many symmetries of each crop are cached.
+
+    `condition_channels` are the control image's way down to the latent: one stride-2 stage between neighbours.
+    """
 
     channels: tuple[int, ...] = (96, 192, 288)
+    condition_channels: tuple[int, ...] = (12, 24, 48, 96)
     layers: int = 1
     text_width: int = 192
     text_layers: int = 3
@@ -121,5 +125,7 @@ def load_recipe(path: Path) -> TrainRecipe:
     except (OSError, YAMLError) as error:
         raise RecipeError([f"{path}: {error}; give a training recipe such as recipes/train_embedded.yaml"]) from error
     except ValidationError as error:
-        faults = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r:.60})" for e in error.errors()]
+        faults = [
+            f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r:.60})" for e in error.errors()
+        ]
         raise RecipeError(faults) from error

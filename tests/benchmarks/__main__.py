@@ -54,7 +54,9 @@ def main() -> None:
 def _against_the_loop(folder: Path) -> None:
     save_pipeline(folder / "model", SIZES)
     recipe = folder / "recipe.yaml"
-    synthesis = f"{{kind: controlnet, model: {folder / 'model'}, steps: {STEPS}, guidance: 7.5, batch: 8, precision: float32}}"
+    synthesis = (
+        f"{{kind: controlnet, model: {folder / 'model'}, steps: {STEPS}, guidance: 7.5, batch: 8, precision: float32}}"
+    )
     recipe.write_text(RECIPE.format(side=SIDE, images=IMAGES, synthesis=synthesis))
     in_model = [0.0]
     _timed(ControlNetPipeline, "generate", in_model)

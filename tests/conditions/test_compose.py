@@ -166,7 +166,9 @@ def test_no_group_feeds_two_splits(cache: Path) -> None:
             origin = source.draw(want("small vehicle", metres_per_pixel=0.5, seed=seed, split=split)).origin
             found |= {origin.group, *str(origin.detail["bank"]).split(", ")}
     assert not groups["train"] & groups["test"]
-    assert {"Tile 1", "Tile 3", "Tile 5", "Tile 7", "autobahn", "crossroad", "munich-street"} == set().union(*groups.values())
+    assert {"Tile 1", "Tile 3", "Tile 5", "Tile 7", "autobahn", "crossroad", "munich-street"} == set().union(
+        *groups.values()
+    )
 
 
 def test_companions_come_along(cache: Path) -> None:
@@ -191,8 +193,14 @@ def test_what_cannot_be_says_why(cache: Path) -> None:
     assert not source.supports(TAXONOMY.named("ship"), "train")
     for asked, said in [
         (want("ship"), "nothing to compose ship from in split 'train'"),
-        (want("small vehicle", metres_per_pixel=0.3, instances=(500, 500)), r"only \d+ of 500 'small vehicle': no room"),
-        (want("small vehicle", metres_per_pixel=5.0), "'small vehicle' is under 12 pixels at 5 m per pixel; lower that"),
+        (
+            want("small vehicle", metres_per_pixel=0.3, instances=(500, 500)),
+            r"only \d+ of 500 'small vehicle': no room",
+        ),
+        (
+            want("small vehicle", metres_per_pixel=5.0),
+            "'small vehicle' is under 12 pixels at 5 m per pixel; lower that",
+        ),
         (want("small vehicle", object_size=(9e4, 9e4)), "'small vehicle' is larger than the image; lower its size"),
         (want("small vehicle", avoid=frozenset({4})), "no plain ground is left by `on`, `context`"),
     ]:
@@ -214,7 +222,9 @@ def test_bank_is_kept_packed_and_rebuilt_when_damaged(tmp_path: Path, monkeypatc
     monkeypatch.setattr(mask_bank, "_build", lambda *given: (built.append(1), build(*given))[1])
     first = MaskBank(folder, TAXONOMY, tmp_path)
     again = MaskBank(folder, TAXONOMY, tmp_path)
-    assert len(built) == 1 and first.find(21, "train") == again.find(21, "train") and first.left_out["cut by the border"]
+    assert (
+        len(built) == 1 and first.find(21, "train") == again.find(21, "train") and first.left_out["cut by the border"]
+    )
     for number in first.find(21, "train"):
         assert np.array_equal(first[number].shape, again[number].shape) and first[number].metres_per_pixel == 0.15
     next(tmp_path.glob("bank-*.npz")).write_bytes(b"PK\x03\x04 torn")

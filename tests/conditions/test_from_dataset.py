@@ -13,7 +13,7 @@ from earthsynth_factory.conditions.base import NoCondition
 from earthsynth_factory.conditions.from_dataset import DatasetSource, DatasetSpec
 from earthsynth_factory.conditions.view import Variants, View, choose_view
 from earthsynth_factory.domain.condition import Condition
-from tests.conditions.folders import DATA, TAXONOMY, context, shared, want, write_masks, write_prepared
+from tests.conditions.folders import TAXONOMY, context, shared, want, write_masks, write_prepared
 
 FREE = {"rotate": "free"}
 
@@ -30,8 +30,10 @@ def _source(cache: Path, path: str | Path, shares: dict[str, float] | None = Non
 
 
 def _same(one: Condition, other: Condition) -> bool:
-    return np.array_equal(one.mask, other.mask) and np.array_equal(one.instances, other.instances) and (
-        one.prompt == other.prompt and one.origin == other.origin and one.visible == other.visible
+    return (
+        np.array_equal(one.mask, other.mask)
+        and np.array_equal(one.instances, other.instances)
+        and (one.prompt == other.prompt and one.origin == other.origin and one.visible == other.visible)
     )
 
 
@@ -163,9 +165,10 @@ def test_demo_control_mask_is_drawn_whole(tmp_path: Path) -> None:
 
 
 def test_fingerprint_follows_content_not_place(tmp_path: Path) -> None:
-    mask = np.full((8, 8), 6, np.uint8)
+    mask = np.full((4, 16), 6, np.uint8)
     here, there = (_source(tmp_path, write_masks(tmp_path / name, a=mask)).fingerprint() for name in ("x", "y"))
     assert here == there
     assert _source(tmp_path, write_masks(tmp_path / "y", a=mask - 1)).fingerprint() != there
+    assert _source(tmp_path, write_masks(tmp_path / "y", a=mask.reshape(8, 8))).fingerprint() != there
     assert _source(tmp_path, tmp_path / "x", variants=FREE).fingerprint() != here
-    assert DATA.name not in here
+    assert str(tmp_path) not in here

@@ -77,7 +77,12 @@ def test_damaged_foreign_and_coloured_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.png").write_text("not a picture at all, just a longer line of text")
     (tmp_path / "colour.png").write_bytes(_png(np.arange(12, dtype=np.uint8).reshape(2, 2, 3)))
-    for name, said in [("cut", "damaged PNG"), ("text", "not a PNG"), ("colour", "a colour picture"), ("none", "No such")]:
+    for name, said in [
+        ("cut", "damaged PNG"),
+        ("text", "not a PNG"),
+        ("colour", "a colour picture"),
+        ("none", "No such"),
+    ]:
         with pytest.raises(SourceError, match=rf"{name}\.png: {said}.*[;,] "):
             read_ids(tmp_path / f"{name}.png")
 

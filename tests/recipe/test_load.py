@@ -119,7 +119,9 @@ def test_what_is_no_recipe(text: str, fault: str) -> None:
 def test_alias_bomb_is_stopped() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
-    assert faults("\n".join(lines)) == ["r.yaml → more than 100000 values, aliases counted in full; no recipe has as many"]
+    assert faults("\n".join(lines)) == [
+        "r.yaml → more than 100000 values, aliases counted in full; no recipe has as many"
+    ]
 
 
 def test_aliases_and_merges_work() -> None:
@@ -191,10 +193,10 @@ def test_plugins_are_imported_and_validated() -> None:
     assert parse_recipe(text, "r.yaml").conditions[0].shapes[0].side == 3
     assert faults(text.replace("side: 3", "sid: 3, side: 0")) == [
         "r.yaml:10:51: conditions.0.shapes.0.sid → unknown key; did you mean 'side'?",
-        "r.yaml:10:59: conditions.0.shapes.0.side: 0 → must be above 0",
+        "r.yaml:10:65: conditions.0.shapes.0.side: 0 → must be above 0",
     ]
     assert faults(text.replace("{side: 2}", "two")) == [
-        "r.yaml:10:71: conditions.0.either: 'two' → must be a whole number or a block of keys"
+        "r.yaml:10:70: conditions.0.either: 'two' → must be a whole number or a block of keys"
     ]
 
 
@@ -202,7 +204,10 @@ def test_plugins_are_imported_and_validated() -> None:
     ("kind", "message"),
     [
         ("tests.recipe.plugins:Threshold", "must derive from earthsynth_factory.conditions.base.SourceSpec"),
-        ("tests.recipe.plugins:Nothing", "cannot be imported: module 'tests.recipe.plugins' has no attribute 'Nothing'"),
+        (
+            "tests.recipe.plugins:Nothing",
+            "cannot be imported: module 'tests.recipe.plugins' has no attribute 'Nothing'",
+        ),
         ("no_such_package.x:Y", "cannot be imported: No module named 'no_such_package'; is its package installed?"),
         ("'.:x'", "cannot be imported"),
         ("'os:path'", "is no Spec class"),

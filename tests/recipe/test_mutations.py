@@ -42,7 +42,9 @@ SCALARS = st.one_of(
     st.sampled_from(["..", "1..", "a:b", "os:path", ":", "procedural", "plane", "2026-01-01", "~", "#", "*x"]),
 )
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3), max_leaves=6
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
 )
 
 
@@ -74,7 +76,7 @@ def dump(data: Any) -> str:
     return stream.getvalue()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_values_dropped_renamed_and_retyped(source: st.DataObject) -> None:
     data = load()
@@ -93,22 +95,23 @@ def test_values_dropped_renamed_and_retyped(source: st.DataObject) -> None:
     survives(dump(data))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, len(TEXT)), st.integers(0, 12), st.text(alphabet="{}[]:,-&*!#'\"|>%@`~\t\n ax0.<", max_size=6))
 def test_text_cut_and_pasted(start: int, length: int, inserted: str) -> None:
     survives(TEXT[:start] + inserted + TEXT[start + length :])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, TEXT.count("\n")), st.integers(0, TEXT.count("\n") - 1))
 def test_lines_repeated_elsewhere(to: int, line: int) -> None:
     lines = TEXT.splitlines()
     survives("\n".join([*lines[:to], lines[line], *lines[to:]]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
-    st.text(alphabet="abcdeimnorst.0123_ ", max_size=14) | st.sampled_from([".".join(map(str, s)) for s in spots(load())]),
+    st.text(alphabet="abcdeimnorst.0123_ ", max_size=14)
+    | st.sampled_from([".".join(map(str, s)) for s in spots(load())]),
     st.text(max_size=10),
 )
 def test_overrides(key: str, value: str) -> None:

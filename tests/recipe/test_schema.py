@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from earthsynth_factory.recipe.json_schema import json_schema
 from earthsynth_factory.recipe.load import parse_recipe
 from earthsynth_factory.recipe.schema import Recipe
+from earthsynth_factory.recipe.stages import EXPORT, GENERATOR, RULE, SOURCE
 from earthsynth_factory.recipe.template import STARTER
 
 BASE: dict[str, Any] = {
@@ -88,9 +89,15 @@ def test_json_schema_describes_every_kind_and_key() -> None:
     schema = json_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert set(schema["properties"]) == set(Recipe.model_fields)
-    assert {"ProceduralSpec", "DatasetSpec", "ComposeSpec", "FakeSpec", "ControlNetSpec", "CocoSpec"} <= set(schema["$defs"])
-    assert '"fingerprint"' not in json.dumps(schema)
-    undescribed = [key for key, value in schema["properties"].items() if "description" not in value and "$ref" not in value]
+    text = json.dumps(schema)
+    for stage in (SOURCE, GENERATOR, RULE, EXPORT):
+        for kind in stage.kinds:
+            assert f'"const": "{kind}"' in text
+    assert "Share of the places" in text
+    assert '"fingerprint"' not in text
+    undescribed = [
+        key for key, value in schema["properties"].items() if "description" not in value and "$ref" not in value
+    ]
     assert undescribed in ([], ["rfilter", "labels", "image"])
     for reference in _references(schema):
         assert reference.removeprefix("#/$defs/") in schema["$defs"]

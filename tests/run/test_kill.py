@@ -20,7 +20,9 @@ PIPELINE = RECIPE.replace("{kind: fake}", "{kind: controlnet, model: PIPELINE, s
 def _killed_until_done(recipe: Path, out: Path, kills: int, seconds: float) -> int:
     """Run the build in processes that are killed after random times, then once to its end; how many died at work."""
     context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["tests.run.building", "torch", "diffusers", "earthsynth_factory.conditions.procedural"])
+    context.set_forkserver_preload(
+        ["tests.run.building", "torch", "diffusers", "earthsynth_factory.conditions.procedural"]
+    )
     chance, died = random.Random(11), 0
     for _ in range(kills):
         process = context.Process(target=run_build, args=(recipe, out))

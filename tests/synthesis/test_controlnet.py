@@ -17,7 +17,9 @@ from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, Control
 def condition(category: int, prompt: str = "A satellite image of road", side: int = 32) -> Condition:
     mask = np.zeros((side, side), np.uint8)
     mask[side // 4 : side // 2] = category
-    return Condition(mask, np.zeros_like(mask, np.uint16), prompt, 0.5, 1, Origin("test", "test"), known_instances=False)
+    return Condition(
+        mask, np.zeros_like(mask, np.uint16), prompt, 0.5, 1, Origin("test", "test"), known_instances=False
+    )
 
 
 def opened(folder: Path, **knobs: object) -> ControlNetGenerator:

@@ -76,6 +76,7 @@ class Stage:
 
     frame: about the middle of the picture, turned to the layout's heading. across, down: the ground shown, metres.
     reach: half its diagonal. target: the key of the category wanted, empty for a negative. size: its length, metres.
+    margin: how far from the border it is whole.
     """
 
     def __init__(self, want: Want, knobs: Knobs, taxonomy: Taxonomy, stands_on: tuple[str, ...]) -> None:
@@ -88,18 +89,20 @@ class Stage:
         self.stands_on = stands_on
         self._shape = shape_of(want.category, knobs.shapes) if want.category else None
         self._codes: dict[str, int] = {}
+        self._found: dict[str, Category | None] = {}
         self._admitted: dict[str, bool] = {}
         self.least, self.most = self._counts()
         self.size = self._target_size() if self.is_thing(self.target) else 0.0
+        self.margin = self._margin()
         self.frame = self._frame()
 
     # What is wanted
 
     def category(self, name: str) -> Category | None:
         """The category that a name of ours is drawn as."""
-        if name == self.target:
-            return self.want.category
-        return self.taxonomy.find(name)
+        if name not in self._found:
+            self._found[name] = self.want.category if name == self.target else self.taxonomy.find(name)
+        return self._found[name]
 
     def is_thing(self, name: str) -> bool:
         """Whether it is counted in instances."""
@@ -204,7 +207,7 @@ class Stage:
 
     def gathered(self, poses: list[Pose]) -> list[Pose]:
         """First those that leave the target whole; where a number is asked for, neighbours of a random one of them."""
-        margin = self.size / 2
+        margin = self.margin
         whole = [pose for pose in poses if self.contains(pose, margin)]
         cut = [pose for pose in poses if not self.contains(pose, margin)]
         if self.want.instances is None or not whole:
@@ -213,11 +216,12 @@ class Stage:
         middle = whole[int(self.rng.integers(len(whole)))]
         return sorted(whole, key=lambda at: math.hypot(at.x - middle.x, at.y - middle.y)) + cut
 
-    def ground_at(self, at: Pose) -> str:
-        """What is drawn at a place in the picture."""
-        row, column = int(at.y / self.want.metres_per_pixel), int(at.x / self.want.metres_per_pixel)
-        code = int(self.board.codes[min(row, self.want.height - 1), min(column, self.want.width - 1)])
-        return next((name for name, known in self._codes.items() if known == code), "")
+    def plantable(self, at: Pose) -> bool:
+        """Whether the place in the picture is neither a thing's nor on water or a carriageway."""
+        row = min(int(at.y / self.want.metres_per_pixel), self.want.height - 1)
+        column = min(int(at.x / self.want.metres_per_pixel), self.want.width - 1)
+        barred = self.board.codes[row, column] in (self.code("water"), self.code("road"))
+        return not barred and not self.board.instances[row, column]
 
     def scatter(self, tries: int = 400) -> None:
         """Place what is lacking of the target anywhere on what it stands on, a gap apart."""
@@ -247,7 +251,8 @@ class Stage:
         """Poses at these distances (metres) in rows and columns through the frame's origin, over the whole picture."""
         frame = frame or self.frame
         reach = self.reach + math.hypot(frame.x - self.across / 2, frame.y - self.down / 2)
-        columns, rows = (np.arange(-math.ceil(reach / step), math.ceil(reach / step) + 1) * step for step in (along, across))
+        most = [math.ceil(reach / step) for step in (along, across)]
+        columns, rows = np.arange(-most[0], most[0] + 1) * along, np.arange(-most[1], most[1] + 1) * across
         return self.inside(frame, np.tile(columns, len(rows)), np.repeat(rows, len(columns)))
 
     def inside(self, frame: Pose, along: Steps, across: Steps | float, turn: float = 0.0) -> list[Pose]:
@@ -260,7 +265,10 @@ class Stage:
     # What comes of it
 
     def finished(self) -> tuple[Mask, InstanceMap]:
-        """Class ids and instance ids; ground that is not admitted is background. Raises NoCondition if the want is not met."""
+        """Class ids and instance ids; ground that is not admitted is background.
+
+        Raises NoCondition where the want is not met.
+        """
         table = np.zeros(256, np.uint8)
         for name, code in self._codes.items():
             category = self.category(name)
@@ -305,11 +313,12 @@ class Stage:
         return self.sized(float(self.rng.uniform(0.92, 1.08)))
 
     def _target_size(self) -> float:
-        """A length that can be recognised and that leaves room for as many as are asked for, where the range has one."""
+        """A length that can be recognised and that leaves room for as many as are asked for, if any does."""
         size = self.size_of(self.target)
         low, high = size.length
         legible = _LEGIBLE * self.want.metres_per_pixel
-        room = 0.8 * math.sqrt(self.across * self.down / max(self.most if self.want.instances else 3, 1))
+        number = self.most if self.want.instances else 3
+        room = 0.65 * math.sqrt(self.across * self.down / number) / max(1.0, size.ratio[1])
         self._refuse_tiny(size, high)
         self._refuse_huge(low)
         low, high = max(low, min(high, legible)), min(high, max(low, room))
@@ -332,9 +341,13 @@ class Stage:
                 "more than half of it would lie outside; use more metres per pixel or a larger image"
             )
 
+    def _margin(self) -> float:
+        """Metres from the border at which the target is whole however it is turned."""
+        return 0.54 * self.size * math.hypot(1, self.size_of(self.target).ratio[1]) if self.size else 0.0
+
     def _frame(self) -> Pose:
         """Off the middle by as much as leaves the target inside."""
-        free = np.clip((np.array([self.across, self.down]) - self.size) / 2, 0, 0.2 * min(self.across, self.down))
+        free = np.clip(np.array([self.across, self.down]) / 2 - self.margin, 0, 0.2 * min(self.across, self.down))
         off = self.rng.uniform(-free, free)
         return Pose(
             self.across / 2 + float(off[0]), self.down / 2 + float(off[1]), float(self.rng.uniform(0, 2 * math.pi))

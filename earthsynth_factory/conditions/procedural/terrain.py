@@ -138,11 +138,11 @@ def crown(stage: Stage, at: Pose, diameter: float) -> None:
 
 
 def trees(stage: Stage, places: list[Pose], share: float) -> None:
-    """Trees 5 to 10 m wide at a share of the places (times the density)."""
+    """Trees 5 to 10 m wide at a share of the places (times the density); they grow beside things, water and roads."""
     if not stage.shows("tree"):
         return
     for place in places:
-        if stage.contains(place) and stage.rng.random() < share * stage.knobs.density:
+        if stage.contains(place) and stage.rng.random() < share * stage.knobs.density and stage.plantable(place):
             crown(stage, place, float(stage.rng.uniform(5, 10)))
 
 

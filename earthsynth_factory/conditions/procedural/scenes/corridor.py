@@ -25,7 +25,8 @@ def toll_station(stage: Stage) -> None:
     reach = 1.7 * wide
     narrow, broad = road.width / 2, wide * 0.52
     plaza = mirrored((reach, narrow), (0.35 * wide, broad), (-0.35 * wide, broad), (-reach, narrow))
-    stations = [stage.frame.on(2.2 * reach * step) for step in (0, 1, -1)]
+    apart = 2.2 * reach if stage.least == 1 else max(2.2 * stage.size, 0.5 * wide)
+    stations = [stage.frame.on(apart * step) for step in (0, 1, -1, 2, -2)[: stage.most]]
     for at in stations:
         stage.paint("road", plaza, at)
     stage.fill(stage.target, stations, 2.0, figure=lambda: stage.figure(stage.target, stage.size, wide))

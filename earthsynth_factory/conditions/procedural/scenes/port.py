@@ -129,7 +129,7 @@ def coast(stage: Stage) -> None:
     """Water as ground: the sea, a beach, land behind it."""
     stage.flood("water")
     _coast(stage, float(stage.rng.uniform(-0.1, 0.3)))
-    trees(stage, [at for at in strewn(stage, 8) if stage.ground_at(at) == "grass"], 0.7)
+    trees(stage, strewn(stage, 8), 0.7)
 
 
 def riverside(stage: Stage) -> None:

@@ -23,7 +23,7 @@ class Block:
 
 def town(stage: Stage) -> None:
     """A grid of streets; every block is of one kind."""
-    long, wide = (float(stage.rng.uniform(*span)) for span in ((75, 130), (55, 80)))
+    long, wide = _pitch(stage)
     main = _main_road(stage)
     streets, avenues = _grid(stage, main, long, wide)
     stage.flood(_soil(stage))
@@ -37,6 +37,16 @@ def town(stage: Stage) -> None:
         _KINDS[_kind(stage)](stage, block)
     for road in (*streets, *avenues):
         trees(stage, road.kerbs(stage, 11.0), 0.12)
+
+
+def _pitch(stage: Stage) -> tuple[float, float]:
+    """Distances between streets; closer where several crossings are wanted in the picture."""
+    long, wide = (float(stage.rng.uniform(*span)) for span in ((75, 130), (55, 80)))
+    if stage.target not in ("roundabout", "intersection"):
+        return long, wide
+    closest = 1.15 * stage.size + 3
+    room = 0.7 * min(stage.across, stage.down) / math.sqrt(stage.least) if stage.least > 1 else long
+    return max(closest, min(long, room)), max(closest, min(wide, room))
 
 
 def _main_road(stage: Stage) -> Road:
@@ -89,8 +99,10 @@ def _islands(stage: Stage, places: list[Pose]) -> None:
 
 
 def _kind(stage: Stage) -> str:
-    return str(stage.rng.choice(_FOR.get(stage.target, ["houses", "houses", "houses", "flats", "flats", "park", "cars"])))
+    return str(stage.rng.choice(_FOR.get(stage.target, _USUAL)))
 
+
+_USUAL = ["houses", "houses", "houses", "flats", "flats", "park", "cars"]
 
 _FOR = {
     "building": ["houses", "flats"],
@@ -190,16 +202,19 @@ def _slots(stage: Stage, name: str, at: Pose, long: float, wide: float) -> list[
 
 def car_park(stage: Stage) -> None:
     """A large lot beside a street."""
-    mottled(stage, "pavement")
+    mottled(stage, "grass", ("bare land", 0.2), feature=40)
     edge = 0.62 * stage.reach
+    long, wide = min(3 * stage.reach, max(120.0, 9 * stage.size)), min(2 * edge, max(76.0, 5 * stage.size))
+    lot = stage.frame.on(0, min(4 - 0.4 * stage.reach, 0.0))
     street = Road(stage.frame.on(0, edge + 9), lanes=2)
-    stage.paint("grass", rectangle(8 * stage.reach, 4 * stage.reach, 0, edge + 2 * stage.reach), stage.frame)
+    stage.paint("pavement", rectangle(long + 12, wide + 14), lot)
+    stage.paint("pavement", rectangle(12, edge + 0.4 * stage.reach, 0, edge / 2), stage.frame)
     street.paint(stage)
-    slots = _slots(stage, stage.target, stage.frame.on(0, -0.4 * stage.reach + 4), 3 * stage.reach, 2 * edge)
+    slots = _slots(stage, stage.target, lot, long, wide)
     stage.fill(stage.target, slots, 0.85, loose=0.15)
     drive(stage, [street])
-    row = stage.frame.on(0, edge + 26)
-    stage.fill("building", [row.on(x * 24.0) for x in range(-12, 13)], figure=lambda: stage.figure("building", 19.0))
+    plots = stage.lattice(26, 26, stage.frame.on(0, edge + 26))
+    stage.fill("building", plots, on=("grass", "bare land"), figure=lambda: stage.figure("building", 19.0))
     trees(stage, [stage.frame.on(x * 11.0, edge + 1.5) for x in range(-40, 41)], 0.5)
 
 

@@ -1,0 +1,137 @@
+"""The house's statics: who may import whom, what is imported where, and what is never called."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "earthsynth_factory"
+NAME = PACKAGE.name
+
+FLOORS = {
+    "errors": 0, "domain": 0,
+    "geometry": 1, "store": 1,
+    "models": 2,
+    "conditions": 3, "synthesis": 3, "rfilter": 3, "labels": 3, "exports": 3,
+    "recipe": 4, "importers": 4, "training": 4, "report": 4,
+    "run": 5,
+    "cli": 6,
+}  # fmt: skip
+"""As the design has them."""
+
+STAGES = {"conditions", "synthesis", "rfilter", "labels", "exports"}
+HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "open_clip"}
+HEAVY_AT_TOP = {"models", "training"}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room(module: str) -> str | None:
+    """The part of the house a module is in; None for the package itself and what is not ours."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == NAME and len(parts) > 1 else None
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """Every name imported below `node`, as `module` and `module.name`; type-only ones and those in bodies too."""
+    for found in ast.walk(node):
+        if isinstance(found, ast.Import):
+            yield from (alias.name for alias in found.names)
+        elif isinstance(found, ast.ImportFrom):
+            assert found.level == 0, "imports are absolute"
+            yield found.module or ""
+            yield from (f"{found.module}.{alias.name}" for alias in found.names)
+
+
+def at_top(path: Path) -> Iterator[str]:
+    """What importing the module imports: not what stands in function bodies or under TYPE_CHECKING."""
+    pending: list[ast.stmt] = list(tree(path).body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imported(node)
+        pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+
+
+def ids(path: Path) -> str:
+    return dotted(path)
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir()}
+    assert rooms - {"__init__", "__main__", "__pycache__", "assets", "py"} <= set(FLOORS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_imports_own_floor_or_lower(path: Path) -> None:
+    own = room(dotted(path))
+    for target in imported(tree(path)):
+        if own and (other := room(target)) in FLOORS:
+            assert FLOORS[other] <= FLOORS[own], f"{dotted(path)} imports {target}, a floor above"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room(dotted(path)) in STAGES], ids=ids)
+def test_stages_never_import_one_another(path: Path) -> None:
+    own = room(dotted(path))
+    strange = {target for target in imported(tree(path)) if room(target) in STAGES - {own}}
+    assert strange == set()
+
+
+def test_no_module_imports_itself_over_others() -> None:
+    names = {dotted(path) for path in MODULES}
+    graph = {dotted(path): {t for t in imported(tree(path)) if t in names} - {dotted(path)} for path in MODULES}
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " → ".join([*above[above.index(name) :], name])
+        if name not in done:
+            for target in sorted(graph[name]):
+                visit(target, (*above, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if room(dotted(p)) not in HEAVY_AT_TOP], ids=ids)
+def test_networks_are_imported_in_bodies(path: Path) -> None:
+    assert {target for target in at_top(path) if target.split(".")[0] in HEAVY} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(tree(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_nothing_runs_what_it_reads(path: Path) -> None:
+    for call in (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        assert name not in ("eval", "exec", "yaml.load", "pickle.load", "pickle.loads", "os.system"), name
+        if name == "torch.load":
+            keys = {key.arg: ast.unparse(key.value) for key in call.keywords}
+            assert keys.get("weights_only") == "True", f"{dotted(path)}:{call.lineno}"
+        assert not any(key.arg == "shell" for key in call.keywords), f"{dotted(path)}:{call.lineno}"
+    # A restricted Unpickler that admits plain data alone may be built in importers; nobody else touches pickle.
+    if room(dotted(path)) != "importers":
+        assert not {
+            t for t in imported(tree(path)) if t.split(".")[0] in ("pickle", "shelve", "dill", "marshal", "joblib")
+        }

@@ -1,0 +1,152 @@
+"""The commands that write, check and plan recipes, as a stranger meets them: stdout, stderr, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+
+from earthsynth_factory import __version__, cli
+from earthsynth_factory.errors import DiskError, Interrupted, RecipeError
+from earthsynth_factory.recipe.template import STARTER
+
+RECIPE = """\
+name: "[red]tanks"
+image: {size: 64}
+categories: [{name: storage tank, count: 10}, {name: water, count: 5}]
+negatives: 2
+conditions: [{kind: procedural}]
+synthesis: {kind: fake, batch: 2}
+rfilter: {candidates: 2}
+exports: []
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "tanks.yaml"
+    file.write_text(RECIPE)
+    return file
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """Runs the console script in this process; (exit code, stdout, stderr)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["earthsynth-factory", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def test_version(run) -> None:  # type: ignore[no-untyped-def]
+    assert run("--version") == (0, f"earthsynth-factory {__version__}\n", "")
+
+
+def test_init_writes_once(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    file = tmp_path / "mine.yaml"
+    assert run("recipe", "init", file) == (0, f"{file} written. Next: earthsynth-factory plan {file}\n", "")
+    assert file.read_text() == STARTER
+    assert run("recipe", "init", file) == (2, "", f"error: {file}: exists already; name another file\n")
+    assert run("recipe", "init", tmp_path / "no" / "x.yaml")[0] == 2
+    assert run("recipe", "init", "-") == (0, STARTER, "")
+    assert run("recipe", "validate", file) == (0, f"{file}: valid; 110 images, 3 classes\n", "")
+
+
+def test_faults_go_to_stderr_with_code_2(run, path: Path) -> None:  # type: ignore[no-untyped-def]
+    code, out, err = run("recipe", "validate", path, "--set", "sead=1", "--set", "image.size=65")
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        "error: 2 faults in the recipe",
+        "--set sead=1: sead → unknown key; did you mean 'seed'?",
+        "--set image.size=65: image.size: 65 → must be a multiple of 8",
+    ]
+
+
+def test_validate_json(run, path: Path) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = run("recipe", "validate", path, "--json")
+    assert code == 0
+    assert json.loads(out)["recipe"]["negatives"] == 2
+
+
+def test_schema_is_json(run) -> None:  # type: ignore[no-untyped-def]
+    assert json.loads(run("recipe", "schema")[1])["title"] == "Recipe"
+
+
+def test_categories(run) -> None:  # type: ignore[no-untyped-def]
+    assert len(run("recipe", "categories")[1].splitlines()) == 69
+    _, out, _ = run("recipe", "categories", "Tank")
+    assert out.split() == ["25", out.split()[1], "objects", "storage", "tank"]
+    assert run("recipe", "categories", "harbour") == (0, "", "none has 'harbour' in its name; near: harbor\n")
+    assert json.loads(run("recipe", "categories", "water", "--json")[1])[0]["id"] == 6
+
+
+def test_plan_for_people(run, path: Path) -> None:  # type: ignore[no-untyped-def]
+    code, out, err = run("plan", path)
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines()]
+    assert ["[red]tanks"] in rows
+    assert ["25", "storage", "tank", "8", "2", "10"] in rows
+    assert ["negatives", "2", "0", "2"] in rows
+    assert ["all", "14", "3", "17"] in rows
+    assert "17 images; at least 34 to make; 139 kB on disk, exports not counted" in out
+    assert "no rate is known" in out
+
+
+def test_plan_for_machines(run, path: Path) -> None:  # type: ignore[no-untyped-def]
+    facts = json.loads(run("plan", path, "--json", "--set", "negatives=0")[1])
+    assert facts["table"][0] == {"id": 25, "name": "storage tank", "splits": {"train": 8, "val": 2}}
+    assert (facts["images"], facts["seconds"]) == (15, None)
+
+
+def test_plan_probe_measures(run, path: Path) -> None:  # type: ignore[no-untyped-def]
+    facts = json.loads(run("plan", path, "--probe", "--json")[1])
+    assert facts["images_per_second"] > 0
+    assert facts["seconds"] == pytest.approx(34 / facts["images_per_second"])
+
+
+def test_usage_errors(run) -> None:  # type: ignore[no-untyped-def]
+    code, _, err = run("plann")
+    assert code == 2
+    assert "No such command 'plann'" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "printed"),
+    [
+        (RecipeError(["one"]), 2, "error: one\n"),
+        (Interrupted("stopped"), 3, "ended early: stopped\n"),
+        (DiskError("full"), 3, "ended early: full\n"),
+        (KeyboardInterrupt(), 3, "\nstopped; the same command goes on where it ended\n"),
+    ],
+)
+def test_errors_become_codes(run, monkeypatch, error: BaseException, code: int, printed: str) -> None:  # type: ignore[no-untyped-def]
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("earthsynth_factory.recipe.load.load_recipe", fail)
+    assert run("plan", "x.yaml") == (code, "", printed)
+
+
+def test_a_defect_shows_its_traceback(run, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("earthsynth_factory.recipe.load.load_recipe", fail)
+    code, out, err = run("plan", "x.yaml")
+    assert (code, out) == (1, "")
+    assert "ZeroDivisionError: ours" in err
+    assert err.endswith("This is a defect of ours, not of your recipe. Please report it with the lines above.\n")
+
+
+def test_every_command_says_what_it_does() -> None:
+    root = typer.main.get_command(cli.app)
+    commands = {**root.commands, **root.commands["recipe"].commands}  # type: ignore[attr-defined]
+    assert {"plan", "build", "status", "export", "preview", "doctor", "init", "validate", "schema"} <= set(commands)
+    assert all(command.help for command in commands.values())
