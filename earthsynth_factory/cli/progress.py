@@ -82,8 +82,7 @@ class BuildProgress:
 def _settled_before(out: Path) -> int:
     """Slots that earlier sessions settled, by their journals; cheap, so torn lines are not looked for."""
     shards = Layout(out).present_shards()
-    lines = sum(_count(shard.samples, b"\n") + _count(shard.rejects, b'"short":true') for shard in shards)
-    return lines
+    return sum(_count(shard.samples, b"\n") + _count(shard.rejects, b'"short":true') for shard in shards)
 
 
 def _count(path: Path, mark: bytes) -> int:

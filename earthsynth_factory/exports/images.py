@@ -1,4 +1,8 @@
-"""Images in an export: hard links to the masters, copies, or none."""
+"""Images in an export: hard links to the masters, copies, or none.
+
+A hard link is the master under another name: editing an exported image in place would change the master. Tools that
+write a new file and rename it are safe; for those that do not, there is `images: copy`.
+"""
 
 from __future__ import annotations
 

@@ -53,4 +53,5 @@ def find_runs(ids: npt.NDArray[np.uint16]) -> Runs:
     order = np.argsort(values, kind="stable")
     order = order[values[order] > 0]
     found, first = np.unique(values[order], return_index=True)
-    return Runs(*ids.shape, found, first.astype(np.int64), starts[order], lengths[order])
+    height, width = ids.shape
+    return Runs(height, width, found, first.astype(np.int64), starts[order], lengths[order])

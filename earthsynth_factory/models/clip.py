@@ -51,7 +51,7 @@ class ClipModel:
     def _batch(self, pixels: torch.Tensor) -> torch.Tensor:
         count = len(pixels)
         full = torch.cat([pixels, pixels[-1:].expand(BATCH - count, -1, -1, -1)])
-        vectors = self._model.encode_image(full.to(self._device, self._dtype), normalize=True)
+        vectors: torch.Tensor = self._model.encode_image(full.to(self._device, self._dtype), normalize=True)
         return vectors[:count].float().cpu()
 
     def texts(self, texts: Sequence[str]) -> torch.Tensor:

@@ -72,8 +72,8 @@ def _differences(stored: Any, given: Any, path: str) -> Iterator[str]:
             )
     elif isinstance(stored, list) and isinstance(given, list):
         for index in range(max(len(stored), len(given))):
-            pair = (items[index] if index < len(items) else _ABSENT for items in (stored, given))
-            yield from _differences(*pair, f"{path}.{index}")
+            was, now = (items[index] if index < len(items) else _ABSENT for items in (stored, given))
+            yield from _differences(was, now, f"{path}.{index}")
     elif stored != given:
         yield f"{path}: stored {_word(stored)}, now {_word(given)}"
 

@@ -55,16 +55,14 @@ def parse_recipe(text: str, name: str, changes: Sequence[str] = ()) -> Recipe:
         raise RecipeError([f"{name}:1:1 → the file is empty; {STARTER}"])
     if document.data is not None and not isinstance(document.data, dict):
         raise RecipeError([f"{name}:1:1 → a recipe is a block of keys (name:, categories:, …); {STARTER}"])
-    for change in changes:
-        overrides.apply(document, change)
+    overrides.apply(document, changes)
     return _validated(document, Recipe)
 
 
 def export_blocks(formats: Sequence[str], changes: Sequence[str] = ()) -> tuple[ExportSpec, ...]:
     """Export blocks for `formats`, with changes such as `coco.polygons=true`. Raises RecipeError with all faults."""
     document = Document("--format", {"exports": [{"kind": kind.strip()} for kind in formats]})
-    for change in changes:
-        overrides.apply(document, change, within="exports.")
+    overrides.apply(document, changes, within="exports.")
     return _validated(document, _Exports).exports
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from earthsynth_factory.domain.taxonomy import normalise
@@ -9,30 +10,32 @@ from earthsynth_factory.recipe.document import Document, Fault, Place, read_docu
 from earthsynth_factory.recipe.meaning import Path
 
 
-def apply(document: Document, override: str, within: str = "") -> None:
-    """Change `document` as `override` says (`image.size=256`, `categories.plane.count=5`, `exports.0=coco`).
+def apply(document: Document, changes: Sequence[str], within: str = "") -> None:
+    """Change `document` as `changes` say (`image.size=256`, `categories.plane.count=5`, `exports.0=coco`), in order.
 
     The value is YAML. A list's item is named by its position, or by the word of its `name` or `kind`; the position after
     the last one appends. What cannot be followed becomes a fault of the document. within: a path, with its last dot, that
-    the user's own starts from.
+    the user's own start from.
     """
-    flag = f"--set {override}"
-    keys, equals, text = override.partition("=")
-    words = (within + keys).split(".")
-    if not equals or not all(words):
-        document.faults.append(Fault(flag, (), "", "write it as key=value, as in image.size=256"))
-        return
-    value = read_document(text, flag)
-    if value.faults:
-        message = value.faults[0].message
-        document.faults.append(Fault(flag, (), "", message))
-        return
-    try:
-        path = _assign(document, words, value.data)
-    except LookupError as error:
-        document.faults.append(Fault(flag, (), "", str(error.args[0])))
-        return
-    _replace_places(document, path, Place(flag))
+    for number, change in enumerate(changes):
+        place = Place(f"--set {change}", (number, 0))
+        keys, equals, text = change.partition("=")
+        words = (within + keys).split(".")
+        if not equals or not all(words):
+            _note(document, place, "write it as key=value, as in image.size=256")
+            continue
+        value = read_document(text, place.text)
+        if value.faults:
+            _note(document, place, value.faults[0].message)
+            continue
+        try:
+            _replace_places(document, _assign(document, words, value.data), place)
+        except LookupError as error:
+            _note(document, place, str(error.args[0]))
+
+
+def _note(document: Document, place: Place, message: str) -> None:
+    document.faults.append(Fault(place.text, (), "", message, place.order))
 
 
 def _assign(document: Document, words: list[str], value: Any) -> Path:

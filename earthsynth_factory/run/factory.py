@@ -84,7 +84,7 @@ def build(loaded: LoadedRecipe, out: Path, *, keep_rejects: bool = False, watch:
         write_json(layout.run, record)
         task = ShardTask(recipe, base, out, record["shard_size"], keep_rejects)
         _fill(task, plan, layout, record, watch)
-        return _finish(recipe, plan, layout, record)
+        return _finish(recipe, plan, layout)
 
 
 def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
         file.write(orjson.dumps(line) + b"\n")
 
 
-def _finish(recipe: Recipe, plan: Plan, layout: Layout, record: dict[str, Any]) -> BuildResult:
+def _finish(recipe: Recipe, plan: Plan, layout: Layout) -> BuildResult:
     """Exports, dataset card and the final counts, from what is on disk."""
     store = StoreReader(layout.root)
     accepted = sum(read_marker(shard)["accepted"] for shard in layout.present_shards())

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.training import checkpoint, export, latents, networks, vocabulary
-from earthsynth_factory.training.autoencoder import AutoencoderStage
+from earthsynth_factory.training.autoencoder import AutoencoderStage, build
 from earthsynth_factory.training.captions import all_words, categories_in
 from earthsynth_factory.training.cf_comp import compose
 from earthsynth_factory.training.clip import ClipStage
@@ -59,10 +60,12 @@ class Workshop:
     @cached_property
     def vae(self) -> AutoencoderKL:
         """The trained autoencoder with standardised latents, its decoder refined as far as that stage has come."""
-        stage = AutoencoderStage(self.preset.autoencoder, self.real, self.recipe.size, self.recipe.seed, self.device)
-        train(stage, self.out / "autoencoder", Pace(self.preset.autoencoder.steps))
-        model = stage.model.eval()
-        latents.calibrate(model, self.real, self.device, self.recipe.seed)
+        path = self.out / "autoencoder.safetensors"
+        if not path.is_file():
+            self._train_autoencoder(path)
+        model = build(self.preset.autoencoder, self.recipe.size)
+        model.load_state_dict(load_file(path))
+        model.eval().to(self.device, memory_format=torch.channels_last)
         found = checkpoint.latest(self.out / "decoder" / "checkpoints")
         if found:
             checkpoint.unpack_modules(
@@ -91,6 +94,15 @@ class Workshop:
     def clip(self) -> ClipStage:
         """The CLIP stage in its initial state. It sees real crops alone: it is to judge the generated ones."""
         return ClipStage(self.preset.clip, self.real, self.recipe.seed, self.device)
+
+    def _train_autoencoder(self, path: Path) -> None:
+        """Trains to the end, standardises the latents, and stores the result: the latents' meaning is fixed from here on."""
+        stage = AutoencoderStage(self.preset.autoencoder, self.real, self.recipe.size, self.recipe.seed, self.device)
+        train(stage, self.out / "autoencoder", Pace(self.preset.autoencoder.steps))
+        latents.calibrate(stage.model.eval(), self.real, self.device, self.recipe.seed)
+        part = path.with_suffix(".part")
+        save_file({name: tensor.contiguous() for name, tensor in stage.model.state_dict().items()}, part)
+        part.replace(path)
 
     def _crops(self, split: str, share: float) -> CropSet:
         path = self.out / f"crops-{split}.safetensors"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from earthsynth_factory.errors import RecipeError
@@ -46,13 +46,19 @@ class AutoencoderSpec(_Spec):
     The encoder starts as the PCA of patches; with 0 steps it stays that, and the decoder is left to the decoder stage.
     """
 
-    channels: tuple[int, ...] = (32, 64, 128, 128)
+    channels: tuple[int, ...] = (32, 64, 128, 160)
     latent_channels: int = 8
     window: int = 64
     batch: int = 32
     steps: int = Field(ge=0)
     lr: float = 6e-4
     adversary_from: float = 0.67
+
+    @model_validator(mode="after")
+    def _last_level_is_wider(self) -> Self:
+        if self.channels[-1] <= self.channels[-2]:
+            raise ValueError(f"channels {self.channels}: the last level must be wider than the one before (see pca.py)")
+        return self
 
 
 class DiffusionSpec(_Spec):

@@ -27,7 +27,7 @@ from tests.training.test_crops import crop_set
 
 CPU = torch.device("cpu")
 AUTOENCODER = AutoencoderSpec(
-    channels=(16, 16, 32, 32), latent_channels=4, window=32, batch=2, steps=4, adversary_from=0.5
+    channels=(16, 16, 32, 48), latent_channels=4, window=32, batch=2, steps=4, adversary_from=0.5
 )
 DIFFUSION = DiffusionSpec(
     channels=(16, 32), condition_channels=(4, 4, 8, 8), text_width=32, text_layers=1, batch=2, steps=4
