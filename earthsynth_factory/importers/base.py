@@ -175,6 +175,7 @@ def write_atomic(path: Path, data: bytes) -> None:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
+        Path(handle.name).chmod(0o644)  # temporary files are born private; what is finished is as readable as any file
         Path(handle.name).replace(path)
     except OSError as error:
         raise DiskError(f"{path}: {error.strerror}; free space or choose another folder") from error

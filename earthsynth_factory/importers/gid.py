@@ -9,7 +9,7 @@ import numpy as np
 from earthsynth_factory.domain.seeds import unit
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.base import DatasetInfo, DatasetWriter, ImportSummary, Item, files, read_mask
+from earthsynth_factory.importers.base import DatasetInfo, DatasetWriter, ImportSummary, Item, Split, files, read_mask
 
 METRES_PER_PIXEL = 4.0
 """Gaofen-2's multispectral ground sampling; that the crops were not resampled is our assumption."""
@@ -45,6 +45,6 @@ class Gid:
                 )
             held_out = unit(0, "gid", label.stem) < HELD_OUT
             image = source / "images" / f"{label.stem}.jpg"
-            split = "test" if held_out else "train"
+            split: Split = "test" if held_out else "train"
             writer.add(Item(label.stem, image, table[raw], None, label.stem, split, METRES_PER_PIXEL))
         return writer.finish()

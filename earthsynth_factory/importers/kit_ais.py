@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.base import DatasetInfo, DatasetWriter, ImportSummary, Item, files, read_image
+from earthsynth_factory.importers.base import DatasetInfo, DatasetWriter, ImportSummary, Item, Split, files, read_image
 
 METRES_PER_PIXEL = 0.15
 """Our estimate: a car of 4.5 m is about 30 pixels long."""
@@ -61,7 +61,7 @@ class KitAis:
             mask, instances = _paint(boxes, height, width)
             writer.summary.left_out.update(f"{b.word}: no category" for b in boxes if _NAMES[b.word] is None)
             group = sequence_of(image.stem)
-            split = "test" if group == "munich-street" else "train"
+            split: Split = "test" if group == "munich-street" else "train"
             writer.add(Item(image.stem.lower(), image, mask, instances, group, split, METRES_PER_PIXEL))
         return writer.finish()
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from earthsynth_factory.domain.seeds import unit
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.base import DatasetInfo, DatasetWriter, ImportSummary, Item
+from earthsynth_factory.importers.base import DatasetInfo, DatasetWriter, ImportSummary, Item, Split
 
 NOMINAL_METRES_PER_PIXEL = 0.75
 """Our estimate for images without a court or track to measure by; the set says 0.5–2 m."""
@@ -75,7 +75,7 @@ def _item(path: Path, image: dict[str, Any], objects: list[dict[str, Any]], name
         inside = fill_polygons(entry["segmentation"], height, width)
         mask[inside] = earthsynth().named(_category(names, entry["category_id"], path)).id
         instances[inside] = number
-    split = "test" if unit(0, "nwpu", path.stem) < HELD_OUT else "train"
+    split: Split = "test" if unit(0, "nwpu", path.stem) < HELD_OUT else "train"
     return Item(f"nwpu_{path.stem}", path, mask, instances, path.stem, split, metres_per_pixel(objects, names))
 
 

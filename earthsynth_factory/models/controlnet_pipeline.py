@@ -113,11 +113,8 @@ def load_pipeline(
 ) -> ControlNetPipeline:
     """Load weights (safetensors only) onto a device. Raises ModelError where they are damaged or of another kind."""
     from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
 
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
+    _be_quiet()
     options = {"use_safetensors": True, "local_files_only": True}
     try:
         controlnet = ControlNetModel.from_pretrained(files.controlnet, **options)
@@ -140,6 +137,16 @@ def load_pipeline(
         pipe.unet.compile_repeated_blocks(fullgraph=True)
         pipe.controlnet.compile(fullgraph=True)
     return ControlNetPipeline(pipe, device, sampling, batch)
+
+
+def _be_quiet() -> None:
+    """No bars and remarks of the libraries between our own lines; what matters they raise."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()
 
 
 def _scheduler(own: Any, name: Scheduler) -> Any:

@@ -126,10 +126,9 @@ def _path(loc: tuple[int | str, ...], data: Any, missing: bool) -> Path:
     for position, step in enumerate(loc):
         if missing and position == len(loc) - 1:
             path.append(step)
-        elif isinstance(data, dict) and step in data:
-            path.append(step)
-            data = data[step]
-        elif isinstance(data, list | tuple) and isinstance(step, int) and step < len(data):
+        elif (isinstance(data, dict) and step in data) or (
+            isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)
+        ):
             path.append(step)
             data = data[step]
     return tuple(path)

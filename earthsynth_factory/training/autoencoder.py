@@ -67,7 +67,7 @@ class AutoencoderStage:
         self.model = build(spec, size)
         write_encoder(self.model, crops.images, seed)
         self.model.to(device, memory_format=torch.channels_last)
-        self.adversary = PatchDiscriminator().to(device, memory_format=torch.channels_last)
+        self.adversary = PatchDiscriminator().to(device).to(memory_format=torch.channels_last)
         self.parameters = list(self.model.parameters())
         self.optimizer = torch.optim.AdamW(self.parameters, lr=spec.lr, betas=(0.9, 0.98), weight_decay=1e-4)
         self.adversary_optimizer = torch.optim.AdamW(self.adversary.parameters(), lr=3e-4, betas=(0.5, 0.98))

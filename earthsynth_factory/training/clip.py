@@ -168,7 +168,7 @@ def window(
     y = int(np.clip(top + side / 2 - grown / 2, 0, limit - grown))
     part = image[y : y + grown, x : x + grown]
     how = cv2.INTER_AREA if grown > size else cv2.INTER_CUBIC
-    return cv2.resize(part, (size, size), interpolation=how).astype(np.uint8)
+    return np.asarray(cv2.resize(part, (size, size), interpolation=how), dtype=np.uint8)
 
 
 def tokens_of(categories: list[int]) -> Tensor:
@@ -193,7 +193,9 @@ def zero_shot(model: open_clip.CLIP, crops: CropSet, size: int, device: torch.de
     categories = np.unique(patches.category)
     texts = model.encode_text(tokens_of(categories.tolist())[0].to(device), normalize=True)
     squares = zip(patches.crop, patches.square.tolist(), strict=True)
-    images = [window(crops.images[i], *square, 1.3 if square[2] < 64 else 1.0, size) for i, square in squares]
+    images = [
+        window(crops.images[i], top, left, side, 1.3 if side < 64 else 1.0, size) for i, (top, left, side) in squares
+    ]
     best = [
         (model.encode_image(normalised(np.stack(images[s : s + 128]), device), normalize=True) @ texts.T)
         .argmax(1)

@@ -134,9 +134,17 @@ def load_scene(folder: Path, stem: str, metres_per_pixel: object) -> Scene:
     return Scene(
         read_image(image),
         read_mask(folder / "masks" / f"{stem}.png"),
-        cv2.imread(str(instances), cv2.IMREAD_UNCHANGED).astype(np.uint16) if instances.is_file() else None,
+        read_instances(instances) if instances.is_file() else None,
         float(metres_per_pixel) if isinstance(metres_per_pixel, int | float) else 1.0,
     )
+
+
+def read_instances(path: Path) -> npt.NDArray[np.uint16]:
+    """(H, W) instance ids. Raises SourceError where the file is missing or damaged."""
+    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if found is None:
+        raise SourceError(f"{path}: missing or no readable image; import the dataset again")
+    return np.asarray(found, dtype=np.uint16)
 
 
 def _holders(folder: Path, stems: list[str], things_only: bool) -> dict[int, list[str]]:
@@ -146,7 +154,7 @@ def _holders(folder: Path, stems: list[str], things_only: bool) -> dict[int, lis
         mask = read_mask(folder / "masks" / f"{stem}.png")
         path = folder / "instances" / f"{stem}.png"
         if things_only:
-            found = Counter(instance_categories(mask, cv2.imread(str(path), cv2.IMREAD_UNCHANGED)).values())
+            found = Counter(instance_categories(mask, read_instances(path)).values())
         else:
             shares = np.bincount(mask.ravel(), minlength=256) / mask.size
             found = Counter({int(c): 1 for c in np.flatnonzero(shares > 0.003)})
@@ -160,7 +168,7 @@ def _square(scene: Scene, category: int, plan: CropPlan, generator: np.random.Ge
     """A square that holds the category: around a random instance of it, or around a random pixel of it."""
     height, width = scene.mask.shape
     top, left, bottom, right = _target(scene, category, generator)
-    low, high = plan.min_side, min(plan.max_side, height, width)
+    low, high = float(plan.min_side), float(min(plan.max_side, height, width))
     if scene.instances is not None:
         extent = max(bottom - top, right - left)
         low, high = (float(np.clip(extent * factor, plan.min_side, high)) for factor in OBJECT_CONTEXT)

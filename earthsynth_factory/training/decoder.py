@@ -52,7 +52,7 @@ class DecoderStage:
         torch.manual_seed(seed)
         self.spec, self.seed, self.device, self.batch = spec, seed, device, spec.batch
         self.crops, self.cache, self.vae = crops, cache, vae
-        self.adversary = PatchDiscriminator().to(device, memory_format=torch.channels_last)
+        self.adversary = PatchDiscriminator().to(device).to(memory_format=torch.channels_last)
         self._modules: dict[str, nn.Module] = {
             "decoder": vae.decoder,
             "post_quant_conv": vae.post_quant_conv,

@@ -54,7 +54,7 @@ class DiffusionStage:
         text, control = networks.build_text(spec, tokenizer), networks.build_control(spec, unet)
         self.modules: dict[str, nn.Module] = {"text": text, "unet": unet, "control": control}
         for module in self.modules.values():
-            module.to(device, memory_format=torch.channels_last).train()
+            module.to(device).to(memory_format=torch.channels_last).train()
         self.average = {name: copy.deepcopy(module).eval() for name, module in self.modules.items()}
         self.tokens = tokenise(tokenizer, captions(crops))
         self.empty = tokenise(tokenizer, [""])
@@ -140,8 +140,8 @@ class DiffusionStage:
     def _average(self, number: int) -> None:
         """Moving average whose memory grows with the steps done, up to `ema`."""
         decay = min(self.spec.ema, (1 + number) / (10 + number))
-        averaged = [p for name in self.modules for p in self.average[name].parameters()]
-        torch._foreach_lerp_(averaged, self.parameters, 1 - decay)
+        averaged: list[Tensor] = [p for name in self.modules for p in self.average[name].parameters()]
+        torch._foreach_lerp_(averaged, list[Tensor](self.parameters), 1 - decay)
 
 
 def tokenise(tokenizer: CLIPTokenizer, prompts: list[str]) -> Tensor:
@@ -156,5 +156,5 @@ def spread(crops: CropSet, count: int) -> list[int]:
     by_category = [np.flatnonzero(crops.focus == c) for c in np.unique(crops.focus)]
     return [
         int(group[(3 * (n // len(by_category)) + 1) % len(group)])
-        for n, group in zip(range(count), by_category * count)
+        for n, group in zip(range(count), by_category * count, strict=False)
     ]

@@ -29,7 +29,8 @@ class LatentCache:
 @torch.no_grad()
 def encode(model: AutoencoderKL, images: Tensor) -> Tensor:
     """Posterior means (B, C, s, s), float32."""
-    return model.encode(images).latent_dist.mode().float()
+    means: Tensor = model.encode(images).latent_dist.mode().float()
+    return means
 
 
 def calibrate(model: AutoencoderKL, crops: CropSet, device: torch.device, seed: int) -> None:
@@ -47,8 +48,9 @@ def build_cache(model: AutoencoderKL, crops: CropSet, variants: int, device: tor
     for start in range(0, len(crops), BATCH):
         span = range(start, min(start + BATCH, len(crops)))
         images = np.stack([dihedral(crops.images[i], int(t)) for i in span for t in turns[i]])
-        latents.append(encode(model, to_tensor(images, device)).half().unflatten(0, (len(span), variants)).cpu())
-    return LatentCache(torch.cat(latents), torch.from_numpy(turns))
+        latents.append(encode(model, to_tensor(images, device)).half().cpu())
+    encoded = torch.cat(latents)
+    return LatentCache(encoded.reshape(len(crops), variants, *encoded.shape[1:]), torch.from_numpy(turns))
 
 
 def save_cache(cache: LatentCache, path: Path) -> None:

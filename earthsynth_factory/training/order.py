@@ -10,6 +10,8 @@ import torch
 
 from earthsynth_factory.domain.seeds import derive, rng
 
+__all__ = ["batch", "generator", "permutation", "rng"]
+
 
 @lru_cache(maxsize=4)
 def permutation(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:

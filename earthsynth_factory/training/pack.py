@@ -46,9 +46,16 @@ def unpack(path: Path) -> CropSet:
         raise SourceError(f"{path}: not a crop file ({error}); make it again from the imported datasets") from error
     if stored.keys() != _KEYS:
         raise SourceError(f"{path}: not a crop file (holds {sorted(stored)}); make it again from the imported datasets")
-    images = [cv2.imdecode(one, cv2.IMREAD_COLOR)[..., ::-1] for one in _parts(stored["images"], stored["image_ends"])]
-    masks = [cv2.imdecode(one, cv2.IMREAD_UNCHANGED) for one in _parts(stored["masks"], stored["mask_ends"])]
+    images = [_decode(one, cv2.IMREAD_COLOR, path)[..., ::-1] for one in _parts(stored["images"], stored["image_ends"])]
+    masks = [_decode(one, cv2.IMREAD_UNCHANGED, path) for one in _parts(stored["masks"], stored["mask_ends"])]
     return CropSet(np.stack(images), np.stack(masks), stored["metres_per_pixel"], stored["focus"], stored["dense"])
+
+
+def _decode(data: npt.NDArray[np.uint8], flags: int, path: Path) -> npt.NDArray[np.uint8]:
+    pixels = cv2.imdecode(data, flags)
+    if pixels is None:
+        raise SourceError(f"{path}: holds a damaged image; make it again from the imported datasets")
+    return np.asarray(pixels, dtype=np.uint8)
 
 
 def _parts(joined: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> list[npt.NDArray[np.uint8]]:

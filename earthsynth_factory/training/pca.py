@@ -44,7 +44,7 @@ def write_encoder(model: AutoencoderKL, images: npt.NDArray[np.uint8], seed: int
         _pass_on(block.resnets[0], cells.shape[-1])
         kept = block.downsamplers[0].conv.out_channels
         basis, cells = components(cells, kept)
-        taps = torch.from_numpy(basis).unflatten(1, (2, 2, -1)).permute(0, 3, 1, 2)
+        taps = torch.from_numpy(basis).reshape(len(basis), 2, 2, -1).permute(0, 3, 1, 2)
         block.downsamplers[0].conv.weight[: len(basis), : taps.shape[1], :2, :2] = taps
     _unit_signals(model, cells)
 
@@ -84,7 +84,7 @@ def _unit_signals(model: AutoencoderKL, cells: _Array) -> None:
 
 def _pass_on(block: torch.nn.Module, channels: int) -> None:
     """Makes a residual block hand on its first `channels` channels (its second convolution is zero already)."""
-    if block.conv_shortcut is not None:
+    if isinstance(block.conv_shortcut, torch.nn.Conv2d):
         _identity(block.conv_shortcut.weight, channels)
 
 

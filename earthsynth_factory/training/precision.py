@@ -6,14 +6,10 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether convolutions run natively in bf16 on this device."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+from earthsynth_factory.models.device import pick_dtype
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
     """bf16 autocast, or nothing."""
-    return torch.autocast(device.type, torch.bfloat16) if has_bf16(device) else nullcontext()
+    native = pick_dtype("auto", device) is torch.bfloat16
+    return torch.autocast(device.type, torch.bfloat16) if native else nullcontext()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 from transformers import CLIPTokenizer
@@ -19,7 +20,7 @@ def learn_merges(words: Iterable[str]) -> list[tuple[str, str]]:
     """Merges after which every word is a single token: most frequent pair first, ties in code-point order."""
     pieces = {word: [*word[:-1], f"{word[-1]}</w>"] for word in sorted(set(words))}
     merges: list[tuple[str, str]] = []
-    while counts := Counter(pair for parts in pieces.values() for pair in zip(parts, parts[1:], strict=False)):
+    while counts := Counter(pair for parts in pieces.values() for pair in pairwise(parts)):
         best = min(counts, key=lambda pair: (-counts[pair], pair))
         merges.append(best)
         pieces = {word: _merged(parts, best) for word, parts in pieces.items()}

@@ -44,5 +44,8 @@ def test_help_is_light(command: list[str], capsys: pytest.CaptureFixture[str]) -
     # CPU time, since the machine that runs the tests may be busy. The promise is 0.3 s.
     seconds = after.children_user + after.children_system - before.children_user - before.children_system
     with capsys.disabled():
-        print(f"\n{' '.join([*command, '--help'])}: {seconds:.2f} s of CPU, {after.elapsed - before.elapsed:.2f} s", end="")
+        print(
+            f"\n{' '.join([*command, '--help'])}: {seconds:.2f} s of CPU, {after.elapsed - before.elapsed:.2f} s",
+            end="",
+        )
     assert seconds < 0.6

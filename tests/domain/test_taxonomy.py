@@ -11,7 +11,15 @@ from earthsynth_factory.errors import InputError
 def test_ids_are_those_of_the_released_weights() -> None:
     taxonomy = earthsynth()
     assert [category.id for category in taxonomy] == list(range(69))
-    known = {0: "background", 4: "road", 16: "plane", 25: "storage tank", 39: "windmill", 40: "A220", 68: "developed space"}
+    known = {
+        0: "background",
+        4: "road",
+        16: "plane",
+        25: "storage tank",
+        39: "windmill",
+        40: "A220",
+        68: "developed space",
+    }
     assert {number: taxonomy[number].name for number in known} == known
 
 

@@ -175,7 +175,23 @@ def test_clip_learns_two_flat_classes() -> None:
 def test_every_word_of_a_prompt_is_one_token(tmp_path: Path) -> None:
     tokenizer = vocabulary.save_tokenizer(all_words(), tmp_path, networks.TOKENS)
     pieces = tokenizer.tokenize("A satellite image of storage tank, ground track field, 0.8 m")
-    words = ["a", "satellite", "image", "of", "storage", "tank", ",", "ground", "track", "field", ",", "0", ".", "8", "m"]
+    words = [
+        "a",
+        "satellite",
+        "image",
+        "of",
+        "storage",
+        "tank",
+        ",",
+        "ground",
+        "track",
+        "field",
+        ",",
+        "0",
+        ".",
+        "8",
+        "m",
+    ]
     assert pieces == [f"{word}</w>" for word in words]
     ids = tokenizer([""], padding="max_length", max_length=networks.TOKENS).input_ids[0]
     assert len(ids) == networks.TOKENS
