@@ -123,15 +123,13 @@ def _joined(found: list[tuple[Path, Refusal]]) -> list[Refusal]:
 def _path(loc: tuple[int | str, ...], data: Any, missing: bool) -> Path:
     """`loc` less the steps that name a union's branch or a validator, which the data does not have."""
     path: list[str | int] = []
-    for position, step in enumerate(loc):
-        if missing and position == len(loc) - 1:
-            path.append(step)
-        elif (isinstance(data, dict) and step in data) or (
-            isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)
-        ):
-            path.append(step)
+    for step in loc[:-1] if missing else loc:
+        try:
             data = data[step]
-    return tuple(path)
+        except (LookupError, TypeError):
+            continue
+        path.append(step)
+    return (*path, loc[-1]) if missing else tuple(path)
 
 
 def _keys(value: Any) -> Mapping[Any, Any]:
@@ -165,8 +163,9 @@ def _classes(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _known_keys(spec: type[BaseModel], key: str) -> str:
-    near = difflib.get_close_matches(key, spec.model_fields, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(spec.model_fields)}"
+    known = [field.alias or name for name, field in spec.model_fields.items()]
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
 
 
 def _described(spec: type[BaseModel], key: str | int) -> str:

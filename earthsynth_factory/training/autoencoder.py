@@ -1,4 +1,4 @@
-"""Stage 1: a small AutoencoderKL (f8), its encoder begun as a PCA, trained with L1, gradient and, late, a patch discriminator's judgement.
+"""Stage 1: a small AutoencoderKL (f8): its encoder begins as a PCA; trained with L1, gradient and, late, a discriminator.
 
 Shapes: images (B, 3, S, S) in [-1, 1]; latents (B, C, S/8, S/8).
 """
