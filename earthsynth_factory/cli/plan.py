@@ -122,4 +122,4 @@ def _duration(seconds: float) -> str:
         if whole >= length:
             parts.append(f"{whole // length} {name}")
             whole %= length
-    return " ".join(parts[:2]) or "less than 1 s"
+    return " ".join(parts[:2]) or "1 s"

@@ -124,6 +124,8 @@ def _path(loc: tuple[int | str, ...], data: Any, missing: bool) -> Path:
     """`loc` less the steps that name a union's branch or a validator, which the data does not have."""
     path: list[str | int] = []
     for step in loc[:-1] if missing else loc:
+        if isinstance(data, str):  # a text such as `2..12` that was read as two numbers has no inner places
+            break
         try:
             data = data[step]
         except (LookupError, TypeError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from earthsynth_factory.errors import FactoryError
 from earthsynth_factory.training.embedded import export_embedded, open_workshop, train_embedded
+from earthsynth_factory.training.evaluate import write_cards
 
 
 def main() -> int:
@@ -20,10 +21,10 @@ def main() -> int:
     parser.add_argument("--export-only", action="store_true", help="export the newest checkpoints and stop")
     given = parser.parse_args()
     try:
-        if given.export_only:
-            target = export_embedded(open_workshop(given.recipe, given.datasets, given.out, given.preset))
-        else:
-            target = train_embedded(given.recipe, given.datasets, given.out, given.preset)
+        make = open_workshop if given.export_only else train_embedded
+        shop = make(given.recipe, given.datasets, given.out, given.preset)
+        target = export_embedded(shop)
+        write_cards(shop, target)
     except FactoryError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -26,7 +26,7 @@ from earthsynth_factory.training.loop import warmup_cosine
 from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.recipe import DiffusionSpec
 
-WARMUP = 150
+WARMUP = 50
 SAMPLE_STEPS = 12
 SAMPLE_GUIDANCE = 2.0
 

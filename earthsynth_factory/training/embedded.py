@@ -119,8 +119,8 @@ class Workshop:
         return unpack(path)
 
 
-def train_embedded(recipe: Path, datasets: Path, out: Path, preset: Preset = "cpu") -> Path:
-    """Trains all stages into `out` and exports to `out/embedded/{pipeline,clip}`; gives that folder.
+def train_embedded(recipe: Path, datasets: Path, out: Path, preset: Preset = "cpu") -> Workshop:
+    """Trains all stages into `out` and gives the workshop, ready for `export_embedded`.
 
     datasets: folder with an imported dataset for each source of the recipe (not read once `out` holds the crop files).
     Raises `RecipeError` on a faulty recipe, `Interrupted` when stopped: the same call goes on.
@@ -132,7 +132,7 @@ def train_embedded(recipe: Path, datasets: Path, out: Path, preset: Preset = "cp
         (shop.clip(), shop.preset.clip.steps),
     ):
         train(stage, out / stage.name, Pace(steps))
-    return export_embedded(shop)
+    return shop
 
 
 def open_workshop(recipe: Path, datasets: Path, out: Path, preset: Preset) -> Workshop:

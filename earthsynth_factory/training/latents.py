@@ -56,7 +56,7 @@ def build_cache(model: AutoencoderKL, crops: CropSet, variants: int, device: tor
 def save_cache(cache: LatentCache, path: Path) -> None:
     """One safetensors file, renamed into place when whole."""
     part = path.with_suffix(".part")
-    save_file({"latents": cache.latents, "turns": cache.turns}, part)
+    save_file({"latents": cache.latents.contiguous(), "turns": cache.turns}, part)
     part.replace(path)
 
 

@@ -37,9 +37,7 @@ def test_help_is_light(command: list[str], capsys: pytest.CaptureFixture[str]) -
     after = os.times()
     loaded = set(json.loads(done.stderr))
     assert "Usage: earthsynth-factory" in done.stdout
-    # Typer checks its options with pydantic from 0.29 on, and then loads it itself.
-    ours = [name for name in HEAVY if name in loaded and not (name == "pydantic" and "typer._adapters" in loaded)]
-    assert ours == []
+    assert [name for name in HEAVY if name in loaded] == []
     assert not [name for name in loaded if name.startswith("earthsynth_factory.") and name.split(".")[1] not in LIGHT]
     # CPU time, since the machine that runs the tests may be busy. The promise is 0.3 s.
     seconds = after.children_user + after.children_system - before.children_user - before.children_system
@@ -48,4 +46,4 @@ def test_help_is_light(command: list[str], capsys: pytest.CaptureFixture[str]) -
             f"\n{' '.join([*command, '--help'])}: {seconds:.2f} s of CPU, {after.elapsed - before.elapsed:.2f} s",
             end="",
         )
-    assert seconds < 0.6
+    assert seconds < 0.4  # half as much again, for a machine slower or busier than ours

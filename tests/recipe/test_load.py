@@ -52,6 +52,8 @@ def test_a_good_recipe_loads() -> None:
         ("seed: 3", "seed: !!python/name:os.system", "r.yaml:2:7: seed: '' → the tag tag:yaml.org,2002:python/name:os.system is not used in recipes; remove it"),
         ("seed: 3", "name: again", "r.yaml:2:1: name → this key is given already at 1:1; keep one"),
         ("name: tanks", "name: 2026", "r.yaml:1:7: name: 2026 → must be a text (in quotes, if it looks like a number)"),
+        ("instances: 2..12", "instances: 2..x.5", "r.yaml:7:16: categories.0.instances: '2..x.5' → write a number, `low..high` or [low, high]"),
+        ("instances: 2..12", "instances: 1.5..2", "r.yaml:7:16: categories.0.instances: '1.5..2' → must be a whole number"),
         ("size: 64", "size: 100", "r.yaml:3:15: image.size: 100 → must be a multiple of 8"),
         ("size: 64", "size: [64, 8]", "r.yaml:3:20: image.size.1: 8 → must be at least 16"),
         ("0.5..1}", "1..0.5}", "r.yaml:3:37: image.metres_per_pixel: '1..0.5' → the lower end 1 exceeds the upper end 0.5; swap them"),

@@ -1,0 +1,89 @@
+"""Measured facts of a run, and the two model cards (card.md) that state them. What eyes saw comes from `seen.md`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+from earthsynth_factory.domain.taxonomy import earthsynth
+from earthsynth_factory.importers.base import write_atomic
+from earthsynth_factory.training import checkpoint, latents
+from earthsynth_factory.training.autoencoder import to_tensor
+from earthsynth_factory.training.clip import zero_shot
+from earthsynth_factory.training.crops import CropSet
+from earthsynth_factory.training.embedded import Workshop
+from earthsynth_factory.training.export import LICENCE, TRAINING_DATA
+
+PSNR_CROPS = 256
+
+
+@torch.no_grad()
+def psnr(vae: AutoencoderKL, crops: CropSet, device: torch.device) -> float:
+    """Mean over crops of the reconstruction's PSNR in dB (peak 255), on at most 256 crops spread over the set."""
+    picks = np.unique(np.linspace(0, len(crops) - 1, PSNR_CROPS).astype(int))
+    values = []
+    for part in np.array_split(picks, max(1, len(picks) // 32)):
+        real = to_tensor(crops.images[part], device)
+        fake = vae.decode(latents.encode(vae, real)).sample.clamp(-1, 1)
+        values.append(-10 * ((real - fake) / 2).pow(2).mean(dim=(1, 2, 3)).log10())
+    return float(torch.cat(values).mean())
+
+
+def write_cards(shop: Workshop, target: Path) -> None:
+    """Writes `pipeline/card.md` and `clip/card.md` below `target` for what the newest checkpoints hold."""
+    if (target / "pipeline").is_dir():
+        quality = psnr(shop.vae, shop.held_out, shop.device)
+        facts = [
+            f"- autoencoder: PSNR {quality:.1f} dB on held-out crops of {shop.recipe.size} px",
+            _spent(shop, "autoencoder", shop.preset.autoencoder.batch, "windows"),
+            _spent(shop, "decoder", shop.preset.decoder.batch, "windows"),
+            _spent(shop, "diffusion", shop.preset.diffusion.batch, "samples"),
+        ]
+        _write(shop, target / "pipeline", "Embedded diffusion pipeline", facts)
+    if (target / "clip").is_dir():
+        _write(
+            shop,
+            target / "clip",
+            "Embedded CLIP",
+            [_spent(shop, "clip", shop.preset.clip.batch, "patches"), *_accuracy(shop)],
+        )
+
+
+def _accuracy(shop: Workshop) -> list[str]:
+    """Zero-shot lines: overall, mean over categories, and a table."""
+    stage = shop.clip()
+    found = checkpoint.latest(shop.out / "clip" / "checkpoints")
+    if found:
+        stage.load(found.tensors)
+    counts = zero_shot(stage.model, shop.held_out, shop.preset.clip.size, shop.device)
+    right, tried = (sum(pair[i] for pair in counts.values()) for i in (0, 1))
+    mean = np.mean([r / n for r, n in counts.values()])
+    rows = [f"| {earthsynth()[c].name} | {r / n:.0%} | {n} |" for c, (r, n) in counts.items()]
+    return [
+        f"- zero-shot top-1 on held-out patches over {len(counts)} categories: {right / tried:.1%} of patches, "
+        f"{mean:.1%} as the mean over categories",
+        "",
+        "| category | top-1 | patches |",
+        "|---|---|---|",
+        *rows,
+    ]
+
+
+def _spent(shop: Workshop, stage: str, batch: int, what: str) -> str:
+    found = checkpoint.latest(shop.out / stage / "checkpoints")
+    if found is None:
+        return f"- {stage}: no training steps"
+    return f"- {stage}: {found.step} steps of {batch} {what}, {found.seconds / 60:.0f} minutes"
+
+
+def _write(shop: Workshop, folder: Path, title: str, facts: list[str]) -> None:
+    seen = shop.out / "seen.md"
+    data = [f"- {name}" for name in TRAINING_DATA]
+    lines = [f"# {title}", "", f"Licence: {LICENCE}. Seed {shop.recipe.seed}.", "", "Training data:", *data]
+    lines += ["", "Measured:", *facts]
+    if seen.is_file():
+        lines += ["", "Seen:", seen.read_text().strip()]
+    write_atomic(folder / "card.md", ("\n".join(lines) + "\n").encode())
