@@ -13,13 +13,13 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict
 
 from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
-from earthsynth_factory.conditions.crop import Crop, cut, target_pixel
-from earthsynth_factory.conditions.mask_bank import MIN_PIXELS, Cutout, MaskBank
-from earthsynth_factory.conditions.mask_folder import FolderSpec, MaskFolder
-from earthsynth_factory.conditions.objects import length
+from earthsynth_factory.conditions.masks.bank import MIN_PIXELS, Cutout, MaskBank
+from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
+from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
+from earthsynth_factory.conditions.masks.objects import length
+from earthsynth_factory.conditions.masks.view import Variants, choose_view
 from earthsynth_factory.conditions.placement import Grounds, Stamp, find_place, render
 from earthsynth_factory.conditions.scene import Scene
-from earthsynth_factory.conditions.view import Variants, choose_view
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.spec import CountSpan, Field

@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
-from earthsynth_factory.conditions.crop import Crop, cut, target_pixel
-from earthsynth_factory.conditions.mask_folder import FolderSpec, Item, MaskFolder, Pixels
-from earthsynth_factory.conditions.objects import components, length
-from earthsynth_factory.conditions.view import Variants, choose_view, stretch
+from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
+from earthsynth_factory.conditions.masks.folder import FolderSpec, Item, MaskFolder, Pixels
+from earthsynth_factory.conditions.masks.objects import components, length
+from earthsynth_factory.conditions.masks.view import Variants, choose_view, stretch
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Mask, Origin
 from earthsynth_factory.domain.spec import CountSpan, Field

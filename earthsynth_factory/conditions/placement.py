@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.conditions.view import View
+from earthsynth_factory.conditions.masks.view import View
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
 
 Bits = npt.NDArray[np.bool_]

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from earthsynth_factory.conditions.crop import Crop
-from earthsynth_factory.conditions.objects import MAX_INSTANCES
+from earthsynth_factory.conditions.masks.crop import Crop
+from earthsynth_factory.conditions.masks.objects import MAX_INSTANCES
 from earthsynth_factory.conditions.placement import Bits, Stamp, overlap
 
 

@@ -133,7 +133,7 @@ class Worker:
     def _without_condition(self, trial: Trial, reason: str) -> None:
         while self._requests and self._requests[0][0] is trial:
             self._requests.popleft()
-        reject = reject_of(trial.slot, trial.attempts.start, 0, reason)
+        reject = reject_of(trial.slot, trial.attempts.start, f"no condition: {reason}")
         self._begin(trial.slot, trial.number + 1, [*trial.past, reject])
 
     def _judged(self, trials: Sequence[Trial], candidates: Sequence[Candidate]) -> list[Trial]:

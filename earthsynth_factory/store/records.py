@@ -76,7 +76,7 @@ class RejectRecord:
     """A candidate that was not kept, or a condition that could not be drawn: a line of `rejects.jsonl`.
 
     attempt: number of the image, or of the first image of a condition that could not be drawn. scores: rule → value,
-    empty without an image. short: True on the last line of a slot that stays empty.
+    empty without an image; the seeds are None then. short: True on the last line of a slot that stays empty.
     """
 
     slot: int
@@ -84,7 +84,7 @@ class RejectRecord:
     attempt: int
     reasons: tuple[str, ...]
     scores: Mapping[str, float]
-    condition_seed: int
+    condition_seed: int | None
     image_seed: int | None
     short: bool = False
 
@@ -106,6 +106,6 @@ def _values(scores: Mapping[str, Score]) -> dict[str, float]:
     return {name: round(score.value, 6) for name, score in scores.items()}
 
 
-def reject_of(slot: Slot, attempt: int, condition_seed: int, reason: str) -> RejectRecord:
+def reject_of(slot: Slot, attempt: int, reason: str) -> RejectRecord:
     """The record of a condition that could not be drawn."""
-    return RejectRecord(slot.index, slot.category, attempt, (reason,), {}, condition_seed, None)
+    return RejectRecord(slot.index, slot.category, attempt, (reason,), {}, None, None)

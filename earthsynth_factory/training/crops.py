@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -199,9 +198,3 @@ def _stack(crops: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], float
         np.array(focus, np.uint8),
         np.full(len(crops), dense),
     )
-
-
-def all_crops(folders: list[tuple[Path, CropPlan]], split: str, size: int, seed: int) -> Iterator[CropSet]:
-    """The crops of each dataset in turn."""
-    for folder, plan in folders:
-        yield cut_dataset(folder, split, plan, size, seed)

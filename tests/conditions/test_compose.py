@@ -9,16 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from earthsynth_factory.conditions import mask_bank
 from earthsynth_factory.conditions.base import NoCondition
 from earthsynth_factory.conditions.compose import ComposeSource, ComposeSpec
-from earthsynth_factory.conditions.crop import Crop
-from earthsynth_factory.conditions.mask_bank import MaskBank
-from earthsynth_factory.conditions.mask_folder import FolderSpec, MaskFolder
-from earthsynth_factory.conditions.objects import components, length, objects_of
+from earthsynth_factory.conditions.masks import bank as mask_bank
+from earthsynth_factory.conditions.masks.bank import MaskBank
+from earthsynth_factory.conditions.masks.crop import Crop
+from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
+from earthsynth_factory.conditions.masks.objects import components, length, objects_of
+from earthsynth_factory.conditions.masks.view import View
 from earthsynth_factory.conditions.placement import Grounds, Stamp, find_place, render
 from earthsynth_factory.conditions.scene import Scene
-from earthsynth_factory.conditions.view import View
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.errors import InputError
 from tests.conditions.folders import TAXONOMY, context, want, write_prepared

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from earthsynth_factory.conditions.base import NoCondition
 from earthsynth_factory.conditions.from_dataset import DatasetSource, DatasetSpec
-from earthsynth_factory.conditions.view import Variants, View, choose_view
+from earthsynth_factory.conditions.masks.view import Variants, View, choose_view
 from earthsynth_factory.domain.condition import Condition
 from tests.conditions.folders import TAXONOMY, context, shared, want, write_masks, write_prepared
 

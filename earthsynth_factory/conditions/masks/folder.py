@@ -12,11 +12,11 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.conditions import mask_index
 from earthsynth_factory.conditions.base import SourceContext
-from earthsynth_factory.conditions.mask_files import read_ids
-from earthsynth_factory.conditions.mask_layout import Entry, Layout, find_layout
-from earthsynth_factory.conditions.objects import Object, components, objects_of
+from earthsynth_factory.conditions.masks import index as mask_index
+from earthsynth_factory.conditions.masks.files import read_ids
+from earthsynth_factory.conditions.masks.layout import Entry, Layout, find_layout
+from earthsynth_factory.conditions.masks.objects import Object, components, objects_of
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.domain.splits import assign_groups

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.conditions.mask_folder import Item, MaskFolder, Pixels
-from earthsynth_factory.conditions.mask_index import publish
-from earthsynth_factory.conditions.objects import Object
+from earthsynth_factory.conditions.masks.folder import Item, MaskFolder, Pixels
+from earthsynth_factory.conditions.masks.index import publish
+from earthsynth_factory.conditions.masks.objects import Object
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import Taxonomy
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earthsynth_factory.conditions.mask_folder import Pixels
-from earthsynth_factory.conditions.objects import Object
-from earthsynth_factory.conditions.view import View
+from earthsynth_factory.conditions.masks.folder import Pixels
+from earthsynth_factory.conditions.masks.objects import Object
+from earthsynth_factory.conditions.masks.view import View
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.taxonomy import BACKGROUND
 

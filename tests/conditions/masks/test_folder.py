@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from earthsynth_factory.conditions import mask_index
-from earthsynth_factory.conditions.mask_files import read_ids
-from earthsynth_factory.conditions.mask_folder import FolderSpec, MaskFolder
-from earthsynth_factory.conditions.mask_layout import earthsynth_group, find_layout
+from earthsynth_factory.conditions.masks import index as mask_index
+from earthsynth_factory.conditions.masks.files import read_ids
+from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
+from earthsynth_factory.conditions.masks.layout import earthsynth_group, find_layout
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.store.writer import encode_png
 from tests.conditions.folders import DATA, context, shared, write_masks, write_prepared
@@ -187,7 +187,7 @@ def test_index_is_reused_rebuilt_and_survives_damage(tmp_path: Path, monkeypatch
 def test_only_split_and_memory_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SourceError, match=r"no item is of the split 'val'; `only_split` may be"):
         _open(DATA / "kit_ais", tmp_path, only_split="val")
-    monkeypatch.setattr("earthsynth_factory.conditions.mask_folder.CACHE_BYTES", 1)
+    monkeypatch.setattr("earthsynth_factory.conditions.masks.folder.CACHE_BYTES", 1)
     folder = _open(DATA / "dubai", tmp_path)
     for item in folder.items:
         folder.read(item)

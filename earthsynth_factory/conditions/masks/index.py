@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from earthsynth_factory.conditions.mask_files import Ids, read_ids
-from earthsynth_factory.conditions.mask_layout import Entry, Layout
+from earthsynth_factory.conditions.masks.files import Ids, read_ids
+from earthsynth_factory.conditions.masks.layout import Entry, Layout
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.store.writer import write_bytes
 

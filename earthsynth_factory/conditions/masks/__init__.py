@@ -1,0 +1,1 @@
+"""What the dataset and compose sources share: folders of masks, read, indexed, cut and viewed."""
