@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from earthsynth_factory import __version__
-from earthsynth_factory.cli import build, dataset, doctor, plan, recipe
+from earthsynth_factory.cli import build, dataset, doctor, plan, recipe, train
 from earthsynth_factory.cli.guard import GuardedGroup, report_defect
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command()(build.build)
 app.command()(dataset.status)
 app.command()(dataset.export)
 app.command()(dataset.preview)
+app.command()(train.train)
 app.command()(doctor.doctor)
 
 
