@@ -34,6 +34,7 @@ class Want:
     object_size: longer side of each object in metres, low and high, or None for the source's true-to-scale choice.
     context: class ids the surroundings may be drawn from, or None for the source's own choice.
     avoid: class ids that must not appear. split: the source uses only groups of this split. seed: decides all else.
+    ordinal: number of this want among those of its category and split, for sources that go through a list in order.
     """
 
     category: Category | None
@@ -46,6 +47,7 @@ class Want:
     avoid: frozenset[int]
     split: str
     seed: int
+    ordinal: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class DatasetSpec(FolderSpec, SourceSpec):
     """How many of `extra_classes` a text gains."""
 
     exact: bool = False
-    """Whole masks as they are, without variants; resized (nearest) only where the size differs."""
+    """Whole masks as they are, in order of their names, without variants; resized (nearest) only where the size differs."""
 
     relabel: bool = False
     """With `exact`: everything in the mask becomes the wanted category, so that one layout serves a list of classes."""
@@ -79,7 +79,8 @@ class DatasetSource(ConditionSource):
         rng = seeds.rng(want.seed, "dataset")
         reasons: Counter[str] = Counter()
         for _ in range(TRIES):
-            found = self._try(want, items[int(rng.integers(len(items)))], rng)
+            place = want.ordinal if self._spec.exact else int(rng.integers(len(items)))
+            found = self._try(want, items[place % len(items)], rng)
             if isinstance(found, Condition):
                 return found
             reasons[found] += 1

@@ -20,12 +20,14 @@ class Slot:
 
     index: its number in the plan; also file stem and COCO image id. category: the class id the image must contain, or
     None for a negative. split: the split it belongs to. seed: everything random about it derives from this.
+    ordinal: its number among the slots of its category and split, for sources that go through a list in order.
     """
 
     index: int
     category: int | None
     split: str
     seed: int
+    ordinal: int = 0
 
     @property
     def stem(self) -> str:

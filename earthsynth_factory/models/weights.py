@@ -30,6 +30,9 @@ def locate(repository: HubRepository) -> Path:
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils import logging as hub_logging
+
+    hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its account of every retry would bury ours
 
     def snapshot(cached_only: bool) -> Path:
         patterns = list(repository.patterns)

@@ -134,6 +134,7 @@ class Line:
             avoid=frozenset() if block else frozenset(self.recipe.targets()),
             split=slot.split,
             seed=seed,
+            ordinal=slot.ordinal,
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -66,14 +67,27 @@ class Plan:
             category=None if category == NEGATIVE else category,
             split=self.splits[self.split_index[index]],
             seed=derive(self.seed, "slot", index),
+            ordinal=int(self._ordinals[index]),
         )
+
+    @cached_property
+    def _pairs(self) -> npt.NDArray[np.int64]:
+        """(N,) a number for every pair of category and split."""
+        return self.categories.astype(np.int64) * len(self.splits) + self.split_index
+
+    @cached_property
+    def _ordinals(self) -> npt.NDArray[np.int32]:
+        """(N,) each slot's number among those of its pair."""
+        order = np.argsort(self._pairs, kind="stable")
+        _, first, counts = np.unique(self._pairs[order], return_index=True, return_counts=True)
+        ordinals = np.empty(len(self), np.int32)
+        ordinals[order] = np.arange(len(self)) - np.repeat(first, counts)
+        return ordinals
 
     def needs(self) -> list[tuple[int | None, str, int]]:
         """(class id or None for negatives, split, images) of every pair that has images, in order of appearance."""
         splits = len(self.splits)
-        pairs, first, counts = np.unique(
-            self.categories.astype(np.int64) * splits + self.split_index, return_index=True, return_counts=True
-        )
+        pairs, first, counts = np.unique(self._pairs, return_index=True, return_counts=True)
         # Categories by their first slot, splits in the recipe's order.
         begins: dict[int, int] = {}
         for pair, index in zip(pairs, first, strict=True):
