@@ -16,11 +16,6 @@ def train(
     export_only: Annotated[bool, typer.Option(help="Write the models from the newest checkpoints and stop.")] = False,
 ) -> None:
     """Train autoencoder, decoder, diffusion and CLIP, and write them with their model cards to OUT/embedded."""
-    from earthsynth_factory.training.embedded import export_embedded, open_workshop, train_embedded
-    from earthsynth_factory.training.evaluate import write_cards
+    from earthsynth_factory.training.make import make_embedded
 
-    make = open_workshop if export_only else train_embedded
-    shop = make(recipe, datasets, out, preset)
-    target = export_embedded(shop)
-    write_cards(shop, target)
-    typer.echo(str(target))
+    typer.echo(str(make_embedded(recipe, datasets, out, preset, export_only)))

@@ -12,8 +12,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.taxonomy import BACKGROUND, earthsynth
-from earthsynth_factory.errors import DiskError, SourceError
+from earthsynth_factory.errors import SourceError
+from earthsynth_factory.store.writer import encode_png, write_bytes
 
 FORMAT = "earthsynth-factory/dataset"
 VERSION = 1
@@ -98,10 +97,10 @@ class DatasetWriter:
         if item.stem in self._items:
             raise SourceError(f"{item.image}: the stem {item.stem!r} is taken by another image; rename one of the two")
         self._count(item)
-        write_atomic(self._target / "images" / f"{item.stem}{item.image.suffix.lower()}", item.image.read_bytes())
-        write_atomic(self._target / "masks" / f"{item.stem}.png", encode_png(item.mask))
+        write_bytes(self._target / "images" / f"{item.stem}{item.image.suffix.lower()}", item.image.read_bytes())
+        write_bytes(self._target / "masks" / f"{item.stem}.png", encode_png(item.mask))
         if item.instances is not None:
-            write_atomic(self._target / "instances" / f"{item.stem}.png", encode_png(item.instances))
+            write_bytes(self._target / "instances" / f"{item.stem}.png", encode_png(item.instances))
         self._items[item.stem] = {
             "group": item.group,
             "split": item.split,
@@ -126,7 +125,7 @@ class DatasetWriter:
             "items": dict(sorted(self._items.items())),
         }
         text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-        write_atomic(self._target / "dataset.json", text.encode())
+        write_bytes(self._target / "dataset.json", text.encode())
         return self.summary
 
     def _count(self, item: Item) -> None:
@@ -160,25 +159,6 @@ def read_mask(path: Path) -> npt.NDArray[np.uint8]:
             f"{path}: a mask of class ids has one 8-bit channel, this has shape {pixels.shape}, {pixels.dtype}"
         )
     return pixels.astype(np.uint8, copy=False)
-
-
-def encode_png(array: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> bytes:
-    """PNG bytes of an 8- or 16-bit one-channel array (H, W)."""
-    return bytes(cv2.imencode(".png", array)[1])
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Writes `data` beside `path`, syncs, then renames. Raises `DiskError` where the disk refuses."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        Path(handle.name).chmod(0o644)  # temporary files are born private; what is finished is as readable as any file
-        Path(handle.name).replace(path)
-    except OSError as error:
-        raise DiskError(f"{path}: {error.strerror}; free space or choose another folder") from error
 
 
 def files(folder: Path, *suffixes: str) -> Iterator[Path]:

@@ -49,11 +49,6 @@ class ShardJournal:
         self._samples: IO[bytes] | None = None
         self._rejects: IO[bytes] | None = None
 
-    @property
-    def complete(self) -> bool:
-        """Whether the shard carries its commit marker."""
-        return self._layout.marker.is_file()
-
     def open(self) -> None:
         """Find where to go on, cut off what a killed run left half-written, and open for appending."""
         layout = self._layout

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from earthsynth_factory.errors import FactoryError
-from earthsynth_factory.training.embedded import export_embedded, open_workshop, train_embedded
-from earthsynth_factory.training.evaluate import write_cards
+from earthsynth_factory.training.make import make_embedded
 
 
 def main() -> int:
@@ -21,10 +20,7 @@ def main() -> int:
     parser.add_argument("--export-only", action="store_true", help="export the newest checkpoints and stop")
     given = parser.parse_args()
     try:
-        make = open_workshop if given.export_only else train_embedded
-        shop = make(given.recipe, given.datasets, given.out, given.preset)
-        target = export_embedded(shop)
-        write_cards(shop, target)
+        target = make_embedded(given.recipe, given.datasets, given.out, given.preset, given.export_only)
     except FactoryError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from earthsynth_factory.training import order
-from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer, unpack_modules, unpack_optimizer
+from earthsynth_factory.training.checkpoint import pack_state, unpack_state
 from earthsynth_factory.training.crops import CropSet
 from earthsynth_factory.training.grids import save_grid
 from earthsynth_factory.training.loop import warmup_cosine
@@ -71,6 +71,7 @@ class AutoencoderStage:
         self.parameters = list(self.model.parameters())
         self.optimizer = torch.optim.AdamW(self.parameters, lr=spec.lr, betas=(0.9, 0.98), weight_decay=1e-4)
         self.adversary_optimizer = torch.optim.AdamW(self.adversary.parameters(), lr=3e-4, betas=(0.5, 0.98))
+        self._optimizers = {"optimizer": self.optimizer, "adversary_optimizer": self.adversary_optimizer}
         self._modules: dict[str, nn.Module] = {"model": self.model, "adversary": self.adversary}
 
     def step(self, number: int) -> dict[str, float]:
@@ -96,17 +97,11 @@ class AutoencoderStage:
 
     def state(self) -> dict[str, Tensor]:
         """Weights and moments of both players."""
-        return (
-            pack_modules(self._modules)
-            | pack_optimizer("optimizer", self.optimizer)
-            | pack_optimizer("adversary_optimizer", self.adversary_optimizer)
-        )
+        return pack_state(self._modules, self._optimizers)
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `state`."""
-        unpack_modules(self._modules, tensors)
-        unpack_optimizer("optimizer", self.optimizer, tensors)
-        unpack_optimizer("adversary_optimizer", self.adversary_optimizer, tensors)
+        unpack_state(self._modules, self._optimizers, tensors)
 
     @torch.no_grad()
     def sample(self, path: Path) -> None:

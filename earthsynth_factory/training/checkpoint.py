@@ -89,6 +89,23 @@ def unpack_optimizer(name: str, optimizer: Optimizer, tensors: Mapping[str, Tens
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
+def pack_state(modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]) -> dict[str, Tensor]:
+    """Everything that the next step of a stage depends on: weights, and moments by the optimizer's name."""
+    tensors = pack_modules(modules)
+    for name, optimizer in optimizers.items():
+        tensors |= pack_optimizer(name, optimizer)
+    return tensors
+
+
+def unpack_state(
+    modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer], tensors: Mapping[str, Tensor]
+) -> None:
+    """The inverse of `pack_state`."""
+    unpack_modules(modules, tensors)
+    for name, optimizer in optimizers.items():
+        unpack_optimizer(name, optimizer, tensors)
+
+
 def _under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
 

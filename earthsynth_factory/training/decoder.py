@@ -23,7 +23,7 @@ from earthsynth_factory.training.autoencoder import (
     to_pixels,
     to_tensor,
 )
-from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer, unpack_modules, unpack_optimizer
+from earthsynth_factory.training.checkpoint import pack_state, unpack_state
 from earthsynth_factory.training.crops import CropSet
 from earthsynth_factory.training.grids import save_grid
 from earthsynth_factory.training.latents import LatentCache
@@ -61,6 +61,7 @@ class DecoderStage:
         self.parameters = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=spec.lr, betas=(0.9, 0.98), weight_decay=1e-4)
         self.adversary_optimizer = torch.optim.AdamW(self.adversary.parameters(), lr=3e-4, betas=(0.5, 0.98))
+        self._optimizers = {"optimizer": self.optimizer, "adversary_optimizer": self.adversary_optimizer}
 
     def step(self, number: int) -> dict[str, float]:
         """One step of the decoder and, once it plays, one of the adversary."""
@@ -81,17 +82,11 @@ class DecoderStage:
 
     def state(self) -> dict[str, Tensor]:
         """Weights and moments of both players."""
-        return (
-            pack_modules(self._modules)
-            | pack_optimizer("optimizer", self.optimizer)
-            | pack_optimizer("adversary_optimizer", self.adversary_optimizer)
-        )
+        return pack_state(self._modules, self._optimizers)
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `state`."""
-        unpack_modules(self._modules, tensors)
-        unpack_optimizer("optimizer", self.optimizer, tensors)
-        unpack_optimizer("adversary_optimizer", self.adversary_optimizer, tensors)
+        unpack_state(self._modules, self._optimizers, tensors)
 
     @torch.no_grad()
     def sample(self, path: Path) -> None:

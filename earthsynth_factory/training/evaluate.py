@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.importers.base import write_atomic
+from earthsynth_factory.store.writer import write_bytes
 from earthsynth_factory.training import checkpoint, latents
 from earthsynth_factory.training.autoencoder import to_tensor
 from earthsynth_factory.training.clip import zero_shot
@@ -86,4 +86,4 @@ def _write(shop: Workshop, folder: Path, title: str, facts: list[str]) -> None:
     lines += ["", "Measured:", *facts]
     if seen.is_file():
         lines += ["", "Seen:", seen.read_text().strip()]
-    write_atomic(folder / "card.md", ("\n".join(lines) + "\n").encode())
+    write_bytes(folder / "card.md", ("\n".join(lines) + "\n").encode())

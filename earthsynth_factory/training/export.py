@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPTokenizer
 
-from earthsynth_factory.importers.base import write_atomic
 from earthsynth_factory.models.card import CARD_FILE, ModelCard
+from earthsynth_factory.store.writer import write_bytes
 from earthsynth_factory.training import networks
 from earthsynth_factory.training.captions import SCALES, TEMPLATE
 from earthsynth_factory.training.clip import DEVIATION, MEAN, configuration
@@ -55,7 +55,7 @@ def save_pipeline(
     halved = {name: _halved(module) for name, module in modules.items()}
     pipeline = networks.assemble(halved, _halved(vae), tokenizer)
     pipeline.save_pretrained(folder, safe_serialization=True)
-    write_atomic(folder / CARD_FILE, (model_card.model_dump_json(indent=1) + "\n").encode())
+    write_bytes(folder / CARD_FILE, (model_card.model_dump_json(indent=1) + "\n").encode())
 
 
 def save_clip(folder: Path, model: nn.Module, spec: ClipSpec) -> None:
@@ -64,7 +64,7 @@ def save_clip(folder: Path, model: nn.Module, spec: ClipSpec) -> None:
         "model_cfg": configuration(spec),
         "preprocess_cfg": {"mean": MEAN, "std": DEVIATION, "interpolation": "bicubic", "resize_mode": "squash"},
     }
-    write_atomic(folder / "open_clip_config.json", (json.dumps(document, indent=1) + "\n").encode())
+    write_bytes(folder / "open_clip_config.json", (json.dumps(document, indent=1) + "\n").encode())
     weights = {
         name: tensor.half().contiguous() for name, tensor in model.state_dict().items() if tensor.is_floating_point()
     }

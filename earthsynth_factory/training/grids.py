@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.importers.base import write_atomic
+from earthsynth_factory.store.writer import write_bytes
 
 
 def paint(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -22,4 +22,4 @@ def save_grid(path: Path, bands: list[list[npt.NDArray[np.uint8]]]) -> None:
     """Writes bands of rows: every row is RGB uint8 (N, S, S, 3), its images side by side."""
     rows = [np.concatenate(list(row), axis=1) for band in bands for row in band]
     sheet = np.concatenate(rows, axis=0)
-    write_atomic(path, bytes(cv2.imencode(".png", sheet[..., ::-1])[1]))
+    write_bytes(path, bytes(cv2.imencode(".png", sheet[..., ::-1])[1]))

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.base import encode_png, write_atomic
+from earthsynth_factory.store.writer import encode_png, write_bytes
 from earthsynth_factory.training.crops import CropSet
 
 JPEG_QUALITY = 87
@@ -34,7 +34,7 @@ def pack(crops: CropSet, path: Path) -> int:
             "dense": crops.dense,
         }
     )
-    write_atomic(path, data)
+    write_bytes(path, data)
     return len(data)
 
 

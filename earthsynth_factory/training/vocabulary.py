@@ -10,7 +10,7 @@ from pathlib import Path
 
 from transformers import CLIPTokenizer
 
-from earthsynth_factory.importers.base import write_atomic
+from earthsynth_factory.store.writer import write_bytes
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 _PRINTABLE = [chr(code) for code in range(33, 127)]
@@ -42,10 +42,10 @@ def save_tokenizer(words: Iterable[str], folder: Path, length: int) -> CLIPToken
     }
     specials = {key: value for key, value in settings.items() if key.endswith("_token")}
     lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
-    write_atomic(folder / "vocab.json", json.dumps(vocabulary).encode())
-    write_atomic(folder / "merges.txt", ("\n".join(lines) + "\n").encode())
-    write_atomic(folder / "tokenizer_config.json", json.dumps(settings, indent=1).encode())
-    write_atomic(folder / "special_tokens_map.json", json.dumps(specials, indent=1).encode())
+    write_bytes(folder / "vocab.json", json.dumps(vocabulary).encode())
+    write_bytes(folder / "merges.txt", ("\n".join(lines) + "\n").encode())
+    write_bytes(folder / "tokenizer_config.json", json.dumps(settings, indent=1).encode())
+    write_bytes(folder / "special_tokens_map.json", json.dumps(specials, indent=1).encode())
     return CLIPTokenizer.from_pretrained(folder)
 
 
