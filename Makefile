@@ -1,10 +1,14 @@
 # make quickstart   a virtual environment, the package, a first dataset, and where to look
 # make test         what CI runs
+# make model-report measures the embedded models; CROPS: a training's folder (its crop files), SIZE: full or quick
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart install test check bench clean
+CROPS ?= out/embedded
+SIZE ?= full
+
+.PHONY: quickstart install test check bench model-report clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +32,11 @@ check: install
 
 bench: install
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.preparing
+
+model-report: install
+	$(BIN)/python -m earthsynth_factory.training.report --crops $(CROPS) --size $(SIZE) --out out/model-report \
+		--readme README.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from earthsynth_factory import __version__
-from earthsynth_factory.cli import build, dataset, doctor, plan, recipe, train
+from earthsynth_factory.cli import build, dataset, doctor, plan, prepare, recipe, train
 from earthsynth_factory.cli.guard import GuardedGroup, report_defect
 
 app = typer.Typer(
@@ -27,8 +27,10 @@ app.add_typer(recipe.app, name="recipe")
 app.command()(plan.plan)
 app.command()(build.build)
 app.command()(dataset.status)
+app.command()(dataset.stats)
 app.command()(dataset.export)
 app.command()(dataset.preview)
+app.command()(prepare.prepare)
 app.command()(train.train)
 app.command()(doctor.doctor)
 

@@ -1,4 +1,4 @@
-"""`status`, `export`, `preview`: look at an output folder, and write it in other formats."""
+"""`status`, `stats`, `preview`, `export`: look at a folder of labelled images, and write it in other formats."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 Folder = Annotated[Path, typer.Argument(help="Output folder of a build.")]
+Dataset = Annotated[Path, typer.Argument(help="Output folder of a build, or a prepared dataset.")]
 
 
 def status(
@@ -44,8 +45,38 @@ def status(
         typer.echo(f"  not kept: {count}× {reason}")
 
 
+def stats(
+    folder: Dataset,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/report/statistics.png.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
+) -> None:
+    """Images, pixels, objects and their sizes by class: a table on stdout and a plot."""
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from earthsynth_factory.importers.datasets import open_dataset
+    from earthsynth_factory.report.sheets import to_png
+    from earthsynth_factory.report.statistics import plot, statistics, table
+    from earthsynth_factory.store.writer import write_bytes
+
+    dataset = open_dataset(folder)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("counting", total=dataset.count)
+        rows = statistics(dataset, lambda count: bar.advance(task, count))
+    path = out or folder / "report" / "statistics.png"
+    write_bytes(path, to_png(plot(rows)))
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows]))
+        return
+    typer.echo(table(rows, dataset.splits))
+    typer.echo(str(path), err=True)
+
+
 def export(
-    folder: Folder,
+    folder: Dataset,
     formats: Annotated[str, typer.Option("--format", "-f", help="Formats, comma-separated: coco,semantic.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/exports.")] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="A format's knob: coco.polygons=true.")] = None,
@@ -55,23 +86,24 @@ def export(
     from rich.progress import Progress
 
     from earthsynth_factory.exports.write import export as write
+    from earthsynth_factory.importers.datasets import open_dataset
     from earthsynth_factory.recipe.load import export_blocks
-    from earthsynth_factory.store.reader import StoreReader
 
-    store = StoreReader(folder)
+    store = open_dataset(folder)
+    target = out or folder / "exports"
     specs = export_blocks(formats.split(","), changes or [])
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("writing", total=len(specs) * int(store.run["images"]))
-        summaries = write(store, specs, out or store.layout.exports, lambda count: bar.advance(task, count))
+        task = bar.add_task("writing", total=len(specs) * store.count)
+        summaries = write(store, specs, target, lambda count: bar.advance(task, count))
     for summary in summaries:
         counts = ", ".join(f"{split} {count}" for split, count in summary.counts.items())
-        typer.echo(f"{(out or store.layout.exports) / summary.kind}: {counts}")
+        typer.echo(f"{(target) / summary.kind}: {counts}")
         for note in summary.notes:
             typer.echo(f"  note: {note}")
 
 
 def preview(
-    folder: Folder,
+    folder: Dataset,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/report/preview.png.")] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=400, help="Samples on the sheet.")] = 24,
     columns: Annotated[int, typer.Option(min=1, max=20)] = 4,
@@ -81,15 +113,15 @@ def preview(
     from itertools import islice
 
     from earthsynth_factory.errors import StoreError
+    from earthsynth_factory.importers.datasets import open_dataset
     from earthsynth_factory.report.sheets import contact_sheet, spread
-    from earthsynth_factory.store.reader import StoreReader
     from earthsynth_factory.store.writer import write_bytes
 
-    store = StoreReader(folder)
+    store = open_dataset(folder)
     # The first thousands hold every category, since the plan interleaves them.
     records = spread(list(islice(store.samples(), 4096)), count)
     if not records:
         raise StoreError(f"{folder}: no sample is recorded yet")
-    path = out or store.layout.report / "preview.png"
+    path = out or folder / "report" / "preview.png"
     write_bytes(path, contact_sheet(store, records, columns, side))
     typer.echo(str(path))

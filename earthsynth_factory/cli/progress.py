@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -90,3 +92,31 @@ def _count(path: Path, mark: bytes) -> int:
         return 0
     with path.open("rb") as file:
         return sum(line.count(mark) for line in file)
+
+
+@contextmanager
+def scene_progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr with rate and time left; where stderr is no terminal, a line every `LOG_SECONDS`."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("[bold]scenes"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("scenes", total=None)
+        next_line = float(LOG_SECONDS)
+
+        def watch(done: int, total: int) -> None:
+            nonlocal next_line
+            bar.update(task, completed=done, total=total)
+            elapsed = bar.tasks[0].elapsed or 0.0
+            if not console.is_terminal and elapsed >= next_line:
+                next_line = elapsed + LOG_SECONDS
+                console.print(f"{done}/{total} scenes")
+
+        yield watch

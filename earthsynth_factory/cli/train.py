@@ -1,4 +1,4 @@
-"""`train RECIPE`: the embedded model from nothing; stop it at any time, the same command goes on."""
+"""`train RECIPE`: a ControlNet on your own pairs, or the embedded model from nothing; stopped at any time, it goes on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ import typer
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="The training recipe, a YAML file.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder: crops, checkpoints, sample grids, logs.")],
-    datasets: Annotated[Path, typer.Option(help="Folder with an imported dataset for each source.")] = Path("datasets"),
-    preset: Annotated[Literal["cpu", "gpu"], typer.Option(help="Sizes and steps for this kind of machine.")] = "cpu",
-    export_only: Annotated[bool, typer.Option(help="Write the models from the newest checkpoints and stop.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder; by default out/<recipe's name>.")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: a.b=3. May be repeated.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the newest checkpoint in the run folder.")] = False,
+    preview_cf_comp: Annotated[
+        int, typer.Option(min=0, max=10_000, metavar="N", help="Draw N composed samples and stop; trains nothing.")
+    ] = 0,
+    export_only: Annotated[bool, typer.Option(help="Write the model from the newest checkpoint and stop.")] = False,
+    datasets: Annotated[Path, typer.Option(help="Kind embedded: folder with a dataset for each source.")] = Path(
+        "datasets"
+    ),
+    preset: Annotated[Literal["cpu", "gpu"], typer.Option(help="Kind embedded: sizes and steps.")] = "cpu",
 ) -> None:
-    """Train autoencoder, decoder, diffusion and CLIP, and write them with their model cards to OUT/embedded."""
-    from earthsynth_factory.training.make import make_embedded
+    """Train a ControlNet with Counterfactual Composition (`kind: controlnet`), or the embedded model (`kind: embedded`)."""
+    from earthsynth_factory.training.start import Options, start
 
-    typer.echo(str(make_embedded(recipe, datasets, out, preset, export_only)))
+    options = Options(out, changes or [], resume, export_only, preview_cf_comp, datasets, preset)
+    typer.echo(str(start(recipe, options)))

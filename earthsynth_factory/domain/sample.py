@@ -82,7 +82,8 @@ class Instance:
 
     id: 1 … n within the image. box: (x, y, width, height) in pixels, tight. area: pixels of the mask.
     rle: COCO's compressed run lengths over an (H, W) mask, `counts` as ASCII text.
-    visible: share of the object that is seen, in (0, 1]. truncated: it touches the image's border.
+    visible: share of the object that is seen, in (0, 1]. truncated: it touches the image's border. flags: what a real
+    dataset says of it: `crowd` (uncounted objects), `difficult`.
     """
 
     id: int
@@ -92,6 +93,7 @@ class Instance:
     rle: str
     visible: float
     truncated: bool
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

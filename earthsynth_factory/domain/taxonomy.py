@@ -96,7 +96,25 @@ _ALIASES = {
     "wind turbine": "windmill",
     "pool": "swimming pool",
     "golf course": "golf field",
+    "other airplane": "plane",
+    "other ship": "ship",
+    "other vehicle": "vehicle",
+    "expresswall toll station": "expressway toll station",
+    "toll station": "expressway toll station",
+    "service area": "expressway service area",
+    "football ground": "soccer ball field",
+    "track field": "ground track field",
+    "athletic field": "ground track field",
+    "railway station": "train station",
+    "wharf": "harbor",
+    "crane": "container crane",
+    "developed area": "developed space",
 }
+
+_FUSED_NAMES = {name.lower().replace(" ", ""): name for name in _EARTHSYNTH_NAMES} | {
+    alias.replace(" ", ""): name for alias, name in _ALIASES.items()
+}
+"""Some datasets write names in one word: `basketballcourt`, `expresswalltoll station`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +186,7 @@ class Taxonomy:
         key = normalise(name)
         if key in self._by_name:
             return self._by_name[key]
-        alias = _ALIASES.get(key)
+        alias = _ALIASES.get(key) or _FUSED_NAMES.get(key.replace(" ", ""))
         return self._by_name.get(normalise(alias)) if alias else None
 
     def named(self, name: str) -> Category:

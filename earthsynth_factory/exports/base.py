@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.domain.spec import Spec
-from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.dataset import LabelledDataset
 
 KINDS = {
     "coco": "earthsynth_factory.exports.coco:CocoSpec",
@@ -37,7 +37,7 @@ class ExportSpec(Spec, ABC):
     kind: str
 
     @abstractmethod
-    def write(self, store: StoreReader, out: Path, progress: Progress) -> ExportSummary:
+    def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
         """Write the whole store in this format into the empty folder `out`, streaming: memory stays flat.
 
         The caller makes `out` a temporary folder and renames it when this returns.

@@ -19,7 +19,7 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.geometry.polygons import agreement, polygons_of
 from earthsynth_factory.geometry.rle import decode
-from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.records import SampleRecord
 
 
@@ -32,7 +32,7 @@ class CocoSpec(ExportSpec):
     images: Images = Field(default="link")
     """`link`, `copy` or `none`."""
 
-    def write(self, store: StoreReader, out: Path, progress: Progress) -> ExportSummary:
+    def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
         with ExitStack() as stack:
             files = {split: stack.enter_context(_SplitFile(out, split, store)) for split in store.splits}
             writer = _Writer(self, store, out, files)
@@ -45,7 +45,7 @@ class CocoSpec(ExportSpec):
 class _Writer:
     """Hands every sample to its split's file; counts annotations over all of them."""
 
-    def __init__(self, spec: CocoSpec, store: StoreReader, out: Path, files: Mapping[str, _SplitFile]) -> None:
+    def __init__(self, spec: CocoSpec, store: LabelledDataset, out: Path, files: Mapping[str, _SplitFile]) -> None:
         self._spec = spec
         self._store = store
         self._out = out
@@ -57,8 +57,9 @@ class _Writer:
 
     def add(self, record: SampleRecord) -> None:
         """Write one sample: its image entry, its annotations, its image."""
-        name = f"{record.stem}.png"
-        put_image(self._store.image_path(record), self._out / record.split / name, self._spec.images)
+        image = self._store.image_path(record)
+        name = record.stem + image.suffix
+        put_image(image, self._out / record.split / name, self._spec.images)
         self._files[record.split].add(_image(record, name), self._annotated(record))
 
     def _annotated(self, record: SampleRecord) -> Iterator[dict[str, Any]]:
@@ -71,7 +72,7 @@ class _Writer:
                 "segmentation": self._segmentation(record, instance),
                 "area": instance.area,
                 "bbox": list(instance.box),
-                "iscrowd": 0,
+                "iscrowd": int("crowd" in instance.flags),
                 "visible": instance.visible,
                 "truncated": instance.truncated,
             }
@@ -99,7 +100,7 @@ class _Writer:
 class _SplitFile:
     """`instances_<split>.json`, written as it comes: images straight away, annotations beside them, joined at the end."""
 
-    def __init__(self, out: Path, split: str, store: StoreReader) -> None:
+    def __init__(self, out: Path, split: str, store: LabelledDataset) -> None:
         folder = out / "annotations"
         folder.mkdir(parents=True, exist_ok=True)
         self.images = 0
@@ -139,13 +140,13 @@ class _SplitFile:
         self._json.write(b"\n]}\n")
 
 
-def _head(store: StoreReader, split: str) -> bytes:
+def _head(store: LabelledDataset, split: str) -> bytes:
     """Everything of the file but images and annotations, as a JSON object."""
-    targets = set(store.run["targets"])
+    targets = store.targets
     things = [category for category in store.taxonomy if category.thing]
     return orjson.dumps(
         {
-            "info": {"description": store.run["name"], "version": store.run["fingerprint"][:12], "split": split},
+            "info": {"description": store.name, "version": store.version, "split": split},
             "licenses": [],
             "categories": [
                 {

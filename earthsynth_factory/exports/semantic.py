@@ -15,7 +15,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
-from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.writer import encode_png, write_bytes, write_json
 
 IGNORE = 255
@@ -32,7 +32,7 @@ class SemanticSpec(ExportSpec):
     images: Images = Field(default="link")
     """`link`, `copy` or `none`."""
 
-    def write(self, store: StoreReader, out: Path, progress: Progress) -> ExportSummary:
+    def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
         chosen = self._chosen(store)
         lut = np.full(256, IGNORE, np.uint8)
         lut[[category.id for category in chosen]] = np.arange(len(chosen), dtype=np.uint8)
@@ -41,13 +41,14 @@ class SemanticSpec(ExportSpec):
         for record in store.samples():
             mask = encode_png(lut[store.mask(record)], palette)
             write_bytes(out / "ann_dir" / record.split / f"{record.stem}.png", mask)
-            put_image(store.image_path(record), out / "img_dir" / record.split / f"{record.stem}.png", self.images)
+            image = store.image_path(record)
+            put_image(image, out / "img_dir" / record.split / (record.stem + image.suffix), self.images)
             counts[record.split] += 1
             progress(1)
         write_json(out / "classes.json", self._table(chosen))
         return ExportSummary("semantic", {split: counts[split] for split in store.splits})
 
-    def _chosen(self, store: StoreReader) -> list[Category]:
+    def _chosen(self, store: LabelledDataset) -> list[Category]:
         present = {class_id for record in store.samples() for class_id in record.classes} | {BACKGROUND}
         return [
             category

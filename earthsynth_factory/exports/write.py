@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
-from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.writer import disk_error
 
 
-def export(store: StoreReader, specs: Sequence[ExportSpec], out: Path, progress: Progress) -> list[ExportSummary]:
+def export(store: LabelledDataset, specs: Sequence[ExportSpec], out: Path, progress: Progress) -> list[ExportSummary]:
     """Write each format to `out/<kind>`. The masters are only read. Raises DiskError, StoreError, SourceError."""
     return [_one(store, spec, out / spec.kind, progress) for spec in specs]
 
 
-def _one(store: StoreReader, spec: ExportSpec, target: Path, progress: Progress) -> ExportSummary:
+def _one(store: LabelledDataset, spec: ExportSpec, target: Path, progress: Progress) -> ExportSummary:
     fresh, stale = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
     try:
         for leftover in (fresh, stale):

@@ -7,6 +7,8 @@ characters from `0` on (pycocotools, `rleToString`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
@@ -26,6 +28,16 @@ def encode_runs(runs: Runs) -> list[str]:
 def encode(mask: npt.NDArray[np.bool_]) -> str:
     """Compressed counts of one (H, W) mask."""
     return encode_runs(find_runs(mask.astype(np.uint16)))[0] if mask.any() else _encode_empty(mask)
+
+
+def encode_patch(pixels: npt.NDArray[np.bool_], top: int, left: int, height: int, width: int) -> str:
+    """As `encode` of a (height, width) mask that is `pixels` (h, w) at row `top`, column `left`; costs the patch alone."""
+    strip = np.zeros((height, pixels.shape[1]), np.uint16)
+    strip[top : top + pixels.shape[0]] = pixels
+    runs = find_runs(strip)
+    if not len(runs.ids):
+        return _encode_empty(np.zeros((height, width), bool))
+    return encode_runs(replace(runs, width=width, starts=runs.starts + left * height))[0]
 
 
 def decode(text: str, height: int, width: int) -> npt.NDArray[np.bool_]:

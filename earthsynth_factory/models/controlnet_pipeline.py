@@ -114,7 +114,7 @@ def load_pipeline(
     """Load weights (safetensors only) onto a device. Raises ModelError where they are damaged or of another kind."""
     from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 
-    _be_quiet()
+    be_quiet()
     options = {"use_safetensors": True, "local_files_only": True}
     try:
         controlnet = ControlNetModel.from_pretrained(files.controlnet, **options)
@@ -128,7 +128,7 @@ def load_pipeline(
         )
     except Exception as error:  # diffusers raises many kinds for a damaged folder; all mean the same to the user
         raise ModelError(f"{files.pipeline}: not loadable as a ControlNet pipeline: {_first_line(error)}") from error
-    pipe.scheduler = _scheduler(pipe.scheduler, sampling.scheduler)
+    pipe.scheduler = make_scheduler(pipe.scheduler, sampling.scheduler)
     pipe.set_progress_bar_config(disable=True)
     pipe.to(device, dtype)
     for network in (pipe.unet, pipe.controlnet, pipe.vae):
@@ -139,7 +139,7 @@ def load_pipeline(
     return ControlNetPipeline(pipe, device, sampling, batch)
 
 
-def _be_quiet() -> None:
+def be_quiet() -> None:
     """No bars and remarks of the libraries between our own lines; what matters they raise."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
@@ -149,7 +149,8 @@ def _be_quiet() -> None:
         library.set_verbosity_error()
 
 
-def _scheduler(own: Any, name: Scheduler) -> Any:
+def make_scheduler(own: Any, name: Scheduler) -> Any:
+    """diffusers' sampler of that name with the settings of `own`, the one saved with the weights."""
     if name == "model":
         return own
     import diffusers

@@ -99,6 +99,23 @@ def files_of(model: str | TwoPartModel, base: Path) -> ModelFiles:
     return ModelFiles(folder, controlnet)
 
 
+def base_of(name: str, base: Path, revision: str = "main") -> Path:
+    """The folder of a base pipeline: `embedded`, a folder, or a hub id. Raises ModelError with the remedies."""
+    if name == "embedded":
+        return EMBEDDED / "pipeline"
+    return _local(name, base) or locate(HubRepository(name, revision, _BASE_FILES))
+
+
+def controlnet_of(name: str, base: Path, revision: str = "main", subfolder: str = "") -> Path:
+    """The folder of a ControlNet that stands by itself, in a folder or on the hub. Raises ModelError with the remedies."""
+    prefix = f"{subfolder}/" if subfolder else ""
+    wanted = (f"{prefix}config.json", f"{prefix}*.safetensors")
+    folder = (_local(name, base) or locate(HubRepository(name, revision, wanted))) / subfolder
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder}: no ControlNet here (config.json is missing); set `subfolder`")
+    return folder
+
+
 def _pipeline_folder(model: str, base: Path) -> Path:
     folder = EMBEDDED / "pipeline" if model == "embedded" else _local(model, base)
     if folder is None:
@@ -117,11 +134,5 @@ def _local(name: str, base: Path) -> Path | None:
 
 
 def _two_part(model: TwoPartModel, base: Path) -> ModelFiles:
-    pipeline = _local(model.base, base) or locate(HubRepository(model.base, model.base_revision, _BASE_FILES))
-    prefix = f"{model.subfolder}/" if model.subfolder else ""
-    wanted = (f"{prefix}config.json", f"{prefix}*.safetensors")
-    root = _local(model.controlnet, base) or locate(HubRepository(model.controlnet, model.revision, wanted))
-    controlnet = root / model.subfolder
-    if not (controlnet / "config.json").is_file():
-        raise ModelError(f"{controlnet}: no ControlNet here (config.json is missing); set `subfolder`")
-    return ModelFiles(pipeline, controlnet)
+    pipeline = base_of(model.base, base, model.base_revision)
+    return ModelFiles(pipeline, controlnet_of(model.controlnet, base, model.revision, model.subfolder))

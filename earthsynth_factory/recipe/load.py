@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -50,13 +50,27 @@ def load_recipe(path: FilePath, changes: Sequence[str] = ()) -> LoadedRecipe:
 
 def parse_recipe(text: str, name: str, changes: Sequence[str] = ()) -> Recipe:
     """The recipe in a text. `name` stands for the file in messages. Raises RecipeError with all faults."""
+    return _validated(_changed(text, name, changes), Recipe)
+
+
+def load_block(path: FilePath, choose: Callable[[Any], type[Block]], changes: Sequence[str] = ()) -> Block:
+    """A recipe file of another kind, such as a training's. choose: the class for the file's data.
+
+    Raises RecipeError with all faults.
+    """
+    document = _changed(_read(path), str(path), changes)
+    return _validated(document, choose(document.data or {}))
+
+
+def _changed(text: str, name: str, changes: Sequence[str]) -> Document:
+    """The text as data, with the changes applied. Raises RecipeError where it is no block of keys."""
     document = read_document(text, name)
     if not document.faults and document.data is None and not changes:
         raise RecipeError([f"{name}:1:1 → the file is empty; {STARTER}"])
     if document.data is not None and not isinstance(document.data, dict):
         raise RecipeError([f"{name}:1:1 → a recipe is a block of keys (name:, categories:, …); {STARTER}"])
     overrides.apply(document, changes)
-    return _validated(document, Recipe)
+    return document
 
 
 def export_blocks(formats: Sequence[str], changes: Sequence[str] = ()) -> tuple[ExportSpec, ...]:

@@ -13,7 +13,7 @@ import PIL.ImageDraw
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.records import SampleRecord
 
 GAP = 6
@@ -43,7 +43,7 @@ def overlay(image: Image, mask: Mask, instances: InstanceMap, taxonomy: Taxonomy
     return mixed
 
 
-def contact_sheet(store: StoreReader, records: Iterable[SampleRecord], columns: int = 4, side: int = 192) -> bytes:
+def contact_sheet(store: LabelledDataset, records: Iterable[SampleRecord], columns: int = 4, side: int = 192) -> bytes:
     """PNG with a tile for each record: image, mask and overlay side by side, each `side` pixels wide, and a caption."""
     tiles = [_tile(store, record, side) for record in records]
     return to_png(grid(tiles, columns))
@@ -69,28 +69,42 @@ def to_png(page: Image) -> bytes:
 
 
 def spread(records: Sequence[SampleRecord], count: int) -> list[SampleRecord]:
-    """Up to `count` records that show every target category in turn."""
+    """Up to `count` records that show every class in turn: the target category's, or where there is none those present."""
     by_category: dict[int | None, list[SampleRecord]] = {}
     for record in records:
-        by_category.setdefault(record.category, []).append(record)
-    chosen: list[SampleRecord] = []
+        wanted: Sequence[int | None] = record.classes if record.category is None else [record.category]
+        for category in wanted or [None]:
+            by_category.setdefault(category, []).append(record)
+    chosen: dict[int, SampleRecord] = {}
     while len(chosen) < count and any(by_category.values()):
         for waiting in by_category.values():
             if waiting and len(chosen) < count:
-                chosen.append(waiting.pop(0))
-    return sorted(chosen, key=lambda record: (record.category or 0, record.slot))
+                record = waiting.pop(0)
+                chosen[record.slot] = record
+    return sorted(chosen.values(), key=lambda record: (record.category or 0, record.slot))
 
 
-def _tile(store: StoreReader, record: SampleRecord, side: int) -> Image:
+def _tile(store: LabelledDataset, record: SampleRecord, side: int) -> Image:
     image, mask = store.image(record), store.mask(record)
     views = [
         image,
         color_mask(mask, store.taxonomy),
         overlay(image, mask, store.instances(record), store.taxonomy),
     ]
-    row = np.concatenate([cv2.resize(view, (side, side), interpolation=cv2.INTER_NEAREST) for view in views], axis=1)
-    name = "negative" if record.category is None else store.taxonomy[record.category].name
-    return np.concatenate([row, _caption(f"{record.stem} {name}, {record.metres_per_pixel:.2f} m", row.shape[1])])
+    row = np.concatenate([_square(view, side) for view in views], axis=1)
+    wanted = [record.category] if record.category is not None else record.classes
+    name = ", ".join(store.taxonomy[category].name for category in wanted) or "nothing"
+    scale = f"{record.metres_per_pixel:.2f} m" if record.metres_per_pixel else "scale unknown"
+    return np.concatenate([row, _caption(f"{record.stem} {name}, {scale}", row.shape[1])])
+
+
+def _square(view: Image, side: int) -> Image:
+    """A view (H, W, 3) fitted into `side` × `side` pixels, white around it."""
+    factor = side / max(view.shape[:2])
+    size = (max(1, round(view.shape[1] * factor)), max(1, round(view.shape[0] * factor)))
+    page = np.full((side, side, 3), 255, np.uint8)
+    page[: size[1], : size[0]] = cv2.resize(view, size, interpolation=cv2.INTER_NEAREST)
+    return page
 
 
 def _caption(text: str, width: int) -> Image:

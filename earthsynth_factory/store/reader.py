@@ -50,6 +50,26 @@ class StoreReader:
         return Taxonomy(tuple(Category(**{**item, "color": tuple(item["color"])}) for item in self.run["taxonomy"]))
 
     @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return str(self.run["name"])
+
+    @property
+    def version(self) -> str:
+        """The recipe's fingerprint, shortened."""
+        return str(self.run["fingerprint"])[:12]
+
+    @property
+    def targets(self) -> frozenset[int]:
+        """Ids of the categories that the recipe asks for."""
+        return frozenset(self.run["targets"])
+
+    @property
+    def count(self) -> int:
+        """Images that the recipe asks for."""
+        return int(self.run["images"])
+
+    @property
     def splits(self) -> list[str]:
         """Split names in the recipe's order."""
         return list(self.run["splits"])

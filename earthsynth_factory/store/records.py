@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import orjson
 
@@ -66,7 +67,7 @@ class SampleRecord:
         """The record in a line. Raises ValueError, KeyError or TypeError where it is no such line."""
         data = orjson.loads(line)
         data["classes"] = tuple(data["classes"])
-        data["instances"] = tuple(Instance(**{**item, "box": tuple(item["box"])}) for item in data["instances"])
+        data["instances"] = tuple(instance_of(item) for item in data["instances"])
         data["origin"] = Origin(**data["origin"])
         return cls(**data)
 
@@ -94,6 +95,11 @@ class RejectRecord:
         data = orjson.loads(line)
         data["reasons"] = tuple(data["reasons"])
         return cls(**data)
+
+
+def instance_of(data: Mapping[str, Any]) -> Instance:
+    """The instance in a parsed line. Raises KeyError or TypeError where it is none."""
+    return Instance(**{**data, "box": tuple(data["box"]), "flags": tuple(data.get("flags", ()))})
 
 
 def to_line(record: SampleRecord | RejectRecord) -> bytes:

@@ -1,4 +1,6 @@
-"""Training the embedded model from nothing: crops → autoencoder → latents → diffusion and CLIP → export.
+"""Training: a ControlNet on a user's own pairs (`controlnet`, with `cf_comp`), and the embedded models from nothing.
 
-`cf_comp`, `crops` and `pack` are pure numpy; torch is imported by the stages after them.
+`start` picks the trainer by the recipe's `kind`. The embedded models: crops → autoencoder → latents → diffusion and CLIP
+→ export (`make`). What both share: `order`, `checkpoint`, `symmetry`, and the signals and rates of `loop`.
+`cf_comp` is pure numpy; torch is imported by what comes after it.
 """

@@ -1,4 +1,7 @@
-"""`python -m earthsynth_factory.training RECIPE --datasets DIR --out DIR --preset cpu|gpu [--export-only]`."""
+"""`python -m earthsynth_factory.training RECIPE`: what `earthsynth-factory train` does, for `accelerate launch -m`.
+
+A launcher may start several processes with the same words; they find one another by its environment variables.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,23 @@ import sys
 from pathlib import Path
 
 from earthsynth_factory.errors import FactoryError
-from earthsynth_factory.training.make import make_embedded
+from earthsynth_factory.training.start import Options, start
 
 
 def main() -> int:
     """Trains or exports; gives the error tree's exit code."""
     parser = argparse.ArgumentParser(prog="earthsynth_factory.training", description=__doc__)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--datasets", type=Path, default=Path("datasets"))
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--preset", choices=("cpu", "gpu"), default="cpu")
-    parser.add_argument("--export-only", action="store_true", help="export the newest checkpoints and stop")
-    given = parser.parse_args()
+    parser.add_argument("--out", type=Path, help="run folder; by default out/<recipe's name>")
+    parser.add_argument("--set", action="append", default=[], dest="changes", help="change a key: a.b=3")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
+    parser.add_argument("--export-only", action="store_true", help="export the newest checkpoint and stop")
+    parser.add_argument("--preview-cf-comp", type=int, default=0, dest="preview", metavar="N")
+    parser.add_argument("--datasets", type=Path, default=Path("datasets"), help="for recipes of kind embedded")
+    parser.add_argument("--preset", choices=("cpu", "gpu"), default="cpu", help="for recipes of kind embedded")
+    given = vars(parser.parse_args())
     try:
-        target = make_embedded(given.recipe, given.datasets, given.out, given.preset, given.export_only)
+        target = start(given.pop("recipe"), Options(**given))
     except FactoryError as error:
         print(error, file=sys.stderr)
         return error.exit_code

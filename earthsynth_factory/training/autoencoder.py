@@ -22,6 +22,7 @@ from earthsynth_factory.training.loop import warmup_cosine
 from earthsynth_factory.training.pca import write_encoder
 from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.recipe import AutoencoderSpec
+from earthsynth_factory.training.symmetry import dihedral as dihedral  # others take it from here
 
 GRADIENT_WEIGHT = 1.0
 KL_WEIGHT = 1e-6
@@ -162,12 +163,6 @@ def standardise(model: AutoencoderKL, mean: Tensor, deviation: Tensor) -> None:
     enter.bias[channels:] -= 2 * deviation.log()
     leave.bias += leave.weight[:, :, 0, 0] @ mean
     leave.weight *= deviation[None, :, None, None]
-
-
-def dihedral(array: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
-    """One of the square's eight symmetries (0–7; 0 is none) of an (H, W[, C]) array."""
-    turned = np.rot90(array, turn % 4)
-    return turned[:, ::-1] if turn >= 4 else turned
 
 
 def to_tensor(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:

@@ -1,13 +1,15 @@
-"""Checkpoints: one safetensors file each, facts in its header, written atomically; the last two are kept."""
+"""Checkpoints: one safetensors file each, facts in its header, written atomically; the last ones are kept."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -20,31 +22,41 @@ KEPT = 2
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a stage needs to go on: steps done, named tensors, and seconds spent so far."""
+    """What a stage needs to go on: steps done, named tensors, seconds spent so far, and further plain facts."""
 
     step: int
     seconds: float
     tensors: dict[str, Tensor]
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Writes `step-<n>.safetensors` (temp + fsync + rename), then removes all but the newest two."""
-    folder.mkdir(parents=True, exist_ok=True)
+def save(folder: Path, checkpoint: Checkpoint, kept: int = KEPT) -> Path:
+    """Writes `step-<n>.safetensors` (temp + fsync + rename), then removes all but the newest `kept`.
+
+    Raises DiskError where the disk refuses; what was saved before stands.
+    """
     path = folder / f"step-{checkpoint.step:08d}.safetensors"
+    facts = {**checkpoint.facts, "step": checkpoint.step, "seconds": round(checkpoint.seconds, 1)}
+    write_tensors(path, checkpoint.tensors, facts)
+    for old in _all(folder)[:-kept]:
+        old.unlink()
+    return path
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """One safetensors file with plain facts in its header, whole or not at all. Raises DiskError."""
     part = path.with_suffix(".part")
-    facts = {"step": checkpoint.step, "seconds": round(checkpoint.seconds, 1)}
     try:
-        save_file(
-            {k: v.contiguous() for k, v in checkpoint.tensors.items()}, part, metadata={"facts": json.dumps(facts)}
-        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # To the CPU first: a contiguous copy of everything would not fit beside it on a GPU.
+        plain = {name: value.cpu().contiguous() for name, value in tensors.items()}
+        save_file(plain, part, metadata={"facts": json.dumps(facts)})
         with part.open("rb+") as handle:
             os.fsync(handle.fileno())
         part.replace(path)
-    except OSError as error:
-        raise DiskError(f"{path}: {error.strerror}; free space, then run the same command again") from error
-    for old in _all(folder)[:-KEPT]:
-        old.unlink()
-    return path
+    except (OSError, SafetensorError) as error:  # safetensors wraps what the disk says in an error of its own
+        part.unlink(missing_ok=True)
+        raise DiskError(f"{path}: {error}; free space, then go on from the checkpoint before") from error
 
 
 def latest(folder: Path) -> Checkpoint | None:
@@ -60,7 +72,7 @@ def latest(folder: Path) -> Checkpoint | None:
         raise ModelError(
             f"{found[-1]}: damaged checkpoint ({error}); remove it to go on from the one before"
         ) from error
-    return Checkpoint(int(facts["step"]), float(facts["seconds"]), tensors)
+    return Checkpoint(int(facts["step"]), float(facts["seconds"]), tensors, facts)
 
 
 def pack_modules(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
@@ -82,10 +94,11 @@ def pack_optimizer(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
 
 def unpack_optimizer(name: str, optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """The inverse of `pack_optimizer` for an optimizer built over the same parameters."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in _under(name, tensors).items():
         number, moment = key.split(".")
-        state.setdefault(int(number), {})[moment] = value
+        state.setdefault(int(number), {})[moment] = _laid_out_as(parameters[int(number)], value)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
@@ -104,6 +117,13 @@ def unpack_state(
     unpack_modules(modules, tensors)
     for name, optimizer in optimizers.items():
         unpack_optimizer(name, optimizer, tensors)
+
+
+def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """`value` in the parameter's memory format: fused optimizers walk both by address, whatever their strides say."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def _under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

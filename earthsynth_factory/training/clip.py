@@ -19,13 +19,14 @@ from torch.nn import functional as F
 
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.training import order
-from earthsynth_factory.training.autoencoder import descend, dihedral
+from earthsynth_factory.training.autoencoder import descend
 from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer, unpack_modules, unpack_optimizer
 from earthsynth_factory.training.crops import CropSet
 from earthsynth_factory.training.grids import save_grid
 from earthsynth_factory.training.loop import warmup_cosine
 from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.recipe import ClipSpec
+from earthsynth_factory.training.symmetry import dihedral
 
 TEMPLATES = ("A satellite image of {}", "a photo of a {}", "{}", "an aerial image of a {}", "a satellite photo of {}")
 MEAN, DEVIATION = (0.42, 0.42, 0.40), (0.21, 0.20, 0.20)
@@ -171,6 +172,15 @@ def window(
     return np.asarray(cv2.resize(part, (size, size), interpolation=how), dtype=np.uint8)
 
 
+def patch_images(crops: CropSet, patches: Patches, size: int) -> list[npt.NDArray[np.uint8]]:
+    """Every patch as CLIP is tested on it, (size, size, 3): objects with a margin of 1.3, land cover as it is."""
+    half = crops.images.shape[1] // 2
+    squares = zip(patches.crop, patches.square.tolist(), strict=True)
+    return [
+        window(crops.images[i], left, top, side, 1.3 if side < half else 1.0, size) for i, (left, top, side) in squares
+    ]
+
+
 def tokens_of(categories: list[int]) -> Tensor:
     """Tokens int64 (templates, K, context) of the categories' texts, by open_clip's own tokenizer."""
     tokenizer = open_clip.SimpleTokenizer(context_length=32)
@@ -192,10 +202,7 @@ def zero_shot(model: open_clip.CLIP, crops: CropSet, size: int, device: torch.de
     patches = find_patches(crops)
     categories = np.unique(patches.category)
     texts = model.encode_text(tokens_of(categories.tolist())[0].to(device), normalize=True)
-    squares = zip(patches.crop, patches.square.tolist(), strict=True)
-    images = [
-        window(crops.images[i], top, left, side, 1.3 if side < 64 else 1.0, size) for i, (top, left, side) in squares
-    ]
+    images = patch_images(crops, patches, size)
     best = [
         (model.encode_image(normalised(np.stack(images[s : s + 128]), device), normalize=True) @ texts.T)
         .argmax(1)

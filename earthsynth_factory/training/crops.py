@@ -1,11 +1,10 @@
-"""Square training crops out of imported datasets: centred on objects or on land cover, at several scales.
+"""Square training crops out of prepared datasets: centred on objects or on land cover, at several scales.
 
 An image is resampled by area averaging (cubic where it must grow), its mask by nearest; both with the same square.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.seeds import rng
-from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.base import FORMAT, VERSION, instance_categories, read_image, read_mask
+from earthsynth_factory.importers.prepared import PreparedDataset, instance_categories
 
 OBJECT_CONTEXT = (1.3, 4.0)
 """Side of an object's crop in multiples of the object's longest side, drawn log-uniformly."""
@@ -27,7 +25,7 @@ JITTER = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One item of an imported dataset, decoded. Image uint8 RGB (H, W, 3), mask uint8 (H, W), instances uint16 or None."""
+    """One item of a prepared dataset, decoded. Image uint8 RGB (H, W, 3), mask uint8 (H, W), instances uint16 or None."""
 
     image: npt.NDArray[np.uint8]
     mask: npt.NDArray[np.uint8]
@@ -62,6 +60,12 @@ class CropSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    def taken(self, picks: npt.NDArray[np.int64]) -> CropSet:
+        """The crops at these places, in their order."""
+        return CropSet(
+            self.images[picks], self.masks[picks], self.metres_per_pixel[picks], self.focus[picks], self.dense[picks]
+        )
+
     def joined(self, other: CropSet) -> CropSet:
         """These crops and then `other`'s."""
         names = ("images", "masks", "metres_per_pixel", "focus", "dense")
@@ -79,14 +83,14 @@ class CropPlan:
 
 
 def cut_dataset(folder: Path, split: str, plan: CropPlan, size: int, seed: int) -> CropSet:
-    """Category-balanced crops of `size` pixels from one imported dataset's `split`.
+    """Category-balanced crops of `size` pixels from one prepared dataset's `split`.
 
     Every category gets `plan.per_category` crops (fewer never, repeats at other scales instead), drawn over the items
-    that hold it. Raises `SourceError` where the folder is not an imported dataset.
+    that hold it. Raises `SourceError` where the folder is not a prepared dataset.
     """
-    document = read_document(folder)
-    stems = [stem for stem, item in document["items"].items() if item["split"] == split]
-    holders = _holders(folder, stems, plan.things_only)
+    dataset = PreparedDataset(folder)
+    stems = [stem for stem, item in dataset.about.items.items() if item.split == split]
+    holders = _holders(dataset, stems, plan.things_only)
     wanted: dict[str, list[int]] = {stem: [] for stem in stems}
     for category, found in sorted(holders.items()):
         order = rng(seed, "items", folder.name, split, category).permutation(len(found))
@@ -95,11 +99,11 @@ def cut_dataset(folder: Path, split: str, plan: CropPlan, size: int, seed: int) 
     crops = []
     for stem, categories in wanted.items():
         if categories:
-            scene = load_scene(folder, stem, document["items"][stem]["metres_per_pixel"])
+            scene = load_scene(dataset, stem)
             generator = rng(seed, "squares", folder.name, stem)
             for square in (_square(scene, category, plan, generator) for category in categories):
                 crops.append((*cut(scene, square, size), square.focus))
-    return _stack(crops, dense=bool(document["dense"]))
+    return _stack(crops, dense=dataset.about.dense)
 
 
 def cut(scene: Scene, square: Square, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], float]:
@@ -111,49 +115,20 @@ def cut(scene: Scene, square: Square, size: int) -> tuple[npt.NDArray[np.uint8],
     return image.astype(np.uint8), mask.astype(np.uint8), scene.metres_per_pixel * square.side / size
 
 
-def read_document(folder: Path) -> dict[str, dict[str, dict[str, object]]]:
-    """`dataset.json` of an imported folder. Raises `SourceError` where it is missing or of another format."""
-    path = folder / "dataset.json"
-    if not path.is_file():
-        raise SourceError(f"{folder}: holds no dataset.json; import the dataset first")
-    document = json.loads(path.read_text())
-    if (document.get("format"), document.get("version")) != (FORMAT, VERSION):
-        raise SourceError(
-            f"{path}: format {document.get('format')!r} version {document.get('version')!r} is not {FORMAT} 1"
-        )
-    return document  # type: ignore[no-any-return]  # JSON; the two keys used are checked by use
-
-
-def load_scene(folder: Path, stem: str, metres_per_pixel: object) -> Scene:
+def load_scene(dataset: PreparedDataset, stem: str) -> Scene:
     """Decodes one item. An unknown scale counts as 1 m per pixel."""
-    image = next((folder / "images").glob(f"{stem}.*"), None)
-    if image is None:
-        raise SourceError(f"{folder}/images: no image for {stem!r}; import the dataset again")
-    instances = folder / "instances" / f"{stem}.png"
-    return Scene(
-        read_image(image),
-        read_mask(folder / "masks" / f"{stem}.png"),
-        read_instances(instances) if instances.is_file() else None,
-        float(metres_per_pixel) if isinstance(metres_per_pixel, int | float) else 1.0,
-    )
+    scale = dataset.about.items[stem].metres_per_pixel or 1.0
+    return Scene(dataset.read_image(stem), dataset.read_mask(stem), dataset.read_numbers(stem), scale)
 
 
-def read_instances(path: Path) -> npt.NDArray[np.uint16]:
-    """(H, W) instance ids. Raises SourceError where the file is missing or damaged."""
-    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if found is None:
-        raise SourceError(f"{path}: missing or no readable image; import the dataset again")
-    return np.asarray(found, dtype=np.uint16)
-
-
-def _holders(folder: Path, stems: list[str], things_only: bool) -> dict[int, list[str]]:
+def _holders(dataset: PreparedDataset, stems: list[str], things_only: bool) -> dict[int, list[str]]:
     """Category → the stems whose mask holds it, one entry per instance where instances are known."""
     holders: dict[int, list[str]] = {}
     for stem in stems:
-        mask = read_mask(folder / "masks" / f"{stem}.png")
-        path = folder / "instances" / f"{stem}.png"
-        if things_only:
-            found = Counter(instance_categories(mask, read_instances(path)).values())
+        mask = dataset.read_mask(stem)
+        numbers = dataset.read_numbers(stem) if things_only else None
+        if numbers is not None:
+            found = Counter(instance_categories(mask, numbers).values())
         else:
             shares = np.bincount(mask.ravel(), minlength=256) / mask.size
             found = Counter({int(c): 1 for c in np.flatnonzero(shares > 0.003)})

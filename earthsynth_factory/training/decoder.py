@@ -17,7 +17,6 @@ from earthsynth_factory.training.autoencoder import (
     ADVERSARY_WEIGHT,
     PatchDiscriminator,
     descend,
-    dihedral,
     judge,
     reconstruction_losses,
     to_pixels,
@@ -30,6 +29,7 @@ from earthsynth_factory.training.latents import LatentCache
 from earthsynth_factory.training.loop import warmup_cosine
 from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.recipe import DecoderSpec
+from earthsynth_factory.training.symmetry import dihedral
 
 WARMUP = 50
 CELL = 8

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from transformers import CLIPTokenizer
 
 from earthsynth_factory.training import networks, order
-from earthsynth_factory.training.autoencoder import dihedral
 from earthsynth_factory.training.captions import captions
 from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer, unpack_modules, unpack_optimizer
 from earthsynth_factory.training.crops import CropSet
@@ -25,6 +24,7 @@ from earthsynth_factory.training.latents import LatentCache
 from earthsynth_factory.training.loop import warmup_cosine
 from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.recipe import DiffusionSpec
+from earthsynth_factory.training.symmetry import dihedral
 
 WARMUP = 50
 SAMPLE_STEPS = 12
@@ -60,7 +60,7 @@ class DiffusionStage:
         self.empty = tokenise(tokenizer, [""])
         parameters = [p for module in self.modules.values() for p in module.parameters()]
         self.parameters = parameters
-        self.optimizer = torch.optim.AdamW(parameters, lr=spec.lr, betas=(0.9, 0.99), weight_decay=0.01)
+        self.optimizer = torch.optim.AdamW(parameters, lr=spec.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
 
     def step(self, number: int) -> dict[str, float]:
         """One step of joint training and of the moving average."""

@@ -15,7 +15,7 @@ from earthsynth_factory.errors import InputError
 from earthsynth_factory.training import checkpoint, export, latents, networks, vocabulary
 from earthsynth_factory.training.autoencoder import AutoencoderStage, build
 from earthsynth_factory.training.captions import all_words, categories_in
-from earthsynth_factory.training.cf_comp import compose
+from earthsynth_factory.training.cf_comp.crop_set import compose
 from earthsynth_factory.training.clip import ClipStage
 from earthsynth_factory.training.crops import CropSet, cut_dataset
 from earthsynth_factory.training.decoder import DecoderStage

@@ -16,6 +16,7 @@ from earthsynth_factory.training.clip import zero_shot
 from earthsynth_factory.training.crops import CropSet
 from earthsynth_factory.training.embedded import Workshop
 from earthsynth_factory.training.export import LICENCE, TRAINING_DATA
+from earthsynth_factory.training.report import markers
 
 PSNR_CROPS = 256
 
@@ -83,7 +84,7 @@ def _write(shop: Workshop, folder: Path, title: str, facts: list[str]) -> None:
     seen = shop.out / "seen.md"
     data = [f"- {name}" for name in TRAINING_DATA]
     lines = [f"# {title}", "", f"Licence: {LICENCE}. Seed {shop.recipe.seed}.", "", "Training data:", *data]
-    lines += ["", "Measured:", *facts]
+    lines += ["", "Measured:", *facts, "", markers.EMPTY]
     if seen.is_file():
         lines += ["", "Seen:", seen.read_text().strip()]
     write_bytes(folder / "card.md", ("\n".join(lines) + "\n").encode())

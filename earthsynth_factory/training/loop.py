@@ -63,7 +63,7 @@ def train(stage: Stage, folder: Path, pace: Pace) -> int:
         stage.load(found.tensors)
     done, spent = (found.step, found.seconds) if found else (0, 0.0)
     log = _Log(stage, folder, pace, done, spent)
-    with _stop_on_signal() as stopped:
+    with stop_on_signal() as stopped:
         while done < pace.steps and log.seconds() < pace.minutes * 60 and not stopped:
             losses = stage.step(done)
             done += 1
@@ -130,7 +130,7 @@ def _board(folder: Path) -> Any:
 
 
 @contextmanager
-def _stop_on_signal() -> Iterator[list[int]]:
+def stop_on_signal() -> Iterator[list[int]]:
     """A list that SIGINT or SIGTERM makes non-empty."""
     seen: list[int] = []
 

@@ -10,7 +10,7 @@ import torch
 
 from earthsynth_factory.domain.seeds import derive, rng
 
-__all__ = ["batch", "generator", "permutation", "rng"]
+__all__ = ["batch", "derive", "generator", "permutation", "rng", "span"]
 
 
 @lru_cache(maxsize=4)
@@ -21,9 +21,13 @@ def permutation(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
 
 def batch(seed: int, step: int, count: int, size: int) -> npt.NDArray[np.int64]:
     """Indices (size,) of the samples of one step; epochs follow one another without a short batch between them."""
-    first = step * size
+    return span(seed, step * size, size, count)
+
+
+def span(seed: int, first: int, size: int, count: int) -> npt.NDArray[np.int64]:
+    """Indices (size,) at the places `first` … of the endless order; every sample comes once an epoch of `count` places."""
     places = np.arange(first, first + size)
-    return np.array([permutation(seed, int(p) // count, count)[int(p) % count] for p in places])
+    return np.array([permutation(seed, int(p) // count, count)[int(p) % count] for p in places], np.int64)
 
 
 def generator(seed: int, device: torch.device, *parts: int | str) -> torch.Generator:

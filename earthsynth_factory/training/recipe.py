@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import Field, model_validator
 
-from earthsynth_factory.errors import RecipeError
+from earthsynth_factory.domain.spec import Spec
+from earthsynth_factory.recipe.load import load_block
 from earthsynth_factory.training.crops import CropPlan
 
 Preset = Literal["cpu", "gpu"]
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SourceSpec(_Spec):
+class SourceSpec(Spec):
     """How one imported dataset is cropped."""
 
     per_category: int = Field(gt=0)
@@ -33,7 +28,7 @@ class SourceSpec(_Spec):
         return CropPlan(count, self.min_side, self.max_side, self.things_only)
 
 
-class DataSpec(_Spec):
+class DataSpec(Spec):
     """Sources by folder name under the datasets folder; `compositions` is their share of all crops."""
 
     sources: dict[str, SourceSpec] = Field(min_length=1)
@@ -41,7 +36,7 @@ class DataSpec(_Spec):
     held_out: float = Field(default=0.125, gt=0, le=1)
 
 
-class AutoencoderSpec(_Spec):
+class AutoencoderSpec(Spec):
     """`window` is the side in pixels it trains on; `adversary_from` the share of steps after which the adversary plays.
 
     The encoder starts as the PCA of patches; with 0 steps it stays that, and the decoder is left to the decoder stage.
@@ -62,7 +57,7 @@ class AutoencoderSpec(_Spec):
         return self
 
 
-class DiffusionSpec(_Spec):
+class DiffusionSpec(Spec):
     """UNet, ControlNet and text encoder, trained together. `variants` is how many symmetries of each crop are cached.
 
     `condition_channels` are the control image's way down to the latent: one stride-2 stage between neighbours.
@@ -81,7 +76,7 @@ class DiffusionSpec(_Spec):
     ema: float = Field(default=0.999, gt=0, lt=1)
 
 
-class DecoderSpec(_Spec):
+class DecoderSpec(Spec):
     """The decoder's refinement on cached latents; fields as in the autoencoder's block."""
 
     window: int = Field(default=64, multiple_of=8)
@@ -91,7 +86,7 @@ class DecoderSpec(_Spec):
     adversary_from: float = 1.0
 
 
-class ClipSpec(_Spec):
+class ClipSpec(Spec):
     """The small open_clip model of R-Filter: a ResNet (one bottleneck a stage learns faster from few samples than a ViT)."""
 
     size: int = 64
@@ -105,7 +100,7 @@ class ClipSpec(_Spec):
     lr: float = 1e-3
 
 
-class PresetSpec(_Spec):
+class PresetSpec(Spec):
     """Machine-dependent part: threads and the four stages."""
 
     threads: int | None = None
@@ -115,8 +110,10 @@ class PresetSpec(_Spec):
     clip: ClipSpec
 
 
-class TrainRecipe(_Spec):
+class TrainRecipe(Spec):
     """The whole file."""
+
+    kind: Literal["embedded"] = "embedded"
 
     seed: int = 1
     size: int = Field(default=128, gt=0, multiple_of=16)
@@ -126,13 +123,4 @@ class TrainRecipe(_Spec):
 
 def load_recipe(path: Path) -> TrainRecipe:
     """Reads a training recipe. Raises `RecipeError` with every fault of the file at once."""
-    try:
-        document: Any = YAML(typ="safe", pure=True).load(path.read_text())
-        return TrainRecipe.model_validate(document)
-    except (OSError, YAMLError) as error:
-        raise RecipeError([f"{path}: {error}; give a training recipe such as recipes/train_embedded.yaml"]) from error
-    except ValidationError as error:
-        faults = [
-            f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r:.60})" for e in error.errors()
-        ]
-        raise RecipeError(faults) from error
+    return load_block(path, lambda _: TrainRecipe)

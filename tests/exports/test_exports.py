@@ -156,10 +156,10 @@ write_run(root, shard_size=10**6)
 record = SampleRecord.of(make_sample(0, "train"))
 class Long(StoreReader):
     def samples(self):
-        return (replace(record, slot=slot) for slot in range(self.count))
+        return (replace(record, slot=slot) for slot in range(self.wanted))
 def peak(count):
     store = Long(root)
-    object.__setattr__(store, "count", count)
+    object.__setattr__(store, "wanted", count)
     out = root / str(count)
     out.mkdir()
     CocoSpec(images="none").write(store, out, lambda _: None)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.training.cf_comp import compose, foreground, paste
+from earthsynth_factory.training.cf_comp.compose import paste
+from earthsynth_factory.training.cf_comp.crop_set import compose, foreground
 from earthsynth_factory.training.crops import CropSet, Scene, Square, cut
 from earthsynth_factory.training.pack import pack, unpack
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 
 from earthsynth_factory.errors import RecipeError, SourceError
-from earthsynth_factory.importers.base import DatasetInfo, DatasetWriter, Item
 from earthsynth_factory.training.crops import CropPlan, cut_dataset
 from earthsynth_factory.training.recipe import load_recipe
 
@@ -36,16 +36,21 @@ presets:
 
 
 def _dataset(folder: Path, dense: bool) -> None:
-    writer = DatasetWriter(folder, DatasetInfo(folder.name, "made here", "CC0", "nobody", dense))
+    for name in ("images", "masks", "instances"):
+        (folder / name).mkdir()
     random = np.random.default_rng(5)
+    items = {}
     for number in range(2):
-        image = folder.parent / f"{folder.name}{number}.png"
-        cv2.imwrite(str(image), random.integers(0, 255, (120, 120, 3)).astype(np.uint8))
+        cv2.imwrite(str(folder / "images" / f"s{number}.png"), random.integers(0, 255, (120, 120, 3)).astype(np.uint8))
         mask = np.full((120, 120), 1 if dense else 0, np.uint8)
         mask[40:80, 40:80] = 6 if dense else 25
-        instances = None if dense else (mask == 25).astype(np.uint16)
-        writer.add(Item(f"s{number}", image, mask, instances, f"g{number}", "test" if number else "train", 0.5))
-    writer.finish()
+        cv2.imwrite(str(folder / "masks" / f"s{number}.png"), mask)
+        if not dense:
+            cv2.imwrite(str(folder / "instances" / f"s{number}.png"), (mask == 25).astype(np.uint16))
+        items[f"s{number}"] = {"group": f"g{number}", "split": "test" if number else "train", "metres_per_pixel": 0.5}
+    about = {"format": "earthsynth-factory/dataset", "version": 1, "name": folder.name, "dense": dense, "items": items}
+    classes = {"1": "bare land", "6": "water"} if dense else {"25": "storage tank"}
+    (folder / "dataset.json").write_text(json.dumps({**about, "classes": classes}))
 
 
 @pytest.fixture
@@ -66,8 +71,8 @@ def test_every_fault_of_a_recipe_is_named(tmp_path: Path) -> None:
     path.write_text(MICRO.replace("size: 64", "size: 65", 1).replace("threads", "treads"))
     with pytest.raises(RecipeError) as caught:
         load_recipe(path)
-    assert any("size: Input should be a multiple of 16 (given: 65)" in fault for fault in caught.value.faults)
-    assert any("presets.cpu.treads: Extra inputs are not permitted" in fault for fault in caught.value.faults)
+    assert any("size: 65 → must be a multiple of 16" in fault for fault in caught.value.faults)
+    assert any("presets.cpu.treads → unknown key; did you mean 'threads'?" in fault for fault in caught.value.faults)
 
 
 def test_crops_hold_the_category_they_were_drawn_for(datasets: Path) -> None:

@@ -24,12 +24,17 @@ MAX_JSON_BYTES = 1 << 28
 
 
 class ItemRecord(BaseModel):
-    """One item of dataset.json. group: the scene a split must not tear apart."""
+    """One item of dataset.json. group: the scene a split must not tear apart. image: file name, else the stem's.
+    size: (H, W) pixels. categories: ids present, ascending. The last three are left out by folders made by hand.
+    """
 
     model_config = ConfigDict(frozen=True)
     group: str
     split: str | None = None
     metres_per_pixel: float | None = Field(default=None, gt=0, lt=1000)
+    size: tuple[int, int] | None = None
+    categories: tuple[int, ...] | None = None
+    image: str | None = Field(default=None, pattern=r"^[^/\\\\]+$")
 
 
 class DatasetFile(BaseModel):
@@ -79,10 +84,10 @@ def find_layout(path: Path, group_pattern: str | None = None) -> Layout:
         return Layout(path, (_entry(path, {}, None, path.stem, path.stat()),), None)
     if not path.is_dir():
         raise SourceError(f"{path}: no such folder or file; check `path` (it starts at the recipe's folder)")
-    about = _read_about(path / "dataset.json")
+    about = read_about(path / "dataset.json")
     published = (path / "masks").is_dir()
     if about is not None and not published:
-        raise SourceError(f"{path}: dataset.json stands there without masks/; import the dataset again")
+        raise SourceError(f"{path}: dataset.json stands there without masks/; prepare the dataset again")
     folder = path / "masks" if published else path
     group_of = _by_pattern(group_pattern) if group_pattern else earthsynth_group if published else str
     maps = dict(_files(path / "instances", path)) if about is not None else {}
@@ -117,17 +122,18 @@ def _by_pattern(pattern: str) -> Callable[[str], str]:
     return group_of
 
 
-def _read_about(path: Path) -> DatasetFile | None:
+def read_about(path: Path) -> DatasetFile | None:
+    """What a dataset.json says; None where there is none. Raises SourceError where it is too large or malformed."""
     if not path.is_file():
         return None
     if path.stat().st_size > MAX_JSON_BYTES:
-        raise SourceError(f"{path}: larger than {MAX_JSON_BYTES} bytes; import the dataset in parts")
+        raise SourceError(f"{path}: larger than {MAX_JSON_BYTES} bytes; prepare the dataset in parts")
     try:
         return DatasetFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"])
-        raise SourceError(f"{path}: {place or 'the file'}: {fault['msg']}; import the dataset again") from error
+        raise SourceError(f"{path}: {place or 'the file'}: {fault['msg']}; prepare the dataset again") from error
 
 
 def _files(folder: Path, root: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -187,6 +193,6 @@ def _check(path: Path, entries: tuple[Entry, ...], about: DatasetFile | None) ->
     there = {entry.stem for entry in entries}
     missing, unlisted = sorted(about.items.keys() - there), sorted(there - about.items.keys())
     if missing:
-        raise SourceError(f"{path / 'masks'}: {missing[0]}.png is missing though dataset.json lists it; import again")
+        raise SourceError(f"{path / 'masks'}: {missing[0]}.png is missing though dataset.json lists it; prepare again")
     if unlisted:
         raise SourceError(f"{path / 'masks'}: {unlisted[0]}.png is not in dataset.json; list it there or remove it")

@@ -154,7 +154,7 @@ def test_broken_dataset_json_names_its_field(tmp_path: Path) -> None:
     about = json.loads((folder / "dataset.json").read_text())
     about["items"]["a"]["metres_per_pixel"] = -1
     (folder / "dataset.json").write_text(json.dumps(about))
-    with pytest.raises(SourceError, match=r"dataset\.json: items\.a\.metres_per_pixel: .*greater than 0.*import"):
+    with pytest.raises(SourceError, match=r"items\.a\.metres_per_pixel: .*greater than 0.*prepare the dataset again"):
         find_layout(folder)
 
 

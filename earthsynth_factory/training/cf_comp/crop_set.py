@@ -1,7 +1,7 @@
-"""Copy-paste in the manner of CF-Comp: objects keep place and size, the mask is the union. Pure numpy.
+"""Copy-paste over a whole set of crops, made once before the embedded model's training.
 
-EarthSynth's CF-Comp (arXiv 2505.12108) selects partners within a batch; its figure shows pasting without move, scale or
-blend. Choosing partners over the whole set, by scale and rarity, is our reading.
+EarthSynth's CF-Comp selects partners within a batch (`select`). Choosing them over the whole set, by scale and rarity,
+is ours.
 """
 
 from __future__ import annotations
@@ -11,20 +11,11 @@ import numpy.typing as npt
 
 from earthsynth_factory.domain.seeds import rng
 from earthsynth_factory.domain.taxonomy import earthsynth
+from earthsynth_factory.training.cf_comp.compose import paste
 from earthsynth_factory.training.crops import CropSet
 
 MIN_SHARE, MAX_SHARE = 0.002, 0.6
 """Area that a partner's objects may take of the composed mask: neither specks nor nothing left of the base."""
-
-
-def paste(
-    base: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
-    partner: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
-    chosen: npt.NDArray[np.bool_],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """x' = M·x_j + (1−M)·x_i and y' = where(M, y_j, y_i), for (image (S, S, 3), mask (S, S)) pairs and M = `chosen`."""
-    (image_i, mask_i), (image_j, mask_j) = base, partner
-    return np.where(chosen[..., None], image_j, image_i), np.where(chosen, mask_j, mask_i)
 
 
 def foreground(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

@@ -1,0 +1,76 @@
+"""`prepare PATH --out DIR`: a published dataset, or the user's own, into the layout that everything here reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def prepare(
+    path: Annotated[Path, typer.Argument(help="The dataset: its top folder, an annotation file, or an archive.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the result; a second run goes on in it.")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="auto, earthsynth-180k, openearthmap, loveda, deepglobe, samrs, lae, coco, dota, dior, isaid, yolo, voc, "
+            "masks, dubai, gid, kit_ais or nwpu."
+        ),
+    ] = "auto",
+    crop: Annotated[int, typer.Option(help="Side of a square crop in pixels; 0 keeps images whole.")] = 512,
+    overlap: Annotated[float, typer.Option(help="Share of its side that a crop has in common with the next.")] = 0.2,
+    min_visible: Annotated[float, typer.Option(help="Least share of an object in a crop for it to count.")] = 0.3,
+    keep_empty: Annotated[float, typer.Option(help="Share of crops without any class that are kept.")] = 0.1,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="YAML: class of the dataset (word, id or colour) → category.")
+    ] = None,
+    segments: Annotated[
+        Path | None, typer.Option(help="COCO results of a segmenter whose masks stand in for boxes (lae).")
+    ] = None,
+    category_augmentation: Annotated[
+        bool | None,
+        typer.Option(
+            "--category-augmentation/--no-category-augmentation",
+            help="Also write an image and mask for every class of an image. [on for earthsynth-180k]",
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option(help="Stop at the first thing that cannot be used.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
+) -> None:
+    """Bring a real dataset into images, id masks, instance maps and train.jsonl; stop and rerun as you like."""
+    import json
+    from dataclasses import asdict
+
+    from earthsynth_factory.cli.progress import scene_progress
+    from earthsynth_factory.importers.crops import CropRules
+    from earthsynth_factory.importers.layout import PreparedLayout
+    from earthsynth_factory.importers.prepare import PrepareOptions
+    from earthsynth_factory.importers.prepare import prepare as run
+
+    options = PrepareOptions(
+        kind=kind,
+        rules=CropRules(crop, overlap, min_visible),
+        keep_empty=keep_empty,
+        augment=category_augmentation,
+        map=map_file,
+        segments=segments,
+        strict=strict,
+        workers=workers,
+    )
+    with scene_progress() as watch:
+        summary = run(path, out, options, watch)
+    if as_json:
+        typer.echo(json.dumps(asdict(summary)))
+        return
+    typer.echo(f"{out}: {summary.images} images ({summary.recognised})")
+    for name, pixels in sorted(summary.pixels.items(), key=lambda entry: -entry[1]):
+        objects = f", {summary.objects[name]} objects" if name in summary.objects else ""
+        typer.echo(f"  {name}: {pixels / sum(summary.pixels.values()):.2%} of pixels{objects}")
+    for reason, count in summary.left_out.items():
+        typer.echo(f"  left out: {count}× {reason}")
+    if summary.problems:
+        typer.echo(f"  {summary.problems} problems, listed in {PreparedLayout(out).problems}:", err=True)
+        for line in PreparedLayout(out).problems.read_text(encoding="utf-8").splitlines()[:5]:
+            typer.echo(f"    {line}", err=True)

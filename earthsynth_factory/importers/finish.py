@@ -1,0 +1,128 @@
+"""The last step of `prepare`: the files that list everything, derived from the journal, streamed, in scene order."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
+from earthsynth_factory.errors import SourceError, StoreError
+from earthsynth_factory.importers.journal import Journal
+from earthsynth_factory.importers.layout import FORMAT, VERSION, PreparedLayout
+from earthsynth_factory.importers.scene import DatasetInfo, Notes, Scene
+from earthsynth_factory.store.writer import disk_error, write_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a prepared folder holds. pixels, objects: by category name. left_out: what was dropped, by reason."""
+
+    kind: str
+    recognised: str
+    images: int
+    pixels: dict[str, int]
+    objects: dict[str, int]
+    left_out: dict[str, int]
+    problems: int
+
+    @classmethod
+    def of(cls, out: Path, kind: str, recognised: str) -> Summary:
+        """As `dataset.json` states it."""
+        try:
+            document = orjson.loads(PreparedLayout(out).dataset.read_bytes())
+            counts = document["counts"]
+            return cls(kind, recognised, len(document["items"]), **counts)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{PreparedLayout(out).dataset}: missing or damaged; remove it and prepare again"
+            ) from error
+
+
+@dataclass(slots=True)
+class _Tally:
+    pixels: Counter[int]
+    objects: Counter[int]
+    left_out: Counter[str]
+    problems: list[str]
+
+
+def finished(out: Path) -> bool:
+    """Whether every derived file stands."""
+    layout = PreparedLayout(out)
+    return all(path.is_file() for path in (layout.dataset, layout.train, layout.problems))
+
+
+def finish(
+    out: Path, info: DatasetInfo, taxonomy: Taxonomy, scenes: list[Scene], journal: Journal, notes: Notes
+) -> None:
+    """Write train.jsonl, instances.jsonl, problems.txt and, last, dataset.json.
+
+    Raises `SourceError` where no scene could be used at all; then no dataset.json is written.
+    """
+    layout = PreparedLayout(out)
+    tally = _Tally(Counter(), Counter(), Counter(notes.left_out), list(notes.faults))
+    items: dict[str, Any] = {}
+    with ExitStack() as stack:
+        lines = stack.enter_context(_replacing(layout.train))
+        instances = stack.enter_context(_replacing(layout.instance_lines))
+        for record in journal.records(scene.stem for scene in scenes):
+            tally.left_out.update(record["left_out"])
+            tally.problems.extend(record["faults"])
+            for item in record["items"]:
+                items[item["stem"]] = item["about"]
+                _count(tally, item)
+                lines.writelines(orjson.dumps(line) + b"\n" for line in item["lines"])
+                if item["instances"] is not None:
+                    line = {"stem": item["stem"], "size": item["about"]["size"], "instances": item["instances"]}
+                    instances.write(orjson.dumps(line) + b"\n")
+    write_bytes(layout.problems, "".join(f"{problem}\n" for problem in tally.problems).encode())
+    if not items:
+        first = f"; the first problem: {tally.problems[0]}" if tally.problems else ""
+        raise SourceError(f"{info.name}: not one image could be used, see {layout.problems}{first}")
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        **asdict(info),
+        "classes": {str(c): taxonomy[c].name for c in sorted(tally.pixels) if c != BACKGROUND},
+        "counts": {
+            "pixels": _named(tally.pixels, taxonomy),
+            "objects": _named(tally.objects, taxonomy),
+            "left_out": dict(sorted(tally.left_out.items())),
+            "problems": len(tally.problems),
+        },
+        "items": items,
+    }
+    write_bytes(layout.dataset, orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _count(tally: _Tally, item: dict[str, Any]) -> None:
+    for category, pixels in item["pixels"].items():
+        tally.pixels[int(category)] += pixels
+    for instance in item["instances"] or ():
+        tally.objects[instance["category"]] += 1
+
+
+def _named(counts: Counter[int], taxonomy: Taxonomy) -> dict[str, int]:
+    return {taxonomy[category].name: counts[category] for category in sorted(counts)}
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file written beside `path` that takes its place when all of it is on the disk."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise disk_error(path, error) from error

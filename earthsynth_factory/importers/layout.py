@@ -1,0 +1,109 @@
+"""The prepared layout, every path and every record of it, named once. It is EarthSynth's, with what it lacks added.
+
+    OUT/
+      images/<stem>.png                        RGB
+      masks/<stem>.png                         8-bit category ids, 0 = background
+      category_images/<stem>_<category>.png    hard links to the image          ┐ category augmentation: one class of
+      category_masks/<stem>_<category>.png     the ids of one category, else 0  ┘ a mask at a time
+      train.jsonl                              a line for every image, and one for every category image
+      instances/<stem>.png                     16-bit instance ids, 0 = none; where the dataset knows objects
+      instances.jsonl                          a line for every image: the full mask of each object, also where covered
+      dataset.json                             names, terms, classes, and per image its group, split, metres per pixel
+      prepare.json  prepare.jsonl              how it was made; the journal of scenes that are done
+      problems.txt                             what was skipped and why
+
+The layout of the first five and the keys of train.jsonl: EarthSynth's public repository. Paths in train.jsonl are relative
+to OUT. An image without any class has no line in train.jsonl, as there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earthsynth_factory.domain.taxonomy import BACKGROUND, EARTHSYNTH_TEMPLATE, Taxonomy
+
+FORMAT = "earthsynth-factory/dataset"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedLayout:
+    """The paths of a prepared dataset."""
+
+    root: Path
+
+    @property
+    def dataset(self) -> Path:
+        return self.root / "dataset.json"
+
+    @property
+    def train(self) -> Path:
+        return self.root / "train.jsonl"
+
+    @property
+    def instance_lines(self) -> Path:
+        return self.root / "instances.jsonl"
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "prepare.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "prepare.jsonl"
+
+    @property
+    def problems(self) -> Path:
+        return self.root / "problems.txt"
+
+    def image(self, name: str) -> Path:
+        return self.root / "images" / name
+
+    def mask(self, stem: str) -> Path:
+        return self.root / "masks" / f"{stem}.png"
+
+    def instances(self, stem: str) -> Path:
+        return self.root / "instances" / f"{stem}.png"
+
+    def category_image(self, stem: str, category: str, suffix: str = ".png") -> Path:
+        return self.root / "category_images" / f"{stem}_{category.replace(' ', '_')}{suffix}"
+
+    def category_mask(self, stem: str, category: str) -> Path:
+        return self.root / "category_masks" / f"{stem}_{category.replace(' ', '_')}.png"
+
+
+def present(mask: npt.NDArray[np.uint8]) -> list[int]:
+    """Category ids in a mask (H, W), ascending, without background."""
+    ids: list[int] = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist()
+    return [category for category in ids if category != BACKGROUND]
+
+
+def training_lines(
+    stem: str, image_name: str, categories: list[int], taxonomy: Taxonomy, augmented: bool
+) -> list[dict[str, Any]]:
+    """The lines of train.jsonl for one image: the whole one, then with augmentation one for each category."""
+    if not categories:
+        return []
+    layout = PreparedLayout(Path())
+    names = [taxonomy[category].name for category in categories]
+    suffix = Path(image_name).suffix
+    singles = [
+        {
+            "file_name": layout.category_image(stem, name, suffix).as_posix(),
+            "mask_name": layout.category_mask(stem, name).as_posix(),
+            "text": EARTHSYNTH_TEMPLATE.format(classes=name),
+        }
+        for name in (names if augmented else [])
+    ]
+    whole = {
+        "file_name": layout.image(image_name).as_posix(),
+        "mask_name": layout.mask(stem).as_posix(),
+        "text": EARTHSYNTH_TEMPLATE.format(classes=", ".join(names)),
+        "category_masks": [single["mask_name"] for single in singles],
+    }
+    return [whole, *singles]

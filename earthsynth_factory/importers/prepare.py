@@ -1,0 +1,210 @@
+"""`prepare`: a dataset as published, or a user's own, → the prepared layout. Resumable; a second run changes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from earthsynth_factory.errors import InputError, SourceError, StoreError
+from earthsynth_factory.importers.classes import read_map
+from earthsynth_factory.importers.crops import CropRules
+from earthsynth_factory.importers.finish import Summary, finish, finished
+from earthsynth_factory.importers.journal import Journal
+from earthsynth_factory.importers.layout import PreparedLayout
+from earthsynth_factory.importers.readers import choose
+from earthsynth_factory.importers.scene import Notes, Request, Scene, Source
+from earthsynth_factory.importers.scene_work import Bench, work
+from earthsynth_factory.store.writer import write_json
+
+IN_FLIGHT = 4
+"""Scenes handed out per worker: enough that none waits, few enough that memory stays flat."""
+
+Watch = Callable[[int, int], None]
+"""Called with scenes done and scenes in all."""
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """kind: a reader's, or `auto`. keep_empty: share of crops without any class that are kept. augment: write category
+    images and masks; None: what is usual for the kind. segments: COCO results whose masks stand in for boxes.
+    """
+
+    kind: str = "auto"
+    rules: CropRules = field(default_factory=CropRules)
+    keep_empty: float = 0.1
+    augment: bool | None = None
+    map: Path | None = None
+    segments: Path | None = None
+    strict: bool = False
+    workers: int | None = None
+
+
+def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None = None) -> Summary:
+    """Reads `path`, writes the prepared layout into `out`.
+
+    Raises `InputError` for options, unknown classes or a path of no known kind; `StoreError` where `out` was prepared
+    otherwise; with `strict` `SourceError` at the first thing that cannot be used; `DiskError` where writing fails.
+    """
+    _check(path, out, options)
+    reader, why = choose(path, options.kind)
+    classes = read_map(options.map)
+    notes = Notes(options.strict)
+    source = reader.open(Request(path, out / "unpacked", classes, notes, options.segments))
+    classes.check(source.words, path)
+    scenes = _distinct(source)
+    rules = options.rules if reader.cuts else replace(options.rules, side=0)
+    augment = options.augment if options.augment is not None else not reader.cuts
+    _settle(out, reader.kind, path, options, rules, augment)
+    bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict)
+    journal = Journal(PreparedLayout(out).journal)
+    try:
+        waiting = [scene for scene in scenes if scene not in journal]
+        done = len(scenes) - len(waiting)
+        for scene, record in _all(bench, waiting, options.workers):
+            journal.add(scene, record)
+            done += 1
+            if watch:
+                watch(done, len(scenes))
+        journal.flush()
+        if waiting or not finished(out):
+            finish(out, source.info, classes.taxonomy, scenes, journal, notes)
+    finally:
+        journal.close()
+    return Summary.of(out, reader.kind, why)
+
+
+def _check(path: Path, out: Path, options: PrepareOptions) -> None:
+    rules = options.rules
+    if not path.exists():
+        raise SourceError(f"{path}: no such file or folder")
+    if (
+        out.resolve() == path.resolve()
+        or out.resolve() in path.resolve().parents
+        or path.resolve() in out.resolve().parents
+    ):
+        raise InputError(
+            f"--out {out}: lies in {path} or holds it; choose a folder outside, so that nothing is read twice"
+        )
+    if rules.side and rules.side < 16:
+        raise InputError(f"--crop {rules.side}: crops have at least 16 pixels a side; 0 keeps images whole")
+    shares = {"overlap": rules.overlap, "min-visible": rules.min_visible, "keep-empty": options.keep_empty}
+    for name, value in shares.items():
+        limit = 0.95 if name == "overlap" else 1.0
+        if not 0 <= value <= limit:
+            raise InputError(f"--{name} {value}: a share between 0 and {limit:g}")
+
+
+def _distinct(source: Source) -> list[Scene]:
+    """The scenes, stems made distinct in the order they are listed. Raises `SourceError` where there is none."""
+    if not source.scenes:
+        raise SourceError(f"{source.info.name}: no labelled image was found; check the folder that was given")
+    seen: Counter[str] = Counter()
+    scenes = []
+    for scene in source.scenes:
+        seen[scene.stem] += 1
+        scenes.append(scene if seen[scene.stem] == 1 else replace(scene, stem=f"{scene.stem}-{seen[scene.stem]}"))
+    return scenes
+
+
+def _settle(out: Path, kind: str, path: Path, options: PrepareOptions, rules: CropRules, augment: bool) -> None:
+    """Write down how this folder is prepared; refuse to mix two ways in one folder."""
+    settings = {
+        "kind": kind,
+        "source": str(path.resolve()),
+        "crop": asdict(rules),
+        "keep_empty": options.keep_empty,
+        "category_augmentation": augment,
+        "map": options.map.read_text(encoding="utf-8") if options.map else None,
+        "segments": str(options.segments.resolve()) if options.segments else None,
+    }
+    place = PreparedLayout(out).settings
+    if place.is_file():
+        try:
+            before = orjson.loads(place.read_bytes())
+        except ValueError as error:
+            raise StoreError(f"{place}: damaged; prepare into a new folder") from error
+        other = [key for key in settings if before.get(key) != settings[key]]
+        if other:
+            was = ", ".join(f"{key} {before.get(key)!r} (now {settings[key]!r})" for key in other)
+            raise StoreError(f"{out}: was prepared with {was}; use the same options or another --out")
+        return
+    if out.is_dir() and any(out.iterdir()) and not (out / "unpacked").is_dir():
+        raise StoreError(f"{out}: holds other files; choose an empty or new folder for --out")
+    write_json(place, settings)
+
+
+def _all(bench: Bench, scenes: list[Scene], workers: int | None) -> Iterator[tuple[Scene, dict[str, Any]]]:
+    """Every scene's record, in whatever order they come."""
+    count = min(workers or os.cpu_count() or 1, len(scenes))
+    if count <= 1:
+        yield from ((scene, work(bench, scene)) for scene in scenes)
+        return
+    left = scenes
+    while left:
+        unsettled: list[Scene] = []
+        yield from _pooled(bench, left, count, unsettled)
+        # A worker died, by the system's hand or in a decoder: whose fault it was shows when each goes alone.
+        for scene in unsettled[: IN_FLIGHT * count]:
+            yield scene, _alone(bench, scene)
+        left = unsettled[IN_FLIGHT * count :]
+
+
+def _pooled(
+    bench: Bench, scenes: list[Scene], count: int, unsettled: list[Scene]
+) -> Iterator[tuple[Scene, dict[str, Any]]]:
+    """Records from a pool of processes. Scenes that the death of one leaves undone are put in `unsettled`, in order."""
+    queue = iter(scenes)
+    flying: dict[Future[dict[str, Any]], Scene] = {}
+    with ProcessPoolExecutor(count, get_context("spawn"), _take_place, (bench,)) as pool:
+        try:
+            _hand_out(pool, flying, islice(queue, IN_FLIGHT * count))
+            while flying:
+                for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                    record = future.result()
+                    yield flying.pop(future), record
+                    _hand_out(pool, flying, islice(queue, 1))
+        except BrokenProcessPool:
+            unsettled.extend([*flying.values(), *queue])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _hand_out(pool: ProcessPoolExecutor, flying: dict[Future[dict[str, Any]], Scene], scenes: Iterable[Scene]) -> None:
+    for scene in scenes:
+        flying[pool.submit(_work_there, scene)] = scene
+
+
+def _alone(bench: Bench, scene: Scene) -> dict[str, Any]:
+    """One scene in a process of its own; its death is the scene's fault."""
+    try:
+        with ProcessPoolExecutor(1, get_context("spawn"), _take_place, (bench,)) as pool:
+            return pool.submit(_work_there, scene).result()
+    except BrokenProcessPool:
+        fault = f"{scene.image}: reading it ended the process (damaged file, or out of memory); skipped"
+        if bench.strict:
+            raise SourceError(f"{fault} (--strict)") from None
+        return {"scene": scene.stem, "items": [], "faults": [fault], "left_out": {}}
+
+
+_bench: Bench | None = None
+
+
+def _take_place(bench: Bench) -> None:
+    global _bench
+    _bench = bench
+
+
+def _work_there(scene: Scene) -> dict[str, Any]:
+    assert _bench is not None
+    return work(_bench, scene)

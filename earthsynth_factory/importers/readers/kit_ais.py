@@ -1,0 +1,131 @@
+"""KIT AIS vehicles: three aerial sequences over Stuttgart and Munich, with YOLO boxes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from earthsynth_factory.errors import SourceError
+from earthsynth_factory.importers.readers.files import listing, read_lines
+from earthsynth_factory.importers.scene import (
+    Aid,
+    DatasetInfo,
+    Labels,
+    Notes,
+    Reader,
+    Request,
+    Scene,
+    SceneObject,
+    Source,
+)
+
+METRES_PER_PIXEL = 0.15
+"""Our estimate: a car of 4.5 m is about 30 pixels long."""
+
+WORDS = {
+    "car": "small vehicle",
+    "truck": "large vehicle",
+    "bus": "large vehicle",
+    "minibus": "small vehicle",
+    "cyclist": "background",
+}
+"""Vans and minibuses count as small, buses as large, as in DOTA's two vehicle classes. Cyclists have no category."""
+
+INFO = DatasetInfo(
+    name="KIT AIS vehicles",
+    source="KIT AIS Data Set, image sequences with YOLO boxes",
+    licence="CC BY 3.0",
+    credit="Karlsruhe Institute of Technology (KIT), German Aerospace Center (DLR)",
+    dense=False,
+)
+
+
+class KitAis(Reader):
+    """Reads `<frame>.jpg` + `<frame>.txt`. A box becomes the ellipse inside it: nearer to a turned car than the box is.
+
+    Frames of one sequence show one place a moment apart, so the whole sequence is a group.
+    """
+
+    kind = "kit_ais"
+
+    def recognise(self, path: Path) -> str | None:
+        if not (path / "classes.txt").is_file() or set(_classes(path)) != set(WORDS):
+            return None
+        return "classes.txt lists car, truck, bus, minibus, cyclist"
+
+    def open(self, request: Request) -> Source:
+        classes = _classes(request.path)
+        words: Counter[str] = Counter()
+        scenes = []
+        for image in listing(request.path, ".jpg"):
+            boxes = list(_boxes(image.with_suffix(".txt"), classes, Notes()))
+            words.update(WORDS[box.word] for box in boxes)
+            group = sequence_of(image.stem)
+            split = "test" if group == "munich-street" else "train"
+            labels = (image.with_suffix(".txt"), tuple(classes))
+            scenes.append(Scene(image.stem.lower(), image, labels, group, split, METRES_PER_PIXEL))
+        if not scenes:
+            raise SourceError(f"{request.path}: no frames (*.jpg); give the folder that holds classes.txt")
+        return Source(INFO, words, scenes)
+
+    def labels(self, scene: Scene, aid: Aid) -> Labels:
+        file, words = scene.labels
+        objects = (_object(box, aid.size, aid.notes) for box in _boxes(file, list(words), aid.notes))
+        return Labels(objects=tuple(one for one in objects if one is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """A labelled rectangle; centre and size as shares of the image."""
+
+    word: str
+    centre: tuple[float, float]
+    size: tuple[float, float]
+
+
+def sequence_of(stem: str) -> str:
+    """The sequence a frame belongs to, from the numbering of the frames."""
+    if stem.startswith("MunichStreet02"):
+        return "munich-street"
+    number = stem.removeprefix("MOS")
+    return "crossroad" if number.isdigit() and int(number) < 100 else "autobahn"
+
+
+def _classes(path: Path) -> list[str]:
+    return [line.strip() for line in read_lines(path / "classes.txt") if line.strip()]
+
+
+def _boxes(path: Path, words: list[str], notes: Notes) -> Iterator[_Box]:
+    """YOLO lines `class x y w h`."""
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            index, x, y, w, h = line.split()
+            word = words[int(index)]
+            yield _Box(word, (float(x), float(y)), (float(w), float(h)))
+        except (ValueError, IndexError):
+            notes.fault(f"{path}:{number}", f"{line[:80]!r} is not `class x y w h` with a known class")
+
+
+def _object(box: _Box, size: tuple[int, int], notes: Notes) -> SceneObject | None:
+    """The ellipse in the box, clipped to the image of `size` (H, W)."""
+    whole = np.array([size[1], size[0]])
+    centre, half = np.array(box.centre) * whole, np.array(box.size) * whole / 2
+    left, top = np.clip(np.rint(centre - half), 0, whole).astype(int).tolist()
+    right, bottom = np.clip(np.rint(centre + half), 0, whole).astype(int).tolist()
+    inside = _ellipse(bottom - top, right - left)
+    if not inside.any():
+        notes.left_out["object outside its image"] += 1
+        return None
+    return SceneObject(WORDS[box.word], top, left, inside)
+
+
+def _ellipse(height: int, width: int) -> npt.NDArray[np.bool_]:
+    """The pixels of a height × width box whose centres lie in a superellipse (power 4: rounded corners) filling it."""
+    y = (np.arange(height) + 0.5) / max(height, 1) * 2 - 1
+    x = (np.arange(width) + 0.5) / max(width, 1) * 2 - 1
+    return np.asarray(y[:, None] ** 4 + x[None, :] ** 4 <= 1.0)

@@ -1,0 +1,146 @@
+"""SAMRS: SOTA, SIOR and FAST. `gray/<name>.png` class ids (255 unlabelled), `ins/<name>.pkl` an RLE for every object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from earthsynth_factory.errors import SourceError
+from earthsynth_factory.importers.outlines import read_rle
+from earthsynth_factory.importers.pictures import id_raster
+from earthsynth_factory.importers.readers.dense import ids_table
+from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, split_of
+from earthsynth_factory.importers.readers.pickles import read_plain
+from earthsynth_factory.importers.scene import (
+    Aid,
+    DatasetInfo,
+    Labels,
+    Notes,
+    Reader,
+    Request,
+    Scene,
+    SceneObject,
+    Source,
+)
+
+UNLABELLED = 255
+
+NAMES = {
+    "SOTA": """large-vehicle swimming-pool helicopter bridge plane ship soccer-ball-field basketball-court
+        ground-track-field small-vehicle baseball-diamond tennis-court roundabout storage-tank harbor container-crane
+        airport helipad""",
+    "SIOR": """airplane airport baseballfield basketballcourt bridge chimney expressway-service-area
+        expressway-toll-station dam golffield groundtrackfield harbor overpass ship stadium storagetank tenniscourt
+        trainstation vehicle windmill""",
+    "FAST": """A220 A321 A330 A350 ARJ21 Baseball-Field Basketball-Court Boeing737 Boeing747 Boeing777 Boeing787 Bridge
+        Bus C919 Cargo-Truck Dry-Cargo-Ship Dump-Truck Engineering-Ship Excavator Fishing-Boat Football-Field
+        Intersection Liquid-Cargo-Ship Motorboat other-airplane other-ship other-vehicle Passenger-Ship Roundabout
+        Small-Car Tennis-Court Tractor Trailer Truck-Tractor Tugboat Van Warship""",
+}
+"""Class words by id of each set."""
+
+INFO = DatasetInfo(
+    name="SAMRS",
+    source="Wang et al., NeurIPS 2023 datasets track; imagery of DOTA-v2.0, DIOR and FAIR1M",
+    licence="annotations CC BY-NC-SA 4.0; imagery under the terms of each source",
+    credit="SAMRS, ViTAE-Transformer",
+    dense=False,
+)
+
+
+def words_of(which: str) -> list[str]:
+    """The class words of one set, by id."""
+    return NAMES[which].split()
+
+
+class Samrs(Reader):
+    """The set is told by a folder named for it; images are found by stem, wherever they lie below that folder."""
+
+    kind = "samrs"
+
+    def recognise(self, path: Path) -> str | None:
+        for folder in folders_named(path, "gray", "semlabels"):
+            if listing(folder, ".png") and _set_of(folder):
+                return f"{folder}: label images of {_set_of(folder)}"
+        return None
+
+    def open(self, request: Request) -> Source:
+        scenes: list[Scene] = []
+        words: dict[str, int] = {}
+        for folder in folders_named(request.path, "gray", "semlabels"):
+            which = _set_of(folder)
+            masks = listing(folder, ".png")
+            if not masks:
+                continue
+            if which is None:
+                raise SourceError(f"{folder}: no folder above it is named SOTA, SIOR or FAST, so its ids mean nothing")
+            words |= dict.fromkeys(words_of(which), 0)
+            images, objects = _images(folder, request.path), by_stem(folder.parent / "ins", ".pkl")
+            for mask in masks:
+                if mask.stem not in images:
+                    request.notes.fault(mask, "its image is missing")
+                    continue
+                labels = (mask, objects.get(mask.stem), which)
+                split = split_of(folder, request.path)
+                scenes.append(Scene(f"{which}_{mask.stem}", images[mask.stem], labels, _group(which, mask.stem), split))
+        if not scenes:
+            raise SourceError(f"{request.path}: no gray/*.png with images; give SAMRS's folder (SOTA, SIOR, FAST)")
+        return Source(INFO, words, scenes)
+
+    def labels(self, scene: Scene, aid: Aid) -> Labels:
+        mask, pickled, which = scene.labels
+        table = ids_table(dict(enumerate(words_of(which))), aid.classes) | {UNLABELLED: 0}
+        objects = [] if pickled is None else _objects(pickled, words_of(which), aid.size, aid.notes)
+        return Labels(id_raster(mask, table), tuple(objects))
+
+
+def _objects(path: Path, names: list[str], size: tuple[int, int], notes: Notes) -> list[SceneObject]:
+    entries = read_plain(path)
+    if not isinstance(entries, list):
+        raise SourceError(f"{path}: holds a {type(entries).__name__}, not a list of objects")
+    found = []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            patch = read_rle(entry["mask"], size)
+            word = _word(entry, names)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            notes.fault(f"{path}, object {number}", f"{type(error).__name__}: {error}")
+            continue
+        if patch is None:
+            notes.left_out["empty mask"] += 1
+            continue
+        found.append(SceneObject(word, *patch))
+    return found
+
+
+def _word(entry: dict[str, Any], names: list[str]) -> str:
+    """Older files have the id under `category`, newer ones the name."""
+    category = entry.get("category", entry.get("label"))
+    return category if isinstance(category, str) else names[int(category)]  # type: ignore[arg-type]
+
+
+def _set_of(folder: Path) -> str | None:
+    for part in reversed(folder.parts):
+        for which in NAMES:
+            if which.lower() in part.lower():
+                return which
+    return None
+
+
+def _images(folder: Path, root: Path) -> dict[str, Path]:
+    """Images beside the labels, or one or two levels up, but not above `root`."""
+    for place in (folder.parent, folder.parent.parent, folder.parent.parent.parent):
+        if place != root and root not in place.parents:
+            break
+        found = by_stem(place / "images")
+        if found:
+            return found
+    return {}
+
+
+def _group(which: str, stem: str) -> str:
+    """The scene a tile was cut from: DOTA's tiles are named <scene>__…, FAIR1M's <split>_<scene>_<tile>."""
+    if "__" in stem:
+        return f"{which}_{stem.split('__')[0]}"
+    parts = stem.split("_")
+    return f"{which}_{'_'.join(parts[:-1])}" if len(parts) > 2 else f"{which}_{stem}"

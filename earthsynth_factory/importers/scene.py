@@ -1,0 +1,159 @@
+"""What a reader of one dataset gives: scenes to prepare, and each scene's labels when its turn comes.
+
+A reader knows one format and nothing of crops, folders or journals; `prepare` knows these and no format.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from earthsynth_factory.errors import SourceError
+from earthsynth_factory.importers.classes import ClassMap
+
+Ids = npt.NDArray[np.uint8]
+"""(H, W) category ids, 0 = background."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """What is true of a whole dataset. `dense` says that every pixel was labelled, so background is no "unknown"."""
+
+    name: str
+    source: str
+    licence: str
+    credit: str
+    dense: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One labelled image, light enough to be sent to a worker process.
+
+    stem: unique in its dataset. group: what no split may tear apart. split: as published, None where nothing is said.
+    metres_per_pixel: > 0, or None where unknown. labels: whatever the reader's own `labels` needs, picklable.
+    """
+
+    stem: str
+    image: Path
+    labels: Any
+    group: str
+    split: str | None = None
+    metres_per_pixel: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An opened dataset. words: class word as the dataset spells it → how often it is used (0: not counted)."""
+
+    info: DatasetInfo
+    words: Mapping[str, int]
+    scenes: list[Scene]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SceneObject:
+    """One object: `pixels` bool (h, w) with its upper left corner at row `top`, column `left` of the scene.
+
+    crowd: COCO's flag, a region of uncounted objects. difficult: DOTA's and VOC's flag.
+    """
+
+    word: str
+    top: int
+    left: int
+    pixels: npt.NDArray[np.bool_]
+    crowd: bool = False
+    difficult: bool = False
+
+
+class Raster(Protocol):
+    """A dense label image, read in bands of rows."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) pixels; must equal the image's."""
+        ...
+
+    def rows(self, top: int, bottom: int) -> Ids:
+        """Category ids (bottom − top, W). Raises `SourceError` on a value that stands for no class."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """All that is known of a scene: a dense raster, objects, or both (then the raster decides a pixel's class)."""
+
+    raster: Raster | None = None
+    objects: tuple[SceneObject, ...] = ()
+
+
+@dataclass(slots=True)
+class Notes:
+    """What could not be used and why. With `strict` the first fault is raised instead of noted."""
+
+    strict: bool = False
+    faults: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def error(self, error: SourceError) -> None:
+        """As `fault`, for an error that names its place itself."""
+        if self.strict:
+            raise SourceError(f"{error} (--strict)")
+        self.faults.append(str(error))
+
+    def fault(self, place: str | Path, message: str) -> None:
+        """One thing skipped, named by file and line. Raises `SourceError` where `strict`."""
+        self.error(SourceError(f"{place}: {message}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be opened. workspace: a folder of ours for unpacking. segments: masks that a segmenter made of boxes."""
+
+    path: Path
+    workspace: Path
+    classes: ClassMap
+    notes: Notes
+    segments: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aid:
+    """What a reader needs beside the scene. size: (H, W) pixels of its image."""
+
+    size: tuple[int, int]
+    classes: ClassMap
+    notes: Notes
+
+
+class Reader(ABC):
+    """A reader of one dataset format. Stateless: it is sent to the worker processes."""
+
+    kind: ClassVar[str]
+    """The word for it on the command line."""
+
+    cuts: ClassVar[bool] = True
+    """Whether its images are cut into crops; False where they are crops already."""
+
+    @abstractmethod
+    def recognise(self, path: Path) -> str | None:
+        """What in `path` shows that it is of this kind, in words for the user; None where it is not. Looks at few files."""
+
+    @abstractmethod
+    def open(self, request: Request) -> Source:
+        """List the scenes. Raises `SourceError` where the path is not of this kind; smaller faults go to the notes."""
+
+    @abstractmethod
+    def labels(self, scene: Scene, aid: Aid) -> Labels:
+        """Read the labels of a scene. Raises `SourceError` where it is unusable; smaller faults go to the notes."""

@@ -1,0 +1,88 @@
+"""The finished model as folders that diffusers and `build` load, with its card for machines and for people.
+
+A ControlNet alone: OUT/model is its folder (`model: {base: …, controlnet: OUT/model}`). With a changed UNet: OUT/model is a
+whole pipeline (`model: OUT/model`), low-rank updates folded in and, beside it, in a file of their own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from earthsynth_factory.models.card import CARD_FILE
+from earthsynth_factory.store.writer import disk_error, write_bytes
+from earthsynth_factory.training.checkpoint import write_tensors
+from earthsynth_factory.training.controlnet import lora
+from earthsynth_factory.training.controlnet.opening import Opened
+from earthsynth_factory.training.controlnet.validation import Look, make_pipeline
+
+LORA_FILE = "pytorch_lora_weights.safetensors"
+
+
+def export_model(opened: Opened, out: Path, step: int, look: Look | None) -> Path:
+    """Writes OUT/model from the averaged weights and gives it. Raises DiskError where the disk refuses."""
+    folder, stage = out / "model", opened.stage
+    stage.average.swap(stage.learning)
+    try:
+        _save(opened, folder)
+    except OSError as error:
+        raise disk_error(folder, error) from error
+    finally:
+        stage.average.swap(stage.learning)
+    write_bytes(folder / CARD_FILE, (opened.card.model_dump_json(indent=1) + "\n").encode())
+    write_bytes(folder / "card.md", _described(opened, out, step, look).encode())
+    return folder
+
+
+def _save(opened: Opened, folder: Path) -> None:
+    if opened.recipe.model.train == "controlnet":
+        opened.stage.denoiser.control.save_pretrained(folder, safe_serialization=True)
+        return
+    make_pipeline(opened).save_pretrained(folder, safe_serialization=True)
+    updates = lora.export(opened.stage.denoiser.unet)
+    if updates:
+        write_tensors(folder / "lora" / LORA_FILE, updates, {"rank": opened.recipe.model.lora_rank})
+
+
+def how_to_use(opened: Opened, folder: Path) -> str:
+    """The `model:` line for a recipe that builds with it."""
+    if opened.recipe.model.train == "controlnet":
+        return f"model: {{base: {opened.recipe.model.base}, controlnet: {folder}}}"
+    return f"model: {folder}"
+
+
+def _described(opened: Opened, out: Path, step: int, look: Look | None) -> str:
+    recipe, card = opened.recipe, opened.card
+    mode = recipe.cf_comp.mode
+    lines = [
+        f"# {card.name}",
+        "",
+        f"Licence: {card.licence}. Base: {recipe.model.base}. Trained: {recipe.model.train}, from {recipe.model.controlnet}.",
+        f"Control image: {card.control}, {card.native_size} px. Prompt: {card.prompt_template}",
+        f"{step} steps of {recipe.optim.batch * recipe.optim.accumulate * opened.stage.team.world} samples, seed "
+        f"{recipe.seed}; CF-Comp: {mode}. The whole recipe: {os.path.relpath(out / 'recipe.json', out / 'model')}.",
+        "",
+        "Use it in a recipe:",
+        "",
+        f"    synthesis: {{{how_to_use(opened, out / 'model')}}}",
+        "",
+        "Training data:",
+        *(f"- {name}" for name in card.training_data),
+        "",
+        *_measured(look, held_out=bool(opened.dataset.held_out)),
+    ]
+    if look and look.picture:
+        lines += ["", f"![mask, drawn image, overlay, real image]({os.path.relpath(look.picture, out / 'model')})"]
+    return "\n".join(lines) + "\n"
+
+
+def _measured(look: Look | None, held_out: bool) -> list[str]:
+    if look is None or not look.numbers:
+        return ["Nothing was measured."]
+    where = "held-out scenes" if held_out else "training scenes (none were held out)"
+    return [f"Measured on {where}:", "", "| | |", "|---|---|", *_rows(look.numbers)]
+
+
+def _rows(numbers: Mapping[str, float]) -> list[str]:
+    return [f"| {name} | {value:.4f} |" for name, value in numbers.items()]

@@ -1,0 +1,240 @@
+"""A look at the averaged weights: loss by level of noise, drawn images of fixed conditions, and what others see in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from diffusers import StableDiffusionControlNetPipeline
+
+from earthsynth_factory.domain.seeds import derive
+from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.errors import ModelError
+from earthsynth_factory.models.clip import ClipModel, crop_square, load_clip
+from earthsynth_factory.models.control_image import control_images, control_lut
+from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline, Sampling, make_scheduler
+from earthsynth_factory.models.segmenter import Segmenter
+from earthsynth_factory.models.weights import EMBEDDED
+from earthsynth_factory.report.sheets import color_mask, grid, overlay, to_png
+from earthsynth_factory.store.writer import write_bytes, write_json
+from earthsynth_factory.training import order
+from earthsynth_factory.training.controlnet.dataset import Sample
+from earthsynth_factory.training.controlnet.denoiser import merged_unet
+from earthsynth_factory.training.controlnet.loader import latent_key
+from earthsynth_factory.training.controlnet.opening import Opened, looked_at
+from earthsynth_factory.training.controlnet.stage import CPU, Inputs
+from earthsynth_factory.training.report import iou
+
+BUCKETS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Shares of the way to pure noise at which the loss is measured."""
+
+REGION = 0.002
+"""Smallest region that CLIP is asked about, as a share of the image."""
+
+PER_CLASS = 4
+"""Most regions of one class in one image, largest first."""
+
+CLIP_CONTEXT, CLIP_LEAST = 1.3, 24
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Look:
+    """Numbers by name, and the picture."""
+
+    numbers: dict[str, float]
+    picture: Path | None
+
+
+class Validation:
+    """Conditions, seeds and noise are the same at every look, so that numbers can be compared."""
+
+    def __init__(self, opened: Opened, out: Path) -> None:
+        self._opened, self._out = opened, out / "validation"
+        spec = opened.recipe.validation
+        samples = looked_at(opened.dataset)
+        self._shown = spread(samples, spec.images)
+        self._measured = spread(samples, spec.loss_samples)
+
+    def look(self, step: int) -> Look:
+        """Measures and draws with the averaged weights; writes step-<n>.json and .png."""
+        stage = self._opened.stage
+        stage.average.swap(stage.learning)
+        try:
+            numbers = self._losses()
+            picture = self._draw(step, numbers) if self._shown else None
+        finally:
+            stage.average.swap(stage.learning)
+        write_json(self._out / f"step-{step:08d}.json", {"step": step, **numbers})
+        return Look(numbers, picture)
+
+    @torch.no_grad()
+    def _losses(self) -> dict[str, float]:
+        """Mean squared error by bucket, and their mean."""
+        if not self._measured:
+            return {}
+        size = self._opened.recipe.optim.batch
+        sums = dict.fromkeys(BUCKETS, 0.0)
+        for start in range(0, len(self._measured), size):
+            some = self._measured[start : start + size]
+            inputs = self._inputs(some)
+            for share in BUCKETS:
+                predicted, target = self._opened.stage.predict(self._at(inputs, share), self._opened.stage.denoiser)
+                sums[share] += float((predicted.float() - target).square().mean(dim=(1, 2, 3)).sum())
+        found = {f"loss at {share:.1f}": total / len(self._measured) for share, total in sums.items()}
+        return {"loss": float(np.mean(list(found.values()))), **found}
+
+    def _inputs(self, samples: Sequence[Sample]) -> Inputs:
+        stage, batches = self._opened.stage, self._opened.batches
+        device = stage.team.device
+        moments = stage.latents.moments(latent_key(sample, 0) for sample in samples).to(device, torch.float32)
+        latents = moments.chunk(2, dim=1)[0]
+        seeds = [order.generator(self._opened.recipe.seed, CPU, "validation", sample.digest) for sample in samples]
+        noise = torch.stack([torch.randn(latents.shape[1:], generator=random) for random in seeds]).to(device)
+        masks = np.stack([batches.mask(sample) for sample in samples])
+        words = stage.prompts(batches.prompt(sample) for sample in samples)
+        control = stage.control(masks, np.ones(len(samples), bool))
+        return Inputs(latents, noise, torch.zeros(len(samples)), words, control, torch.zeros(len(samples)))
+
+    def _at(self, inputs: Inputs, share: float) -> Inputs:
+        levels = self._opened.stage.objective.at(share, len(inputs.latents)).to(inputs.latents.device)
+        return Inputs(inputs.latents, inputs.noise, levels, inputs.words, inputs.control, inputs.inside)
+
+    def _draw(self, step: int, numbers: dict[str, float]) -> Path:
+        opened = self._opened
+        masks = [opened.batches.mask(sample) for sample in self._shown]
+        images = self.generate(masks)
+        taxonomy = opened.dataset.taxonomy
+        numbers |= region_accuracy(images, masks, taxonomy, opened.dataset.categories(), opened.stage.team.device)
+        numbers |= mask_fidelity(images, masks, taxonomy, opened.dataset.dense, opened.stage.team.device)
+        rows = []
+        for sample, image, mask in zip(self._shown, images, masks, strict=True):
+            tinted = overlay(image, mask, mask.astype(np.uint16), taxonomy)
+            rows.append(
+                np.concatenate([color_mask(mask, taxonomy), image, tinted, opened.batches.image(sample)], axis=1)
+            )
+        path = self._out / f"step-{step:08d}.png"
+        write_bytes(path, to_png(grid(rows, 2)))
+        return path
+
+    def generate(self, masks: Sequence[npt.NDArray[np.uint8]]) -> list[npt.NDArray[np.uint8]]:
+        """An image for each mask (S, S) of the shown conditions, by the networks as they are now."""
+        opened, spec = self._opened, self._opened.recipe.validation
+        stage = opened.stage
+        sampling = Sampling(
+            steps=spec.steps or opened.card.steps,
+            guidance=opened.card.guidance if spec.guidance is None else spec.guidance,
+            scheduler=opened.card.scheduler,
+            control_scale=1.0,
+            negative_prompt="",
+        )
+        batch = min(len(masks), 8 if stage.team.device.type == "cuda" else 4)
+        pipeline = ControlNetPipeline(make_pipeline(opened, sampling), stage.team.device, sampling, batch)
+        control = control_images(masks, control_lut(opened.card, opened.dataset.taxonomy))
+        prompts = [opened.batches.prompt(sample) for sample in self._shown]
+        seeds = [derive(opened.recipe.seed, "shown", sample.digest) for sample in self._shown]
+        with stage.autocast():
+            return pipeline.generate(control, prompts, seeds)
+
+
+def make_pipeline(opened: Opened, sampling: Sampling | None = None) -> Any:
+    """diffusers' pipeline over the networks as they are now; it shares their weights (low-rank updates are folded in)."""
+    base, scheduler = opened.base, opened.base.make_scheduler()
+    pipeline = StableDiffusionControlNetPipeline(
+        vae=base.vae,
+        text_encoder=base.text,
+        tokenizer=base.tokenizer,
+        unet=merged_unet(opened.stage.denoiser),
+        controlnet=opened.stage.denoiser.control,
+        scheduler=make_scheduler(scheduler, sampling.scheduler) if sampling else scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """`count` samples that go round the categories, rarest first, so that every one is shown; no sample twice."""
+    holders: dict[int, list[Sample]] = {}
+    for sample in samples:
+        for category in sample.ids:
+            holders.setdefault(category, []).append(sample)
+    chosen: dict[Sample, None] = {}
+    waiting = sorted(holders.values(), key=len)
+    while len(chosen) < min(count, len(samples)):
+        before = len(chosen)
+        for group in waiting:
+            fresh = next((sample for sample in group if sample not in chosen), None)
+            if fresh is not None and len(chosen) < count:
+                chosen[fresh] = None
+        if len(chosen) == before:
+            break
+    return list(chosen)
+
+
+def region_accuracy(
+    images: Sequence[npt.NDArray[np.uint8]],
+    masks: Sequence[npt.NDArray[np.uint8]],
+    taxonomy: Taxonomy,
+    categories: Sequence[int],
+    device: torch.device,
+) -> dict[str, float]:
+    """Share of regions that the embedded CLIP takes for their class among all of the dataset's; overall and by class."""
+    clip = load_clip("embedded", Path(), str(device))
+    crops, truth = [], []
+    for image, mask in zip(images, masks, strict=True):
+        for category, box in regions(mask):
+            crops.append(crop_square(image, box, CLIP_CONTEXT, CLIP_LEAST))
+            truth.append(category)
+    if not crops:
+        return {}
+    told = _classified(clip, crops, [taxonomy[c].words for c in categories])
+    right = np.array(categories)[told] == np.array(truth)
+    by_class = {
+        f"region accuracy, {taxonomy[c].name}": float(right[np.array(truth) == c].mean()) for c in sorted(set(truth))
+    }
+    return {"region accuracy": float(right.mean()), **by_class}
+
+
+def _classified(clip: ClipModel, crops: Sequence[Any], names: Sequence[str]) -> npt.NDArray[np.int64]:
+    texts = clip.texts([f"A satellite image of {name}" for name in names])
+    return np.asarray((clip.images(crops) @ texts.T).argmax(dim=1).numpy())
+
+
+def regions(mask: npt.NDArray[np.uint8]) -> list[tuple[int, tuple[int, int, int, int]]]:
+    """Class and box (x, y, width, height) of the largest connected regions of each class in a mask (S, S)."""
+    found = []
+    for category in np.unique(mask[mask > 0]).tolist():
+        _, _, stats, _ = cv2.connectedComponentsWithStats((mask == category).astype(np.uint8), connectivity=8)
+        large = sorted((row for row in stats[1:].tolist() if row[4] >= REGION * mask.size), key=lambda row: -row[4])
+        found += [(category, (row[0], row[1], row[2], row[3])) for row in large[:PER_CLASS]]
+    return found
+
+
+def mask_fidelity(
+    images: Sequence[npt.NDArray[np.uint8]],
+    masks: Sequence[npt.NDArray[np.uint8]],
+    taxonomy: Taxonomy,
+    dense: bool,
+    device: torch.device,
+) -> dict[str, float]:
+    """IoU of the masks and what the embedded segmenter sees in the images: of each class it knows, and their mean.
+
+    dense: whether background in the masks is no "unknown". Nothing where no segmenter is at hand.
+    """
+    try:
+        segmenter = Segmenter.load(EMBEDDED / "segmenter", str(device))
+    except ModelError:
+        return {}
+    seen = segmenter.predict(np.stack(images))
+    found = iou.ious(iou.confusion(np.stack(masks), seen, np.full(len(masks), dense), ()))
+    known = {category: value for category, value in found.items() if category in segmenter.categories}
+    by_class = {f"mask fidelity, {taxonomy[category].name}": value for category, value in known.items()}
+    return {"mask fidelity": float(np.mean(list(known.values()))), **by_class} if known else {}

@@ -1,0 +1,276 @@
+"""Small imitations of each published layout: 64 × 96 pixels, with a known truth."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco
+
+H, W = 64, 96
+
+
+def image(path: Path, seed: int = 0, height: int = H, width: int = W) -> Path:
+    """A noisy picture, so that no two are alike."""
+    return put(path, np.random.default_rng(seed).integers(0, 255, (height, width, 3)).astype(np.uint8))
+
+
+def put(path: Path, pixels: np.ndarray) -> Path:
+    """Write RGB or grey pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
+    return path
+
+
+def text(path: Path, content: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+def stripes(values: list[Any], height: int = H, width: int = W) -> np.ndarray:
+    """Vertical stripes of equal width, one for each value."""
+    table = np.array(values, np.uint8)
+    return table[np.arange(width) * len(values) // width][None].repeat(height, 0)
+
+
+def openearthmap(root: Path) -> Path:
+    for number in (1, 2):
+        put(root / "aachen" / "labels" / f"aachen_{number}.tif", stripes([0, 1, 4, 8]))
+        image(root / "aachen" / "images" / f"aachen_{number}.tif", number)
+    put(root / "palu" / "labels" / "palu_7.tif", stripes([1]))  # its image is one of xBD's
+    text(root / "val.txt", "aachen_2.tif\n")
+    return root
+
+
+def loveda(root: Path) -> Path:
+    put(root / "Train" / "Train" / "Rural" / "masks_png" / "3.png", stripes([0, 1, 2, 7]))
+    image(root / "Train" / "Train" / "Rural" / "images_png" / "3.png")
+    return root
+
+
+def deepglobe(root: Path) -> Path:
+    colours = [(0, 255, 255), (255, 255, 255), (0, 0, 0), (255, 0, 255)]
+    put(root / "train" / "11_mask.png", stripes(colours))
+    image(root / "train" / "11_sat.jpg")
+    put(root / "train" / "12_mask.png", stripes([(255, 255, 255), (0, 0, 0)]))  # barren and unknown, not road
+    image(root / "train" / "12_sat.jpg", 1)
+    road = stripes([(0, 0, 0), (120, 120, 120), (128, 128, 128), (255, 255, 255)], 32, 64)
+    put(root / "road" / "train" / "13_mask.png", road)
+    image(root / "road" / "train" / "13_sat.jpg", 2, 32, 64)
+    return root
+
+
+def box_mask(left: int, top: int, right: int, bottom: int) -> np.ndarray:
+    whole = np.zeros((H, W), np.uint8)
+    whole[top:bottom, left:right] = 1
+    return whole
+
+
+def samrs(root: Path) -> Path:
+    gray = np.full((H, W), 255, np.uint8)
+    gray[8:20, 10:30], gray[40:60, 50:90] = 13, 4  # storage-tank, plane
+    put(root / "SOTA" / "train" / "gray" / "P1__1024__0___0.png", gray)
+    image(root / "SOTA" / "train" / "images" / "P1__1024__0___0.png")
+    objects = [
+        {
+            "mask": rle(box_mask(10, 8, 30, 20)),
+            "category": "storage-tank",
+            "label": 13,
+            "bbox": np.float32([10, 8, 30, 20]),
+        },
+        {"mask": rle(box_mask(50, 40, 90, 60)), "category": 4, "label": 4, "size": np.int64(800)},
+    ]
+    path = root / "SOTA" / "train" / "ins" / "P1__1024__0___0.pkl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(pickle.dumps(objects))
+    return root
+
+
+def rle(mask: np.ndarray) -> dict[str, Any]:
+    found = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": list(found["size"]), "counts": found["counts"].decode()}
+
+
+def coco_document(**changes: Any) -> dict[str, Any]:
+    """A polygon, a compressed RLE, a crowd as plain counts, and a bare box."""
+    crowd = box_mask(0, 0, 4, 64).T.ravel()
+    counts = [0, int(crowd[: 4 * H].sum()), H * W - 4 * H]
+    return {
+        "images": [{"id": 5, "file_name": "a.png", "height": H, "width": W}],
+        "categories": [{"id": 3, "name": "storage-tank"}, {"id": 9, "name": "airplane"}],
+        "annotations": [
+            _annotation(1, 3, [[20.0, 10.0, 40.0, 10.0, 40.0, 30.0, 20.0, 30.0]], [20, 10, 20, 20]),
+            _annotation(2, 9, rle(box_mask(60, 30, 90, 50)), [60, 30, 30, 20]),
+            _annotation(3, 9, {"size": [H, W], "counts": counts}, [0, 0, 4, 64], crowd=1),
+            _annotation(4, 3, [], [50.0, 5.0, 8.0, 6.0]),
+        ],
+        **changes,
+    }
+
+
+def _annotation(identity: int, category: int, segmentation: Any, box: list[float], crowd: int = 0) -> dict[str, Any]:
+    return {
+        "id": identity,
+        "image_id": 5,
+        "category_id": category,
+        "segmentation": segmentation,
+        "bbox": box,
+        "area": box[2] * box[3],
+        "iscrowd": crowd,
+    }
+
+
+def coco_folder(root: Path, document: dict[str, Any] | None = None) -> Path:
+    image(root / "images" / "a.png")
+    text(root / "annotations" / "instances_train.json", json.dumps(document or coco_document()))
+    return root
+
+
+def lae(root: Path) -> Path:
+    image(root / "LAE-FOD" / "DIOR" / "JPEGImages-trainval" / "b.png")
+    document = {
+        "images": [{"id": 1, "file_name": "b.png", "height": H, "width": W}],
+        "categories": [{"id": 1, "name": "storagetank"}],
+        "annotations": [{"id": 77, "image_id": 1, "category_id": 1, "bbox": [10, 12, 20, 16]}],
+    }
+    text(root / "LAE-FOD" / "DIOR" / "processed_LAE-1M_DIOR_train.json", json.dumps(document))
+    image(root / "LAE-COD" / "AID" / "images" / "c.png", 1)
+    instances = [{"bbox": [1, 2, 11, 22], "category": "ship", "likelihood": 0.5}]
+    line = {"filename": "c.png", "height": H, "width": W, "detection": {"instances": instances}}
+    text(root / "LAE-COD" / "AID" / "aid.jsonl", json.dumps(line) + "\n")
+    return root
+
+
+def dota(root: Path) -> Path:
+    image(root / "train" / "images" / "P0001.png")
+    lines = [
+        "imagesource:GoogleEarth",
+        "gsd:0.5",
+        "20 10 40 10 40 30 20 30 storage-tank 0",
+        "60 30 75 15 90 30 75 45 plane 1",
+    ]
+    text(root / "train" / "labelTxt" / "P0001.txt", "\n".join(lines) + "\n")
+    return root
+
+
+def dior(root: Path) -> Path:
+    image(root / "JPEGImages-trainval" / "00001.jpg")
+    corners = {"left_top": (20, 10), "right_top": (40, 10), "right_bottom": (40, 30), "left_bottom": (20, 30)}
+    inner = "".join(f"<x_{name}>{x}</x_{name}><y_{name}>{y}</y_{name}>" for name, (x, y) in corners.items())
+    xml = f"<annotation><object><name>Expressway-Service-area</name><robndbox>{inner}</robndbox></object></annotation>"
+    text(root / "Annotations" / "Oriented Bounding Boxes" / "00001.xml", xml)
+    text(root / "ImageSets" / "Main" / "val.txt", "00001\n")
+    return root
+
+
+def voc(root: Path) -> Path:
+    image(root / "VOC2012" / "JPEGImages" / "x.jpg")
+    box = "<bndbox><xmin>21</xmin><ymin>11</ymin><xmax>40</xmax><ymax>30</ymax></bndbox>"
+    xml = f"<annotation><object><name>ship</name><difficult>1</difficult>{box}</object></annotation>"
+    text(root / "VOC2012" / "Annotations" / "x.xml", xml)
+    return root
+
+
+def isaid(root: Path) -> Path:
+    mask, numbers = np.zeros((H, W, 3), np.uint8), np.zeros((H, W, 3), np.uint8)
+    mask[10:30, 20:40], numbers[10:30, 20:40] = (0, 63, 63), (7, 0, 0)
+    mask[10:30, 40:60], numbers[10:30, 40:60] = (0, 63, 63), (0, 9, 0)  # touches the first
+    put(root / "train" / "Semantic_masks" / "images" / "P5_instance_color_RGB.png", mask)
+    put(root / "train" / "Instance_masks" / "images" / "P5_instance_id_RGB.png", numbers)
+    image(root / "train" / "images" / "P5.png")
+    return root
+
+
+def yolo(root: Path) -> Path:
+    for name in ("box", "polygon", "empty"):
+        image(root / "images" / "val" / f"{name}.png", len(name))
+    text(root / "labels" / "val" / "box.txt", f"1 {30 / W} {20 / H} {20 / W} {20 / H}\n")
+    corners = [(20, 10), (40, 10), (40, 30), (20, 30)]
+    text(root / "labels" / "val" / "polygon.txt", "0 " + " ".join(f"{x / W} {y / H}" for x, y in corners) + "\n")
+    text(root / "data.yaml", "path: .\ntrain: images/train\nval: images/val\nnames: [ship, no-such-thing]\n")
+    return root
+
+
+def masks(root: Path) -> Path:
+    put(root / "masks" / "m.png", stripes([0, 1, 2]))
+    image(root / "images" / "m.jpg")
+    text(root / "classes.json", json.dumps({"0": "background", "1": "road", "2": "buildings"}))
+    return root
+
+
+def earthsynth(root: Path) -> Path:
+    mask = np.zeros((H, W), np.uint8)
+    mask[10:30, 20:40], mask[40:, :] = 25, 4
+    put(root / "train" / "masks" / "SIOR_07349_0.png", mask)
+    image(root / "train" / "images" / "SIOR_07349_0.png")
+    put(root / "train" / "masks" / "DG_5_1.png", np.zeros((H, W), np.uint8))
+    image(root / "train" / "images" / "DG_5_1.png", 1)
+    return root
+
+
+def dubai(root: Path) -> Path:
+    for tile in ("Tile 1", "Tile 2"):
+        mask = stripes([(0x3C, 0x10, 0x98), (0x6E, 0xC1, 0xE4), (0x9B, 0x9B, 0x9B)])
+        put(root / tile / "masks" / "image_part_001.png", mask)
+        image(root / tile / "images" / "image_part_001.jpg")
+    return root
+
+
+def gid(root: Path) -> Path:
+    put(root / "labels" / "a_1.png", stripes([0, 1, 2, 3, 4, 5], 224, 224))
+    image(root / "images" / "a_1.jpg", 0, 224, 224)
+    return root
+
+
+def kit_ais(root: Path) -> Path:
+    text(root / "classes.txt", "car\ntruck\nbus\nminibus\ncyclist\n")
+    image(root / "MOS1.jpg")
+    lines = [
+        f"0 {30 / W} {20 / H} {20 / W} {20 / H}",
+        f"2 {70 / W} {40 / H} {30 / W} {10 / H}",
+        f"4 {5 / W} 0.5 0.05 0.05",
+    ]
+    text(root / "MOS1.txt", "\n".join(lines) + "\n")
+    return root
+
+
+def nwpu(root: Path) -> Path:
+    images = [
+        {"id": 0, "file_name": "001.jpg", "height": H, "width": W},
+        {"id": 1, "file_name": "400.jpg", "height": H, "width": W},
+    ]
+    for one in images:
+        image(root / "imgs" / str(one["file_name"]))
+    court = {"id": 0, "image_id": 0, "category_id": 2, "segmentation": [[10, 10, 58, 10, 58, 34, 10, 34]], "area": 1152}
+    car = {"id": 1, "image_id": 0, "category_id": 1, "segmentation": [[70, 40, 80, 40, 80, 45, 70, 45]], "area": 50}
+    names = [{"id": 1, "name": "vehicle"}, {"id": 2, "name": "tennis_court"}]
+    document = {"images": images, "annotations": [court, car], "categories": names}
+    text(root / "annotations" / "instances_train.json", json.dumps(document))
+    return root
+
+
+ALL = {
+    "openearthmap": openearthmap,
+    "loveda": loveda,
+    "deepglobe": deepglobe,
+    "samrs": samrs,
+    "coco": coco_folder,
+    "lae": lae,
+    "dota": dota,
+    "dior": dior,
+    "voc": voc,
+    "isaid": isaid,
+    "yolo": yolo,
+    "masks": masks,
+    "earthsynth-180k": earthsynth,
+    "dubai": dubai,
+    "gid": gid,
+    "kit_ais": kit_ais,
+    "nwpu": nwpu,
+}
+"""Kind → what makes its imitation."""

@@ -1,0 +1,254 @@
+"""Every format: recognised for what it is, and read to the pixel."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earthsynth_factory.errors import InputError, SourceError
+from earthsynth_factory.importers.crops import CropRules
+from earthsynth_factory.importers.prepare import PrepareOptions, prepare
+from earthsynth_factory.importers.prepared import PreparedDataset
+from earthsynth_factory.importers.readers import READERS, choose
+from tests.importers import layouts
+from tests.importers.layouts import H, W
+
+WHOLE = CropRules(side=0)
+
+
+def prepared(tmp_path: Path, kind: str, **options: object) -> PreparedDataset:
+    source = layouts.ALL[kind](tmp_path / "in")
+    chosen = PrepareOptions(rules=WHOLE, keep_empty=1.0, workers=1, **options)  # type: ignore[arg-type]
+    prepare(source, tmp_path / "out", chosen)
+    return PreparedDataset(tmp_path / "out")
+
+
+def columns(mask: np.ndarray) -> list[int]:
+    """The values of vertical stripes, from left to right."""
+    assert (mask == mask[:1]).all()
+    return [int(mask[0, 0]), *(int(mask[0, at]) for at in np.flatnonzero(np.diff(mask[0].astype(int))) + 1)]
+
+
+def names(dataset: PreparedDataset, stem: str) -> list[tuple[str, int]]:
+    """Class and area of each object of an item."""
+    record = next(one for one in dataset.samples() if one.stem == stem)
+    return sorted((dataset.taxonomy[one.category].name, one.area) for one in record.instances)
+
+
+def test_every_reader_has_an_imitation() -> None:
+    assert set(layouts.ALL) == set(READERS)
+
+
+@pytest.mark.parametrize("kind", sorted(layouts.ALL))
+def test_auto_tells_the_kind_and_says_why(kind: str, tmp_path: Path) -> None:
+    reader, why = choose(layouts.ALL[kind](tmp_path))
+    assert reader.kind == kind
+    assert why.startswith(f"{kind}: ")
+    assert len(why) > len(kind) + 5
+
+
+def test_openearthmap(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "openearthmap")
+    assert columns(dataset.read_mask("OEMxBD_aachen_1")) == [0, 1, 4, 8]
+    assert {stem: item.split for stem, item in dataset.about.items.items()} == {
+        "OEMxBD_aachen_1": None,
+        "OEMxBD_aachen_2": "val",
+    }
+    left_out = json.loads((tmp_path / "out" / "dataset.json").read_text())["counts"]["left_out"]
+    assert left_out == {"image missing (OpenEarthMap leaves out those of xBD)": 1}
+
+
+def test_loveda_no_data_and_background_are_both_no_class(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "loveda")
+    assert columns(dataset.read_mask("LD_3")) == [0, 8, 7]
+    assert dataset.about.items["LD_3"].split == "train"
+    assert dataset.about.items["LD_3"].metres_per_pixel == 0.3
+
+
+def test_deepglobe_colours_and_roads(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "deepglobe")
+    assert columns(dataset.read_mask("DG_11")) == [11, 10, 0, 67]
+    assert columns(dataset.read_mask("DG_12")) == [10, 0], "a black and white mask of land cover is no road"
+    assert columns(dataset.read_mask("DG_13")) == [0, 4]
+    assert (dataset.read_mask("DG_13") == 4).sum() == 32 * 32, "grey 128 is road, grey 120 is not"
+
+
+def test_samrs_reads_ids_and_pickled_instances(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "samrs")
+    stem = "SOTA_P1__1024__0___0"
+    mask = dataset.read_mask(stem)
+    assert (mask[8:20, 10:30] == 25).all()
+    assert (mask[40:60, 50:90] == 16).all()
+    assert (mask == 0).sum() == H * W - 240 - 800
+    assert names(dataset, stem) == [("plane", 800), ("storage tank", 240)]
+    assert dataset.about.items[stem].group == "SOTA_P1"
+
+
+def test_coco_polygons_run_lengths_crowds_and_boxes(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "coco")
+    assert names(dataset, "a") == [("plane", 256), ("plane", 600), ("storage tank", 48), ("storage tank", 400)]
+    record = next(dataset.samples())
+    assert [one.flags for one in record.instances if one.area == 256] == [("crowd",)]
+    assert not dataset.instances(record)[:, :4].any(), "a crowd is no instance"
+    assert (dataset.mask(record)[:, :4] == 16).all()
+    assert (dataset.mask(record)[10:30, 20:40] == 25).all()
+
+
+def test_lae_boxes_become_rectangles(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "lae")
+    assert names(dataset, "LAE_b") == [("storage tank", 320)]
+    assert names(dataset, "LAE_c") == [("ship", 200)]
+
+
+def test_lae_takes_a_segmenters_masks(tmp_path: Path) -> None:
+    disc = [[20.0, 12.0, 30.0, 20.0, 20.0, 28.0, 10.0, 20.0]]
+    results = layouts.text(tmp_path / "sam.json", json.dumps([{"annotation_id": 77, "segmentation": disc}]))
+    dataset = prepared(tmp_path, "lae", segments=results)
+    [(name, area)] = names(dataset, "LAE_b")
+    assert name == "storage tank"
+    assert 140 < area < 180
+
+
+def test_dota_keeps_corners_headers_and_difficulty(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "dota")
+    record = next(dataset.samples())
+    [tank, plane] = sorted(record.instances, key=lambda one: -one.category)
+    assert (tank.area, tank.box, tank.flags) == (400, (20, 10, 20, 20), ())
+    assert plane.flags == ("difficult",)
+    assert 400 < plane.area < 500, "a diamond, not its upright box of 900"
+    assert dataset.about.items["DOTA_P0001"].metres_per_pixel == 0.5
+    assert dataset.about.items["DOTA_P0001"].split == "train"
+
+
+def test_dior_oriented_corners(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "dior")
+    assert names(dataset, "DIOR_00001") == [("expressway service area", 400)]
+    assert dataset.about.items["DIOR_00001"].split == "val"
+
+
+def test_voc_counts_from_one(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "voc")
+    [ship] = next(dataset.samples()).instances
+    assert (ship.box, ship.area, ship.flags) == ((20, 10, 20, 20), 400, ("difficult",))
+
+
+def test_isaid_tells_touching_objects_apart(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "isaid")
+    assert names(dataset, "iSAID_P5") == [("storage tank", 400), ("storage tank", 400)]
+
+
+def test_yolo_boxes_and_polygons(tmp_path: Path) -> None:
+    mapping = layouts.text(tmp_path / "map.yaml", "no-such-thing: storage tank\n")
+    dataset = prepared(tmp_path, "yolo", map=mapping)
+    assert names(dataset, "box") == [("storage tank", 400)]
+    assert names(dataset, "polygon") == [("ship", 400)]
+    assert names(dataset, "empty") == [], "an image without a label file is a negative"
+    assert dataset.splits == ["val"]
+
+
+def test_plain_masks_with_a_class_table(tmp_path: Path) -> None:
+    assert columns(prepared(tmp_path, "masks").read_mask("m")) == [0, 4, 8]
+
+
+def test_colour_masks_by_a_map_alone(tmp_path: Path) -> None:
+    layouts.put(tmp_path / "in" / "masks" / "m.png", layouts.stripes([(1, 2, 3), (200, 0, 0), (0, 0, 0)]))
+    layouts.image(tmp_path / "in" / "images" / "m.jpg")
+    mapping = layouts.text(tmp_path / "map.yaml", '"#010203": road\n"#C80000": {id: 100, name: solar panel}\n')
+    prepare(tmp_path / "in", tmp_path / "out", PrepareOptions("masks", WHOLE, map=mapping, workers=1))
+    dataset = PreparedDataset(tmp_path / "out")
+    assert columns(dataset.read_mask("m")) == [4, 100, 0]
+    assert dataset.taxonomy[100].name == "solar panel"
+
+
+def test_earthsynth_files_are_taken_over_and_augmented(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "earthsynth-180k")
+    out = tmp_path / "out"
+    lines = [json.loads(line) for line in (out / "train.jsonl").read_text().splitlines()]
+    assert lines == [
+        {
+            "file_name": "images/SIOR_07349_0.png",
+            "mask_name": "masks/SIOR_07349_0.png",
+            "text": "A satellite image of road, storage tank",
+            "category_masks": ["category_masks/SIOR_07349_0_road.png", "category_masks/SIOR_07349_0_storage_tank.png"],
+        },
+        *(
+            {
+                "file_name": f"category_images/SIOR_07349_0_{name.replace(' ', '_')}.png",
+                "mask_name": f"category_masks/SIOR_07349_0_{name.replace(' ', '_')}.png",
+                "text": f"A satellite image of {name}",
+            }
+            for name in ("road", "storage tank")
+        ),
+    ]
+    linked = out / "category_images" / "SIOR_07349_0_road.png"
+    assert linked.stat().st_ino == (out / "images" / "SIOR_07349_0.png").stat().st_ino
+    assert (out / "images" / "SIOR_07349_0.png").read_bytes() == (
+        tmp_path / "in" / "train" / "images" / "SIOR_07349_0.png"
+    ).read_bytes()
+    assert dataset.about.items["SIOR_07349_0"].group == "SIOR_07349"
+
+
+def test_dubai_tiles_are_groups_and_one_is_held_out(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "dubai")
+    assert columns(dataset.read_mask("tile1_part_001")) == [8, 4, 0]
+    assert {item.group: item.split for item in dataset.about.items.values()} == {"Tile 1": "train", "Tile 2": "test"}
+
+
+def test_gid_label_zero_is_a_class(tmp_path: Path) -> None:
+    assert columns(prepared(tmp_path, "gid").read_mask("a_1")) == [11, 7, 9, 2, 6, 0]
+
+
+def test_kit_boxes_become_ellipses_and_cyclists_are_counted(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "kit_ais")
+    assert [name for name, _ in names(dataset, "mos1")] == ["large vehicle", "small vehicle"]
+    assert all(0.85 * full < area < full for (_, area), full in zip(names(dataset, "mos1"), (300, 400), strict=True))
+    left_out = json.loads((tmp_path / "out" / "dataset.json").read_text())["counts"]["left_out"]
+    assert left_out == {"background: left out by the map": 1}
+
+
+def test_nwpu_leaves_infrared_out_and_measures_by_courts(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "nwpu")
+    assert list(dataset.about.items) == ["nwpu_001"]
+    assert [name for name, _ in names(dataset, "nwpu_001")] == ["small vehicle", "tennis court"]
+    assert dataset.about.items["nwpu_001"].metres_per_pixel == pytest.approx(24 / 48, abs=0.02)
+
+
+def test_unknown_classes_are_listed_with_the_nearest(tmp_path: Path) -> None:
+    source = layouts.yolo(tmp_path / "in")
+    layouts.text(source / "data.yaml", "names: [shipp, xyzzy]\n")
+    with pytest.raises(InputError) as caught:
+        prepare(source, tmp_path / "out", PrepareOptions(workers=1))
+    message = str(caught.value)
+    assert "2 of its 2 classes are unknown" in message
+    assert "shipp: ship   # 1 objects; nearest: ship" in message
+    assert "xyzzy: background   # 1 objects; no name is near" in message
+    assert not (tmp_path / "out").exists(), "nothing is written before the classes are clear"
+
+
+def test_two_kinds_in_one_folder_ask_for_kind(tmp_path: Path) -> None:
+    layouts.loveda(tmp_path)
+    layouts.dota(tmp_path)
+    with pytest.raises(InputError, match=r"several kinds; say which with --kind\n  loveda: .*\n  dota: "):
+        choose(tmp_path)
+
+
+def test_a_folder_of_no_kind_says_what_is_known(tmp_path: Path) -> None:
+    layouts.image(tmp_path / "a.png")
+    with pytest.raises(InputError, match="of no kind that is known"):
+        choose(tmp_path)
+    with pytest.raises(InputError, match="--kind kitti: not a known kind"):
+        choose(tmp_path, "kitti")
+
+
+@pytest.mark.parametrize("kind", sorted(set(layouts.ALL) - {"yolo", "masks"}))
+def test_a_folder_without_that_kinds_files_is_named(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(SourceError, match=r"/in"):
+        prepare(tmp_path / "in", tmp_path / "out", PrepareOptions(kind, workers=1))
+
+
+def test_the_width_of_an_imitation_is_not_its_height() -> None:
+    assert H != W

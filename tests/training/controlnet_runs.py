@@ -1,0 +1,31 @@
+"""Small runs of the ControlNet trainer: tiny random models, tiny scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from earthsynth_factory.training.controlnet.opening import Opened, open_run
+from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
+from earthsynth_factory.training.controlnet.team import Team
+
+ALONE = Team(0, 1, torch.device("cpu"))
+
+
+def recipe_of(base: Path | str, scenes: Path, **blocks: dict[str, Any]) -> ControlNetRecipe:
+    """32 px, six samples a step (two composed), four steps, nothing drawn, a checkpoint every other step."""
+    given: dict[str, dict[str, Any]] = {
+        "data": {"path": str(scenes), "held_out": 0.3},
+        "model": {"base": str(base)},
+        "optim": {"steps": 4, "batch": 6, "lr": 1e-3, "warmup": 0},
+        "validation": {"images": 0, "loss_samples": 0, "every": 1000},
+        "run": {"device": "cpu", "loaders": 1, "save_every": 2, "trackers": []},
+    }
+    merged = {name: {**given.get(name, {}), **blocks.get(name, {})} for name in {*given, *blocks}}
+    return ControlNetRecipe.model_validate({"name": "tiny", "seed": 3, "size": 32, **merged})
+
+
+def opened_of(recipe: ControlNetRecipe, out: Path) -> Opened:
+    return open_run(recipe, out, out, ALONE, lambda what, done, total: None)

@@ -1,0 +1,26 @@
+"""Run by a launcher in each of two processes: trains some steps and writes what this process saw and holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from earthsynth_factory.training.controlnet.opening import open_run
+from earthsynth_factory.training.controlnet.team import joined
+from tests.training.controlnet_runs import recipe_of
+
+base, scenes, out = map(Path, sys.argv[1:])
+with joined(torch.device("cpu")) as team:
+    opened = open_run(recipe_of(base, scenes), out, out, team, lambda what, done, total: None)
+    stage = opened.stage
+    seen = []
+    for number in range(3):
+        seen += stage.loader.get(number * stage.stride).batch.picks.tolist()
+        stage.step(number, number * stage.stride)
+    weights = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in stage.learning.values())).hexdigest()
+    told = {"world": team.world, "picks": seen, "weights": weights, "sum": team.total([team.rank + 1.0])}
+    (out / f"process-{team.rank}.json").write_text(json.dumps(told))
