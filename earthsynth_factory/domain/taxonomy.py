@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from earthsynth_factory.errors import InputError
 
@@ -220,6 +220,7 @@ class Taxonomy:
         return flat
 
 
+@lru_cache(maxsize=4096)
 def normalise(name: str) -> str:
     """The spelling-free key of a class name: lower case, words parted by single spaces, singular.
 

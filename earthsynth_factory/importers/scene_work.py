@@ -104,10 +104,14 @@ def _as_is(bench: Bench, scene: Scene) -> bool:
 
 def link(source: Path, target: Path) -> None:
     """A hard link, or a copy where the file system has none."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
     try:
         os.link(source, target)
+    except FileExistsError:
+        target.unlink()
+        os.link(source, target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        link(source, target)
     except OSError:
         write_bytes(target, source.read_bytes(), durable=False)
 

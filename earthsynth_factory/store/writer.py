@@ -26,8 +26,7 @@ def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with _made(temporary) as file:
             file.write(data)
             if durable:
                 file.flush()
@@ -36,6 +35,15 @@ def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise disk_error(path, error) from error
+
+
+def _made(path: Path) -> IO[bytes]:
+    """The file opened for writing, its folder made where it is missing."""
+    try:
+        return path.open("wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
 
 
 def write_json(path: Path, data: object) -> None:
