@@ -11,6 +11,7 @@ import typer
 from earthsynth_factory import __version__, cli
 from earthsynth_factory.errors import DiskError, Interrupted, RecipeError
 from earthsynth_factory.recipe.template import STARTER
+from tests.importers import layouts
 
 RECIPE = """\
 name: "[red]tanks"
@@ -150,3 +151,45 @@ def test_every_command_says_what_it_does() -> None:
     commands = {**root.commands, **root.commands["recipe"].commands}  # type: ignore[attr-defined]
     assert {"plan", "build", "status", "export", "preview", "doctor", "init", "validate", "schema"} <= set(commands)
     assert all(command.help for command in commands.values())
+
+
+def test_prepare_says_what_it_took_the_folder_for_and_what_it_left_out(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    source = layouts.kit_ais(tmp_path / "in")
+    out = tmp_path / "out"
+    code, printed, err = run("prepare", source, "--out", out, "--crop", 0, "--workers", 1)
+    assert (code, err) == (0, "")
+    assert printed.startswith(f"{out}: 1 images (kit_ais: classes.txt lists car, truck, bus, minibus, cyclist)\n")
+    assert "small vehicle: " in printed
+    assert "left out: 1× background: left out by the map" in printed
+    code, printed, _ = run("stats", out)
+    assert code == 0
+    assert "large vehicle  1             " in printed
+    assert (out / "report" / "statistics.png").read_bytes().startswith(b"\x89PNG")
+    assert run("preview", out)[0] == 0
+    assert (out / "report" / "preview.png").stat().st_size > 1000
+    assert run("export", out, "-f", "coco")[0] == 0
+    found = json.loads((out / "exports" / "coco" / "annotations" / "instances_train.json").read_text())
+    assert [len(found[key]) for key in ("images", "annotations")] == [1, 2]
+    assert found["images"][0]["file_name"] == "mos1.jpg"
+
+
+def test_prepare_lists_problems_and_asks_for_the_kind(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    source = layouts.dota(tmp_path / "in")
+    text = source / "train" / "labelTxt" / "P0001.txt"
+    text.write_text(text.read_text() + "rubbish\n")
+    code, _, err = run("prepare", source, "--out", tmp_path / "out", "--workers", 1)
+    assert code == 0
+    assert "1 problems, listed in" in err
+    assert f"{text}:5: 'rubbish' is not eight numbers" in err
+    assert run("prepare", source, "--out", tmp_path / "strict", "--workers", 1, "--strict")[0] == 2
+    layouts.loveda(source)
+    code, _, err = run("prepare", source, "--out", tmp_path / "two")
+    assert code == 2
+    assert "say which with --kind" in err
+
+
+def test_a_folder_of_neither_sort_is_sent_to_prepare(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for command in ("stats", "preview"):
+        code, _, err = run(command, tmp_path)
+        assert code == 2
+        assert f"earthsynth-factory prepare {tmp_path}" in err

@@ -1,9 +1,10 @@
-"""Small imitations of each published layout: 64 × 96 pixels, with a known truth."""
+"""Small imitations of each published layout: 64 × 96 pixels of a real tile (Dubai), with a known truth."""
 
 from __future__ import annotations
 
 import json
 import pickle
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,24 @@ import numpy as np
 from pycocotools import mask as coco
 
 H, W = 64, 96
+TILES = Path(__file__).parents[1] / "data" / "dubai" / "images"
 
 
 def image(path: Path, seed: int = 0, height: int = H, width: int = W) -> Path:
-    """A noisy picture, so that no two are alike."""
-    return put(path, np.random.default_rng(seed).integers(0, 255, (height, width, 3)).astype(np.uint8))
+    """A piece of a real tile; another one for every seed."""
+    tile = _tile()
+    top, left = (
+        int(np.random.default_rng((seed, axis)).integers(0, tile.shape[axis] - size))
+        for axis, size in enumerate((height, width))
+    )
+    return put(path, tile[top : top + height, left : left + width])
+
+
+@cache
+def _tile() -> np.ndarray:
+    found = cv2.imread(str(sorted(TILES.iterdir())[0]))
+    assert found is not None
+    return found[..., ::-1]
 
 
 def put(path: Path, pixels: np.ndarray) -> Path:

@@ -252,3 +252,31 @@ def test_a_folder_without_that_kinds_files_is_named(kind: str, tmp_path: Path) -
 
 def test_the_width_of_an_imitation_is_not_its_height() -> None:
     assert H != W
+
+
+def test_boxes_agree_with_an_independent_reader(tmp_path: Path) -> None:
+    import supervision as sv
+
+    source = layouts.yolo(tmp_path / "in")
+    layouts.text(source / "data.yaml", "names: [ship, plane]\n")
+    theirs = sv.DetectionDataset.from_yolo(
+        str(source / "images" / "val"), str(source / "labels" / "val"), str(source / "data.yaml")
+    )
+    prepare(source, tmp_path / "out", PrepareOptions(rules=WHOLE, keep_empty=1.0, workers=1))
+    ours = {record.stem: record for record in PreparedDataset(tmp_path / "out").samples()}
+    for path, _, found in theirs:
+        [*boxes] = sorted((x, y, x + w, y + h) for x, y, w, h in (one.box for one in ours[Path(path).stem].instances))
+        np.testing.assert_allclose(np.reshape(boxes, (-1, 4)), np.sort(found.xyxy, axis=0).reshape(-1, 4), atol=1)
+    assert len(ours) == len(theirs) == 3
+
+
+def test_voc_boxes_agree_with_an_independent_reader(tmp_path: Path) -> None:
+    import supervision as sv
+
+    source = layouts.voc(tmp_path / "in") / "VOC2012"
+    theirs = sv.DetectionDataset.from_pascal_voc(str(source / "JPEGImages"), str(source / "Annotations"))
+    prepare(tmp_path / "in", tmp_path / "out", PrepareOptions(rules=WHOLE, workers=1))
+    [(_, _, found)] = list(theirs)
+    [ship] = next(PreparedDataset(tmp_path / "out").samples()).instances
+    x, y, width, height = ship.box
+    np.testing.assert_allclose(found.xyxy, [[x, y, x + width, y + height]], atol=1)
