@@ -20,12 +20,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.domain.taxonomy import BACKGROUND, EARTHSYNTH_TEMPLATE, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND
+from earthsynth_factory.store.training_list import category_image, category_mask
 
 FORMAT = "earthsynth-factory/dataset"
 VERSION = 1
@@ -71,39 +71,13 @@ class PreparedLayout:
         return self.root / "instances" / f"{stem}.png"
 
     def category_image(self, stem: str, category: str, suffix: str = ".png") -> Path:
-        return self.root / "category_images" / f"{stem}_{category.replace(' ', '_')}{suffix}"
+        return self.root / category_image(stem, category, suffix)
 
     def category_mask(self, stem: str, category: str) -> Path:
-        return self.root / "category_masks" / f"{stem}_{category.replace(' ', '_')}.png"
+        return self.root / category_mask(stem, category)
 
 
 def present(mask: npt.NDArray[np.uint8]) -> list[int]:
     """Category ids in a mask (H, W), ascending, without background."""
     ids: list[int] = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist()
     return [category for category in ids if category != BACKGROUND]
-
-
-def training_lines(
-    stem: str, image_name: str, categories: list[int], taxonomy: Taxonomy, augmented: bool
-) -> list[dict[str, Any]]:
-    """The lines of train.jsonl for one image: the whole one, then with augmentation one for each category."""
-    if not categories:
-        return []
-    layout = PreparedLayout(Path())
-    names = [taxonomy[category].name for category in categories]
-    suffix = Path(image_name).suffix
-    singles = [
-        {
-            "file_name": layout.category_image(stem, name, suffix).as_posix(),
-            "mask_name": layout.category_mask(stem, name).as_posix(),
-            "text": EARTHSYNTH_TEMPLATE.format(classes=name),
-        }
-        for name in (names if augmented else [])
-    ]
-    whole = {
-        "file_name": layout.image(image_name).as_posix(),
-        "mask_name": layout.mask(stem).as_posix(),
-        "text": EARTHSYNTH_TEMPLATE.format(classes=", ".join(names)),
-        "category_masks": [single["mask_name"] for single in singles],
-    }
-    return [whole, *singles]

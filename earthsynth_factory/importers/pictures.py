@@ -103,7 +103,8 @@ class Picture:
         band = self._rows(top, bottom)
         if self.channels >= 3 and not (band[..., 1:3] == band[..., :1]).all():
             raise SourceError(f"{self.path}: a colour picture, not a mask of class ids; give its colours in --map")
-        return np.ascontiguousarray(band[..., 0])
+        numbers = np.ascontiguousarray(band[..., 0])
+        return 1 - numbers if self._white_is_zero() else numbers
 
     def _rows(self, top: int, bottom: int) -> Pixels:
         """(bottom − top, W, C), those decoded for the band before taken from memory."""
@@ -126,6 +127,13 @@ class Picture:
         except RasterioError as error:
             raise SourceError(f"{self.path}: damaged or cut short near row {top}; fetch the file again") from error
         return np.ascontiguousarray(np.moveaxis(band, 0, -1), np.uint8)
+
+    def _white_is_zero(self) -> bool:
+        """Whether this is a bilevel TIFF that stores white as 0, as fax machines did: what is drawn white is then meant."""
+        if self._file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS") != "1":
+            return False
+        table = self._color_table()
+        return table is not None and bool((table[0] == 255).all())
 
     def _color_table(self) -> Pixels | None:
         try:

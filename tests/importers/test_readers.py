@@ -280,3 +280,19 @@ def test_voc_boxes_agree_with_an_independent_reader(tmp_path: Path) -> None:
     [ship] = next(PreparedDataset(tmp_path / "out").samples()).instances
     x, y, width, height = ship.box
     np.testing.assert_allclose(found.xyxy, [[x, y, x + width, y + height]], atol=1)
+
+
+@pytest.mark.parametrize("white_is_zero", [False, True])
+def test_bilevel_masks_mean_what_is_white(white_is_zero: bool, tmp_path: Path) -> None:
+    import PIL.Image
+
+    drawn = layouts.stripes([0, 255, 0]) > 0
+    (tmp_path / "in" / "label").mkdir(parents=True)
+    file = tmp_path / "in" / "label" / "1.tif"
+    PIL.Image.fromarray(drawn).save(file, tiffinfo={262: 0 if white_is_zero else 1})
+    assert PIL.Image.open(file).tag_v2[262] == (0 if white_is_zero else 1)
+    layouts.image(tmp_path / "in" / "image" / "1.tif")
+    mapping = layouts.text(tmp_path / "map.yaml", "1: building\n")
+    prepare(tmp_path / "in", tmp_path / "out", PrepareOptions("masks", WHOLE, map=mapping, workers=1))
+    dataset = PreparedDataset(tmp_path / "out")
+    np.testing.assert_array_equal(dataset.read_mask("1") == 8, np.asarray(PIL.Image.open(file)))
