@@ -13,7 +13,17 @@ from earthsynth_factory.store.dataset import LabelledDataset
 
 KINDS = {
     "coco": "earthsynth_factory.exports.coco:CocoSpec",
+    "coco-panoptic": "earthsynth_factory.exports.panoptic:PanopticSpec",
     "semantic": "earthsynth_factory.exports.semantic:SemanticSpec",
+    "yolo-detect": "earthsynth_factory.exports.yolo:YoloDetectSpec",
+    "yolo-segment": "earthsynth_factory.exports.yolo:YoloSegmentSpec",
+    "yolo-obb": "earthsynth_factory.exports.yolo:YoloObbSpec",
+    "dota": "earthsynth_factory.exports.dota:DotaSpec",
+    "voc": "earthsynth_factory.exports.voc:VocSpec",
+    "odvg": "earthsynth_factory.exports.odvg:OdvgSpec",
+    "gsnet": "earthsynth_factory.exports.gsnet:GsnetSpec",
+    "earthsynth": "earthsynth_factory.exports.earthsynth:EarthSynthSpec",
+    "imagefolder": "earthsynth_factory.exports.imagefolder:ImageFolderSpec",
 }
 """Formats that ship: kind → spec class. A new one is a file and a line here."""
 

@@ -6,17 +6,17 @@ slot order. Evaluators take an annotation id of 0 for "no match", so none is eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Literal
-
-import orjson
+from typing import Any, Literal
 
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
+from earthsynth_factory.exports.coco_file import CocoFile, about, image_entry
 from earthsynth_factory.exports.images import Images, put_image
+from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.geometry.polygons import agreement, polygons_of
 from earthsynth_factory.geometry.rle import decode
 from earthsynth_factory.store.dataset import LabelledDataset
@@ -34,7 +34,12 @@ class CocoSpec(ExportSpec):
 
     def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
         with ExitStack() as stack:
-            files = {split: stack.enter_context(_SplitFile(out, split, store)) for split in store.splits}
+            files = {
+                split: stack.enter_context(
+                    CocoFile(out / "annotations" / f"instances_{split}.json", _head(store, split))
+                )
+                for split in store.splits
+            }
             writer = _Writer(self, store, out, files)
             for record in store.samples():
                 writer.add(record)
@@ -45,22 +50,20 @@ class CocoSpec(ExportSpec):
 class _Writer:
     """Hands every sample to its split's file; counts annotations over all of them."""
 
-    def __init__(self, spec: CocoSpec, store: LabelledDataset, out: Path, files: Mapping[str, _SplitFile]) -> None:
+    def __init__(self, spec: CocoSpec, store: LabelledDataset, out: Path, files: Mapping[str, CocoFile]) -> None:
         self._spec = spec
         self._store = store
         self._out = out
         self._files = files
         self._annotations = 0
-        self._objects = 0
-        self._iou = 0.0
-        self._worst = 1.0
+        self._losses = Losses()
 
     def add(self, record: SampleRecord) -> None:
         """Write one sample: its image entry, its annotations, its image."""
         image = self._store.image_path(record)
         name = record.stem + image.suffix
         put_image(image, self._out / record.split / name, self._spec.images)
-        self._files[record.split].add(_image(record, name), self._annotated(record))
+        self._files[record.split].add(image_entry(record, name), self._annotated(record))
 
     def _annotated(self, record: SampleRecord) -> Iterator[dict[str, Any]]:
         for instance in record.instances:
@@ -82,90 +85,27 @@ class _Writer:
             return {"size": [record.height, record.width], "counts": instance.rle}
         mask = decode(instance.rle, record.height, record.width)
         polygons = polygons_of(mask)
-        iou = agreement(polygons, mask)
-        self._objects += 1
-        self._iou += iou
-        self._worst = min(self._worst, iou)
+        self._losses.measure(agreement(polygons, mask))
         return polygons
 
     def summary(self) -> ExportSummary:
         counts = {split: file.images for split, file in self._files.items()}
-        if not self._objects:
-            return ExportSummary("coco", counts, figures={"annotations": self._annotations})
-        mean = self._iou / self._objects
-        note = f"polygons against the masks: mean IoU {mean:.4f}, worst {self._worst:.4f} over {self._objects} objects"
-        return ExportSummary("coco", counts, (note,), {"annotations": self._annotations, "polygon_iou": mean})
+        figures = {"annotations": self._annotations}
+        if not self._losses.objects:
+            return ExportSummary("coco", counts, figures=figures)
+        notes = self._losses.notes("polygons against the masks")
+        return ExportSummary("coco", counts, notes, {**figures, "polygon_iou": self._losses.mean})
 
 
-class _SplitFile:
-    """`instances_<split>.json`, written as it comes: images straight away, annotations beside them, joined at the end."""
-
-    def __init__(self, out: Path, split: str, store: LabelledDataset) -> None:
-        folder = out / "annotations"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.images = 0
-        self._annotations = 0
-        self._path = folder / f"instances_{split}.json"
-        self._part = folder / f".annotations_{split}.part"
-        self._head = _head(store, split)
-
-    def __enter__(self) -> _SplitFile:
-        self._json: IO[bytes] = self._path.open("wb")
-        self._beside: IO[bytes] = self._part.open("w+b")
-        self._json.write(self._head[:-1] + b',"images":[')
-        return self
-
-    def add(self, image: Mapping[str, Any], annotations: Iterable[Mapping[str, Any]]) -> None:
-        self._json.write((b",\n" if self.images else b"\n") + orjson.dumps(image))
-        self.images += 1
-        for annotation in annotations:
-            self._beside.write((b",\n" if self._annotations else b"\n") + orjson.dumps(annotation))
-            self._annotations += 1
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._join()
-        for file in (self._json, self._beside):
-            # After a failure the files are thrown away; what closing says of them must not hide the cause.
-            with suppress(OSError) if kind else nullcontext():
-                file.close()
-        self._part.unlink()
-
-    def _join(self) -> None:
-        """Put the annotations behind the images and end the file."""
-        self._json.write(b'\n],"annotations":[')
-        self._beside.seek(0)
-        while block := self._beside.read(1 << 20):
-            self._json.write(block)
-        self._json.write(b"\n]}\n")
-
-
-def _head(store: LabelledDataset, split: str) -> bytes:
-    """Everything of the file but images and annotations, as a JSON object."""
-    targets = store.targets
-    things = [category for category in store.taxonomy if category.thing]
-    return orjson.dumps(
+def _head(store: LabelledDataset, split: str) -> dict[str, Any]:
+    """Everything of the file but images and annotations."""
+    categories = [
         {
-            "info": {"description": store.name, "version": store.version, "split": split},
-            "licenses": [],
-            "categories": [
-                {
-                    "id": category.id,
-                    "name": category.name,
-                    "supercategory": "target" if category.id in targets else "other",
-                }
-                for category in things
-            ],
+            "id": category.id,
+            "name": category.name,
+            "supercategory": "target" if category.id in store.targets else "other",
         }
-    )
-
-
-def _image(record: SampleRecord, name: str) -> dict[str, Any]:
-    return {
-        "id": record.slot + 1,
-        "file_name": name,
-        "width": record.width,
-        "height": record.height,
-        "metres_per_pixel": record.metres_per_pixel,
-        "caption": record.prompt,
-    }
+        for category in store.taxonomy
+        if category.thing
+    ]
+    return {**about(store, split), "categories": categories}

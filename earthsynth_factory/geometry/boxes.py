@@ -41,3 +41,12 @@ def oriented_box(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     corners = np.concatenate([upper_left + shift for shift in ((0, 0), (1, 0), (0, 1), (1, 1))])
     hull = cv2.convexHull(corners.astype(np.int32))
     return np.asarray(cv2.boxPoints(cv2.minAreaRect(hull)), dtype=np.float64)
+
+
+def clockwise(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The (4, 2) corners x, y as seen clockwise (y points down), from the one nearest the upper left: least x + y, then y."""
+    following = np.roll(corners, -1, axis=0)
+    turned = np.sum(corners[:, 0] * following[:, 1] - following[:, 0] * corners[:, 1]) < 0
+    ordered = corners[::-1] if turned else corners
+    first = min(range(4), key=lambda n: (ordered[n].sum(), ordered[n, 1]))
+    return np.roll(ordered, -first, axis=0)

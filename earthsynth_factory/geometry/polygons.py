@@ -15,6 +15,9 @@ from pycocotools import mask as coco
 Ring = npt.NDArray[np.int32]
 """(k, 2) corners x, y."""
 
+_PAIRS = 1 << 20
+"""Distances that are held at a time."""
+
 
 def polygons_of(mask: npt.NDArray[np.bool_], tolerance: float = 0.0) -> list[list[float]]:
     """One polygon [x, y, x, y, …] for each part of an (H, W) mask, holes included.
@@ -30,7 +33,7 @@ def polygons_of(mask: npt.NDArray[np.bool_], tolerance: float = 0.0) -> list[lis
     parents = hierarchy[0, :, 3]
     outlines = {index: rings[index] for index in np.flatnonzero(parents < 0)}
     for index in np.flatnonzero(parents >= 0):
-        outlines[parents[index]] = _with_hole(outlines[parents[index]], rings[index])
+        outlines[parents[index]] = joined(outlines[parents[index]], rings[index])
     return [[float(number) for number in ring.ravel()] for ring in outlines.values()]
 
 
@@ -40,6 +43,13 @@ def agreement(polygons: list[list[float]], mask: npt.NDArray[np.bool_]) -> float
         return float(not mask.any())
     drawn = coco.decode(coco.merge(coco.frPyObjects(polygons, *mask.shape))).astype(bool)
     return float((drawn & mask).sum() / (drawn | mask).sum())
+
+
+def joined(outline: Ring, ring: Ring) -> Ring:
+    """One ring of two: the outline led to the other's nearest corner, around it, and back on the same line."""
+    at, to = _nearest(outline, ring)
+    around = np.roll(ring, -to, axis=0)
+    return np.concatenate([outline[: at + 1], around, around[:1], outline[at:]])
 
 
 def _corners(contour: npt.NDArray[np.int32]) -> Ring:
@@ -55,9 +65,13 @@ def _simplified(ring: Ring, tolerance: float) -> Ring:
     return np.asarray(fewer, dtype=np.int32) if len(fewer) >= 3 else ring
 
 
-def _with_hole(outline: Ring, hole: Ring) -> Ring:
-    """The outline led to the hole's nearest corner, around the hole, and back on the same line."""
-    distances = np.square(outline[:, None].astype(np.int64) - hole[None]).sum(axis=2)
-    at, to = np.unravel_index(int(distances.argmin()), distances.shape)
-    around = np.roll(hole, -to, axis=0)
-    return np.concatenate([outline[: at + 1], around, around[:1], outline[at:]])
+def _nearest(outline: Ring, ring: Ring) -> tuple[int, int]:
+    """Indices of the two corners that lie closest; the first such pair. In blocks, so that memory stays small."""
+    block = max(1, _PAIRS // len(ring))
+    best, at, to = np.inf, 0, 0
+    for first in range(0, len(outline), block):
+        distances = np.square(outline[first : first + block, None].astype(np.int64) - ring[None]).sum(axis=2)
+        row, column = np.unravel_index(int(distances.argmin()), distances.shape)
+        if distances[row, column] < best:
+            best, at, to = distances[row, column], first + int(row), int(column)
+    return at, to

@@ -1,0 +1,64 @@
+"""EarthSynth's own layout, so that a dataset can train the next model: a folder a split with `train.jsonl` in it.
+
+    <split>/{images,masks}/…  <split>/{category_images,category_masks}/…  <split>/train.jsonl
+
+Masks hold ids as grey levels, which is what EarthSynth's trainer shows its network. With `augment` every category of a mask
+also stands alone (category augmentation). An image without any class keeps its files but has no line, as in EarthSynth's
+own list.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import orjson
+
+from earthsynth_factory.domain.spec import Field
+from earthsynth_factory.domain.taxonomy import BACKGROUND
+from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
+from earthsynth_factory.exports.images import Images, put_image
+from earthsynth_factory.exports.losses import Losses
+from earthsynth_factory.exports.walk import Walk
+from earthsynth_factory.store.dataset import LabelledDataset
+from earthsynth_factory.store.records import SampleRecord
+from earthsynth_factory.store.training_list import category_image, category_mask, training_lines
+from earthsynth_factory.store.writer import encode_png, write_bytes
+
+
+class EarthSynthSpec(ExportSpec):
+    """Images, id masks and the list of both with their texts."""
+
+    kind: Literal["earthsynth"] = "earthsynth"
+    augment: bool = True
+    """Category augmentation: one more image and mask for each category of an image."""
+    images: Images = Field(default="link")
+    """`link`, `copy` or `none`. Copies are made for every category image too."""
+
+    def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
+        losses, walk = Losses(), Walk(store, progress)
+        with ExitStack() as stack:
+            lists = {}
+            for split in store.splits:
+                (out / split).mkdir()
+                lists[split] = stack.enter_context((out / split / "train.jsonl").open("wb"))
+            for record in walk:
+                categories = [category for category in record.classes if category != BACKGROUND]
+                self._files(store, record, out / record.split, categories)
+                name = record.stem + store.image_path(record).suffix
+                lines = training_lines(record.stem, name, categories, store.taxonomy, self.augment)
+                lists[record.split].writelines(orjson.dumps(line) + b"\n" for line in lines)
+                losses.count("images without any class: files, but no line in train.jsonl", not lines)
+        return ExportSummary("earthsynth", walk.counts, losses.notes("masks"))
+
+    def _files(self, store: LabelledDataset, record: SampleRecord, folder: Path, categories: list[int]) -> None:
+        image, mask = store.image_path(record), store.mask(record)
+        put_image(image, folder / "images" / (record.stem + image.suffix), self.images)
+        write_bytes(folder / "masks" / f"{record.stem}.png", encode_png(mask), durable=False)
+        for category in categories if self.augment else ():
+            name = store.taxonomy[category].name
+            alone = np.where(mask == category, mask, np.uint8(BACKGROUND))
+            write_bytes(folder / category_mask(record.stem, name), encode_png(alone), durable=False)
+            put_image(image, folder / category_image(record.stem, name, image.suffix), self.images)

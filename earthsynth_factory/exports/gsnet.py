@@ -1,0 +1,92 @@
+"""GSNet's LandDiscover50K: `LandDiscover50K/{TR_Image,GT_ID}/<stem>.png` and `classes.json`, a flat list of names.
+
+Splits but `train` stand beside it as `LandDiscover50K_<split>`. GSNet knows 40 classes, ids 0–39 of ours. EarthSynth's
+40–68 are finer: each is written as the class it is a kind of (`PARENTS`, our reading), or with `beyond: ignore` as 255, which
+GSNet's loss passes over; so are categories of a user's own, which have no such class. What became of each is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from earthsynth_factory.domain.spec import Field
+from earthsynth_factory.domain.taxonomy import Taxonomy, earthsynth
+from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
+from earthsynth_factory.exports.images import Images, put_image
+from earthsynth_factory.exports.walk import Walk
+from earthsynth_factory.store.dataset import LabelledDataset
+from earthsynth_factory.store.records import SampleRecord
+from earthsynth_factory.store.writer import encode_png, write_bytes, write_json
+
+CLASSES = 40
+IGNORE = 255
+
+_KINDS = {
+    "plane": "A220, A321, A330, A350, ARJ21, Boeing737, Boeing747, Boeing777, Boeing787, C919",
+    "ship": "dry cargo ship, engineering ship, fishing boat, liquid cargo ship, motorboat, passenger ship, tugboat, warship",
+    "vehicle": "bus, cargo truck, dump truck, excavator, tractor, trailer, truck tractor, van",
+    "road": "intersection",
+    "grass": "rangeland",
+    "pavement": "developed space",
+}
+
+PARENTS = {
+    earthsynth().named(kind).id: earthsynth().named(parent).id
+    for parent, kinds in _KINDS.items()
+    for kind in kinds.split(", ")
+}
+"""Id 40–68 → the id below 40 that it is a kind of."""
+
+
+class GsnetSpec(ExportSpec):
+    """Semantic masks with the ids of LandDiscover50K."""
+
+    kind: Literal["gsnet"] = "gsnet"
+    beyond: Literal["parent", "ignore"] = "parent"
+    """Ids 40–68: `parent` writes the class they are a kind of, `ignore` 255."""
+    images: Images = Field(default="link")
+    """`link`, `copy` or `none`. Images that are no PNG are written as PNG, which GSNet asks for."""
+
+    def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
+        table, walk = self._table(), Walk(store, progress)
+        pixels = np.zeros(256, np.int64)
+        for record in walk:
+            folder = out / ("LandDiscover50K" if record.split == "train" else f"LandDiscover50K_{record.split}")
+            mask = store.mask(record)
+            pixels += np.bincount(mask.ravel(), minlength=256)
+            write_bytes(folder / "GT_ID" / f"{record.stem}.png", encode_png(table[mask]), durable=False)
+            self._put(store, record, folder / "TR_Image" / f"{record.stem}.png")
+        write_json(out / "classes.json", [category.name for category in earthsynth()][:CLASSES])
+        return ExportSummary("gsnet", walk.counts, _notes(store.taxonomy, table, pixels))
+
+    def _table(self) -> npt.NDArray[np.uint8]:
+        """(256,) our id → GSNet's."""
+        table = np.full(256, IGNORE, np.uint8)
+        table[:CLASSES] = np.arange(CLASSES)
+        if self.beyond == "parent":
+            table[list(PARENTS)] = list(PARENTS.values())
+        return table
+
+    def _put(self, store: LabelledDataset, record: SampleRecord, target: Path) -> None:
+        image = store.image_path(record)
+        if image.suffix.lower() == ".png" or self.images == "none":
+            put_image(image, target, self.images)
+        else:
+            write_bytes(target, encode_png(store.image(record)), durable=False)
+
+
+def _notes(taxonomy: Taxonomy, table: npt.NDArray[np.uint8], pixels: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """What became of the ids from 40 on, by the class they were written as."""
+    found: dict[str, Counter[str]] = {}
+    for index in map(int, np.flatnonzero(pixels[CLASSES:]) + CLASSES):
+        written = "255 (ignored)" if table[index] == IGNORE else repr(earthsynth()[int(table[index])].name)
+        found.setdefault(written, Counter())[taxonomy[index].name] = int(pixels[index])
+    return tuple(
+        f"written as {written}: " + ", ".join(f"{name} ({count:,} pixels)" for name, count in names.items())
+        for written, names in found.items()
+    )

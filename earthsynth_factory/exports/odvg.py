@@ -1,0 +1,105 @@
+"""ODVG, what MM-Grounding-DINO trains on: a JSON line an image, as detection (OD) and as visual grounding (VG).
+
+    <split>/<image>
+    annotations/<split>_od.json   boxes with labels of label_map.json, which counts from 0 (key `label_map_file`)
+    annotations/<split>_vg.json   the caption, and for each class it names the boxes and where it stands in the text
+    annotations/label_map.json
+
+Boxes are x1, y1, x2, y2 in pixels. An image without objects keeps its line, with an empty list. There is no word for a
+crowd: such regions are left out and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import orjson
+
+from earthsynth_factory.domain.sample import Instance
+from earthsynth_factory.domain.spec import Field
+from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
+from earthsynth_factory.exports.images import Images, put_image
+from earthsynth_factory.exports.losses import Losses
+from earthsynth_factory.exports.phrases import grounded
+from earthsynth_factory.exports.walk import Walk, crowd, object_classes
+from earthsynth_factory.store.dataset import LabelledDataset
+from earthsynth_factory.store.records import SampleRecord
+from earthsynth_factory.store.writer import write_bytes
+
+
+class OdvgSpec(ExportSpec):
+    """JSON lines for open-vocabulary detectors."""
+
+    kind: Literal["odvg"] = "odvg"
+    images: Images = Field(default="link")
+    """`link`, `copy` or `none`."""
+
+    def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
+        classes, losses, walk = object_classes(store), Losses(), Walk(store, progress)
+        numbers = {category.id: number for number, category in enumerate(classes)}
+        folder = out / "annotations"
+        folder.mkdir()
+        with ExitStack() as stack:
+            files = {
+                (split, form): stack.enter_context((folder / f"{split}_{form}.json").open("wb"))
+                for split in store.splits
+                for form in ("od", "vg")
+            }
+            for record in walk:
+                image = store.image_path(record)
+                name = record.stem + image.suffix
+                put_image(image, out / record.split / name, self.images)
+                kept = _countable(record, losses)
+                _append(files[record.split, "od"], record, name, detection=_detection(store, kept, numbers))
+                _append(files[record.split, "vg"], record, name, grounding=_grounding(store, record, kept, losses))
+        # Not sorted as texts, so that 10 follows 9.
+        label_map = {str(number): category.name for number, category in enumerate(classes)}
+        write_bytes(folder / "label_map.json", orjson.dumps(label_map, option=orjson.OPT_INDENT_2) + b"\n")
+        return ExportSummary("odvg", walk.counts, losses.notes("boxes"))
+
+
+def _countable(record: SampleRecord, losses: Losses) -> list[Instance]:
+    kept = [instance for instance in record.instances if not crowd(instance)]
+    losses.count("crowd regions left out, ODVG has none", len(record.instances) - len(kept))
+    return kept
+
+
+def _detection(store: LabelledDataset, kept: Sequence[Instance], numbers: Mapping[int, int]) -> dict[str, Any]:
+    return {
+        "instances": [
+            {
+                "bbox": _corners(instance),
+                "label": numbers[instance.category],
+                "category": store.taxonomy[instance.category].name,
+            }
+            for instance in kept
+        ]
+    }
+
+
+def _grounding(
+    store: LabelledDataset, record: SampleRecord, kept: Sequence[Instance], losses: Losses
+) -> dict[str, Any]:
+    boxes: dict[int, list[list[int]]] = {}
+    for instance in kept:
+        boxes.setdefault(instance.category, []).append(_corners(instance))
+    caption, spans = grounded(record.prompt, [store.taxonomy[category] for category in sorted(boxes)])
+    losses.count("captions to which classes were added that the prompt does not name", caption != record.prompt)
+    regions = [
+        {"bbox": boxes[category], "phrase": caption[start:end], "tokens_positive": [[start, end]]}
+        for category, (start, end) in sorted(spans.items(), key=lambda item: item[1])
+    ]
+    return {"caption": caption, "regions": regions}
+
+
+def _append(file: IO[bytes], record: SampleRecord, name: str, **form: Any) -> None:
+    line = {"filename": name, "height": record.height, "width": record.width, **form}
+    file.write(orjson.dumps(line) + b"\n")
+
+
+def _corners(instance: Instance) -> list[int]:
+    x, y, width, height = instance.box
+    return [x, y, x + width, y + height]

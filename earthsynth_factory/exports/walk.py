@@ -1,0 +1,55 @@
+"""Going through a dataset once, and which of its classes an export has to number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from earthsynth_factory.domain.sample import Instance
+from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+from earthsynth_factory.exports.base import Progress
+from earthsynth_factory.store.dataset import LabelledDataset
+from earthsynth_factory.store.records import SampleRecord
+
+
+class Walk:
+    """Every sample once, in slot order, counted by split as it is done with."""
+
+    def __init__(self, store: LabelledDataset, progress: Progress) -> None:
+        self._store = store
+        self._progress = progress
+        self._done: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[SampleRecord]:
+        for record in self._store.samples():
+            yield record
+            self._done[record.split] += 1
+            self._progress(1)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Split → images, in the dataset's order of splits."""
+        return {split: self._done[split] for split in self._store.splits}
+
+
+def object_classes(store: LabelledDataset) -> list[Category]:
+    """The categories of the objects, and countable targets of which there are none yet; ascending by id."""
+    found = {instance.category for record in store.samples() for instance in record.instances}
+    wanted = {category for category in store.targets if store.taxonomy[category].thing}
+    return [store.taxonomy[category] for category in sorted(found | wanted)]
+
+
+def image_classes(store: LabelledDataset) -> list[Category]:
+    """The categories that occur in any image, and the targets, without background; ascending by id."""
+    found = {category for record in store.samples() for category in record.classes} | store.targets
+    return [store.taxonomy[category] for category in sorted(found - {BACKGROUND})]
+
+
+def crowd(instance: Instance) -> bool:
+    """Whether the mask stands for a number of objects that nobody counted."""
+    return "crowd" in instance.flags
+
+
+def difficult(instance: Instance) -> bool:
+    """Whether evaluation shall pass over it, as it does over what is difficult and over crowds."""
+    return crowd(instance) or "difficult" in instance.flags

@@ -1,0 +1,116 @@
+"""YOLO in its three forms, read by supervision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import supervision
+
+from earthsynth_factory.exports.base import ExportSpec
+from earthsynth_factory.exports.yolo import YoloDetectSpec, YoloObbSpec, YoloSegmentSpec
+from earthsynth_factory.geometry.boxes import clockwise, oriented_box
+from earthsynth_factory.geometry.convex import agreement
+from earthsynth_factory.store.reader import StoreReader
+from tests.exports.stores import ODD, crowded_store, odd_store, slanted_store, write
+from tests.making import make_store
+
+FORMS = [YoloDetectSpec(), YoloSegmentSpec(), YoloObbSpec()]
+
+
+def _supervised(root: Path, split: str, **how: bool) -> supervision.DetectionDataset:
+    return supervision.DetectionDataset.from_yolo(
+        str(root / "images" / split), str(root / "labels" / split), str(root / "data.yaml"), **how
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> StoreReader:
+    return odd_store(tmp_path_factory.mktemp("store") / "odd")
+
+
+@pytest.mark.parametrize("spec", FORMS, ids=lambda spec: spec.kind)
+def test_classes_and_counts_come_back_and_negatives_have_no_file(
+    store: StoreReader, tmp_path: Path, spec: ExportSpec
+) -> None:
+    summary = write(store, tmp_path, spec)
+    root = tmp_path / spec.kind
+    assert summary.counts == {"train": 4, "val": 2}
+    for split in store.splits:
+        data = _supervised(root, split, is_obb=spec.kind == "yolo-obb")
+        assert data.classes == list(ODD.values())
+        records = {record.stem: record for record in store.samples() if record.split == split}
+        assert {Path(path).stem for path, _, _ in data} == set(records)
+        for path, _, found in data:
+            record = records[Path(path).stem]
+            names = [data.classes[number] for number in found.class_id]
+            assert names == [ODD[instance.category] for instance in record.instances]
+            assert (root / "labels" / split / f"{record.stem}.txt").exists() == bool(record.instances)
+
+
+def test_boxes_come_back(store: StoreReader, tmp_path: Path) -> None:
+    write(store, tmp_path, YoloDetectSpec())
+    data = _supervised(tmp_path / "yolo-detect", "train")
+    truth = {record.stem: record for record in store.samples()}
+    for path, _, found in data:
+        boxes = np.array([instance.box for instance in truth[Path(path).stem].instances]).reshape(-1, 4)
+        assert found.xyxy.reshape(-1, 4) == pytest.approx(
+            np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]), abs=1e-3
+        )
+
+
+def test_masks_come_back_with_holes_and_what_parts_lose_is_said(store: StoreReader, tmp_path: Path) -> None:
+    summary = write(store, tmp_path, YoloSegmentSpec())
+    truth, worst = {record.stem: record for record in store.samples()}, []
+    for split in store.splits:
+        for path, _, found in _supervised(tmp_path / "yolo-segment", split, force_masks=True):
+            record = truth[Path(path).stem]
+            for instance, mask in zip(record.instances, found.mask if len(found) else [], strict=True):
+                whole = store.instances(record) == instance.id
+                parts = cv2.connectedComponents(whole.astype(np.uint8))[0] - 1
+                iou = (mask & whole).sum() / (mask | whole).sum()
+                assert iou == 1.0 or parts == 2
+                worst.append(iou)
+    assert min(worst) == pytest.approx(summary.figures["worst_iou"])
+    assert np.mean(worst) == pytest.approx(summary.figures["mean_iou"])
+    assert 0.9 < min(worst) < 1.0
+    assert f"worst {min(worst):.4f} over {len(worst)} objects" in summary.notes[0]
+
+
+def test_rectangles_are_the_smallest(store: StoreReader, tmp_path: Path) -> None:
+    summary = write(store, tmp_path, YoloObbSpec())
+    truth = {record.stem: record for record in store.samples()}
+    for path, _, found in _supervised(tmp_path / "yolo-obb", "train", is_obb=True):
+        record = truth[Path(path).stem]
+        corners = found.data["xyxyxyxy"] if len(found) else []
+        for instance, read in zip(record.instances, corners, strict=True):
+            wanted = oriented_box(store.instances(record) == instance.id)
+            assert agreement(np.asarray(read, dtype=np.float64), clockwise(wanted)) > 0.999
+    assert summary.notes == (), "upright objects do not leave the image"
+
+
+def test_a_rectangle_that_leaves_the_image_is_kept_inside_it(tmp_path: Path) -> None:
+    store = slanted_store(tmp_path / "store")
+    summary = write(store, tmp_path, YoloObbSpec())
+    [text] = (tmp_path / "yolo-obb" / "labels").rglob("*.txt")
+    numbers = np.array(text.read_text().split()[1:], dtype=float)
+    assert numbers.min() >= 0 and numbers.max() <= 1 and len(numbers) == 8
+    assert summary.notes[0].startswith("rectangles that leave the image, as written against their part inside it: mean")
+    assert 0.5 < summary.figures["worst_iou"] < 1
+
+
+def test_a_crowd_is_left_out_and_counted(tmp_path: Path) -> None:
+    summary = write(crowded_store(tmp_path / "store"), tmp_path, YoloDetectSpec())
+    assert summary.notes[0] == "crowd regions left out, YOLO has none: 1"
+    [text] = (tmp_path / "yolo-detect" / "labels").rglob("*.txt")
+    assert len(text.read_text().splitlines()) == 2
+
+
+def test_a_missing_split_is_said(tmp_path: Path) -> None:
+    store = StoreReader(make_store(tmp_path / "store", 2))
+    store.run["splits"] = {"train": 1.0}
+    summary = write(store, tmp_path, YoloDetectSpec())
+    assert summary.notes == ("no split 'val': data.yaml gives 'train' in its place",)
+    assert '"val": "images/train"' in (tmp_path / "yolo-detect" / "data.yaml").read_text()
