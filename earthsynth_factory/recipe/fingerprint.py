@@ -27,10 +27,13 @@ def fingerprint(recipe: Recipe, identity: Mapping[str, Any]) -> str:
 
 
 def decisive(block: BaseModel) -> dict[str, Any]:
-    """A block as plain JSON, without the fields that are marked `NOT_IN_FINGERPRINT`, at any depth."""
+    """A block as plain JSON, without the fields that are marked `NOT_IN_FINGERPRINT`, at any depth.
+
+    A field that is None is left out too: an optional key that a later version adds leaves old fingerprints as they are.
+    """
     dumped = block.model_dump(mode="json")
     kept = {name: field for name, field in type(block).model_fields.items() if not _is_marked(field.json_schema_extra)}
-    return {name: _decisive_value(getattr(block, name), dumped[name]) for name in kept}
+    return {name: _decisive_value(getattr(block, name), dumped[name]) for name in kept if dumped[name] is not None}
 
 
 def _is_marked(extra: Any) -> bool:

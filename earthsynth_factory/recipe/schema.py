@@ -113,6 +113,8 @@ class CategoryBlock(Spec):
     """Objects of it per image, as `2..12`; left out, the source decides."""
     size: PositiveSpan | None = None
     """Longer side of each object in metres, as `20..40`; left out, true to scale."""
+    metres_per_pixel: PositiveSpan | None = None
+    """Ground sampling distance of the images made for it, in place of the one under `image`."""
     context: tuple[str, ...] | None = None
     """Names of the classes its surroundings may be drawn from; left out, the source decides."""
     words: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None

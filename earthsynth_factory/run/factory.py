@@ -26,9 +26,10 @@ from earthsynth_factory.run.engines.local import LocalEngine
 from earthsynth_factory.run.journal import read_marker
 from earthsynth_factory.run.line import Line
 from earthsynth_factory.run.plan import Plan
-from earthsynth_factory.run.record import adopt, locked, new_record
+from earthsynth_factory.run.record import adopt, new_record
 from earthsynth_factory.run.shards import ShardTask, SlotSettled, WorkerReady
 from earthsynth_factory.store.layout import Layout
+from earthsynth_factory.store.lock import locked
 from earthsynth_factory.store.reader import StoreReader
 from earthsynth_factory.store.writer import write_bytes, write_json
 
@@ -77,7 +78,7 @@ def build(loaded: LoadedRecipe, out: Path, *, keep_rejects: bool = False, watch:
     line = Line.of(recipe, base, "cpu")
     _check_sources(line, plan)
     identity = identity_of(recipe, line, base)
-    with locked(out):
+    with locked(out, "build"):
         record = adopt(out, new_record(recipe, identity, fingerprint(recipe, identity)))
         layout = Layout(out)
         write_bytes(layout.recipe, loaded.text.encode())

@@ -120,7 +120,7 @@ class Line:
 
     def _want(self, slot: Slot, seed: int) -> Want:
         image, block = self.recipe.image, self.blocks.get(slot.category or 0)
-        low, high = image.metres_per_pixel
+        low, high = (block and block.metres_per_pixel) or image.metres_per_pixel
         context = block.context if block else None
         return Want(
             category=self._category(slot.category),

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import platform
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,8 +14,8 @@ from earthsynth_factory.errors import StoreError
 from earthsynth_factory.recipe.fingerprint import difference
 from earthsynth_factory.recipe.schema import Recipe
 from earthsynth_factory.store.layout import Layout
+from earthsynth_factory.store.lock import LOCK
 from earthsynth_factory.store.reader import StoreReader
-from earthsynth_factory.store.writer import disk_error
 
 FORMAT = "earthsynth-factory/run"
 _PACKAGES = ("torch", "diffusers", "transformers", "open-clip-torch", "numpy", "opencv-python-headless")
@@ -50,7 +47,7 @@ def adopt(out: Path, record: dict[str, Any]) -> dict[str, Any]:
     """
     layout = Layout(out)
     if not layout.run.is_file():
-        if out.is_dir() and any(path.name not in _LOCKS for path in out.iterdir()):
+        if out.is_dir() and any(path.name != LOCK for path in out.iterdir()):
             raise StoreError(f"{out}: not empty and no build of ours; choose another folder with --out")
         return record
     stored = StoreReader(out).run
@@ -68,30 +65,6 @@ def adopt(out: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 def _decisive(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"recipe": record["recipe"], "identity": record["identity"]}
-
-
-_LOCKS = {".lock"}
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Hold the output folder for one build. Raises StoreError where another process holds it.
-
-    The lock is the kernel's (flock): it goes with the process, so a killed build leaves none behind.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        handle = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise disk_error(out, error) from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StoreError(f"{out}: another build is writing here; wait for it or choose another --out") from None
-        yield
-    finally:
-        os.close(handle)
 
 
 def _versions() -> dict[str, str]:

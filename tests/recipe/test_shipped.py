@@ -48,7 +48,7 @@ def test_drawn_sources_serve_every_class(path: Path, tmp_path: Path) -> None:
             category=category,
             height=recipe.image.height,
             width=recipe.image.width,
-            metres_per_pixel=recipe.image.metres_per_pixel[1],
+            metres_per_pixel=(block.metres_per_pixel or recipe.image.metres_per_pixel)[1],
             instances=block.instances,
             object_size=block.size,
             context=tuple(taxonomy.named(name).id for name in block.context) if block.context else None,

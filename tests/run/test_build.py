@@ -88,9 +88,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_builds_cannot_write_one_folder(tmp_path: Path) -> None:
-    from earthsynth_factory.run.record import locked
+    from earthsynth_factory.store.lock import locked
 
-    with locked(tmp_path / "out"), pytest.raises(StoreError, match="another build is writing here"):
+    with locked(tmp_path / "out", "build"), pytest.raises(StoreError, match="another build is writing here"):
         run_build(write_recipe(tmp_path), tmp_path / "out")
 
 
@@ -195,3 +195,15 @@ def test_the_record_says_what_was_used(tmp_path: Path) -> None:
     assert len(record["fingerprint"]) == 64
     card = (tmp_path / "out/README.md").read_text()
     assert "A dry run" in card.splitlines()[2]
+
+
+def test_a_category_may_have_a_scale_of_its_own(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_build(write_recipe(tmp_path), out, "categories.plane.metres_per_pixel=0.25..0.3", "engine.shard_size=100")
+    lines = [json.loads(line) for line in next(out.glob("shards/*/samples.jsonl")).read_text().splitlines()]
+    planes = [
+        line["metres_per_pixel"] for line in lines if "plane" in json.dumps(line) and line["metres_per_pixel"] < 0.6
+    ]
+    others = [line["metres_per_pixel"] for line in lines if line["metres_per_pixel"] >= 0.6]
+    assert len(planes) == 8 and all(0.25 <= scale <= 0.3 for scale in planes)
+    assert len(others) == len(lines) - 8 and max(others) <= 1.2

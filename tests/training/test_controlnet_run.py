@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import DiskError, InputError, Interrupted, ModelError, RecipeError, StoreError
 from earthsynth_factory.models.card import read_card
+from earthsynth_factory.store.lock import locked
 from earthsynth_factory.synthesis.controlnet import ControlNetSpec
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet import run as runs
@@ -105,6 +106,12 @@ def test_a_run_is_never_begun_anew_or_gone_on_with_by_mistake(tiny_pipeline: Pat
     longer = recipe_of(tiny_pipeline, data, optim={"steps": 3})
     train_controlnet(longer, tmp_path, tmp_path / "out", resume=True)
     assert len(log_of(tmp_path / "out")) == 3
+
+
+def test_two_trainings_do_not_write_into_one_folder(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(tiny_pipeline, data, optim={"steps": 1})
+    with locked(tmp_path / "out", "training"), pytest.raises(StoreError, match="another training is writing here"):
+        train_controlnet(recipe, tmp_path, tmp_path / "out")
 
 
 def test_a_torn_checkpoint_is_named(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from earthsynth_factory.errors import InputError, Interrupted, StoreError
 from earthsynth_factory.models.device import pick_device
 from earthsynth_factory.recipe.fingerprint import decisive
+from earthsynth_factory.store.lock import locked
 from earthsynth_factory.store.writer import write_bytes, write_json
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet.dataset import Dataset
@@ -50,11 +51,12 @@ def train_controlnet(
     recipe_folder: where the recipe's relative paths start. Raises Interrupted when stopped (go on with `resume`),
     StoreError where `out` holds another run, or none and `resume` is asked for, and the errors of what is opened.
     """
-    _check_folder(out, resume or export_only)
     with (
         joined(pick_device(recipe.run.device)) as team,
+        locked(out, "training") if team.leads else nullcontext(),
         TrainProgress(recipe.optim.steps, shown=team.leads) as progress,
     ):
+        _check_folder(out, resume or export_only)
         opened = open_run(recipe, recipe_folder, out, team, progress.prepare)
         for note in opened.notes:
             progress.say(note)
