@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CROPS ?= out/embedded
 SIZE ?= full
 
-.PHONY: quickstart install test check bench model-report clean
+.PHONY: quickstart install test check bench bench-filter model-report clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,9 @@ check: install
 bench: install
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.preparing
+
+bench-filter: install
+	$(BIN)/python -m tests.benchmarks.filtering
 
 model-report: install
 	$(BIN)/python -m earthsynth_factory.training.report --crops $(CROPS) --size $(SIZE) --out out/model-report \

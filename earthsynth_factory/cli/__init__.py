@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from earthsynth_factory import __version__
-from earthsynth_factory.cli import build, dataset, doctor, plan, prepare, recipe, train
+from earthsynth_factory.cli import build, dataset, doctor, export, filter, merge, plan, prepare, recipe, split, train
 from earthsynth_factory.cli.guard import GuardedGroup, report_defect
 
 app = typer.Typer(
@@ -28,9 +28,12 @@ app.command()(plan.plan)
 app.command()(build.build)
 app.command()(dataset.status)
 app.command()(dataset.stats)
-app.command()(dataset.export)
+app.command()(export.export)
+app.command()(split.split)
+app.command()(merge.merge)
 app.command()(dataset.preview)
 app.command()(prepare.prepare)
+app.command("filter")(filter.filter_)
 app.command()(train.train)
 app.command()(doctor.doctor)
 

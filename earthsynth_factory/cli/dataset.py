@@ -1,4 +1,4 @@
-"""`status`, `stats`, `preview`, `export`: look at a folder of labelled images, and write it in other formats."""
+"""`status`, `stats`, `preview`: look at a folder of labelled images."""
 
 from __future__ import annotations
 
@@ -73,33 +73,6 @@ def stats(
         return
     typer.echo(table(rows, dataset.splits))
     typer.echo(str(path), err=True)
-
-
-def export(
-    folder: Dataset,
-    formats: Annotated[str, typer.Option("--format", "-f", help="Formats, comma-separated: coco,semantic.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/exports.")] = None,
-    changes: Annotated[list[str] | None, typer.Option("--set", help="A format's knob: coco.polygons=true.")] = None,
-) -> None:
-    """Write the dataset in other formats, from the masters, at any time; no model is needed."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from earthsynth_factory.exports.write import export as write
-    from earthsynth_factory.importers.datasets import open_dataset
-    from earthsynth_factory.recipe.load import export_blocks
-
-    store = open_dataset(folder)
-    target = out or folder / "exports"
-    specs = export_blocks(formats.split(","), changes or [])
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("writing", total=len(specs) * store.count)
-        summaries = write(store, specs, target, lambda count: bar.advance(task, count))
-    for summary in summaries:
-        counts = ", ".join(f"{split} {count}" for split, count in summary.counts.items())
-        typer.echo(f"{(target) / summary.kind}: {counts}")
-        for note in summary.notes:
-            typer.echo(f"  note: {note}")
 
 
 def preview(

@@ -120,3 +120,12 @@ def scene_progress() -> Iterator[Callable[[int, int], None]]:
                 console.print(f"{done}/{total} scenes")
 
         yield watch
+
+
+@contextmanager
+def image_progress(total: int, words: str) -> Iterator[Callable[[int], None]]:
+    """A bar of images on stderr; it is called with how many more are done."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(words, total=total)
+        yield lambda count: bar.advance(task, count)

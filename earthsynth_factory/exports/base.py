@@ -24,6 +24,9 @@ KINDS = {
     "gsnet": "earthsynth_factory.exports.gsnet:GsnetSpec",
     "earthsynth": "earthsynth_factory.exports.earthsynth:EarthSynthSpec",
     "imagefolder": "earthsynth_factory.exports.imagefolder:ImageFolderSpec",
+    "webdataset": "earthsynth_factory.exports.webdataset:WebDatasetSpec",
+    "hf-parquet": "earthsynth_factory.exports.parquet:ParquetSpec",
+    "prepared": "earthsynth_factory.exports.prepared:PreparedSpec",
 }
 """Formats that ship: kind → spec class. A new one is a file and a line here."""
 

@@ -13,10 +13,11 @@ from earthsynth_factory.store.writer import disk_error
 
 def export(store: LabelledDataset, specs: Sequence[ExportSpec], out: Path, progress: Progress) -> list[ExportSummary]:
     """Write each format to `out/<kind>`. The masters are only read. Raises DiskError, StoreError, SourceError."""
-    return [_one(store, spec, out / spec.kind, progress) for spec in specs]
+    return [export_to(store, spec, out / spec.kind, progress) for spec in specs]
 
 
-def _one(store: LabelledDataset, spec: ExportSpec, target: Path, progress: Progress) -> ExportSummary:
+def export_to(store: LabelledDataset, spec: ExportSpec, target: Path, progress: Progress) -> ExportSummary:
+    """Write one format to the folder `target` itself. Raises as `export` does."""
     fresh, stale = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
     try:
         for leftover in (fresh, stale):

@@ -17,6 +17,7 @@ import torch
 
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.models.clip_cache import EmbeddingCache, content_hash
 from earthsynth_factory.models.clip_files import ClipName, clip_folder
 from earthsynth_factory.models.device import pick_device, pick_dtype
 
@@ -34,17 +35,37 @@ class ClipModel:
         self._device = device
         self._dtype = dtype
         self._text = lru_cache(maxsize=4096)(self._text_uncached)
+        self._cache: EmbeddingCache | None = None
+
+    @property
+    def cached_in(self) -> Path | None:
+        """The file that vectors of images are kept in."""
+        return self._cache.path if self._cache else None
+
+    def remember(self, cache: EmbeddingCache | None) -> None:
+        """Keep the vectors of images in `cache` from now on, and take known ones from it; None: no longer."""
+        self._cache = cache
 
     @property
     def logit_scale(self) -> float:
         """What cosine similarities are multiplied with before a softmax, as the model learnt it."""
         return float(self._model.logit_scale.exp())
 
-    @torch.inference_mode()
     def images(self, images: Sequence[Image]) -> torch.Tensor:
         """(N, D) vectors of (H, W, 3) uint8 images of any sizes."""
         if not images:
             return torch.empty(0, 0)
+        return self._embed(images) if self._cache is None else self._remembered(images, self._cache)
+
+    def _remembered(self, images: Sequence[Image], cache: EmbeddingCache) -> torch.Tensor:
+        digests = [content_hash(image) for image in images]
+        missing = {digest: image for digest, image in zip(digests, images, strict=True) if digest not in cache}
+        if missing:
+            cache.add(missing, self._embed(list(missing.values())).numpy())
+        return torch.from_numpy(cache.vectors(digests))
+
+    @torch.inference_mode()
+    def _embed(self, images: Sequence[Image]) -> torch.Tensor:
         pixels = torch.stack([self._preprocess(PIL.Image.fromarray(image)) for image in images])
         return torch.cat([self._batch(pixels[at : at + BATCH]) for at in range(0, len(pixels), BATCH)])
 

@@ -15,8 +15,15 @@ KINDS = {
     "clip_score": "earthsynth_factory.rfilter.clip_score:ClipScoreSpec",
     "instance_class": "earthsynth_factory.rfilter.instance_class:InstanceClassSpec",
     "image_quality": "earthsynth_factory.rfilter.image_quality:ImageQualitySpec",
+    "artefacts": "earthsynth_factory.rfilter.artefacts:ArtefactsSpec",
+    "object_size": "earthsynth_factory.rfilter.object_size:ObjectSizeSpec",
+    "region_contrast": "earthsynth_factory.rfilter.region_contrast:RegionContrastSpec",
+    "layout_agreement": "earthsynth_factory.rfilter.layout_agreement:LayoutAgreementSpec",
 }
 """Rules that ship: kind → spec class. A new one is a file and a line here."""
+
+Measures = Mapping[str, float]
+"""Name → number: all that a verdict of one rule needs to know of one image. Empty where the rule does not apply."""
 
 
 class Rule(ABC):
@@ -35,6 +42,41 @@ class Rule(ABC):
         return {}
 
 
+class MeasuredRule(Rule):
+    """A rule in two steps: `measure` looks at pixels, `decide` at the numbers alone, so that a threshold may change
+    without a second look. A `decide` needs no `open`.
+    """
+
+    primary: ClassVar[str]
+    """The measure that is held to the threshold, and the value of the score; higher is better."""
+
+    @property
+    @abstractmethod
+    def least(self) -> float:
+        """The threshold that the recipe gives."""
+
+    @abstractmethod
+    def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
+        """The numbers of each candidate; empty where the rule does not apply to it."""
+
+    @abstractmethod
+    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:
+        """What is wrong, in short sentences; `least` takes the place of the recipe's threshold."""
+
+    def decide(self, measures: Measures, category: int | None, least: float | None = None) -> Score:
+        """The score of stored numbers. Where the rule does not apply it is 1 and passes."""
+        if self.primary not in measures:
+            return Score(1.0, True)
+        faults = self.faults(measures, category, self.least if least is None else least)
+        return Score(measures[self.primary], not faults, ", ".join(faults))
+
+    def score(self, candidates: Sequence[Candidate]) -> list[Score]:
+        return [
+            self.decide(measures, candidate.slot.category)
+            for candidate, measures in zip(candidates, self.measure(candidates), strict=True)
+        ]
+
+
 class RuleSpec(Spec, ABC):
     """The recipe block of a rule. Subclasses add `kind: Literal[...]`, thresholds, and `build`.
 
@@ -43,6 +85,12 @@ class RuleSpec(Spec, ABC):
 
     cost: ClassVar[int] = 0
     """Rules are asked in ascending order of this: 0 pixels alone, 1 a model on the image, 2 a model on every object."""
+
+    deciding: ClassVar[frozenset[str]] = frozenset()
+    """Fields that `decide` alone reads: measures stay good when they change."""
+
+    threshold: ClassVar[str] = ""
+    """The field that holds the least value of the primary measure; calibration sets it unless the user did."""
 
     kind: str
     rank: float = Field(default=0.0, ge=0)

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 
-from earthsynth_factory.domain.sample import Candidate, Image, Score
+from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.rfilter.base import Rule, RuleSpec
+from earthsynth_factory.rfilter.base import MeasuredRule, Measures, RuleSpec
 
 
 class ImageQualitySpec(RuleSpec):
     """Refuses flat, saturated and blurred images."""
 
+    threshold: ClassVar[str] = "min_sharpness"
+    deciding: ClassVar[frozenset[str]] = frozenset({"min_contrast", "max_saturated", "min_sharpness"})
     kind: Literal["image_quality"]
     min_contrast: float = Field(default=6.0, ge=0, le=255)
     """Least standard deviation of the grey levels (0–255); below it the image is flat."""
@@ -33,31 +35,37 @@ class ImageQualitySpec(RuleSpec):
         return ImageQuality(self)
 
 
-class ImageQuality(Rule):
+class ImageQuality(MeasuredRule):
     """See `ImageQualitySpec`. The value is the sharpness."""
+
+    primary: ClassVar[str] = "sharpness"
 
     def __init__(self, spec: ImageQualitySpec) -> None:
         self._spec = spec
 
+    @property
+    def least(self) -> float:
+        return self._spec.min_sharpness
+
     def open(self) -> None:
         """Nothing to load."""
 
-    def score(self, candidates: Sequence[Candidate]) -> list[Score]:
-        return [self._score(candidate.image) for candidate in candidates]
+    def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
+        names = ("contrast", "saturated", "sharpness")
+        return [dict(zip(names, measures(candidate.image), strict=True)) for candidate in candidates]
 
-    def _score(self, image: Image) -> Score:
+    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:  # noqa: ARG002
         spec = self._spec
-        contrast, saturated, sharpness = measures(image)
-        faults = [
+        contrast, saturated, sharpness = (measures[name] for name in ("contrast", "saturated", "sharpness"))
+        found = [
             (spec.min_contrast - contrast, f"flat (contrast {contrast:.1f}, least {spec.min_contrast:g})"),
             (
                 saturated - spec.max_saturated,
                 f"saturated ({saturated:.0%} black or white, most {spec.max_saturated:.0%})",
             ),
-            (spec.min_sharpness - sharpness, f"blurred (sharpness {sharpness:.3f}, least {spec.min_sharpness:g})"),
+            (least - sharpness, f"blurred (sharpness {sharpness:.3f}, least {least:.3g})"),
         ]
-        reasons = [reason for breach, reason in faults if breach > 0]
-        return Score(sharpness, not reasons, ", ".join(reasons))
+        return [reason for breach, reason in found if breach > 0]
 
 
 def measures(image: Image) -> tuple[float, float, float]:

@@ -6,34 +6,33 @@ publishes no rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from earthsynth_factory.domain.sample import Candidate, Image, Score
+import numpy as np
+
+from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.geometry.boxes import tight_boxes
 from earthsynth_factory.geometry.components import components
 from earthsynth_factory.geometry.runs import find_runs
-from earthsynth_factory.models.clip_files import ClipName, clip_identity
-from earthsynth_factory.rfilter.base import Rule, RuleSpec
+from earthsynth_factory.rfilter.base import Measures
+from earthsynth_factory.rfilter.clip_rule import ClipRule, ClipRuleSpec
 from earthsynth_factory.rfilter.wording import BACKGROUNDS, caption
-
-if TYPE_CHECKING:
-    from earthsynth_factory.models.clip import ClipModel
 
 LEAST_CROP = 16
 """Pixels that a crop is wide at the least: a smaller one shows nothing."""
 
 
-class InstanceClassSpec(RuleSpec):
+class InstanceClassSpec(ClipRuleSpec):
     """Enough of the target's objects must be recognised."""
 
     cost: ClassVar[int] = 2
+    threshold: ClassVar[str] = "min_share"
+    deciding: ClassVar[frozenset[str]] = frozenset({"min_share"})
     kind: Literal["instance_class"]
-    model: ClipName = "embedded"
-    """`embedded`, a folder, or {name, pretrained} of open_clip."""
     top: int = Field(default=3, ge=1)
     """An object counts as recognised when its class is among this many best."""
     min_share: float = Field(default=0.5, ge=0, le=1)
@@ -43,69 +42,75 @@ class InstanceClassSpec(RuleSpec):
     max_crops: int = Field(default=8, ge=1)
     """The largest objects of the target class that are looked at."""
 
-    def identity(self, base: Path) -> Mapping[str, str]:
-        return clip_identity(self.model, base)
-
     def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> InstanceClass:
         return InstanceClass(self, taxonomy, targets, base, device)
 
 
-class InstanceClass(Rule):
-    """See `InstanceClassSpec`. The value is the share recognised, 1 for an image without objects of its target."""
+class InstanceClass(ClipRule):
+    """See `InstanceClassSpec`. The value is the share recognised, 1 for an image without objects."""
+
+    primary: ClassVar[str] = "share"
 
     def __init__(
         self, spec: InstanceClassSpec, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str
     ) -> None:
+        super().__init__(spec.model, taxonomy, targets, base, device)
         self._spec = spec
-        self._taxonomy = taxonomy
-        self._base, self._device = base, device
         words = [taxonomy[class_id].words for class_id in targets]
         self._texts = [caption(text) for text in dict.fromkeys([*words, *BACKGROUNDS])]
 
-    def open(self) -> None:
-        from earthsynth_factory.models.clip import load_clip
+    @property
+    def least(self) -> float:
+        return self._spec.min_share
 
-        self._clip: ClipModel = load_clip(self._spec.model, self._base, self._device)
-
-    def describe(self) -> Mapping[str, Any]:
-        from earthsynth_factory.models.clip import facts
-
-        return facts(self._spec.model, self._base)
-
-    def score(self, candidates: Sequence[Candidate]) -> list[Score]:
+    def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
         crops = [self._crops(candidate) for candidate in candidates]
-        vectors = self._clip.images([crop for of_one in crops for crop in of_one])
-        scores, start = [], 0
-        for candidate, of_one in zip(candidates, crops, strict=True):
-            scores.append(self._score(candidate, vectors[start : start + len(of_one)]))
+        vectors = self._clip.images([crop for of_one in crops for _, crop in of_one])
+        found, start = [], 0
+        for of_one in crops:
+            classes = [category for category, _ in of_one]
+            found.append(self._measure(classes, vectors[start : start + len(of_one)]))
             start += len(of_one)
-        return scores
+        return found
 
-    def _crops(self, candidate: Candidate) -> list[Image]:
-        """Squares around the largest objects of the target class; none for land cover, which is not cropped."""
+    def _crops(self, candidate: Candidate) -> list[tuple[int, Image]]:
+        """(class, square) of the largest objects of the target class, or of all where the image has no one target.
+
+        Land cover is not cropped.
+        """
         from earthsynth_factory.models.clip import crop_square
 
-        category = candidate.slot.category
-        if category is None or not self._taxonomy[category].thing:
-            return []
-        condition = candidate.condition
-        own = condition.instances * (condition.mask == category)
-        runs = find_runs(own if condition.known_instances else components(condition.mask, [category]))
-        boxes = tight_boxes(runs)
+        target, condition = candidate.slot.category, candidate.condition
+        wanted = condition.classes() if target is None else [target]
+        things = [class_id for class_id in wanted if self._taxonomy[class_id].thing]
+        own = condition.instances * np.isin(condition.mask, things)
+        runs = find_runs(own if condition.known_instances else components(condition.mask, things))
+        boxes, (rows, columns) = tight_boxes(runs), runs.corners()
         largest = (-runs.areas()).argsort(kind="stable")[: self._spec.max_crops]
         return [
-            crop_square(candidate.image, tuple(boxes[at].tolist()), self._spec.context, LEAST_CROP) for at in largest
+            (
+                int(condition.mask[rows[at], columns[at]]),
+                crop_square(candidate.image, tuple(boxes[at].tolist()), self._spec.context, LEAST_CROP),
+            )
+            for at in largest
         ]
 
-    def _score(self, candidate: Candidate, vectors: Any) -> Score:
-        if not len(vectors):
-            return Score(1.0, True)
-        assert candidate.slot.category is not None
-        words = self._taxonomy[candidate.slot.category].words
-        texts = [caption(words), *(text for text in self._texts if text != caption(words))]
-        similar = vectors @ self._clip.texts(texts).T
-        better = (similar[:, 1:] > similar[:, :1]).sum(dim=1)
-        share = float((better < self._spec.top).float().mean())
-        passed = share >= self._spec.min_share
-        reason = f"{share:.0%} of the objects look like a {words} (least {self._spec.min_share:.0%})"
-        return Score(share, passed, "" if passed else reason)
+    def _measure(self, classes: Sequence[int], vectors: Any) -> Measures:
+        if not classes:
+            return {}
+        known = [
+            self._place(class_id, vector) < self._spec.top for class_id, vector in zip(classes, vectors, strict=True)
+        ]
+        return {"share": sum(known) / len(known), "objects": float(len(known))}
+
+    def _place(self, class_id: int, vector: Any) -> int:
+        """How many of the other texts a crop is nearer to than to that of its class."""
+        own = caption(self._taxonomy[class_id].words)
+        similar = self._clip.texts([own, *(text for text in self._texts if text != own)]) @ vector
+        return int((similar[1:] > similar[0]).sum())
+
+    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:
+        if measures["share"] >= least:
+            return []
+        words = "their class" if category is None else f"a {self._taxonomy[category].words}"
+        return [f"{measures['share']:.0%} of the objects look like {words} (least {least:.0%})"]

@@ -16,6 +16,11 @@ class LabelledDataset(Protocol):
     """A folder of labelled images. `StoreReader` (a build's output) and `PreparedDataset` (real data) are such."""
 
     @property
+    def root(self) -> Path:
+        """The folder; of several datasets seen as one, the first one's."""
+        ...
+
+    @property
     def name(self) -> str:
         """For people."""
         ...

@@ -1,0 +1,120 @@
+"""`export DIR`: a build, prepared data, or any dataset that the importers read, in the formats that trainers read."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from earthsynth_factory.exports.base import ExportSpec, ExportSummary
+    from earthsynth_factory.store.dataset import LabelledDataset
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a build, a prepared dataset, or any other dataset.")],
+    formats: Annotated[str, typer.Option("--format", "-f", help="Formats, comma-separated: coco,semantic.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/exports.")] = None,
+    split: Annotated[str | None, typer.Option(help="Splits, comma-separated; all by default.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Classes, comma-separated; all else becomes background.")] = None,
+    images: Annotated[str | None, typer.Option(help="link (hard links), copy or none. [default: link]")] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Take what an unfinished build has so far.")] = False,
+    kind: Annotated[str, typer.Option(help="Format of another dataset, as in `prepare`.")] = "auto",
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="Class words of another dataset, as in `prepare`.")
+    ] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="A format's knob: coco.polygons=true.")] = None,
+) -> None:
+    """Write the dataset in other formats, from the masters, at any time; no model is needed."""
+    from earthsynth_factory.cli.progress import image_progress
+    from earthsynth_factory.exports.write import export as write
+    from earthsynth_factory.store.masters import check_finished, check_masters
+    from earthsynth_factory.store.views import OfClasses, OfSplits
+
+    specs = _specs(formats, changes or [], images)
+    with _opened(folder, out, kind, map_file) as dataset:
+        if not partial:
+            check_finished(dataset)
+        if split is not None:
+            dataset = OfSplits(dataset, _listed(split))
+        if classes is not None:
+            dataset = OfClasses(dataset, _listed(classes))
+        count = check_masters(dataset)
+        target = out or folder / "exports"
+        with image_progress(len(specs) * count, "writing") as advance:
+            summaries = write(dataset, specs, target, advance)
+    _say(summaries, target)
+
+
+def _specs(formats: str, changes: Sequence[str], images: str | None) -> Sequence[ExportSpec]:
+    """The blocks of the formats; `images` goes to those that have images beside them."""
+    from earthsynth_factory.recipe.load import export_blocks
+
+    names = _listed(formats)
+    if images is not None:
+        with_images = [spec.kind for spec in export_blocks(names) if "images" in type(spec).model_fields]
+        changes = [*(f"{name}.images={images}" for name in with_images), *changes]
+    return export_blocks(names, changes)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _opened(
+    folder: Path, out: Path | None, kind: str, map_file: Path | None
+) -> AbstractContextManager[LabelledDataset]:
+    """What we read as it is; anything else prepared whole in a temporary folder beside `out`."""
+    from contextlib import nullcontext
+
+    from earthsynth_factory.errors import InputError
+    from earthsynth_factory.importers.datasets import open_dataset
+
+    if (folder / "run.json").is_file() or (folder / "dataset.json").is_file():
+        return nullcontext(open_dataset(folder))
+    if out is None:
+        raise InputError(f"{folder}: is no dataset of ours, so nothing is written into it; give --out DIR")
+    return _converted(folder, out, kind, map_file)
+
+
+def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> AbstractContextManager[LabelledDataset]:
+    from collections.abc import Iterator
+    from contextlib import contextmanager
+    from tempfile import TemporaryDirectory
+
+    from earthsynth_factory.cli.progress import scene_progress
+    from earthsynth_factory.importers.crops import CropRules
+    from earthsynth_factory.importers.layout import PreparedLayout
+    from earthsynth_factory.importers.prepare import PrepareOptions, prepare
+    from earthsynth_factory.importers.prepared import PreparedDataset
+
+    @contextmanager
+    def converted() -> Iterator[LabelledDataset]:
+        # Whole images, the empty ones too, each object as it is: nothing is to change but the format.
+        options = PrepareOptions(kind=kind, rules=CropRules(0), keep_empty=1.0, augment=False, map=map_file)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
+            prepared = Path(workspace) / "prepared"
+            with scene_progress() as watch:
+                summary = prepare(folder, prepared, options, watch)
+            typer.echo(f"{folder}: {summary.images} images ({summary.recognised})")
+            for reason, number in summary.left_out.items():
+                typer.echo(f"  left out: {number}× {reason}")
+            if summary.problems:
+                typer.echo(f"  {summary.problems} problems:", err=True)
+                typer.echo(PreparedLayout(prepared).problems.read_text(encoding="utf-8").rstrip(), err=True)
+            yield PreparedDataset(prepared)
+
+    return converted()
+
+
+def _say(summaries: Sequence[ExportSummary], target: Path) -> None:
+    for summary in summaries:
+        counts = ", ".join(f"{split} {count}" for split, count in summary.counts.items())
+        typer.echo(f"{target / summary.kind}: {counts}")
+        for note in summary.notes:
+            typer.echo(f"  note: {note}")

@@ -1,0 +1,56 @@
+"""`filter PATH`: which labelled images of a folder are worth training on, and why the others are not."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Apply(StrEnum):
+    """What becomes of the decision."""
+
+    copy = "copy"
+    link = "link"
+    list = "list"
+
+
+def filter_(
+    path: Annotated[Path, typer.Argument(help="A build, a prepared or published dataset, or test.py's pictures.")],
+    config: Annotated[Path | None, typer.Option(help="filter.yaml: rules, thresholds, how they are combined.")] = None,
+    calibrate: Annotated[
+        Path | None, typer.Option(help="Real labelled images that thresholds are learnt from.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <PATH's name>-filter, here.")] = None,
+    apply: Annotated[Apply, typer.Option(help="Also write the kept images, or list them alone.")] = Apply.list,
+    map_file: Annotated[Path | None, typer.Option("--map", help="YAML: class of the dataset → category.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
+) -> None:
+    """Score labelled images and say which to keep. PATH is only read; stop and rerun as you like."""
+    import json
+    from dataclasses import asdict
+
+    from earthsynth_factory.cli.progress import scene_progress
+    from earthsynth_factory.run.filtering.command import FilterOptions, run_filter
+
+    options = FilterOptions(config, calibrate, apply.value, map_file, device)
+    with scene_progress() as watch:
+        summary = run_filter(path, out or Path(f"{path.resolve().name}-filter"), options, watch)
+    if as_json:
+        typer.echo(json.dumps({**asdict(summary), "out": str(summary.out)}))
+        return
+    typer.echo(f"{path}: {summary.recognised}")
+    typer.echo(f"kept {summary.kept} of {summary.images} images; scores and reasons in {summary.out}/scores.csv")
+    for name, (kept, count) in summary.classes.items():
+        typer.echo(f"  {name}: {kept} of {count}")
+    for rule, count in summary.reasons.items():
+        typer.echo(f"  not kept: {count}× {rule}")
+    if summary.thresholds_from == "run":
+        typer.echo("  thresholds: percentiles within this run, for want of real images; give some with --calibrate")
+    if summary.faults:
+        typer.echo(f"  {len(summary.faults)} images could not be used:", err=True)
+        for fault in summary.faults[:5]:
+            typer.echo(f"    {fault}", err=True)

@@ -1,0 +1,102 @@
+"""Our own layout of prepared data, which every command here reads: what `split` and `merge` write.
+
+    images/<stem>.*  masks/<stem>.png  instances/<stem>.png  instances.jsonl  train.jsonl  dataset.json
+
+It holds what is true of the images: labels, whole masks of covered objects, groups, splits, licences. What a build knows
+beyond that (prompts, scores, seeds, which class was asked for) stays in the build.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from earthsynth_factory.domain.spec import Field
+from earthsynth_factory.domain.taxonomy import BACKGROUND, earthsynth
+from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
+from earthsynth_factory.exports.images import Images, put_image
+from earthsynth_factory.exports.walk import Walk
+from earthsynth_factory.store.dataset import LabelledDataset
+from earthsynth_factory.store.merged import Merged
+from earthsynth_factory.store.records import SampleRecord
+from earthsynth_factory.store.terms import terms_of
+from earthsynth_factory.store.training_list import training_lines
+from earthsynth_factory.store.writer import encode_png, write_bytes
+
+
+class PreparedSpec(ExportSpec):
+    """A folder that stands on its own."""
+
+    kind: Literal["prepared"] = "prepared"
+    images: Images = Field(default="link")
+    """`link`, `copy` or `none`."""
+
+    def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
+        # Ids below 69 mean EarthSynth's categories in this layout, whatever a recipe calls them.
+        dataset = store if isinstance(store, Merged) or _usual(store) else Merged([store])
+        walk, items, seen = Walk(dataset, progress), dict[str, Any](), set[int]()
+        with ExitStack() as stack:
+            train = stack.enter_context((out / "train.jsonl").open("wb"))
+            objects = stack.enter_context((out / "instances.jsonl").open("wb"))
+            for record in walk:
+                name = record.stem + dataset.image_path(record).suffix
+                self._put(dataset, record, out, name)
+                lines = training_lines(record.stem, name, record.classes, dataset.taxonomy, augmented=False)
+                train.writelines(orjson.dumps(line) + b"\n" for line in lines)
+                objects.write(orjson.dumps(_objects(record)) + b"\n")
+                items[record.stem] = _item(record, name)
+                seen.update(record.classes, (instance.category for instance in record.instances))
+        write_bytes(out / "dataset.json", _document(dataset, items, seen | dataset.targets))
+        notes = dataset.notes if isinstance(dataset, Merged) else []
+        return ExportSummary("prepared", walk.counts, (*notes, *_land_cover(dataset, seen)))
+
+    def _put(self, dataset: LabelledDataset, record: SampleRecord, out: Path, name: str) -> None:
+        put_image(dataset.image_path(record), out / "images" / name, self.images)
+        write_bytes(out / "masks" / f"{record.stem}.png", encode_png(dataset.mask(record)), durable=False)
+        write_bytes(out / "instances" / f"{record.stem}.png", encode_png(dataset.instances(record)), durable=False)
+
+
+def _usual(store: LabelledDataset) -> bool:
+    """Whether every id that EarthSynth has is called as there."""
+    known = earthsynth()
+    return all(category.name == known[category.id].name for category in store.taxonomy if category.id in known)
+
+
+def _objects(record: SampleRecord) -> dict[str, Any]:
+    size = [record.height, record.width]
+    return {"stem": record.stem, "size": size, "instances": [asdict(instance) for instance in record.instances]}
+
+
+def _item(record: SampleRecord, name: str) -> dict[str, Any]:
+    return {
+        "group": record.origin.group,
+        "split": record.split,
+        "metres_per_pixel": record.metres_per_pixel or None,
+        "size": [record.height, record.width],
+        "categories": list(record.classes),
+        "image": name,
+    }
+
+
+def _document(dataset: LabelledDataset, items: dict[str, Any], used: set[int] | frozenset[int]) -> bytes:
+    document = {
+        "format": "earthsynth-factory/dataset",
+        "version": 1,
+        "name": dataset.name,
+        **asdict(terms_of(dataset)),
+        "classes": {str(index): dataset.taxonomy[index].name for index in sorted(used - {BACKGROUND})},
+        "items": items,
+    }
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _land_cover(dataset: LabelledDataset, seen: set[int]) -> list[str]:
+    own = [dataset.taxonomy[index] for index in sorted(seen) if index not in earthsynth()]
+    names = [category.name for category in own if not category.thing]
+    return (
+        [f"land cover of your own is written as countable, the layout cannot tell: {', '.join(names)}"] if names else []
+    )

@@ -1,0 +1,138 @@
+"""Does the image follow its mask? What is seen at each place against what the mask says there.
+
+With a segmenter: mean intersection over union of its prediction and the mask. Without: CLIP looks at a grid of windows
+and names each by the best of the image's own classes and some background; the value is the accuracy against the class
+that fills most of the window, averaged over classes. Ours; EarthSynth publishes no rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from earthsynth_factory.domain.condition import Mask
+from earthsynth_factory.domain.sample import Candidate, Image
+from earthsynth_factory.domain.spec import Field
+from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
+from earthsynth_factory.errors import ModelError
+from earthsynth_factory.models.weights import weight_hashes
+from earthsynth_factory.rfilter.base import Measures
+from earthsynth_factory.rfilter.clip_rule import ClipRule, ClipRuleSpec
+
+
+class LayoutAgreementSpec(ClipRuleSpec):
+    """What is seen must lie where the mask has it."""
+
+    cost: ClassVar[int] = 3
+    threshold: ClassVar[str] = "min_agreement"
+    deciding: ClassVar[frozenset[str]] = frozenset({"min_agreement"})
+    kind: Literal["layout_agreement"]
+    segmenter: str | None = None
+    """Folder of a trained segmenter (segmenter.json, segmenter.safetensors); without one CLIP looks at windows."""
+    grid: int = Field(default=4, ge=2, le=16)
+    """Windows along a side."""
+    min_agreement: float = Field(default=0.2, ge=0, le=1)
+    """Least agreement: mean IoU with a segmenter, class-averaged accuracy of windows with CLIP."""
+
+    @property
+    def looks_with_clip(self) -> bool:
+        return self.segmenter is None
+
+    def identity(self, base: Path) -> Mapping[str, str]:
+        if self.segmenter is None:
+            return super().identity(base)
+        folder = base / Path(self.segmenter).expanduser()
+        if not folder.is_dir():
+            raise ModelError(f"{folder}: no such folder; `segmenter` of layout_agreement names a trained segmenter")
+        return weight_hashes(folder)
+
+    def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> LayoutAgreement:
+        return LayoutAgreement(self, taxonomy, targets, base, device)
+
+
+class LayoutAgreement(ClipRule):
+    """See `LayoutAgreementSpec`. It does not apply to an image without any class."""
+
+    primary: ClassVar[str] = "agreement"
+
+    def __init__(
+        self, spec: LayoutAgreementSpec, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str
+    ) -> None:
+        super().__init__(spec.model, taxonomy, targets, base, device)
+        self._spec = spec
+
+    @property
+    def least(self) -> float:
+        return self._spec.min_agreement
+
+    def open(self) -> None:
+        if self._spec.segmenter is None:
+            super().open()
+            return
+        from earthsynth_factory.models.device import pick_device
+        from earthsynth_factory.models.segmenter import Segmenter
+
+        folder = self._base / Path(self._spec.segmenter).expanduser()
+        self._segmenter = Segmenter.load(folder, str(pick_device(self._device)))
+
+    def describe(self) -> Mapping[str, Any]:
+        return super().describe() if self._spec.segmenter is None else {"segmenter": self._spec.segmenter}
+
+    def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
+        if self._spec.segmenter is not None:
+            return [self._by_segmenter(candidate) for candidate in candidates]
+        grids = [windows(candidate.image, self._spec.grid) for candidate in candidates]
+        vectors = self._clip.images([window for grid in grids for window in grid])
+        count = self._spec.grid**2
+        return [
+            self._by_windows(candidate, vectors[at * count : (at + 1) * count])
+            for at, candidate in enumerate(candidates)
+        ]
+
+    def _by_segmenter(self, candidate: Candidate) -> Measures:
+        mask = candidate.condition.mask
+        seen = self._segmenter.predict(candidate.image[None])[0]
+        known = [class_id for class_id in candidate.condition.classes() if class_id in self._segmenter.categories]
+        shares = [((seen == one) & (mask == one)).sum() / ((seen == one) | (mask == one)).sum() for one in known]
+        return {"agreement": float(np.mean(shares))} if shares else {}
+
+    def _by_windows(self, candidate: Candidate, vectors: Any) -> Measures:
+        present = candidate.condition.classes()
+        if not present:
+            return {}
+        truth = majorities(candidate.condition.mask, self._spec.grid)
+        rest = self._backgrounds(present) if (candidate.condition.mask == BACKGROUND).any() or len(present) == 1 else []
+        similar = vectors @ self._clip.texts([*map(self._caption, present), *rest]).T
+        names = np.array([*present, *[BACKGROUND] * len(rest)])
+        seen = names[similar.argmax(dim=1).numpy()]
+        classes = [class_id for class_id in np.unique(truth) if (truth == class_id).any()]
+        return {"agreement": float(np.mean([(seen == one)[truth == one].mean() for one in classes]))}
+
+    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:  # noqa: ARG002
+        if measures["agreement"] >= least:
+            return []
+        return [f"the image does not follow its mask (agreement {measures['agreement']:.2f}, least {least:.3g})"]
+
+
+def windows(image: Image, grid: int) -> list[Image]:
+    """grid × grid windows in raster order that together cover an (H, W, 3) image; each at least a pixel wide."""
+    return [image[rows, columns] for rows, columns in _places(image.shape[0], image.shape[1], grid)]
+
+
+def majorities(mask: Mask, grid: int) -> npt.NDArray[np.int64]:
+    """(grid²,) class id that fills most of each window of an (H, W) mask, in raster order; of equals the lower."""
+    places = _places(mask.shape[0], mask.shape[1], grid)
+    return np.array([np.bincount(mask[rows, columns].ravel()).argmax() for rows, columns in places])
+
+
+def _places(height: int, width: int, grid: int) -> list[tuple[slice, slice]]:
+    def spans(length: int) -> list[slice]:
+        edges = np.linspace(0, length, grid + 1).astype(int).tolist()
+        return [slice(min(low, length - 1), max(high, low + 1)) for low, high in pairwise(edges)]
+
+    return [(rows, columns) for rows in spans(height) for columns in spans(width)]

@@ -1,0 +1,75 @@
+"""Are the objects large and visible enough to learn from? Numbers of the mask alone; no model.
+
+The bounds are ours; EarthSynth publishes none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from earthsynth_factory.domain.sample import Candidate
+from earthsynth_factory.domain.spec import Field
+from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.geometry.components import components
+from earthsynth_factory.geometry.runs import find_runs
+from earthsynth_factory.rfilter.base import MeasuredRule, Measures, RuleSpec
+
+
+class ObjectSizeSpec(RuleSpec):
+    """Enough of the objects must be of a usable size and visible."""
+
+    threshold: ClassVar[str] = "min_share"
+    deciding: ClassVar[frozenset[str]] = frozenset({"min_share"})
+    kind: Literal["object_size"]
+    min_area: int = Field(default=16, ge=1)
+    """Least pixels of an object."""
+    max_area: float = Field(default=0.9, gt=0, le=1)
+    """Largest share of the image that one object covers."""
+    min_visible: float = Field(default=0.3, ge=0, le=1)
+    """Least share of an object that neither others nor the border hide, where that is known."""
+    min_share: float = Field(default=0.5, ge=0, le=1)
+    """Least share of the image's objects that keep these bounds."""
+
+    def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> ObjectSize:  # noqa: ARG002
+        return ObjectSize(self, taxonomy)
+
+
+class ObjectSize(MeasuredRule):
+    """See `ObjectSizeSpec`. The value is the share of usable objects; the rule does not apply where there are none."""
+
+    primary: ClassVar[str] = "share"
+
+    def __init__(self, spec: ObjectSizeSpec, taxonomy: Taxonomy) -> None:
+        self._spec = spec
+        self._things = [category.id for category in taxonomy if category.thing]
+
+    @property
+    def least(self) -> float:
+        return self._spec.min_share
+
+    def open(self) -> None:
+        """Nothing to load."""
+
+    def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
+        return [self._measure(candidate) for candidate in candidates]
+
+    def _measure(self, candidate: Candidate) -> Measures:
+        condition, spec = candidate.condition, self._spec
+        known = condition.known_instances
+        runs = find_runs(condition.instances if known else components(condition.mask, self._things))
+        if not len(runs.ids):
+            return {}
+        areas = runs.areas()
+        seen = np.array([condition.visible.get(int(own), 1.0) if known else 1.0 for own in runs.ids])
+        usable = (areas >= spec.min_area) & (areas <= spec.max_area * condition.mask.size) & (seen >= spec.min_visible)
+        return {"share": float(usable.mean()), "objects": float(len(areas)), "median_area": float(np.median(areas))}
+
+    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:  # noqa: ARG002
+        share, count = measures["share"], int(measures["objects"])
+        if share >= least:
+            return []
+        return [f"{share:.0%} of {count} objects are large and visible enough (least {least:.0%})"]

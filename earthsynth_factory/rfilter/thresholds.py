@@ -1,0 +1,53 @@
+"""Thresholds from data: percentiles of the scores that real images have, class by class.
+
+`false_reject` is the share of real images that all calibrated rules together may refuse; each has an equal part of it, so
+that by the union bound the whole stays within it on the images it was calibrated on. Ours; EarthSynth publishes none.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Values = Mapping[str, Mapping[int | None, list[float]]]
+"""Rule → category (None: all) → values of its primary measure."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """rule → category → least value. None as category: for classes with too few images of their own."""
+
+    least: Mapping[str, Mapping[int | None, float]] = field(default_factory=dict)
+
+    def of(self, rule: str, category: int | None) -> float | None:
+        """The least value, None where the rule's own stands."""
+        known = self.least.get(rule, {})
+        return known.get(category, known.get(None))
+
+
+def grouped(rows: Iterable[tuple[int | None, Mapping[str, float]]]) -> dict[str, dict[int | None, list[float]]]:
+    """Values by rule and class from (category, rule → value) of each image; None gathers all classes."""
+    found: dict[str, dict[int | None, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for category, values in rows:
+        for rule, value in values.items():
+            for key in {category, None}:
+                found[rule][key].append(value)
+    return found
+
+
+def calibrate(values: Values, false_reject: float, least_images: int) -> Thresholds:
+    """The percentile that leaves each rule its part of `false_reject`; classes with fewer images share the pooled one."""
+    share = false_reject / max(len(values), 1)
+    return Thresholds(
+        {
+            rule: {
+                category: float(np.quantile(numbers, share, method="lower"))
+                for category, numbers in classes.items()
+                if category is None or len(numbers) >= least_images
+            }
+            for rule, classes in values.items()
+        }
+    )

@@ -1,0 +1,258 @@
+"""`filter` from end to end: recognise, score, learn thresholds, decide, write.
+
+OUT/scores.jsonl  vectors/…        the journal and CLIP's vectors by content; they make a second run quick
+OUT/scores.csv    scores.parquet   a row an image (`scores` has the columns)
+OUT/keep.txt                       names of the kept images, one a line
+OUT/filter.json                    what the folder was taken for, thresholds, counts, reasons, faults
+OUT/curves.png                     share kept against threshold, by rule
+OUT/real/…                         the same journal for the images of --calibrate
+OUT/filtered/…                     with --apply copy or link
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from earthsynth_factory.domain.sample import Score
+from earthsynth_factory.errors import InputError, StoreError
+from earthsynth_factory.exports.base import ExportSpec
+from earthsynth_factory.exports.write import export
+from earthsynth_factory.importers.datasets import open_dataset
+from earthsynth_factory.recipe.load import export_blocks
+from earthsynth_factory.rfilter.thresholds import Thresholds
+from earthsynth_factory.run.filtering.apply import mirror
+from earthsynth_factory.run.filtering.curves import draw_curves
+from earthsynth_factory.run.filtering.decide import Limits, learn, prints_of, reasons, select, verdict
+from earthsynth_factory.run.filtering.scores import Row, ScoreJournal, write_tables
+from earthsynth_factory.run.filtering.scoring import AskedRule, Scorer, Watch, asked
+from earthsynth_factory.run.filtering.sources import Entry, Folder, open_folder
+from earthsynth_factory.run.filtering.spec import FilterSpec, build_rules, load_filter
+from earthsynth_factory.store.lock import locked
+from earthsynth_factory.store.writer import write_bytes, write_json
+
+EXPORTED = ("coco", "yolo-detect")
+"""Formats that a filtered build or prepared dataset is written in besides its own."""
+
+
+@dataclass(frozen=True)
+class FilterOptions:
+    """config: filter.yaml. calibrate: a folder of real labelled images. map: class words, as `prepare` takes them."""
+
+    config: Path | None = None
+    calibrate: Path | None = None
+    apply: Literal["copy", "link", "list"] = "list"
+    map: Path | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class FilterSummary:
+    """What was decided. thresholds_from: `real`, or `run` where nothing real was given. classes: name → (kept, all)."""
+
+    out: Path
+    recognised: str
+    images: int
+    kept: int
+    thresholds_from: str
+    classes: dict[str, tuple[int, int]]
+    reasons: dict[str, int]
+    faults: list[str]
+
+
+def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | None = None) -> FilterSummary:
+    """Score and decide; nothing in `path` is changed. Raises InputError and its kin, DiskError."""
+    if out.resolve().is_relative_to(path.resolve()):
+        raise StoreError(f"{out}: lies inside {path}, which is only read; choose another --out")
+    spec = load_filter(options.config)
+    base = options.config.resolve().parent if options.config else Path.cwd()
+    with locked(out, "filter"):
+        folder = open_folder(path, out, options.map)
+        rules = asked(
+            build_rules(spec, folder.taxonomy, folder.targets, base, options.device),
+            folder.taxonomy,
+            folder.targets,
+            base,
+        )
+        return _Run(spec, base, folder, rules, out, options).run(watch)
+
+
+class _Run:
+    """One run: what its steps share."""
+
+    def __init__(
+        self, spec: FilterSpec, base: Path, folder: Folder, rules: list[AskedRule], out: Path, options: FilterOptions
+    ) -> None:
+        self._spec, self._base, self._folder, self._rules = spec, base, folder, rules
+        self._out, self._options, self._vectors = out, options, out / "vectors"
+
+    def run(self, watch: Watch | None) -> FilterSummary:
+        """See `run_filter`."""
+        real = self._real(watch)
+        journal = ScoreJournal(self._out / "scores.jsonl")
+        try:
+            limits = self._score(journal, real, watch)
+            rows = [journal.rows[entry.name] for entry in self._folder.entries]
+        finally:
+            journal.close()
+        verdicts = [verdict(self._spec, self._rules, limits, row) for row in rows]
+        kept = [not row.fault and found is True for row, (found, _) in zip(rows, verdicts, strict=True)]
+        own, others = (self._prints(part) if part is not None else None for part in (rows, real))
+        assert own is not None
+        dropped = select(self._spec, self._rules, rows, kept, own, others)
+        why = [
+            [row.fault] if row.fault else [] if stays and place not in dropped
+            else [dropped[place]] if place in dropped else reasons(scores)
+            for place, (row, stays, (_, scores)) in enumerate(zip(rows, kept, verdicts, strict=True))
+        ]  # fmt: skip
+        return self._write(rows, real, limits, [scores for _, scores in verdicts], why)
+
+    def _prints(self, rows: Sequence[Row]) -> Any:
+        return prints_of(rows, self._rules, self._vectors, self._base)
+
+    def _real(self, watch: Watch | None) -> list[Row] | None:
+        """Rows of the real images, every rule asked of each; None without. Raises InputError where none is usable."""
+        if self._options.calibrate is None:
+            return None
+        folder = open_folder(self._options.calibrate, self._out / "real", self._options.map)
+        journal = ScoreJournal(self._out / "real" / "scores.jsonl")
+        try:
+            self._scorer(journal).score(folder.entries, self._rules, watch)
+            rows = [journal.rows[entry.name] for entry in folder.entries]
+        finally:
+            journal.close()
+        known = {category.id for category in self._folder.taxonomy}
+        usable = [row for row in rows if not row.fault and (row.category is None or row.category in known)]
+        if not usable:
+            raise InputError(
+                f"{self._options.calibrate}: none of its {len(rows)} images could be read; see scores.jsonl"
+            )
+        return usable
+
+    def _scorer(self, journal: ScoreJournal) -> Scorer:
+        return Scorer(journal, self._vectors, self._base, self._options.device)
+
+    def _score(self, journal: ScoreJournal, real: list[Row] | None, watch: Watch | None) -> Limits:
+        """Rules by cost: each stage sees what the stages before it left open. Gives the final thresholds."""
+        entries, scorer = list(self._folder.entries), self._scorer(journal)
+        limits = self._limits(Thresholds() if real is None else learn(self._spec, self._rules, real, True))
+        for cost in sorted({rule.spec.cost for rule in self._rules}):
+            so_far = [rule for rule in self._rules if rule.spec.cost <= cost]
+            scorer.score(entries, so_far, watch)
+            rows = [journal.rows[entry.name] for entry in entries]
+            if real is None:
+                everyone = [journal.rows[entry.name] for entry in self._folder.entries]
+                limits = self._limits(learn(self._spec, self._rules, everyone, False))
+            entries = [entry for entry, row in zip(entries, rows, strict=True) if self._open(so_far, limits, row)]
+        return limits
+
+    def _open(self, rules: list[AskedRule], limits: Limits, row: Row) -> bool:
+        return not row.fault and verdict(self._spec, rules, limits, row)[0] is not False
+
+    def _limits(self, data: Thresholds) -> Limits:
+        return Limits.of(self._spec, self._folder.taxonomy, data)
+
+    def _write(
+        self,
+        rows: list[Row],
+        real: list[Row] | None,
+        limits: Limits,
+        scores: list[dict[str, Score]],
+        why: list[list[str]],
+    ) -> FilterSummary:
+        columns, table = self._table(rows, limits, scores, why)
+        write_tables(self._out, columns, table)
+        kept = [row.name for row, reason in zip(rows, why, strict=True) if not reason]
+        write_bytes(self._out / "keep.txt", "".join(f"{name}\n" for name in kept).encode())
+        summary = self._summary(rows, real, why)
+        facts = {
+            "source": str(self._folder.path),
+            "kind": self._folder.kind,
+            "recognised": summary.recognised,
+            "thresholds_from": summary.thresholds_from,
+            "thresholds": {rule.name: self._shown(rule, limits) for rule in self._rules},
+            "images": summary.images,
+            "kept": summary.kept,
+            "classes": {name: {"kept": some, "all": count} for name, (some, count) in summary.classes.items()},
+            "reasons": summary.reasons,
+            "faults": summary.faults,
+            "config": self._spec.model_dump(mode="json"),
+        }
+        write_json(self._out / "filter.json", facts)
+        draw_curves(
+            self._out / "curves.png", {rule.name: self._curve(rule, rows, real, limits) for rule in self._rules}
+        )
+        self._apply(set(kept))
+        return summary
+
+    def _table(
+        self, rows: list[Row], limits: Limits, scores: list[dict[str, Score]], why: list[list[str]]
+    ) -> tuple[list[str], list[dict[str, Any]]]:
+        table = []
+        measured: dict[str, None] = {}
+        for entry, row, found, reason in zip(self._folder.entries, rows, scores, why, strict=True):
+            cells: dict[str, Any] = {"id": row.name, "image": str(entry.files[0]), "category": self._name(row.category)}
+            cells |= {"kept": int(not reason), "reasons": "; ".join(reason)}
+            for rule in self._rules:
+                measures = row.measures(rule.name, rule.settings) or {}
+                if rule.name in found and measures:
+                    cells[rule.name] = found[rule.name].value
+                    cells[f"threshold.{rule.name}"] = limits.least(rule, row.category)
+                cells |= {f"{rule.name}.{name}": value for name, value in measures.items()}
+                measured |= dict.fromkeys(f"{rule.name}.{name}" for name in measures)
+            table.append(cells)
+        names = [rule.name for rule in self._rules]
+        columns = ["id", "image", "category", "kept", "reasons", *names, *measured, *(f"threshold.{n}" for n in names)]
+        return columns, table
+
+    def _name(self, category: int | None) -> str:
+        return "" if category is None else self._folder.taxonomy[category].name
+
+    def _shown(self, rule: AskedRule, limits: Limits) -> dict[str, float]:
+        """Least values by class name; `all` for classes without one of their own."""
+        learnt = limits.data.least.get(rule.name, {})
+        classes = {*learnt, *(one for one, own in limits.own.items() if rule.name in own)} - {None}
+        named = {self._name(one): limits.least(rule, one) for one in classes}
+        return {"all": limits.least(rule, None), **dict(sorted(named.items()))}
+
+    def _curve(
+        self, rule: AskedRule, rows: list[Row], real: list[Row] | None, limits: Limits
+    ) -> tuple[list[float], list[float], float]:
+        def values(part: list[Row]) -> list[float]:
+            found = (row.measures(rule.name, rule.settings) or {} for row in part)
+            return [numbers[rule.rule.primary] for numbers in found if rule.rule.primary in numbers]
+
+        return values(rows), values(real or []), limits.least(rule, None)
+
+    def _summary(self, rows: list[Row], real: list[Row] | None, why: list[list[str]]) -> FilterSummary:
+        everyone = Counter(self._name(row.category) or "negatives" for row in rows if not row.fault)
+        staying = Counter(
+            self._name(row.category) or "negatives" for row, reason in zip(rows, why, strict=True) if not reason
+        )
+        counted = Counter(
+            one.split(":")[0] for row, reason in zip(rows, why, strict=True) if not row.fault for one in reason
+        )
+        faults = [*self._folder.faults, *(row.fault for row in rows if row.fault)]
+        return FilterSummary(
+            self._out,
+            self._folder.recognised,
+            len(rows),
+            sum(staying.values()),
+            "run" if real is None else "real",
+            {name: (staying[name], count) for name, count in sorted(everyone.items())},
+            dict(counted.most_common()),
+            faults,
+        )
+
+    def _apply(self, kept: set[str]) -> None:
+        how = self._options.apply
+        if how == "list":
+            return
+        target = self._out / "filtered"
+        mirror(self._folder.path, target, list[Entry](self._folder.entries), kept, how)
+        if self._folder.kind in ("build", "prepared") and kept:
+            blocks: tuple[ExportSpec, ...] = export_blocks(EXPORTED)
+            export(open_dataset(target), blocks, target / "exports", lambda _: None)

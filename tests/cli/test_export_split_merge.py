@@ -1,0 +1,245 @@
+"""`export`, `split` and `merge` as a stranger meets them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from earthsynth_factory import cli
+from earthsynth_factory.importers.datasets import open_dataset
+from earthsynth_factory.importers.prepared import PreparedDataset
+from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.records import SampleRecord
+from tests.exports.stores import hashes, odd_store
+from tests.importers import layouts
+from tests.making import SHIP, TANK, WATER, make_store
+
+Run = Callable[..., tuple[int, str, str]]
+COUNT = 6
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the console script in this process; (exit code, stdout, stderr)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["earthsynth-factory", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def finish(root: Path, committed: int = 2, **changes: object) -> Path:
+    """What a build leaves beside its samples: how many were asked for, and the marker of every committed shard."""
+    run = {**orjson.loads((root / "run.json").read_bytes()), "images": COUNT, **changes}
+    (root / "run.json").write_bytes(orjson.dumps(run))
+    for number in range(committed):
+        (root / "shards" / f"{number:05d}.json").write_text("{}")
+    return root
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    return finish(make_store(tmp_path / "build", COUNT))
+
+
+def _facts(record: SampleRecord) -> tuple[object, ...]:
+    return record.stem, record.origin.group, record.classes, [asdict(instance) for instance in record.instances]
+
+
+def coco(root: Path, split: str = "train") -> dict:  # type: ignore[type-arg]
+    found: dict = json.loads((root / "coco" / "annotations" / f"instances_{split}.json").read_text())  # type: ignore[type-arg]
+    return found
+
+
+def test_splits_classes_and_images_are_chosen(run: Run, build: Path, tmp_path: Path) -> None:
+    masters = hashes(build)
+    words = ("--split", "val", "--classes", "Ships", "--images", "none", "-o", tmp_path / "out")
+    code, out, _ = run("export", build, "-f", "coco,semantic,webdataset", *words)
+    assert code == 0
+    assert out.startswith(f"{tmp_path / 'out' / 'coco'}: val 2\n")
+    document = coco(tmp_path / "out", "val")
+    assert [category["name"] for category in document["categories"]] == ["ship"]
+    assert [image["id"] for image in document["images"]] == [3, 6], "ids are those of the whole dataset"
+    assert {found["category_id"] for found in document["annotations"]} == {SHIP}
+    assert not (tmp_path / "out" / "coco" / "val").exists()
+    assert json.loads((tmp_path / "out" / "semantic" / "classes.json").read_text())["ids"] == [0, SHIP]
+    assert hashes(build) == masters
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("-f", "cocoo"), "did you mean 'coco'?"),
+        (("-f", "coco", "--split", "test"), "--split test: made has no such split; it has train, val"),
+        (("-f", "coco", "--classes", "shp"), "unknown category 'shp'; did you mean 'ship'"),
+        (("-f", "coco", "--images", "move"), "move"),
+    ],
+)
+def test_what_is_unknown_is_named(run: Run, build: Path, words: tuple[str, ...], message: str) -> None:
+    code, out, err = run("export", build, *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not (build / "exports").exists()
+
+
+def test_an_unfinished_build_is_exported_on_demand_only(run: Run, tmp_path: Path) -> None:
+    build = finish(make_store(tmp_path / "build", COUNT), committed=1)
+    code, _, err = run("export", build, "-f", "coco")
+    assert code == 2
+    assert "this build is not finished, 1 of 2 shards are committed" in err and "--partial" in err
+    assert run("split", build)[0] == 2
+    code, out, _ = run("export", build, "-f", "coco", "--partial")
+    assert (code, out) == (0, f"{build / 'exports' / 'coco'}: train 4, val 2\n")
+
+
+def test_missing_masters_are_named(run: Run, build: Path) -> None:
+    lost = StoreReader(build).layout.shard(0).image("0000002")
+    lost.unlink()
+    code, _, err = run("export", build, "-f", "coco")
+    assert code == 2
+    assert f"1 of 6 images are missing, bring them back or build again:\n{lost}" in err
+
+
+def test_any_dataset_is_converted(run: Run, tmp_path: Path) -> None:
+    source = layouts.coco_folder(tmp_path / "in")
+    code, _, err = run("export", source, "-f", "coco")
+    assert code == 2
+    assert "nothing is written into it; give --out DIR" in err
+    code, out, err = run("export", source, "-f", "coco,yolo-detect", "-o", tmp_path / "out")
+    assert code == 0, err
+    assert out.startswith(f"{source}: 1 images (coco: ")
+    found = coco(tmp_path / "out")
+    assert [item["iscrowd"] for item in found["annotations"]].count(1) == 1
+    assert (tmp_path / "out" / "coco" / "train" / found["images"][0]["file_name"]).is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}, "the workspace is gone"
+
+
+def test_a_coco_export_comes_back_through_the_importer(run: Run, build: Path, tmp_path: Path) -> None:
+    assert run("export", build, "-f", "coco", "-o", tmp_path / "a")[0] == 0
+    code, _, err = run("export", tmp_path / "a" / "coco", "--kind", "coco", "-f", "coco", "-o", tmp_path / "b")
+    assert code == 0, err
+    for split in ("train", "val"):
+        masks = []
+        for root in (tmp_path / "a", tmp_path / "b"):
+            document = coco(root, split)
+            names = {image["id"]: image["file_name"] for image in document["images"]}
+            masks.append(
+                sorted(
+                    (names[one["image_id"]], one["category_id"], one["segmentation"]["counts"], one["area"])
+                    for one in document["annotations"]
+                )
+            )
+            assert len(names) == len([r for r in StoreReader(build).samples() if r.split == split])
+        assert masks[0] == masks[1]
+
+
+def test_split_keeps_groups_whole_and_the_dataset_as_it_is(run: Run, build: Path, tmp_path: Path) -> None:
+    before = hashes(build)
+    code, out, err = run("split", build, "--ratios", "0.5,0.5", "-o", tmp_path / "out")
+    assert code == 0, err
+    assert out.startswith(f"{tmp_path / 'out'}: train 3, val 3\n")
+    assert "groups in several splits: 0" in out
+    assert hashes(build) == before
+    old, new = StoreReader(build), open_dataset(tmp_path / "out")
+    for one, other in zip(old.samples(), new.samples(), strict=True):
+        assert _facts(other) == _facts(one)
+        assert np.array_equal(new.mask(other), old.mask(one))
+        assert np.array_equal(new.instances(other), old.instances(one))
+        assert new.image_path(other).samefile(old.image_path(one))
+    run("split", build, "--ratios", "0.5,0.5", "-o", tmp_path / "again")
+    assert hashes(tmp_path / "out") == hashes(tmp_path / "again")
+
+
+def test_leaks_are_reported(run: Run, build: Path) -> None:
+    reader = StoreReader(build)
+    records = list(reader.samples())
+    train, val = records[0], records[2]
+    reader.image_path(val).write_bytes(reader.image_path(train).read_bytes())
+    journal = reader.layout.shard(0).samples
+    journal.write_bytes(journal.read_bytes().replace(b'"group":"group2"', b'"group":"group0"'))
+    code, out, _ = run("split", build)
+    assert code == 0
+    assert out == (
+        "groups in several splits: 1\n  group0: train, val\n"
+        "images that look the same in two splits: 1\n  train/0000000 and val/0000002\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--ratios", "0.5,0.6", "--out", "x"), "the shares sum to 1.1"),
+        (("--ratios", "a,b", "--out", "x"), "write shares"),
+        (("--ratios", "train=0.5,train=0.5", "--out", "x"), "a split is named twice"),
+        (("--ratios", "0.25,0.25,0.25,0.25", "--out", "x"), "more than three shares need names"),
+        (("--ratios", "0.5,0.5"), "--ratios and --out go together"),
+    ],
+)
+def test_ratios_that_make_no_sense(run: Run, build: Path, words: tuple[str, ...], message: str) -> None:
+    code, _, err = run("split", build, *words)
+    assert code == 2
+    assert message in err
+
+
+def test_merge_goes_by_name_and_says_what_it_did(run: Run, build: Path, tmp_path: Path) -> None:
+    odd = finish(odd_store(tmp_path / "odd", COUNT).root)
+    code, out, err = run("merge", build, odd, "-o", tmp_path / "out")
+    assert code == 0, err
+    assert out.startswith(f"{tmp_path / 'out'}: train 8, val 4\n")
+    assert f"note: {odd}: 'no' ({SHIP}) is 'no' (69)\n" in out
+    assert f"note: {odd}: 6 images were renamed, their names were taken (0000000 is made-0000000)\n" in out
+    assert "groups in several splits: 0" in out
+    merged, source = PreparedDataset(tmp_path / "out"), StoreReader(odd)
+    mine = {record.stem: record for record in merged.samples()}
+    for record in StoreReader(build).samples():
+        assert _facts(mine[record.stem]) == _facts(record), "the first dataset keeps its ids"
+    for record in source.samples():
+        found = mine[f"made-{record.stem}"]
+        names = [merged.taxonomy[one.category].name for one in found.instances]
+        assert names == [source.taxonomy[one.category].name for one in record.instances]
+        theirs, ours = source.mask(record), merged.mask(found)
+        assert {(int(a), int(b)) for a, b in zip(theirs.ravel(), ours.ravel(), strict=True)} <= {
+            (0, 0), (WATER, WATER), (SHIP, 69), (TANK, 70)
+        }  # fmt: skip
+
+
+def test_merge_refuses_what_it_cannot_resolve(run: Run, build: Path, tmp_path: Path) -> None:
+    odd = finish(odd_store(tmp_path / "odd", COUNT).root)
+    other = finish(odd_store(tmp_path / "other", COUNT).root)
+    record = orjson.loads((other / "run.json").read_bytes())
+    for category in record["taxonomy"]:
+        category["thing"] = category["thing"] and category["id"] != SHIP
+    (other / "run.json").write_bytes(orjson.dumps(record))
+    code, _, err = run("merge", odd, other, "-o", tmp_path / "out")
+    assert code == 2
+    assert f"{other}: category 'no' is land cover here and countable in {odd}; rename one of them" in err
+    assert not (tmp_path / "out").exists()
+    code, _, err = run("merge", build, build, "-o", tmp_path / "out")
+    assert (code, "name two datasets or more, each once" in err) == (2, True)
+    code, _, err = run("merge", build, odd, "-o", build)
+    assert (code, f"{build}: holds something already" in err) == (2, True)
+
+
+@pytest.mark.parametrize("kind", ["yolo-detect", "voc", "dota"])
+def test_boxes_come_back_through_the_importers(run: Run, build: Path, tmp_path: Path, kind: str) -> None:
+    assert run("export", build, "-f", kind, "-o", tmp_path / "a")[0] == 0
+    reader = kind.partition("-")[0]
+    code, _, err = run("export", tmp_path / "a" / kind, "--kind", reader, "-f", "prepared", "-o", tmp_path / "b")
+    assert code == 0, err
+    # The DOTA reader puts its name before the stems.
+    back = {
+        record.stem.removeprefix("DOTA_"): record for record in PreparedDataset(tmp_path / "b" / "prepared").samples()
+    }
+    for record in StoreReader(build).samples():
+        theirs = sorted((one.category, one.box) for one in back[record.stem].instances)
+        assert theirs == sorted((one.category, one.box) for one in record.instances)

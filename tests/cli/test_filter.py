@@ -1,0 +1,131 @@
+"""`filter` as a user meets it: recognition, resuming, deciding again without a model, hostile files, --apply."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from earthsynth_factory.errors import StoreError
+from earthsynth_factory.importers.datasets import open_dataset
+from earthsynth_factory.models import clip
+from earthsynth_factory.run.filtering import scoring
+from earthsynth_factory.run.filtering.command import FilterOptions, FilterSummary, run_filter
+from tests.making import make_condition, make_image, make_store
+
+PIXELS = "rules: [image_quality, object_size]\nselect: []\n"
+
+
+def _filter(path: Path, out: Path, config: str = PIXELS, **options: object) -> FilterSummary:
+    file = out.parent / "filter.yaml"
+    file.write_text(config)
+    return run_filter(path, out, FilterOptions(config=file, device="cpu", **options))  # type: ignore[arg-type]
+
+
+def _coco(root: Path) -> Path:
+    (root / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for number in range(4):
+        pixels = make_image(number) if number else np.full((48, 48, 3), 90, np.uint8)
+        cv2.imwrite(str(root / "images" / f"{number}.png"), pixels)
+        images.append({"id": number, "file_name": f"{number}.png", "width": 48, "height": 48})
+        annotations.append({"id": number + 1, "image_id": number, "category_id": 1, "bbox": [4, 4, 20, 20]})
+    document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "ship"}]}
+    (root / "instances.json").write_text(json.dumps(document))
+    return root
+
+
+def test_coco_is_filtered_into_valid_coco_and_the_source_stays(tmp_path: Path) -> None:
+    source = _coco(tmp_path / "coco")
+    (source / "images" / "3.png").write_bytes(b"\x89PNG\r\n half")
+    before = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
+    summary = _filter(source, tmp_path / "out", apply="copy")
+    assert summary.recognised.startswith("coco: ")
+    assert (summary.images, summary.kept, len(summary.faults)) == (4, 2, 1)
+    assert "3.png" in summary.faults[0]
+    assert before == {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
+    made = json.loads((tmp_path / "out/filtered/instances.json").read_bytes())
+    assert [image["file_name"] for image in made["images"]] == ["1.png", "2.png"]
+    assert [one["image_id"] for one in made["annotations"]] == [1, 2]
+    assert sorted(path.name for path in (tmp_path / "out/filtered/images").iterdir()) == ["1.png", "2.png"]
+    rows = list(csv.DictReader((tmp_path / "out/scores.csv").open()))
+    assert [row["kept"] for row in rows] == ["0", "1", "1", "0"]
+    assert rows[0]["reasons"].startswith("image_quality: flat")
+    assert (tmp_path / "out/curves.png").is_file()
+
+
+def test_a_build_is_filtered_into_a_build_with_its_exports(tmp_path: Path) -> None:
+    source = make_store(tmp_path / "store")
+    _filter(source, tmp_path / "first")
+    rows = list(csv.DictReader((tmp_path / "first/scores.csv").open()))
+    middle = sorted(float(row["image_quality.contrast"]) for row in rows)[3]
+    config = f"rules: [image_quality]\nkeep: image_quality.contrast >= {middle}\nselect: []\n"
+    summary = _filter(source, tmp_path / "out", config, apply="link")
+    assert summary.kept == 3
+    kept = (tmp_path / "out/keep.txt").read_text().split()
+    store = open_dataset(tmp_path / "out/filtered")
+    assert [record.stem for record in store.samples()] == kept
+    assert all(store.image_path(record).is_file() for record in store.samples())
+    assert (tmp_path / "out/filtered/exports/coco").is_dir()
+
+
+def test_pictures_of_the_authors_script_are_recognised(tmp_path: Path) -> None:
+    source = tmp_path / "made"
+    source.mkdir()
+    cv2.imwrite(str(source / "tile_7.png"), np.repeat(make_condition().mask[..., None], 3, axis=2))
+    for number in range(2):
+        cv2.imwrite(str(source / f"storage tank_tile_7_{number}.png"), make_image(number))
+    summary = _filter(source, tmp_path / "out")
+    assert "EarthSynth's test.py" in summary.recognised
+    assert summary.classes == {"storage tank": (2, 2)}
+
+
+def test_a_killed_run_goes_on_and_a_new_threshold_needs_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = make_store(tmp_path / "store"), tmp_path / "out"
+    loose = "rules: [image_quality, {kind: clip_score, min_margin: -2}]\nselect: [duplicates]\n"
+    monkeypatch.setattr(scoring, "BATCH", 2)
+    seen: list[int] = []
+
+    def die(done: int, _: int) -> None:
+        seen.append(done)
+        raise KeyboardInterrupt
+
+    file = tmp_path / "filter.yaml"
+    file.write_text(loose)
+    with pytest.raises(KeyboardInterrupt):
+        run_filter(source, out, FilterOptions(config=file, device="cpu"), die)
+    with (out / "scores.jsonl").open("ab") as journal:
+        journal.write(b'{"name": "torn')
+    whole = _filter(source, tmp_path / "whole", loose)
+    again = _filter(source, out, loose)
+    assert seen == [2]
+    assert (out / "scores.csv").read_text() == (tmp_path / "whole/scores.csv").read_text()
+    assert (again.kept, whole.kept) == (6, 6)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(clip, "load_clip", refuse)
+    strict = _filter(source, out, loose.replace("-2", "1.9"))
+    assert (strict.kept, strict.reasons) == (0, {"clip_score": 6})
+
+
+def test_calibration_says_where_thresholds_come_from(tmp_path: Path) -> None:
+    source = make_store(tmp_path / "store")
+    real = _filter(source, tmp_path / "a", calibrate=make_store(tmp_path / "real"))
+    assert (real.thresholds_from, real.kept) == ("real", 6)
+    assert _filter(source, tmp_path / "b").thresholds_from == "run"
+
+
+def test_the_source_is_never_written_into(tmp_path: Path) -> None:
+    source = make_store(tmp_path / "store")
+    with pytest.raises(StoreError, match="which is only read; choose another --out"):
+        run_filter(source, source / "out", FilterOptions())
+    shutil.rmtree(source)
