@@ -81,8 +81,8 @@ def build(loaded: LoadedRecipe, out: Path, *, keep_rejects: bool = False, watch:
     with locked(out, "build"):
         record = adopt(out, new_record(recipe, identity, fingerprint(recipe, identity)))
         layout = Layout(out)
+        write_json(layout.run, record)  # First of all: by it a killed build is known for ours.
         write_bytes(layout.recipe, loaded.text.encode())
-        write_json(layout.run, record)
         task = ShardTask(recipe, base, out, record["shard_size"], keep_rejects)
         _fill(task, plan, layout, record, watch)
         return _finish(recipe, plan, layout)

@@ -18,6 +18,9 @@ from earthsynth_factory.store.lock import LOCK
 from earthsynth_factory.store.reader import StoreReader
 
 FORMAT = "earthsynth-factory/run"
+_BEFORE_RECORD = (LOCK, ".run.json.tmp")
+"""What a build that was killed before its record stood leaves behind."""
+
 _PACKAGES = ("torch", "diffusers", "transformers", "open-clip-torch", "numpy", "opencv-python-headless")
 
 
@@ -47,7 +50,7 @@ def adopt(out: Path, record: dict[str, Any]) -> dict[str, Any]:
     """
     layout = Layout(out)
     if not layout.run.is_file():
-        if out.is_dir() and any(path.name != LOCK for path in out.iterdir()):
+        if out.is_dir() and any(path.name not in _BEFORE_RECORD for path in out.iterdir()):
             raise StoreError(f"{out}: not empty and no build of ours; choose another folder with --out")
         return record
     stored = StoreReader(out).run
