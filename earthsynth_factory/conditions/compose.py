@@ -13,17 +13,17 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict
 
 from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
+from earthsynth_factory.conditions.ground import GroundChoice, LyingTable
 from earthsynth_factory.conditions.masks.bank import MIN_PIXELS, Cutout, MaskBank
-from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
 from earthsynth_factory.conditions.masks.objects import length
-from earthsynth_factory.conditions.masks.view import Variants, choose_view
-from earthsynth_factory.conditions.placement import Grounds, Stamp, find_place, render
+from earthsynth_factory.conditions.masks.view import Variants
+from earthsynth_factory.conditions.placement import Stamp, find_place, render
 from earthsynth_factory.conditions.scene import Scene
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.spec import CountSpan, Field
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+from earthsynth_factory.domain.taxonomy import Category
 
 TRIES = 8
 """Grounds tried for one want."""
@@ -89,9 +89,9 @@ class ComposeSource(ConditionSource):
         self._folder = MaskFolder(spec, context)
         self._bank = MaskBank(self._folder, taxonomy, context.cache)
         self._backgrounds = MaskFolder(spec.backgrounds, context) if spec.backgrounds else None
-        self._grounds = Grounds(taxonomy, spec.on)
-        self._plain = None if spec.plain is None else {taxonomy.named(name).id for name in spec.plain}
-        self._land = {category.id for category in taxonomy if not category.thing} - {BACKGROUND}
+        self._grounds = GroundChoice(
+            taxonomy, LyingTable(taxonomy, spec.on), self._backgrounds, spec.variants, spec.plain, spec.plain_share
+        )
         self._companions = {
             taxonomy.named(name).id: {taxonomy.named(other).id: span for other, span in others.items()}
             for name, others in spec.companions.items()
@@ -109,8 +109,7 @@ class ComposeSource(ConditionSource):
     def supports(self, category: Category | None, split: str) -> bool:
         if category is not None and not self._bank.find(category.id, split):
             return False
-        grounds = self._grounds_for(category)
-        return self._takes_plain() or any(self._items_on(ground, split) for ground in grounds)
+        return self._grounds.supports(category, split)
 
     def draw(self, want: Want) -> Condition:
         if not self.supports(want.category, want.split):
@@ -128,11 +127,10 @@ class ComposeSource(ConditionSource):
         )
 
     def _try(self, want: Want, rng: np.random.Generator) -> Condition | str:
-        ground = self._ground(want, rng)
+        ground = self._grounds.choose(want, rng)
         if isinstance(ground, str):
             return ground
-        crop, group, detail = ground
-        scene, banks = Scene(crop), dict[str, None]()
+        scene, banks = Scene(ground.crop), dict[str, None]()
         fault = self._populate(scene, want, banks, rng)
         if fault:
             return fault
@@ -145,73 +143,11 @@ class ComposeSource(ConditionSource):
             seed=want.seed,
             origin=Origin(
                 f"compose:{self._folder.name}",
-                group or next(iter(banks), f"plain ground, {want.split}"),
-                {**detail, "bank": ", ".join(banks)},
+                ground.group or next(iter(banks), f"plain ground, {want.split}"),
+                {**ground.detail, "bank": ", ".join(banks)},
             ),
             visible=scene.visible(),
         )
-
-    # The ground ------------------------------------------------------------------------------------------------------
-
-    def _takes_plain(self) -> bool:
-        return self._backgrounds is None or self._spec.plain_share > 0
-
-    def _grounds_for(self, category: Category | None) -> set[int]:
-        return self._land if category is None else set(self._grounds.of(category.id))
-
-    def _items_on(self, ground: int, split: str) -> bool:
-        return self._backgrounds is not None and bool(self._backgrounds.with_category(ground, split))
-
-    def _ground(
-        self, want: Want, rng: np.random.Generator
-    ) -> tuple[Crop, str | None, dict[str, str | int | float]] | str:
-        """A crop to place on, the group it is of (None for plain) and where it comes from; or why there is none."""
-        grounds = self._grounds_for(want.category) - want.avoid
-        if want.context is not None:
-            grounds &= {*want.context, BACKGROUND}
-        plain = self._backgrounds is None or rng.random() < self._spec.plain_share
-        return self._plain_ground(want, grounds, rng) if plain else self._dense_ground(want, grounds, rng)
-
-    def _plain_ground(
-        self, want: Want, grounds: set[int], rng: np.random.Generator
-    ) -> tuple[Crop, str | None, dict[str, str | int | float]] | str:
-        choice = sorted(grounds if self._plain is None else self._plain - want.avoid)
-        if not choice:
-            return "no plain ground is left by `on`, `context` and what is to be avoided"
-        ground = choice[int(rng.integers(len(choice)))]
-        size = (want.height, want.width)
-        crop = Crop(np.full(size, ground, np.uint8), np.zeros(size, np.uint16), {})
-        return crop, None, {"ground": self._taxonomy[ground].name}
-
-    def _dense_ground(
-        self, want: Want, grounds: set[int], rng: np.random.Generator
-    ) -> tuple[Crop, str | None, dict[str, str | int | float]] | str:
-        folder = self._backgrounds
-        assert folder is not None
-        choice = [ground for ground in sorted(grounds) if self._items_on(ground, want.split)]
-        if not choice:
-            return "no background of this split has a class that `on` and `context` allow"
-        ground = choice[int(rng.integers(len(choice)))]
-        items = folder.with_category(ground, want.split)
-        item = items[int(rng.integers(len(items)))]
-        pixels = folder.read(item)
-        factor = float(rng.uniform(*self._spec.variants.rescale))
-        step = want.metres_per_pixel / item.metres_per_pixel if item.metres_per_pixel else 1 / factor
-        near = target_pixel(pixels, ground, rng)
-        view = choose_view(self._spec.variants, item.shape, (want.height, want.width), step, near, rng)
-        if view is None:
-            return (
-                f"a background of {item.shape[1]}×{item.shape[0]} pixels is too small at {step:.3g} of its pixels each"
-            )
-        crop = cut(pixels, view)
-        if want.context is not None:
-            crop = crop.only(want.context)
-        avoided = sorted(want.avoid & set(np.unique(crop.mask).tolist()))
-        if avoided:
-            return f"a background with {self._taxonomy[avoided[0]].name!r}, which is to be avoided"
-        return crop, item.group, {"ground": item.entry.stem, **view.text()}
-
-    # The objects -----------------------------------------------------------------------------------------------------
 
     def _populate(self, scene: Scene, want: Want, banks: dict[str, None], rng: np.random.Generator) -> str | None:
         """Place what the want asks for, with its companions; the reason where fewer than the least find room."""
@@ -247,7 +183,7 @@ class ComposeSource(ConditionSource):
         if not choice:
             return f"no {name!r} in this split"
         gap = None if self._spec.touching else math.ceil(self._spec.gap / want.metres_per_pixel)
-        free = scene.free(self._lies_on(category), gap)
+        free = scene.free(self._grounds.lies_on(category), gap)
         reason = ""
         for _ in range(CUTOUTS):
             cutout = self._bank[choice[int(rng.integers(len(choice)))]]
@@ -261,10 +197,6 @@ class ComposeSource(ConditionSource):
                 return None
             reason = f"no room for a {name!r} of {stamp.area * want.metres_per_pixel**2:.0f} m² where it may lie"
         return reason
-
-    def _lies_on(self, category: int) -> set[int]:
-        """A plain ground that the recipe names is ground enough for anything."""
-        return set(self._grounds.of(category)) | (self._plain or set())
 
     def _stamp(self, cutout: Cutout, want: Want, rng: np.random.Generator) -> Stamp | str:
         """The silhouette at its true size (or the wanted one), turned at random; or why it cannot be shown."""

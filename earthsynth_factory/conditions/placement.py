@@ -1,8 +1,7 @@
-"""Where a category may lie, and how a silhouette finds room there."""
+"""A silhouette, turned and enlarged, and how it finds room."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -10,85 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.conditions.masks.view import View
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
 
 Bits = npt.NDArray[np.bool_]
 """(H, W) True where something is."""
 
 PLACES = 24
 """Places tried for one silhouette before it counts as homeless."""
-
-_PAVED = ("pavement", "urban land", "developed space", "bare land", "airport")
-_ROADS = ("road", *_PAVED)
-_OPEN = ("grass", "rangeland", "bare land", "barren land")
-_SPORT = ("grass", "pavement", "urban land", "developed space", "bare land", "rangeland")
-_INDUSTRY = ("bare land", "pavement", "grass", "urban land", "developed space", "barren land")
-_AIRCRAFT = ("airport", "pavement", "bare land", "grass", "developed space")
-_WATER = ("water",)
-
-_ON: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        [
-            "ship", "dry cargo ship", "engineering ship", "fishing boat", "liquid cargo ship", "motorboat",
-            "passenger ship", "tugboat", "warship",
-        ],
-        _WATER,
-    ),
-    **dict.fromkeys(
-        [
-            "vehicle", "small vehicle", "large vehicle", "bus", "cargo truck", "dump truck", "trailer",
-            "truck tractor", "van",
-        ],
-        _ROADS,
-    ),
-    **dict.fromkeys(["tractor", "excavator"], ("agriculture land", *_INDUSTRY)),
-    **dict.fromkeys(
-        [
-            "plane", "helicopter", "A220", "A321", "A330", "A350", "ARJ21", "Boeing737", "Boeing747", "Boeing777",
-            "Boeing787", "C919",
-        ],
-        _AIRCRAFT,
-    ),
-    **dict.fromkeys(
-        ["soccer ball field", "basketball court", "ground track field", "baseball diamond", "tennis court", "stadium"],
-        _SPORT,
-    ),
-    **dict.fromkeys(["storage tank", "chimney", "train station"], _INDUSTRY),
-    "golf field": ("grass", "rangeland", "forest land"),
-    "windmill": (*_OPEN, "agriculture land", "water"),
-    "swimming pool": ("grass", "pavement", "bare land", "urban land", "developed space"),
-    "building": ("bare land", "grass", "pavement", "urban land", "developed space", "rangeland", "barren land"),
-    "helipad": ("pavement", "grass", "bare land", "airport", "developed space"),
-    "container crane": ("pavement", "bare land", "water"),
-    "harbor": _WATER,
-    "dam": _WATER,
-    "bridge": ("water", "road"),
-}  # fmt: skip
-"""Category → classes that it may lie on. Ours; a recipe overrides it with `on`."""
-
-
-class Grounds:
-    """Which classes each category may lie on: the table above, with a recipe's own lines over it."""
-
-    def __init__(self, taxonomy: Taxonomy, overrides: Mapping[str, tuple[str, ...]]) -> None:
-        """Raises InputError with the nearest names for a name that no category has."""
-        lines = {**_ON, **overrides}
-        known = {name: category for name in lines if (category := taxonomy.find(name))}
-        self._on = {known[name].id: frozenset(_ids(taxonomy, lines[name], name in overrides)) for name in known}
-        for name in overrides:
-            self._on[taxonomy.named(name).id] = frozenset(_ids(taxonomy, overrides[name], True))
-        dry = {category.id for category in taxonomy if not category.thing} - {BACKGROUND}
-        self._else = frozenset(dry - set(_ids(taxonomy, _WATER, False)))
-
-    def of(self, category: int) -> frozenset[int]:
-        """Class ids that the category may lie on; any land for a category that the table does not name."""
-        return self._on.get(category, self._else)
-
-
-def _ids(taxonomy: Taxonomy, names: tuple[str, ...], strict: bool) -> list[int]:
-    if strict:
-        return [taxonomy.named(name).id for name in names]
-    return [category.id for name in names if (category := taxonomy.find(name))]
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,22 +21,27 @@ class Scene:
     def __init__(self, ground: Crop) -> None:
         self._ground = ground.mask
         self.mask = ground.mask.copy()
-        numbers, inverse = np.unique(np.r_[0, ground.instances.ravel()], return_inverse=True)
-        self.instances = inverse.ravel()[1:].reshape(self.mask.shape).astype(np.uint16)
-        counts = np.bincount(self.instances.ravel(), minlength=len(numbers))
-        self._left = {new: int(counts[new]) for new in range(1, len(numbers))}
-        self._full = {new: self._left[new] / ground.visible.get(int(numbers[new]), 1.0) for new in self._left}
+        counts = np.bincount(ground.instances.ravel())
+        there = 1 + np.flatnonzero(counts[1:])
+        numbers = np.zeros(len(counts), np.uint16)
+        numbers[there] = np.arange(1, len(there) + 1)
+        self.instances = numbers[ground.instances]
+        self._left = dict(enumerate(counts[there].tolist(), start=1))
+        shares = [ground.visible.get(old, 1.0) for old in there.tolist()]
+        self._full = {new: self._left[new] / share for new, share in enumerate(shares, start=1)}
 
     def count(self, category: int) -> int:
         """Objects of the category that are in the scene now."""
-        return len(np.unique(self.instances[(self.mask == category) & (self.instances > 0)]))
+        return int(np.count_nonzero(np.bincount(self.instances[self.mask == category])[1:]))
 
     def free(self, grounds: Iterable[int], gap: int | None) -> Bits:
         """(H, W) True where something may go: on these ground classes, and `gap` pixels away from all objects.
 
         gap None: over other objects too.
         """
-        on = np.isin(self._ground, list(grounds))
+        allowed = np.zeros(256, bool)
+        allowed[list(grounds)] = True
+        on = allowed[self._ground]
         if gap is None:
             return on
         taken = (self.instances > 0).astype(np.uint8)

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from earthsynth_factory.conditions.base import NoCondition
 from earthsynth_factory.conditions.compose import ComposeSource, ComposeSpec
+from earthsynth_factory.conditions.ground import LyingTable
 from earthsynth_factory.conditions.masks import bank as mask_bank
 from earthsynth_factory.conditions.masks.bank import MaskBank
 from earthsynth_factory.conditions.masks.crop import Crop
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
 from earthsynth_factory.conditions.masks.objects import components, length, objects_of
 from earthsynth_factory.conditions.masks.view import View
-from earthsynth_factory.conditions.placement import Grounds, Stamp, find_place, render
+from earthsynth_factory.conditions.placement import Stamp, find_place, render
 from earthsynth_factory.conditions.scene import Scene
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.errors import InputError
@@ -113,12 +114,12 @@ def test_place_is_found_where_it_is_and_only_there() -> None:
 
 
 def test_grounds_table_and_overrides() -> None:
-    grounds = Grounds(TAXONOMY, {"plane": ("water",)})
+    grounds = LyingTable(TAXONOMY, {"plane": ("water",)})
     names = {name: {TAXONOMY[i].name for i in grounds.of(TAXONOMY.named(name).id)} for name in ("ship", "plane", "van")}
     assert names["ship"] == names["plane"] == {"water"} and {"road", "pavement"} <= names["van"]
     assert "water" not in {TAXONOMY[i].name for i in grounds.of(TAXONOMY.named("expressway service area").id)}
     with pytest.raises(InputError, match="unknown category 'watr'; did you mean 'water'"):
-        Grounds(TAXONOMY, {"plane": ("watr",)})
+        LyingTable(TAXONOMY, {"plane": ("watr",)})
 
 
 def test_ships_survive_with_hole_and_parts_on_water(tmp_path: Path) -> None:

@@ -56,14 +56,16 @@ class Road:
             across = side * self.lane + math.copysign(self.median / 2, side)
             ahead = 0.0 if side > 0 else math.pi
             steps = np.arange(-2 * stage.reach, 2 * stage.reach, distance)
-            found += stage.inside(self.frame, steps + stage.rng.uniform(0, 0.6 * distance, steps.size), across, ahead)
+            found += stage.extent.inside(
+                self.frame, steps + stage.rng.uniform(0, 0.6 * distance, steps.size), across, ahead
+            )
         return found
 
     def kerbs(self, stage: Stage, distance: float) -> list[Pose]:
         """Places behind both kerbs, for trees."""
         steps = np.arange(-2 * stage.reach, 2 * stage.reach, distance)
         off = self.width / 2 + 2.5
-        return stage.inside(self.frame, steps, -off) + stage.inside(self.frame, steps, off)
+        return stage.extent.inside(self.frame, steps, -off) + stage.extent.inside(self.frame, steps, off)
 
 
 def paint_all(stage: Stage, roads: list[Road], shoulder: str = "pavement") -> None:
@@ -80,7 +82,7 @@ def paint_all(stage: Stage, roads: list[Road], shoulder: str = "pavement") -> No
 
 def passing(stage: Stage, roads: list[Road]) -> list[Road]:
     """Those of which the picture shows something."""
-    middle = (stage.across / 2, stage.down / 2)
+    middle = (stage.extent.across / 2, stage.extent.down / 2)
     return [road for road in roads if road.distance(*middle) < stage.reach + road.outer / 2]
 
 

@@ -13,12 +13,13 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from earthsynth_factory.conditions.base import NoCondition, Want
-from earthsynth_factory.conditions.procedural.canvas import MIN_PIXELS, Board, Bools, area
+from earthsynth_factory.conditions.procedural.canvas import MIN_PIXELS, Board, Bools
+from earthsynth_factory.conditions.procedural.extent import Extent
 from earthsynth_factory.conditions.procedural.figures import FIGURES, Shape
 from earthsynth_factory.conditions.procedural.figures import GENERIC as GENERIC_FIGURES
+from earthsynth_factory.conditions.procedural.fit import fitting, refuse_huge, refuse_tiny
 from earthsynth_factory.conditions.procedural.shapes import Pose, Silhouette
 from earthsynth_factory.conditions.procedural.sizes import GENERIC as GENERIC_SIZE
 from earthsynth_factory.conditions.procedural.sizes import SIZES, Size
@@ -26,14 +27,8 @@ from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.seeds import rng
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category, Taxonomy, normalise
 
-Steps = npt.NDArray[np.float64]
-"""(N,) distances, metres."""
-
 MOST = 150
 """Instances of the target where the want names no number. Ours: a full car park is dull and slow."""
-
-_LEGIBLE = 10
-"""Pixels along an object that its silhouette needs to be recognised; sizes are chosen above it where they can be."""
 
 GROUNDS = (
     "bare land", "grass", "pavement", "road", "tree", "water", "agriculture land", "forest land", "barren land",
@@ -66,16 +61,11 @@ def shape_of(category: Category, shapes: dict[str, Shape]) -> Shape | None:
     return {normalise(name): shape for name, shape in shapes.items()}.get(normalise(category.name))
 
 
-def named(name: str) -> str:
-    """With its article: `an overpass`."""
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-
-
 class Stage:
     """One layout in the making.
 
-    frame: about the middle of the picture, turned to the layout's heading. across, down: the ground shown, metres.
-    reach: half its diagonal. target: the key of the category wanted, empty for a negative. size: its length, metres.
+    extent: the ground shown. reach: half its diagonal, metres. frame: about its middle, turned to the layout's heading.
+    target: the key of the category wanted, empty for a negative. size: its length, metres.
     margin: how far from the border it is whole.
     """
 
@@ -83,8 +73,8 @@ class Stage:
         self.want, self.knobs, self.taxonomy = want, knobs, taxonomy
         self.rng = rng(want.seed, "procedural")
         self.board = Board(want.height, want.width, want.metres_per_pixel)
-        self.across, self.down = want.width * want.metres_per_pixel, want.height * want.metres_per_pixel
-        self.reach = math.hypot(self.across, self.down) / 2
+        self.extent = Extent(want.width * want.metres_per_pixel, want.height * want.metres_per_pixel)
+        self.reach = self.extent.reach
         self.target = key_of(want.category) if want.category else ""
         self.stands_on = stands_on
         self._shape = shape_of(want.category, knobs.shapes) if want.category else None
@@ -92,7 +82,7 @@ class Stage:
         self._found: dict[str, Category | None] = {}
         self._admitted: dict[str, bool] = {}
         self.least, self.most = self._counts()
-        self.size = self._target_size() if self.is_thing(self.target) else 0.0
+        self.size = self._fitting() if self.is_thing(self.target) else 0.0
         self.margin = self._margin()
         self.frame = self._frame()
 
@@ -185,7 +175,7 @@ class Stage:
         loose: part of the recipe's orientation spread by which headings differ. figure: draws each, if given.
         The target goes to poses as `gathered`, and on to those first left out where too few are met.
         """
-        poses = [pose for pose in poses if self.contains(pose)]
+        poses = [pose for pose in poses if self.extent.contains(pose)]
         if not (self.shows(name) and poses):
             return
         chosen = self.rng.random(len(poses)) < share * self.knobs.density
@@ -208,8 +198,8 @@ class Stage:
     def gathered(self, poses: list[Pose]) -> list[Pose]:
         """First those that leave the target whole; where a number is asked for, neighbours of a random one of them."""
         margin = self.margin
-        whole = [pose for pose in poses if self.contains(pose, margin)]
-        cut = [pose for pose in poses if not self.contains(pose, margin)]
+        whole = [pose for pose in poses if self.extent.contains(pose, margin)]
+        cut = [pose for pose in poses if not self.extent.contains(pose, margin)]
         if self.want.instances is None or not whole:
             order = self.rng.permutation(len(whole)).tolist()
             return [whole[index] for index in order] + cut
@@ -233,13 +223,9 @@ class Stage:
 
     # Places
 
-    def contains(self, pose: Pose, margin: float = 0.0) -> bool:
-        """Whether the point lies in the picture, `margin` metres from its border."""
-        return margin <= pose.x <= self.across - margin and margin <= pose.y <= self.down - margin
-
     def anywhere(self) -> Pose:
         """A random place in the picture, near the layout's heading."""
-        x, y = self.rng.uniform(0, self.across), self.rng.uniform(0, self.down)
+        x, y = self.rng.uniform(0, self.extent.across), self.rng.uniform(0, self.extent.down)
         return self.loosened(Pose(float(x), float(y), self.frame.angle), 1.0)
 
     def loosened(self, pose: Pose, loose: float) -> Pose:
@@ -248,19 +234,8 @@ class Stage:
         return pose.on(0, 0, float(self.rng.uniform(-spread, spread))) if spread else pose
 
     def lattice(self, along: float, across: float, frame: Pose | None = None) -> list[Pose]:
-        """Poses at these distances (metres) in rows and columns through the frame's origin, over the whole picture."""
-        frame = frame or self.frame
-        reach = self.reach + math.hypot(frame.x - self.across / 2, frame.y - self.down / 2)
-        most = [math.ceil(reach / step) for step in (along, across)]
-        columns, rows = np.arange(-most[0], most[0] + 1) * along, np.arange(-most[1], most[1] + 1) * across
-        return self.inside(frame, np.tile(columns, len(rows)), np.repeat(rows, len(columns)))
-
-    def inside(self, frame: Pose, along: Steps, across: Steps | float, turn: float = 0.0) -> list[Pose]:
-        """The frame's poses at these places (N,) as far as they lie in the picture."""
-        cosine, sine = math.cos(frame.angle), math.sin(frame.angle)
-        x, y = frame.x + along * cosine - across * sine, frame.y + along * sine + across * cosine
-        kept = (x >= 0) & (x <= self.across) & (y >= 0) & (y <= self.down)
-        return [Pose(*at, frame.angle + turn) for at in zip(x[kept].tolist(), y[kept].tolist(), strict=True)]
+        """See `Extent.lattice`; through the layout's own frame where no other is given."""
+        return self.extent.lattice(along, across, frame or self.frame)
 
     # What comes of it
 
@@ -312,34 +287,12 @@ class Stage:
             return float(self.rng.uniform(*size.length))
         return self.sized(float(self.rng.uniform(0.92, 1.08)))
 
-    def _target_size(self) -> float:
-        """A length that can be recognised and that leaves room for as many as are asked for, if any does."""
+    def _fitting(self) -> float:
         size = self.size_of(self.target)
-        low, high = size.length
-        legible = _LEGIBLE * self.want.metres_per_pixel
-        number = self.most if self.want.instances else 3
-        room = 0.65 * math.sqrt(self.across * self.down / number) / max(1.0, size.ratio[1])
-        self._refuse_tiny(size, high)
-        self._refuse_huge(low)
-        low, high = max(low, min(high, legible)), min(high, max(low, room))
-        return float(self.rng.uniform(min(low, high), high))
-
-    def _refuse_tiny(self, size: Size, length: float) -> None:
-        scale = self.want.metres_per_pixel
-        if length * length * size.ratio[1] / scale**2 < MIN_PIXELS:
-            metres = size.typical
-            raise NoCondition(
-                f"{named(self.target)} is {metres:.3g} m, {metres / scale:.1f} px at {scale:g} m per pixel; "
-                "use fewer metres per pixel"
-            )
-
-    def _refuse_huge(self, length: float) -> None:
-        figure = self.figure(self.target, length)
-        if area(figure) > 2 * self.across * self.down:
-            raise NoCondition(
-                f"{named(self.target)} is {length:.3g} m or longer, and of {self.across:.3g} m × {self.down:.3g} m "
-                "more than half of it would lie outside; use more metres per pixel or a larger image"
-            )
+        refuse_tiny(self.target, size, self.want.metres_per_pixel)
+        refuse_huge(self.target, self.figure(self.target, size.length[0]), size.length[0], self.extent)
+        low, high = fitting(size, self.extent, self.want.metres_per_pixel, self.most if self.want.instances else 3)
+        return float(self.rng.uniform(low, high))
 
     def _margin(self) -> float:
         """Metres from the border at which the target is whole however it is turned."""
@@ -347,10 +300,16 @@ class Stage:
 
     def _frame(self) -> Pose:
         """Off the middle by as much as leaves the target inside."""
-        free = np.clip(np.array([self.across, self.down]) / 2 - self.margin, 0, 0.2 * min(self.across, self.down))
+        free = np.clip(
+            np.array([self.extent.across, self.extent.down]) / 2 - self.margin,
+            0,
+            0.2 * min(self.extent.across, self.extent.down),
+        )
         off = self.rng.uniform(-free, free)
         return Pose(
-            self.across / 2 + float(off[0]), self.down / 2 + float(off[1]), float(self.rng.uniform(0, 2 * math.pi))
+            self.extent.across / 2 + float(off[0]),
+            self.extent.down / 2 + float(off[1]),
+            float(self.rng.uniform(0, 2 * math.pi)),
         )
 
     def _check(self, mask: Mask) -> None:
@@ -360,7 +319,7 @@ class Stage:
         if lacking > 0:
             raise NoCondition(
                 f"only {self.least - lacking} of {self.least} × {self.target!r} ({self.size:.3g} m) found room on "
-                f"{self.across:.3g} m × {self.down:.3g} m; ask for fewer or smaller ones, or a larger image"
+                f"{self.extent.across:.3g} m × {self.extent.down:.3g} m; ask for fewer or smaller ones, or a larger image"
             )
         if int((mask == self.want.category.id).sum()) < MIN_PIXELS:
             raise NoCondition(f"this layout shows no {self.target!r}; another seed may")

@@ -142,11 +142,11 @@ def trees(stage: Stage, places: list[Pose], share: float) -> None:
     if not stage.shows("tree"):
         return
     for place in places:
-        if stage.contains(place) and stage.rng.random() < share * stage.knobs.density and stage.plantable(place):
+        if stage.extent.contains(place) and stage.rng.random() < share * stage.knobs.density and stage.plantable(place):
             crown(stage, place, float(stage.rng.uniform(5, 10)))
 
 
 def strewn(stage: Stage, count: float) -> list[Pose]:
     """Random places, about `count` a hectare, at most 200."""
-    number = min(200, round(count * stage.across * stage.down / 10_000))
+    number = min(200, round(count * stage.extent.across * stage.extent.down / 10_000))
     return [stage.anywhere() for _ in range(number)]

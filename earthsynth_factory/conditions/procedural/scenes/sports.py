@@ -43,7 +43,7 @@ def diamonds(stage: Stage) -> None:
     mottled(stage, "grass", ("tree", 0.15), feature=40)
     reach = stage.size * (0.56 + 0.06 * stage.knobs.spacing)
     Road(stage.frame.on(-2.6 * reach, 0, math.pi / 2)).paint(stage)
-    one = stage.most == 1 or 2 * stage.size > min(stage.across, stage.down)
+    one = stage.most == 1 or 2 * stage.size > min(stage.extent.across, stage.extent.down)
     hubs = [stage.frame] if one else stage.lattice(4.4 * reach, 4.4 * reach)
     turns = [float(stage.rng.integers(8))] if one else [0.0, 1.0, 2.0, 3.0]
     places = [hub.on(0, 0, turn * math.pi / 2).on(0 if one else reach) for hub in hubs for turn in turns]

@@ -45,7 +45,7 @@ def _pitch(stage: Stage) -> tuple[float, float]:
     if stage.target not in ("roundabout", "intersection"):
         return long, wide
     closest = 1.15 * stage.size + 3
-    room = 0.7 * min(stage.across, stage.down) / math.sqrt(stage.least) if stage.least > 1 else long
+    room = 0.7 * min(stage.extent.across, stage.extent.down) / math.sqrt(stage.least) if stage.least > 1 else long
     return max(closest, min(long, room)), max(closest, min(wide, room))
 
 
@@ -69,7 +69,7 @@ def _steps(stage: Stage, size: float) -> range:
 
 
 def _near(stage: Stage, block: Block) -> bool:
-    return stage.contains(block.at, -0.55 * math.hypot(block.long, block.wide))
+    return stage.extent.contains(block.at, -0.55 * math.hypot(block.long, block.wide))
 
 
 def _soil(stage: Stage) -> str:
