@@ -73,8 +73,10 @@ def _opened(
 
     from earthsynth_factory.errors import InputError
     from earthsynth_factory.importers.datasets import open_dataset
+    from earthsynth_factory.store.layout import Layout
+    from earthsynth_factory.store.prepared_layout import PreparedLayout
 
-    if (folder / "run.json").is_file() or (folder / "dataset.json").is_file():
+    if Layout(folder).run.is_file() or PreparedLayout(folder).dataset.is_file():
         return nullcontext(open_dataset(folder))
     if out is None:
         raise InputError(f"{folder}: is no dataset of ours, so nothing is written into it; give --out DIR")
@@ -88,9 +90,9 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
 
     from earthsynth_factory.cli.progress import scene_progress
     from earthsynth_factory.importers.crops import CropRules
-    from earthsynth_factory.importers.layout import PreparedLayout
     from earthsynth_factory.importers.prepare import PrepareOptions, prepare
     from earthsynth_factory.importers.prepared import PreparedDataset
+    from earthsynth_factory.store.prepared_layout import PreparedLayout
 
     @contextmanager
     def converted() -> Iterator[LabelledDataset]:

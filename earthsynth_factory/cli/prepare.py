@@ -45,9 +45,9 @@ def prepare(
 
     from earthsynth_factory.cli.progress import scene_progress
     from earthsynth_factory.importers.crops import CropRules
-    from earthsynth_factory.importers.layout import PreparedLayout
     from earthsynth_factory.importers.prepare import PrepareOptions
     from earthsynth_factory.importers.prepare import prepare as run
+    from earthsynth_factory.store.prepared_layout import PreparedLayout
 
     options = PrepareOptions(
         kind=kind,

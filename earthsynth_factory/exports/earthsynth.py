@@ -23,8 +23,9 @@ from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.walk import Walk
 from earthsynth_factory.store.dataset import LabelledDataset
+from earthsynth_factory.store.prepared_layout import PreparedLayout
 from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.training_list import category_image, category_mask, training_lines
+from earthsynth_factory.store.training_list import training_lines
 from earthsynth_factory.store.writer import encode_png, write_bytes
 
 
@@ -40,25 +41,28 @@ class EarthSynthSpec(ExportSpec):
     def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
         losses, walk = Losses(), Walk(store, progress)
         with ExitStack() as stack:
+            folders = {split: PreparedLayout(out / split) for split in store.splits}
             lists = {}
-            for split in store.splits:
-                (out / split).mkdir()
-                lists[split] = stack.enter_context((out / split / "train.jsonl").open("wb"))
+            for split, folder in folders.items():
+                folder.root.mkdir()
+                lists[split] = stack.enter_context(folder.train.open("wb"))
             for record in walk:
                 categories = [category for category in record.classes if category != BACKGROUND]
-                self._files(store, record, out / record.split, categories)
+                self._files(store, record, folders[record.split], categories)
                 name = record.stem + store.image_path(record).suffix
                 lines = training_lines(record.stem, name, categories, store.taxonomy, self.augment)
                 lists[record.split].writelines(orjson.dumps(line) + b"\n" for line in lines)
                 losses.count("images without any class: files, but no line in train.jsonl", not lines)
         return ExportSummary("earthsynth", walk.counts, losses.notes("masks"))
 
-    def _files(self, store: LabelledDataset, record: SampleRecord, folder: Path, categories: list[int]) -> None:
+    def _files(
+        self, store: LabelledDataset, record: SampleRecord, folder: PreparedLayout, categories: list[int]
+    ) -> None:
         image, mask = store.image_path(record), store.mask(record)
-        put_image(image, folder / "images" / (record.stem + image.suffix), self.images)
-        write_bytes(folder / "masks" / f"{record.stem}.png", encode_png(mask), durable=False)
+        put_image(image, folder.image(record.stem + image.suffix), self.images)
+        write_bytes(folder.mask(record.stem), encode_png(mask), durable=False)
         for category in categories if self.augment else ():
             name = store.taxonomy[category].name
             alone = np.where(mask == category, mask, np.uint8(BACKGROUND))
-            write_bytes(folder / category_mask(record.stem, name), encode_png(alone), durable=False)
-            put_image(image, folder / category_image(record.stem, name, image.suffix), self.images)
+            write_bytes(folder.category_mask(record.stem, name), encode_png(alone), durable=False)
+            put_image(image, folder.category_image(record.stem, name, image.suffix), self.images)

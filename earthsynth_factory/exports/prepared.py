@@ -22,6 +22,7 @@ from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.walk import Walk
 from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.merged import Merged
+from earthsynth_factory.store.prepared_layout import FORMAT, VERSION, PreparedLayout
 from earthsynth_factory.store.records import SampleRecord
 from earthsynth_factory.store.terms import terms_of
 from earthsynth_factory.store.training_list import training_lines
@@ -38,26 +39,27 @@ class PreparedSpec(ExportSpec):
     def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
         # Ids below 69 mean EarthSynth's categories in this layout, whatever a recipe calls them.
         dataset = store if isinstance(store, Merged) or _usual(store) else Merged([store])
-        walk, items, seen = Walk(dataset, progress), dict[str, Any](), set[int]()
+        walk, layout = Walk(dataset, progress), PreparedLayout(out)
+        items, seen = dict[str, Any](), set[int]()
         with ExitStack() as stack:
-            train = stack.enter_context((out / "train.jsonl").open("wb"))
-            objects = stack.enter_context((out / "instances.jsonl").open("wb"))
+            train = stack.enter_context(layout.train.open("wb"))
+            objects = stack.enter_context(layout.instance_lines.open("wb"))
             for record in walk:
                 name = record.stem + dataset.image_path(record).suffix
-                self._put(dataset, record, out, name)
+                self._put(dataset, record, layout, name)
                 lines = training_lines(record.stem, name, record.classes, dataset.taxonomy, augmented=False)
                 train.writelines(orjson.dumps(line) + b"\n" for line in lines)
                 objects.write(orjson.dumps(_objects(record)) + b"\n")
                 items[record.stem] = _item(record, name)
                 seen.update(record.classes, (instance.category for instance in record.instances))
-        write_bytes(out / "dataset.json", _document(dataset, items, seen | dataset.targets))
+        write_bytes(layout.dataset, _document(dataset, items, seen | dataset.targets))
         notes = dataset.notes if isinstance(dataset, Merged) else []
         return ExportSummary("prepared", walk.counts, (*notes, *_land_cover(dataset, seen)))
 
-    def _put(self, dataset: LabelledDataset, record: SampleRecord, out: Path, name: str) -> None:
-        put_image(dataset.image_path(record), out / "images" / name, self.images)
-        write_bytes(out / "masks" / f"{record.stem}.png", encode_png(dataset.mask(record)), durable=False)
-        write_bytes(out / "instances" / f"{record.stem}.png", encode_png(dataset.instances(record)), durable=False)
+    def _put(self, dataset: LabelledDataset, record: SampleRecord, layout: PreparedLayout, name: str) -> None:
+        put_image(dataset.image_path(record), layout.image(name), self.images)
+        write_bytes(layout.mask(record.stem), encode_png(dataset.mask(record)), durable=False)
+        write_bytes(layout.instances(record.stem), encode_png(dataset.instances(record)), durable=False)
 
 
 def _usual(store: LabelledDataset) -> bool:
@@ -84,8 +86,8 @@ def _item(record: SampleRecord, name: str) -> dict[str, Any]:
 
 def _document(dataset: LabelledDataset, items: dict[str, Any], used: set[int] | frozenset[int]) -> bytes:
     document = {
-        "format": "earthsynth-factory/dataset",
-        "version": 1,
+        "format": FORMAT,
+        "version": VERSION,
         "name": dataset.name,
         **asdict(terms_of(dataset)),
         "classes": {str(index): dataset.taxonomy[index].name for index in sorted(used - {BACKGROUND})},

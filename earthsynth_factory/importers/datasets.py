@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.importers.layout import PreparedLayout
 from earthsynth_factory.importers.prepared import PreparedDataset
 from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.layout import Layout
+from earthsynth_factory.store.prepared_layout import PreparedLayout
 from earthsynth_factory.store.reader import StoreReader
 
 

@@ -15,8 +15,8 @@ import orjson
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.importers.journal import Journal
-from earthsynth_factory.importers.layout import FORMAT, VERSION, PreparedLayout
 from earthsynth_factory.importers.scene import DatasetInfo, Notes, Scene
+from earthsynth_factory.store.prepared_layout import FORMAT, VERSION, PreparedLayout
 from earthsynth_factory.store.writer import disk_error, write_bytes
 
 

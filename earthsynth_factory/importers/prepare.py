@@ -20,10 +20,10 @@ from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.finish import Summary, finish, finished
 from earthsynth_factory.importers.journal import Journal
-from earthsynth_factory.importers.layout import PreparedLayout
 from earthsynth_factory.importers.readers import choose
 from earthsynth_factory.importers.scene import Notes, Request, Scene, Source
 from earthsynth_factory.importers.scene_work import Bench, work
+from earthsynth_factory.store.prepared_layout import PreparedLayout
 from earthsynth_factory.store.writer import write_json
 
 IN_FLIGHT = 4

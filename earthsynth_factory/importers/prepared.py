@@ -22,8 +22,9 @@ from earthsynth_factory.geometry import rle
 from earthsynth_factory.geometry.boxes import tight_boxes, touches_border
 from earthsynth_factory.geometry.components import components
 from earthsynth_factory.geometry.runs import find_runs
-from earthsynth_factory.importers.layout import PreparedLayout, present
+from earthsynth_factory.importers.layout import present
 from earthsynth_factory.importers.pictures import Picture
+from earthsynth_factory.store.prepared_layout import PreparedLayout
 from earthsynth_factory.store.records import SampleRecord, instance_of
 
 UNSPLIT = "train"
@@ -46,7 +47,7 @@ class PreparedDataset:
 
     def __init__(self, root: Path) -> None:
         """Raises `SourceError` where `root` holds no dataset.json, or one of another format."""
-        about = read_about(root / "dataset.json")
+        about = read_about(PreparedLayout(root).dataset)
         if about is None:
             raise SourceError(f"{root}: holds no dataset.json; prepare the dataset first")
         self.root, self.about = root, about

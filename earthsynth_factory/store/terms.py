@@ -13,6 +13,7 @@ from earthsynth_factory.errors import StoreError
 from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.layout import Layout
 from earthsynth_factory.store.merged import Merged
+from earthsynth_factory.store.prepared_layout import PreparedLayout
 
 UNKNOWN = "unknown"
 
@@ -40,7 +41,7 @@ def terms_of(dataset: LabelledDataset) -> Terms:
     base = getattr(dataset, "base", None)
     if base is not None:
         return terms_of(base)
-    prepared = dataset.root / "dataset.json"
+    prepared = PreparedLayout(dataset.root).dataset
     if prepared.is_file():
         about = _read(prepared)
         texts = [str(about.get(key, "")) for key in ("source", "licence", "credit")]

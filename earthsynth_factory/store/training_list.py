@@ -17,6 +17,16 @@ from typing import Any
 from earthsynth_factory.domain.taxonomy import EARTHSYNTH_TEMPLATE, Taxonomy
 
 
+def whole_image(name: str) -> str:
+    """The image of a line with all its categories; name: with its suffix."""
+    return f"images/{name}"
+
+
+def whole_mask(stem: str) -> str:
+    """Its mask."""
+    return f"masks/{stem}.png"
+
+
 def category_image(stem: str, category: str, suffix: str = ".png") -> str:
     """The image of a single-category line."""
     return f"category_images/{stem}_{_word(category)}{suffix}"
@@ -47,8 +57,8 @@ def training_lines(
         for name in (names if augmented else [])
     ]
     whole = {
-        "file_name": f"images/{image_name}",
-        "mask_name": f"masks/{stem}.png",
+        "file_name": whole_image(image_name),
+        "mask_name": whole_mask(stem),
         "text": EARTHSYNTH_TEMPLATE.format(classes=", ".join(names)),
         "category_masks": [single["mask_name"] for single in singles],
     }

@@ -11,6 +11,7 @@ import typer
 from earthsynth_factory import __version__, cli
 from earthsynth_factory.errors import DiskError, Interrupted, RecipeError
 from earthsynth_factory.recipe.template import STARTER
+from tests.cli.conftest import Run
 from tests.importers import layouts
 
 RECIPE = """\
@@ -32,25 +33,11 @@ def path(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    """Runs the console script in this process; (exit code, stdout, stderr)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["earthsynth-factory", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return call
-
-
-def test_version(run) -> None:  # type: ignore[no-untyped-def]
+def test_version(run: Run) -> None:
     assert run("--version") == (0, f"earthsynth-factory {__version__}\n", "")
 
 
-def test_init_writes_once(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_init_writes_once(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     assert run("recipe", "init", file) == (0, f"{file} written. Next: earthsynth-factory plan {file}\n", "")
     assert file.read_text() == STARTER
@@ -60,7 +47,7 @@ def test_init_writes_once(run, tmp_path: Path) -> None:  # type: ignore[no-untyp
     assert run("recipe", "validate", file) == (0, f"{file}: valid; 110 images, 3 classes\n", "")
 
 
-def test_faults_go_to_stderr_with_code_2(run, path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_faults_go_to_stderr_with_code_2(run: Run, path: Path) -> None:
     code, out, err = run("recipe", "validate", path, "--set", "sead=1", "--set", "image.size=65")
     assert (code, out) == (2, "")
     assert err.splitlines() == [
@@ -70,17 +57,17 @@ def test_faults_go_to_stderr_with_code_2(run, path: Path) -> None:  # type: igno
     ]
 
 
-def test_validate_json(run, path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_validate_json(run: Run, path: Path) -> None:
     code, out, _ = run("recipe", "validate", path, "--json")
     assert code == 0
     assert json.loads(out)["recipe"]["negatives"] == 2
 
 
-def test_schema_is_json(run) -> None:  # type: ignore[no-untyped-def]
+def test_schema_is_json(run: Run) -> None:
     assert json.loads(run("recipe", "schema")[1])["title"] == "Recipe"
 
 
-def test_categories(run) -> None:  # type: ignore[no-untyped-def]
+def test_categories(run: Run) -> None:
     assert len(run("recipe", "categories")[1].splitlines()) == 69
     _, out, _ = run("recipe", "categories", "Tank")
     assert out.split() == ["25", out.split()[1], "objects", "storage", "tank"]
@@ -88,7 +75,7 @@ def test_categories(run) -> None:  # type: ignore[no-untyped-def]
     assert json.loads(run("recipe", "categories", "water", "--json")[1])[0]["id"] == 6
 
 
-def test_plan_for_people(run, path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_plan_for_people(run: Run, path: Path) -> None:
     code, out, err = run("plan", path)
     assert (code, err) == (0, "")
     rows = [line.split() for line in out.splitlines()]
@@ -100,19 +87,19 @@ def test_plan_for_people(run, path: Path) -> None:  # type: ignore[no-untyped-de
     assert "no rate is known" in out
 
 
-def test_plan_for_machines(run, path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_plan_for_machines(run: Run, path: Path) -> None:
     facts = json.loads(run("plan", path, "--json", "--set", "negatives=0")[1])
     assert facts["table"][0] == {"id": 25, "name": "storage tank", "splits": {"train": 8, "val": 2}}
     assert (facts["images"], facts["seconds"]) == (15, None)
 
 
-def test_plan_probe_measures(run, path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_plan_probe_measures(run: Run, path: Path) -> None:
     facts = json.loads(run("plan", path, "--probe", "--json")[1])
     assert facts["images_per_second"] > 0
     assert facts["seconds"] == pytest.approx(34 / facts["images_per_second"])
 
 
-def test_usage_errors(run) -> None:  # type: ignore[no-untyped-def]
+def test_usage_errors(run: Run) -> None:
     code, _, err = run("plann")
     assert code == 2
     assert "No such command 'plann'" in err
@@ -127,7 +114,7 @@ def test_usage_errors(run) -> None:  # type: ignore[no-untyped-def]
         (KeyboardInterrupt(), 3, "\nstopped; the same command goes on where it ended\n"),
     ],
 )
-def test_errors_become_codes(run, monkeypatch, error: BaseException, code: int, printed: str) -> None:  # type: ignore[no-untyped-def]
+def test_errors_become_codes(run: Run, monkeypatch, error: BaseException, code: int, printed: str) -> None:
     def fail(*_: object) -> None:
         raise error
 
@@ -135,7 +122,7 @@ def test_errors_become_codes(run, monkeypatch, error: BaseException, code: int, 
     assert run("plan", "x.yaml") == (code, "", printed)
 
 
-def test_a_defect_shows_its_traceback(run, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_defect_shows_its_traceback(run: Run, monkeypatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError("ours")
 
@@ -153,7 +140,7 @@ def test_every_command_says_what_it_does() -> None:
     assert all(command.help for command in commands.values())
 
 
-def test_prepare_says_what_it_took_the_folder_for_and_what_it_left_out(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_prepare_says_what_it_took_the_folder_for_and_what_it_left_out(run: Run, tmp_path: Path) -> None:
     source = layouts.kit_ais(tmp_path / "in")
     out = tmp_path / "out"
     code, printed, err = run("prepare", source, "--out", out, "--crop", 0, "--workers", 1)
@@ -173,7 +160,7 @@ def test_prepare_says_what_it_took_the_folder_for_and_what_it_left_out(run, tmp_
     assert found["images"][0]["file_name"] == "mos1.jpg"
 
 
-def test_prepare_lists_problems_and_asks_for_the_kind(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_prepare_lists_problems_and_asks_for_the_kind(run: Run, tmp_path: Path) -> None:
     source = layouts.dota(tmp_path / "in")
     text = source / "train" / "labelTxt" / "P0001.txt"
     text.write_text(text.read_text() + "rubbish\n")
@@ -188,7 +175,7 @@ def test_prepare_lists_problems_and_asks_for_the_kind(run, tmp_path: Path) -> No
     assert "say which with --kind" in err
 
 
-def test_a_folder_of_neither_sort_is_sent_to_prepare(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_folder_of_neither_sort_is_sent_to_prepare(run: Run, tmp_path: Path) -> None:
     for command in ("stats", "preview"):
         code, _, err = run(command, tmp_path)
         assert code == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,31 +10,16 @@ import numpy as np
 import orjson
 import pytest
 
-from earthsynth_factory import cli
 from earthsynth_factory.importers.datasets import open_dataset
 from earthsynth_factory.importers.prepared import PreparedDataset
 from earthsynth_factory.store.reader import StoreReader
 from earthsynth_factory.store.records import SampleRecord
+from tests.cli.conftest import Run
 from tests.exports.stores import hashes, odd_store
 from tests.importers import layouts
 from tests.making import SHIP, TANK, WATER, make_store
 
-Run = Callable[..., tuple[int, str, str]]
 COUNT = 6
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the console script in this process; (exit code, stdout, stderr)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["earthsynth-factory", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 def finish(root: Path, committed: int = 2, **changes: object) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import subprocess
@@ -24,6 +23,7 @@ from earthsynth_factory.exports.coco import CocoSpec
 from earthsynth_factory.exports.semantic import SemanticSpec
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.store.reader import StoreReader
+from tests.exports.stores import hashes
 from tests.making import SHIP, TANK, WATER, make_store
 
 
@@ -39,11 +39,6 @@ def _write(store: StoreReader, out: Path, *specs: ExportSpec) -> list[ExportSumm
 def _coco(out: Path, split: str) -> COCO:
     with contextlib.redirect_stdout(io.StringIO()):
         return COCO(out / "coco" / "annotations" / f"instances_{split}.json")
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
@@ -118,13 +113,13 @@ def test_background_is_ignored_on_request(store: StoreReader, tmp_path: Path) ->
 
 
 def test_the_same_store_gives_the_same_bytes_and_replaces_an_older_export(store: StoreReader, tmp_path: Path) -> None:
-    masters = _hashes(store.root)
+    masters = hashes(store.root)
     _write(store, tmp_path / "a", CocoSpec(), SemanticSpec())
     (tmp_path / "b" / "coco").mkdir(parents=True)
     (tmp_path / "b" / "coco" / "old.txt").write_text("from before")
     _write(store, tmp_path / "b", CocoSpec(), SemanticSpec())
-    assert _hashes(tmp_path / "a") == _hashes(tmp_path / "b")
-    assert _hashes(store.root) == masters
+    assert hashes(tmp_path / "a") == hashes(tmp_path / "b")
+    assert hashes(store.root) == masters
 
 
 class _Failing(ExportSpec):
@@ -137,10 +132,10 @@ class _Failing(ExportSpec):
 
 def test_a_failed_export_leaves_the_older_one(store: StoreReader, tmp_path: Path) -> None:
     _write(store, tmp_path, CocoSpec())
-    before = _hashes(tmp_path / "coco")
+    before = hashes(tmp_path / "coco")
     with pytest.raises(FactoryError, match="the disk is full"):
         _write(store, tmp_path, _Failing())
-    assert _hashes(tmp_path / "coco") == before
+    assert hashes(tmp_path / "coco") == before
 
 
 GROWTH = """
