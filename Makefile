@@ -1,14 +1,16 @@
 # make quickstart   a virtual environment, the package, a first dataset, and where to look
 # make test         what CI runs
+# make ablation     CF-Comp against plain copy-paste and none; DATA: a prepared folder, SIZE: full or quick
 # make model-report measures the embedded models; CROPS: a training's folder (its crop files), SIZE: full or quick
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
 CROPS ?= out/embedded
+DATA ?= data/mine
 SIZE ?= full
 
-.PHONY: quickstart install test check bench bench-filter model-report clean
+.PHONY: quickstart install test check bench bench-filter model-report ablation clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +41,10 @@ bench-filter: install
 
 model-report: install
 	$(BIN)/python -m earthsynth_factory.training.report --crops $(CROPS) --size $(SIZE) --out out/model-report \
+		--readme README.md
+
+ablation: install
+	$(BIN)/python -m earthsynth_factory.training.ablation --data $(DATA) --size $(SIZE) --out out/ablation \
 		--readme README.md
 
 clean:

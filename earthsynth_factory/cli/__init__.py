@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from earthsynth_factory import __version__
-from earthsynth_factory.cli import build, dataset, doctor, export, filter, merge, plan, prepare, recipe, split, train
+from earthsynth_factory.cli import (
+    build,
+    dataset,
+    doctor,
+    export,
+    filter,
+    merge,
+    plan,
+    prepare,
+    recipe,
+    report,
+    split,
+    train,
+)
 from earthsynth_factory.cli.guard import GuardedGroup, report_defect
 
 app = typer.Typer(
@@ -32,6 +45,8 @@ app.command()(export.export)
 app.command()(split.split)
 app.command()(merge.merge)
 app.command()(dataset.preview)
+app.command()(report.report)
+app.command()(report.remake)
 app.command()(prepare.prepare)
 app.command("filter")(filter.filter_)
 app.command()(train.train)

@@ -53,5 +53,5 @@ def _print(result: dict[str, Any], as_json: bool) -> None:
         typer.echo(f"  not kept: {count}× {reason}")
     for note in result["notes"]:
         typer.echo(f"  note: {note}")
-    typer.echo(f"Look at it:  earthsynth-factory preview {result['out']}")
+    typer.echo(f"Look at it:  {result['out']}/report/index.html")
     typer.echo(f"Read about it:  {result['out']}/README.md")

@@ -51,13 +51,20 @@ def export(
 
 
 def _specs(formats: str, changes: Sequence[str], images: str | None) -> Sequence[ExportSpec]:
-    """The blocks of the formats; `images` goes to those that have images beside them."""
+    """The blocks of the formats; `images` goes to those that have images beside them. InputError where it cannot be had."""
+    from earthsynth_factory.errors import InputError
     from earthsynth_factory.recipe.load import export_blocks
 
     names = _listed(formats)
     if images is not None:
-        with_images = [spec.kind for spec in export_blocks(names) if "images" in type(spec).model_fields]
-        changes = [*(f"{name}.images={images}" for name in with_images), *changes]
+        beside = {spec.kind: "images" in type(spec).model_fields for spec in export_blocks(names)}
+        inside = [name for name, has in beside.items() if not has]
+        if inside and images != "copy":
+            raise InputError(
+                f"--images {images}: the files of {' and '.join(inside)} have copies of the images inside, always; "
+                "export that apart, without --images"
+            )
+        changes = [*(f"{name}.images={images}" for name, has in beside.items() if has), *changes]
     return export_blocks(names, changes)
 
 

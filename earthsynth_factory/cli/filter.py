@@ -48,8 +48,14 @@ def filter_(
         typer.echo(f"  {name}: {kept} of {count}")
     for rule, count in summary.reasons.items():
         typer.echo(f"  not kept: {count}× {rule}")
+    looked = ", ".join(f"{rule} {count}" for rule, count in summary.scored.items())
+    typer.echo(
+        f"  images looked at now: {looked}" if looked else "  decided from stored scores; no image was looked at"
+    )
     if summary.thresholds_from == "run":
         typer.echo("  thresholds: percentiles within this run, for want of real images; give some with --calibrate")
+    else:
+        typer.echo(f"  thresholds for a recipe: `rfilter: {{thresholds: {summary.out}/thresholds.yaml}}`")
     if summary.faults:
         typer.echo(f"  {len(summary.faults)} images could not be used:", err=True)
         for fault in summary.faults[:5]:

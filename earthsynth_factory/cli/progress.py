@@ -1,13 +1,13 @@
-"""The live line of a build, on stderr: what is done, how fast, how long it will take, what is rejected and why."""
+"""The live lines of a build, on stderr: what is done, how fast, how long it will take, what each class's images pass."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -25,13 +25,28 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:.2f} img/s" if task.speed else "– img/s", style="cyan")
 
 
+SHOWN_CLASSES = 12
+"""Classes whose acceptance is shown live: those that pass least often."""
+
+
+class _Bar(Progress):
+    """A bar with a line of text below it."""
+
+    below = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.below:
+            yield Text(self.below, style="dim")
+
+
 class BuildProgress:
     """Shows what workers report; `tally` holds the sums afterwards."""
 
     def __init__(self, recipe: Recipe, out: Path) -> None:
         self.tally = Tally()
         self._console = Console(stderr=True)
-        self._bar = Progress(
+        self._bar = _Bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -47,6 +62,7 @@ class BuildProgress:
         if done:
             self._console.print(f"{out}: {done} of {recipe.images} are settled already; going on")
         self._recipe = recipe
+        self._names = {category.id: category.name for category, _ in recipe.blocks()}
         self._next_log = 0.0
 
     def __enter__(self) -> BuildProgress:
@@ -64,12 +80,23 @@ class BuildProgress:
         if isinstance(told, WorkerReady):
             self._bar.update(self._task, description="images")
             return
+        self._bar.below = self._acceptance()
         self._bar.update(self._task, advance=1, rejected=self._rejected())
         self._log()
 
     def _rejected(self) -> str:
         parts = [f"{count}× {reason}" for reason, count in self.tally.reasons.most_common(3)]
         return f"not kept: {', '.join(parts)}" if parts else ""
+
+    def _acceptance(self) -> str:
+        """The share of each class's images, of this session, that every rule passed; the lowest first."""
+        if not self._recipe.rfilter.rules:
+            return ""
+        shares = [(self.tally.passed[one] / made, one) for one, made in self.tally.made.items() if made]
+        ordered = sorted(shares, key=lambda pair: (pair[0], pair[1] or 0))
+        parts = [f"{self._names.get(one or 0, 'negatives')} {share:.0%}" for share, one in ordered[:SHOWN_CLASSES]]
+        rest = len(ordered) - len(parts)
+        return f"passed: {', '.join(parts)}{f' and {rest} more' if rest else ''}" if parts else ""
 
     def _log(self) -> None:
         task = self._bar.tasks[0]
@@ -78,7 +105,8 @@ class BuildProgress:
             return
         self._next_log = elapsed + LOG_SECONDS
         left = f"{task.time_remaining:.0f} s left" if task.time_remaining else ""
-        self._console.print(f"{task.completed:.0f}/{self._recipe.images} {left} {self._rejected()}".rstrip())
+        parts = [f"{task.completed:.0f}/{self._recipe.images}", left, self._rejected(), self._acceptance()]
+        self._console.print("; ".join(part for part in parts if part))
 
 
 def _settled_before(out: Path) -> int:

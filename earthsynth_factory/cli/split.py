@@ -57,4 +57,4 @@ def say_leaks(dataset: LabelledDataset) -> None:
     for one, other in leaks.alike[:EXAMPLES]:
         typer.echo(f"  {'/'.join(one)} and {'/'.join(other)}")
     if leaks.uncompared:
-        typer.echo(f"  {leaks.uncompared} images without features of their own were not compared with all others")
+        typer.echo(f"  {leaks.uncompared} images of a single grey were not compared")

@@ -78,6 +78,7 @@ class _Writer:
                 "iscrowd": int("crowd" in instance.flags),
                 "visible": instance.visible,
                 "truncated": instance.truncated,
+                "difficult": "difficult" in instance.flags,
             }
 
     def _segmentation(self, record: SampleRecord, instance: Instance) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
-from earthsynth_factory.exports.images import Images, put_image
+from earthsynth_factory.exports.images import Images, put_png
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.shapes import rectangle
 from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
@@ -32,14 +32,13 @@ class DotaSpec(ExportSpec):
     header: bool = False
     """Begin each file with `imagesource:` and `gsd:` as DOTA does. The devkit passes over them, mmrotate stumbles."""
     images: Images = Field(default="link")
-    """`link`, `copy` or `none`."""
+    """`link`, `copy` or `none`. Images that are no PNG are written as PNG, which DOTA's readers ask for."""
 
     def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
         classes, losses, walk = object_classes(store), Losses(), Walk(store, progress)
         words = {category.id: hyphened(category.name) for category in classes}
         for record in walk:
-            image = store.image_path(record)
-            put_image(image, out / record.split / "images" / (record.stem + image.suffix), self.images)
+            put_png(store, record, out / record.split / "images" / f"{record.stem}.png", self.images)
             lines = self._head(store, record)
             for instance in record.instances:
                 lines.append(_line(record, instance, words[instance.category]))

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import Taxonomy, earthsynth
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
-from earthsynth_factory.exports.images import Images, put_image
+from earthsynth_factory.exports.images import Images, put_png
+from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.walk import Walk
 from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
 from earthsynth_factory.store.writer import encode_png, write_bytes, write_json
 
 CLASSES = 40
@@ -54,15 +54,18 @@ class GsnetSpec(ExportSpec):
 
     def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
         table, walk = self._table(), Walk(store, progress)
-        pixels = np.zeros(256, np.int64)
+        pixels, losses = np.zeros(256, np.int64), Losses()
+        mixed = len({_numeric(record.stem) for record in store.samples()}) == 2
         for record in walk:
+            stem = f"image-{record.stem}" if mixed and _numeric(record.stem) else record.stem
+            losses.count("images called image-…, since detectron2 cannot sort numbers among names", stem != record.stem)
             folder = out / ("LandDiscover50K" if record.split == "train" else f"LandDiscover50K_{record.split}")
             mask = store.mask(record)
             pixels += np.bincount(mask.ravel(), minlength=256)
-            write_bytes(folder / "GT_ID" / f"{record.stem}.png", encode_png(table[mask]), durable=False)
-            self._put(store, record, folder / "TR_Image" / f"{record.stem}.png")
+            write_bytes(folder / "GT_ID" / f"{stem}.png", encode_png(table[mask]), durable=False)
+            put_png(store, record, folder / "TR_Image" / f"{stem}.png", self.images)
         write_json(out / "classes.json", [category.name for category in earthsynth()][:CLASSES])
-        return ExportSummary("gsnet", walk.counts, _notes(store.taxonomy, table, pixels))
+        return ExportSummary("gsnet", walk.counts, (*_notes(store.taxonomy, table, pixels), *losses.notes("masks")))
 
     def _table(self) -> npt.NDArray[np.uint8]:
         """(256,) our id → GSNet's."""
@@ -72,12 +75,14 @@ class GsnetSpec(ExportSpec):
             table[list(PARENTS)] = list(PARENTS.values())
         return table
 
-    def _put(self, store: LabelledDataset, record: SampleRecord, target: Path) -> None:
-        image = store.image_path(record)
-        if image.suffix.lower() == ".png" or self.images == "none":
-            put_image(image, target, self.images)
-        else:
-            write_bytes(target, encode_png(store.image(record)), durable=False)
+
+def _numeric(stem: str) -> bool:
+    """Whether detectron2 takes the stem for a number."""
+    try:
+        int(stem)
+    except ValueError:
+        return False
+    return True
 
 
 def _notes(taxonomy: Taxonomy, table: npt.NDArray[np.uint8], pixels: npt.NDArray[np.int64]) -> tuple[str, ...]:

@@ -11,7 +11,9 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from earthsynth_factory.store.writer import disk_error
+from earthsynth_factory.store.dataset import LabelledDataset
+from earthsynth_factory.store.records import SampleRecord
+from earthsynth_factory.store.writer import disk_error, encode_png, write_bytes
 
 Images = Literal["link", "copy", "none"]
 """`link`: hard links, which cost no space; copies where the file system has none. `none`: labels alone."""
@@ -32,3 +34,12 @@ def put_image(source: Path, target: Path, images: Images) -> None:
         shutil.copyfile(source, target)
     except OSError as error:
         raise disk_error(target, error) from error
+
+
+def put_png(store: LabelledDataset, record: SampleRecord, target: Path, images: Images) -> None:
+    """As `put_image`, for formats whose readers ask for PNG: any other image is written as one, its pixels unchanged."""
+    source = store.image_path(record)
+    if source.suffix.lower() == ".png" or images == "none":
+        put_image(source, target, images)
+    else:
+        write_bytes(target, encode_png(store.image(record)), durable=False)

@@ -24,7 +24,7 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.phrases import grounded
-from earthsynth_factory.exports.walk import Walk, crowd, object_classes
+from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
 from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.records import SampleRecord
 from earthsynth_factory.store.writer import write_bytes
@@ -64,6 +64,7 @@ class OdvgSpec(ExportSpec):
 def _countable(record: SampleRecord, losses: Losses) -> list[Instance]:
     kept = [instance for instance in record.instances if not crowd(instance)]
     losses.count("crowd regions left out, ODVG has none", len(record.instances) - len(kept))
+    losses.count("objects marked difficult, for which ODVG has no word", sum(map(difficult, kept)))
     return kept
 
 

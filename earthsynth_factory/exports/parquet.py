@@ -27,6 +27,9 @@ from earthsynth_factory.store.writer import encode_png, write_bytes
 
 ROWS = 32
 """Images in memory at a time, and in a row group: readers that want one image decode so many at most."""
+BYTES = 1 << 26
+"""Fewer where their files are large: a row group ends with the image that brings its pictures to so many bytes."""
+PICTURES = ("image", "mask", "instances")
 
 _BODY = """\
 ```python
@@ -69,15 +72,16 @@ class _Files:
         self._names = _names(folder, split, -(-total // images))
         self._most, self._schema = images, schema
         self._rows: list[dict[str, Any]] = []
-        self._in_file = 0
+        self._bytes = self._in_file = 0
         self._writer: Any = None
 
     def add(self, row: dict[str, Any]) -> None:
         if self._in_file == self._most:
             self.close()
         self._rows.append(row)
+        self._bytes += sum(len(row[name]["bytes"]) for name in PICTURES)
         self._in_file += 1
-        if len(self._rows) == ROWS:
+        if len(self._rows) == ROWS or self._bytes >= BYTES:
             self._flush()
 
     def close(self) -> None:
@@ -97,7 +101,7 @@ class _Files:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = ParquetWriter(path, self._schema, compression="snappy")
         self._writer.write_table(Table.from_pylist(self._rows, schema=self._schema))
-        self._rows = []
+        self._rows, self._bytes = [], 0
 
 
 def _names(folder: Path, split: str, count: int) -> Iterator[Path]:
@@ -141,17 +145,16 @@ def _schema(arrow: Any, names: Sequence[str]) -> Any:
         "crowd": arrow.bool_(),
     }
     label = {"names": list(names), "_type": "ClassLabel"}
-    pictures = ("image", "mask", "instances")
     boxed = arrow.struct([*inner.items(), ("category", arrow.int64()), ("bbox", arrow.list_(arrow.float32()))])
     features = {
-        **{name: {"_type": "Image"} for name in pictures},
+        **{name: {"_type": "Image"} for name in PICTURES},
         **_values(plain),
         "classes": [label],
         "objects": [{**_values(inner), "category": label, "bbox": [{"dtype": "float32", "_type": "Value"}]}],
     }
     return arrow.schema(
         [
-            *((name, picture) for name in pictures),
+            *((name, picture) for name in PICTURES),
             *plain.items(),
             ("classes", arrow.list_(arrow.int64())),
             ("objects", arrow.list_(boxed)),

@@ -23,9 +23,11 @@ from earthsynth_factory.exports.walk import Walk
 from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.merged import Merged
 from earthsynth_factory.store.prepared_layout import FORMAT, VERSION, PreparedLayout
+from earthsynth_factory.store.reader import StoreReader
 from earthsynth_factory.store.records import SampleRecord
 from earthsynth_factory.store.terms import terms_of
 from earthsynth_factory.store.training_list import training_lines
+from earthsynth_factory.store.views import View
 from earthsynth_factory.store.writer import encode_png, write_bytes
 
 
@@ -40,21 +42,25 @@ class PreparedSpec(ExportSpec):
         # Ids below 69 mean EarthSynth's categories in this layout, whatever a recipe calls them.
         dataset = store if isinstance(store, Merged) or _usual(store) else Merged([store])
         walk, layout = Walk(dataset, progress), PreparedLayout(out)
-        items, seen = dict[str, Any](), set[int]()
+        seen = set[int]()
         with ExitStack() as stack:
             train = stack.enter_context(layout.train.open("wb"))
             objects = stack.enter_context(layout.instance_lines.open("wb"))
-            for record in walk:
+            about = stack.enter_context(layout.dataset.open("wb"))
+            about.write(b'{"items":{')
+            for number, record in enumerate(walk):
                 name = record.stem + dataset.image_path(record).suffix
                 self._put(dataset, record, layout, name)
                 lines = training_lines(record.stem, name, record.classes, dataset.taxonomy, augmented=False)
                 train.writelines(orjson.dumps(line) + b"\n" for line in lines)
                 objects.write(orjson.dumps(_objects(record)) + b"\n")
-                items[record.stem] = _item(record, name)
+                comma = b",\n" if number else b"\n"
+                about.write(comma + orjson.dumps(record.stem) + b":" + orjson.dumps(_item(record, name)))
                 seen.update(record.classes, (instance.category for instance in record.instances))
-        write_bytes(layout.dataset, _document(dataset, items, seen | dataset.targets))
+            # Behind the items, since what occurs is known now and the items are too many to keep.
+            about.write(b"\n},\n" + orjson.dumps(_about(dataset, seen | dataset.targets))[1:] + b"\n")
         notes = dataset.notes if isinstance(dataset, Merged) else []
-        return ExportSummary("prepared", walk.counts, (*notes, *_land_cover(dataset, seen)))
+        return ExportSummary("prepared", walk.counts, (*notes, *_land_cover(dataset, seen), *_left_behind(store)))
 
     def _put(self, dataset: LabelledDataset, record: SampleRecord, layout: PreparedLayout, name: str) -> None:
         put_image(dataset.image_path(record), layout.image(name), self.images)
@@ -84,16 +90,15 @@ def _item(record: SampleRecord, name: str) -> dict[str, Any]:
     }
 
 
-def _document(dataset: LabelledDataset, items: dict[str, Any], used: set[int] | frozenset[int]) -> bytes:
-    document = {
+def _about(dataset: LabelledDataset, used: set[int]) -> dict[str, Any]:
+    """Everything of dataset.json but the items."""
+    return {
         "format": FORMAT,
         "version": VERSION,
         "name": dataset.name,
         **asdict(terms_of(dataset)),
         "classes": {str(index): dataset.taxonomy[index].name for index in sorted(used - {BACKGROUND})},
-        "items": items,
     }
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
 
 
 def _land_cover(dataset: LabelledDataset, seen: set[int]) -> list[str]:
@@ -102,3 +107,16 @@ def _land_cover(dataset: LabelledDataset, seen: set[int]) -> list[str]:
     return (
         [f"land cover of your own is written as countable, the layout cannot tell: {', '.join(names)}"] if names else []
     )
+
+
+def _left_behind(dataset: LabelledDataset) -> list[str]:
+    """What the layout has no place for, of every build among the datasets."""
+    if isinstance(dataset, Merged):
+        return [note for part in dataset.parts for note in _left_behind(part)]
+    if isinstance(dataset, View):
+        return _left_behind(dataset.base)
+    if not isinstance(dataset, StoreReader):
+        return []
+    return [
+        f"{dataset.root}: prompts, scores, seeds and targets of this build stay there, the layout has no place for them"
+    ]

@@ -16,6 +16,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.store.dataset import LabelledDataset
+from earthsynth_factory.store.terms import terms_of
 from earthsynth_factory.store.writer import encode_png, write_bytes, write_json
 
 IGNORE = 255
@@ -46,7 +47,14 @@ class SemanticSpec(ExportSpec):
             counts[record.split] += 1
             progress(1)
         write_json(out / "classes.json", self._table(chosen))
-        return ExportSummary("semantic", {split: counts[split] for split in store.splits})
+        return ExportSummary("semantic", {split: counts[split] for split in store.splits}, self._notes(store))
+
+    def _notes(self, store: LabelledDataset) -> tuple[str, ...]:
+        if self.ignore_background or terms_of(store).dense:
+            return ()
+        return (
+            "background is whatever nobody labelled, not a class of its own; semantic.ignore_background=true makes it 255",
+        )
 
     def _chosen(self, store: LabelledDataset) -> list[Category]:
         present = {class_id for record in store.samples() for class_id in record.classes} | {BACKGROUND}

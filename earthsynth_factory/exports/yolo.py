@@ -23,7 +23,7 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses, overlap
 from earthsynth_factory.exports.shapes import patch, rectangle
-from earthsynth_factory.exports.walk import Walk, crowd, object_classes
+from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
 from earthsynth_factory.geometry.convex import Points, agreement, shared
 from earthsynth_factory.geometry.outlines import filled, outline_of
 from earthsynth_factory.store.dataset import LabelledDataset
@@ -60,6 +60,7 @@ class _YoloSpec(ExportSpec, ABC):
             if crowd(instance):
                 losses.count("crowd regions left out, YOLO has none")
                 continue
+            losses.count("objects marked difficult, for which YOLO has no word", difficult(instance))
             shares = self._points(record, instance, losses) / (record.width, record.height)
             lines.append(f"{numbers[instance.category]} {' '.join(f'{share:.6f}' for share in shares.ravel())}\n")
         return lines

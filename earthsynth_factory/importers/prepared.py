@@ -22,8 +22,8 @@ from earthsynth_factory.geometry import rle
 from earthsynth_factory.geometry.boxes import tight_boxes, touches_border
 from earthsynth_factory.geometry.components import components
 from earthsynth_factory.geometry.runs import find_runs
-from earthsynth_factory.importers.layout import present
 from earthsynth_factory.importers.pictures import Picture
+from earthsynth_factory.importers.present import present
 from earthsynth_factory.store.prepared_layout import PreparedLayout
 from earthsynth_factory.store.records import SampleRecord, instance_of
 

@@ -14,8 +14,8 @@ from earthsynth_factory.domain.seeds import unit
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.crops import Crop, CropRules, cut
-from earthsynth_factory.importers.layout import present
 from earthsynth_factory.importers.pictures import Picture
+from earthsynth_factory.importers.present import present
 from earthsynth_factory.importers.scene import Aid, Labels, Notes, Reader, Scene
 from earthsynth_factory.store.prepared_layout import PreparedLayout
 from earthsynth_factory.store.training_list import training_lines

@@ -1,7 +1,8 @@
 """CLIP through open_clip: unit vectors of images and texts.
 
-A model is named by a recipe in one of three ways: `embedded`; a folder with `open_clip_config.json` and
-`open_clip_model.safetensors` (the layout open_clip itself saves for the hub); or open_clip's own name and tag.
+A model is named by a recipe in one of four ways: `embedded`; a folder with `open_clip_config.json` and
+`open_clip_model.safetensors` (the layout open_clip itself saves for the hub); open_clip's own name and tag; or open_clip's
+name of an architecture and a file of weights for it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import torch
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.clip_cache import EmbeddingCache, content_hash
-from earthsynth_factory.models.clip_files import ClipName, clip_folder
+from earthsynth_factory.models.clip_checkpoint import load_checkpoint
+from earthsynth_factory.models.clip_files import ClipName, clip_checkpoint, clip_folder
 from earthsynth_factory.models.device import pick_device, pick_dtype
 
 BATCH = 16
@@ -92,6 +94,10 @@ def load_clip(name: ClipName, base: Path, device_name: str) -> ClipModel:
     import open_clip
 
     device = pick_device(device_name)
+    if (file := clip_checkpoint(name, base)) is not None:
+        assert not isinstance(name, str)
+        model, preprocess, tokenizer = load_checkpoint(name.name, file)
+        return ClipModel(model, preprocess, tokenizer, device, pick_dtype("auto", device))
     folder = clip_folder(name, base)
     target = f"local-dir:{folder}" if folder else str(name if isinstance(name, str) else name.name)
     tag = None if folder or isinstance(name, str) else name.pretrained
@@ -130,5 +136,5 @@ def crop_square(image: Image, box: tuple[int, int, int, int], context: float, le
 
 def facts(name: ClipName, base: Path) -> Mapping[str, Any]:
     """For the run record: what was loaded."""
-    folder = clip_folder(name, base)
-    return {"clip": str(name) if isinstance(name, str) else f"{name.name} ({name.pretrained})", "local": bool(folder)}
+    local = clip_folder(name, base) or clip_checkpoint(name, base)
+    return {"clip": str(name) if isinstance(name, str) else f"{name.name} ({name.pretrained})", "local": bool(local)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.errors import ModelError
-from earthsynth_factory.models.weights import EMBEDDED, weight_hashes
+from earthsynth_factory.models.weights import EMBEDDED, file_hash, weight_hashes
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 
@@ -17,8 +17,11 @@ class OpenClipModel(Spec):
     name: str
     """Architecture, such as `ViT-B-32`, or `hf-hub:owner/name`."""
     pretrained: str | None = None
-    """Tag of the weights, such as `laion2b_s34b_b79k`."""
+    """Tag of the weights, such as `laion2b_s34b_b79k`; or a file of weights: .safetensors, .pt, .pth, .bin."""
 
+
+CHECKPOINTS = (".safetensors", ".pt", ".pth", ".bin")
+"""What the name of a file of weights ends with, in lower case."""
 
 ClipName = str | OpenClipModel
 
@@ -37,10 +40,22 @@ def clip_folder(name: ClipName, base: Path) -> Path | None:
     return folder
 
 
+def clip_checkpoint(name: ClipName, base: Path) -> Path | None:
+    """The file of weights that a model names; None where it names none. Raises ModelError where it is not there."""
+    if isinstance(name, str) or not (name.pretrained or "").lower().endswith(CHECKPOINTS):
+        return None
+    path = (base / Path(str(name.pretrained)).expanduser()).resolve()
+    if not path.is_file():
+        raise ModelError(f"CLIP {name.name}: {path} is no file; `pretrained` names a file of weights, or a tag")
+    return path
+
+
 def clip_identity(name: ClipName, base: Path) -> dict[str, str]:
     """Weight file → sha256 for a local model; name and tag for one that open_clip finds itself."""
     folder = clip_folder(name, base)
     if folder is not None:
         return weight_hashes(folder)
     assert isinstance(name, OpenClipModel)
+    if (file := clip_checkpoint(name, base)) is not None:
+        return {"architecture": name.name, "weights": file_hash(file)}
     return {"open_clip": f"{name.name} {name.pretrained}"}

@@ -10,7 +10,7 @@ from pathlib import Path
 from earthsynth_factory.errors import ModelError
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "embedded"
-"""Folder of the models that ship inside the package: `pipeline/` and `clip/`."""
+"""Folder of the models that ship inside the package: `pipeline/`, `clip/` and `segmenter/`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,12 @@ def weight_hashes(folder: Path) -> dict[str, str]:
             f"{folder}: no safetensors weights here (other formats are not read, they could run code); "
             "convert them with `save_pretrained(..., safe_serialization=True)`"
         )
-    return {str(path.relative_to(folder)): _sha256(path, path.stat().st_mtime_ns) for path in files}
+    return {str(path.relative_to(folder)): file_hash(path) for path in files}
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file, as hex; remembered until the file changes."""
+    return _sha256(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=64)

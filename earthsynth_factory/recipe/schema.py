@@ -136,6 +136,10 @@ class RFilterBlock(Spec):
     """Images made for one place in the dataset before it is reported as short."""
     rules: tuple[RuleBlock, ...] = ()
     """Every image must pass all of them."""
+    thresholds: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        default=None, json_schema_extra=NOT_IN_FINGERPRINT
+    )
+    """File of least values for the rules, class by class, as `filter --calibrate` writes it (`thresholds.yaml`)."""
 
 
 class EngineBlock(Spec):

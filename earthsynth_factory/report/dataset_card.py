@@ -14,13 +14,20 @@ from earthsynth_factory.store.writer import write_bytes
 
 @dataclass
 class Counts:
-    """Tallies over a store. images: (class id, split) → images that contain it. objects: class id → instances."""
+    """Tallies over a store. images: (class id, split) → images that contain it. objects: class id → instances.
+
+    made, passed, kept: class id that was asked for (None: negatives) → images made, those of them that every rule
+    passed, and those that are in the dataset.
+    """
 
     accepted: Counter[str] = field(default_factory=Counter)
     images: Counter[tuple[int, str]] = field(default_factory=Counter)
     objects: Counter[int] = field(default_factory=Counter)
     negatives: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    made: Counter[int | None] = field(default_factory=Counter)
+    passed: Counter[int | None] = field(default_factory=Counter)
+    kept: Counter[int | None] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, store: StoreReader) -> Counts:
@@ -29,10 +36,15 @@ class Counts:
         for record in store.samples():
             counts.accepted[record.split] += 1
             counts.negatives += record.category is None
+            counts.kept[record.category] += 1
             counts.images.update((class_id, record.split) for class_id in record.classes)
             counts.objects.update(instance.category for instance in record.instances)
         for reject in store.rejects():
             counts.rejected.update({reason.partition(":")[0] for reason in reject.reasons})
+            counts.made[reject.category] += reject.made
+            counts.passed[reject.category] += reject.passed
+        counts.made.update(counts.kept)
+        counts.passed.update(counts.kept)
         return counts
 
 
@@ -44,6 +56,7 @@ def write_card(store: StoreReader, summaries: Sequence[ExportSummary], short: Ma
         _contents(store, counts),
         _shortfalls(short),
         _making(store.run),
+        _acceptance(store, counts),
         _rejections(counts),
         _formats(summaries),
         _licences(store.run),
@@ -100,6 +113,20 @@ def _making(run: Mapping[str, Any]) -> str:
         f"## How it was made\n\n{lines}\n\n"
         "`recipe.yaml` beside this file makes it again; `run.json` holds the resolved recipe and the hashes of all "
         "weights. Every line of `shards/*/samples.jsonl` has the seeds of its condition and its image."
+    )
+
+
+def _acceptance(store: StoreReader, counts: Counts) -> str:
+    if not store.run.get("recipe", {}).get("rfilter", {}).get("rules"):
+        return ""
+    rows = []
+    for category in [*store.run["targets"], None]:
+        made, passed = counts.made[category], counts.passed[category]
+        if made:
+            name = "negatives" if category is None else store.taxonomy[category].name
+            rows.append([name, str(made), str(passed), f"{passed / made:.0%}", str(counts.kept[category])])
+    return "## What the filter passed\n\nOf several images that passed for one mask the best is kept.\n\n" + _table(
+        ["made for", "images", "passed every rule", "share", "kept"], rows
     )
 
 

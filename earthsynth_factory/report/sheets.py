@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import PIL.Image
 import PIL.ImageDraw
 
@@ -35,12 +36,16 @@ def overlay(image: Image, mask: Mask, instances: InstanceMap, taxonomy: Taxonomy
     colors = color_mask(mask, taxonomy).astype(np.float32)
     inside = (mask > 0)[..., None]
     mixed = np.where(inside, (1 - OVERLAY) * image + OVERLAY * colors, image).astype(np.uint8)
-    # A pixel whose right or lower neighbour belongs to another instance is an outline.
-    edge = np.zeros(mask.shape, bool)
+    mixed[outlines(instances)] = 255
+    return mixed
+
+
+def outlines(instances: InstanceMap) -> npt.NDArray[np.bool_]:
+    """(H, W) where a pixel's right or lower neighbour belongs to another instance."""
+    edge = np.zeros(instances.shape, bool)
     edge[:, :-1] |= instances[:, :-1] != instances[:, 1:]
     edge[:-1] |= instances[:-1] != instances[1:]
-    mixed[edge] = 255
-    return mixed
+    return edge
 
 
 def contact_sheet(store: LabelledDataset, records: Iterable[SampleRecord], columns: int = 4, side: int = 192) -> bytes:

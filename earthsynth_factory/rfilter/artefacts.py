@@ -17,7 +17,7 @@ import numpy as np
 from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.rfilter.base import MeasuredRule, Measures, RuleSpec
+from earthsynth_factory.rfilter.base import Measures, PixelRule, RuleSpec
 
 SIDE = 128
 """Pixels that the picture is brought to before repetition is looked for."""
@@ -39,26 +39,19 @@ class ArtefactsSpec(RuleSpec):
     """Largest jump between two neighbouring rows or columns, in medians of all such jumps."""
 
     def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> Artefacts:  # noqa: ARG002
-        return Artefacts(self)
+        return Artefacts(self, taxonomy)
 
 
-class Artefacts(MeasuredRule):
+class Artefacts(PixelRule):
     """See `ArtefactsSpec`. The value is the soundness, in −2 … 2."""
 
+    _spec: ArtefactsSpec
     primary: ClassVar[str] = "soundness"
 
-    def __init__(self, spec: ArtefactsSpec) -> None:
-        self._spec = spec
-
-    @property
-    def least(self) -> float:
-        return self._spec.min_soundness
-
-    def open(self) -> None:
-        """Nothing to load."""
-
-    def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
-        return [_measure(found.image) for found in candidates]
+    def look(self, candidate: Candidate) -> Measures:
+        various, smooth = variety(candidate.image), smoothness(candidate.image)
+        soundness = min(various, 2 * smooth)
+        return {"soundness": soundness, "variety": various, "smoothness": smooth, "seam": seam(candidate.image)}
 
     def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:  # noqa: ARG002
         found = []
@@ -68,11 +61,6 @@ class Artefacts(MeasuredRule):
         if measures["seam"] > self._spec.max_seam:
             found.append(f"a seam across it ({measures['seam']:.0f} × the usual step, most {self._spec.max_seam:g})")
         return found
-
-
-def _measure(image: Image) -> Measures:
-    various, smooth = variety(image), smoothness(image)
-    return {"soundness": min(various, 2 * smooth), "variety": various, "smoothness": smooth, "seam": seam(image)}
 
 
 def smoothness(image: Image) -> float:

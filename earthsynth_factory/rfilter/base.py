@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from earthsynth_factory.domain.sample import Candidate, Score
@@ -50,24 +51,38 @@ class MeasuredRule(Rule):
     primary: ClassVar[str]
     """The measure that is held to the threshold, and the value of the score; higher is better."""
 
+    limits: Mapping[int | None, float] = MappingProxyType({})
+    """Category → least value in place of the recipe's; None: for categories without one of their own."""
+
+    def __init__(self, spec: RuleSpec, taxonomy: Taxonomy) -> None:
+        self._spec, self._taxonomy = spec, taxonomy
+
     @property
-    @abstractmethod
     def least(self) -> float:
         """The threshold that the recipe gives."""
+        return float(getattr(self._spec, self._spec.threshold))
+
+    def least_for(self, category: int | None) -> float:
+        """The threshold of a category: its limit, the limit of all, or the recipe's."""
+        return self.limits.get(category, self.limits.get(None, self.least))
 
     @abstractmethod
     def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
         """The numbers of each candidate; empty where the rule does not apply to it."""
 
-    @abstractmethod
     def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:
         """What is wrong, in short sentences; `least` takes the place of the recipe's threshold."""
+        return [] if measures[self.primary] >= least else [self.complaint(measures, category, least)]
+
+    def complaint(self, measures: Measures, category: int | None, least: float) -> str:  # noqa: ARG002  # for others
+        """What it means that the primary measure falls short, in a short sentence."""
+        return f"{self.primary} {measures[self.primary]:.3g}, least {least:.3g}"
 
     def decide(self, measures: Measures, category: int | None, least: float | None = None) -> Score:
         """The score of stored numbers. Where the rule does not apply it is 1 and passes."""
         if self.primary not in measures:
             return Score(1.0, True)
-        faults = self.faults(measures, category, self.least if least is None else least)
+        faults = self.faults(measures, category, self.least_for(category) if least is None else least)
         return Score(measures[self.primary], not faults, ", ".join(faults))
 
     def score(self, candidates: Sequence[Candidate]) -> list[Score]:
@@ -75,6 +90,20 @@ class MeasuredRule(Rule):
             self.decide(measures, candidate.slot.category)
             for candidate, measures in zip(candidates, self.measure(candidates), strict=True)
         ]
+
+
+class PixelRule(MeasuredRule):
+    """A rule without a model, which looks at one candidate after the other."""
+
+    def open(self) -> None:
+        """Nothing to load."""
+
+    def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
+        return [self.look(candidate) for candidate in candidates]
+
+    @abstractmethod
+    def look(self, candidate: Candidate) -> Measures:
+        """The numbers of one candidate; empty where the rule does not apply to it."""
 
 
 class RuleSpec(Spec, ABC):

@@ -9,7 +9,9 @@ from typing import Any
 
 from earthsynth_factory.domain.sample import Candidate, Score, Verdict
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.rfilter.base import Rule, RuleSpec
+from earthsynth_factory.errors import InputError
+from earthsynth_factory.rfilter.base import MeasuredRule, Rule, RuleSpec
+from earthsynth_factory.rfilter.thresholds import NO_THRESHOLDS, Thresholds
 
 
 @dataclass(frozen=True)
@@ -20,15 +22,27 @@ class RuleChain:
 
     @classmethod
     def of(
-        cls, specs: Sequence[RuleSpec], taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str
+        cls,
+        specs: Sequence[RuleSpec],
+        taxonomy: Taxonomy,
+        targets: Sequence[int],
+        base: Path,
+        device: str,
+        thresholds: Thresholds = NO_THRESHOLDS,
     ) -> RuleChain:
-        """Build every rule, not yet opened. Rules without a model go first; a kind met twice is numbered."""
+        """Build every rule, not yet opened. Rules without a model go first; a kind met twice is numbered.
+
+        thresholds: least values in place of the rules' own. Raises InputError where a rule cannot take them.
+        """
         ordered = sorted(specs, key=lambda spec: spec.cost)
         rules: list[tuple[str, Rule, float]] = []
         for spec in ordered:
             taken = sum(name.split("#")[0] == spec.kind for name, _, _ in rules)
             name = f"{spec.kind}#{taken + 1}" if taken else spec.kind
-            rules.append((name, spec.build(taxonomy, targets, base, device), spec.rank))
+            rule = spec.build(taxonomy, targets, base, device)
+            if limits := thresholds.least.get(spec.kind):
+                _limit(rule, limits, spec.kind)
+            rules.append((name, rule, spec.rank))
         return cls(rules)
 
     def open(self) -> None:
@@ -55,3 +69,9 @@ class RuleChain:
                 ranks[place] += weight * score.value
             standing = [place for place, score in zip(standing, given, strict=True) if score.passed]
         return [Verdict(found, rank) for found, rank in zip(scores, ranks, strict=True)]
+
+
+def _limit(rule: Rule, limits: Mapping[int | None, float], kind: str) -> None:
+    if not isinstance(rule, MeasuredRule):
+        raise InputError(f"rule {kind!r}: derive it from MeasuredRule, so that it can take thresholds from a file")
+    rule.limits = limits

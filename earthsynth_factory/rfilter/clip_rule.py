@@ -31,21 +31,23 @@ class ClipRuleSpec(RuleSpec):
 
 
 class ClipRule(MeasuredRule):
-    """A rule that looks with CLIP. `_words`: class id → its caption."""
+    """A rule that looks with CLIP."""
 
-    def __init__(self, model: ClipName, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> None:
-        self._model, self._taxonomy, self._targets = model, taxonomy, tuple(targets)
-        self._base, self._device = base, device
+    _spec: ClipRuleSpec
+
+    def __init__(self, spec: ClipRuleSpec, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> None:
+        super().__init__(spec, taxonomy)
+        self._targets, self._base, self._device = tuple(targets), base, device
 
     def open(self) -> None:
         from earthsynth_factory.models.clip import load_clip
 
-        self._clip: ClipModel = load_clip(self._model, self._base, self._device)
+        self._clip: ClipModel = load_clip(self._spec.model, self._base, self._device)
 
     def describe(self) -> Mapping[str, Any]:
         from earthsynth_factory.models.clip import facts
 
-        return facts(self._model, self._base)
+        return facts(self._spec.model, self._base)
 
     def _caption(self, category: int) -> str:
         return caption(self._taxonomy[category].words)

@@ -37,25 +37,15 @@ class ClipScore(ClipRule):
 
     primary: ClassVar[str] = "margin"
 
-    def __init__(
-        self, spec: ClipScoreSpec, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str
-    ) -> None:
-        super().__init__(spec.model, taxonomy, targets, base, device)
-        self._spec = spec
-
-    @property
-    def least(self) -> float:
-        return self._spec.min_margin
-
     def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
         vectors = self._clip.images([candidate.image for candidate in candidates])
         return [self._measure(candidate, vector) for candidate, vector in zip(candidates, vectors, strict=True)]
 
     def _measure(self, candidate: Candidate, vector: Any) -> Measures:
         present = candidate.condition.classes()
-        own = [caption(self._taxonomy[class_id].words) for class_id in present] or [caption(BACKGROUNDS[0])]
+        own = [*map(self._caption, present)] or [caption(BACKGROUNDS[0])]
         rivals = [class_id for class_id in self._targets if class_id not in present] or self._negatives(present)
-        others = [caption(self._taxonomy[class_id].words) for class_id in rivals]
+        others = [*map(self._caption, rivals)]
         mine, rival = (self._clip.texts(texts) @ vector for texts in (own, others))
         return {"margin": float(mine.max() - rival.max()), "rival": float(rivals[int(rival.argmax())])}
 
@@ -64,8 +54,6 @@ class ClipScore(ClipRule):
         found = [self._taxonomy.named(words).id for words in BACKGROUNDS[1:]]
         return [class_id for class_id in found if class_id not in present] or found
 
-    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:  # noqa: ARG002
-        if measures["margin"] >= least:
-            return []
-        rival = caption(self._taxonomy[int(measures["rival"])].words)
-        return [f"looks more like {rival!r} (margin {measures['margin']:+.3f}, least {least:+.3g})"]
+    def complaint(self, measures: Measures, category: int | None, least: float) -> str:  # noqa: ARG002
+        rival = self._caption(int(measures["rival"]))
+        return f"looks more like {rival!r} (margin {measures['margin']:+.3f}, least {least:+.3g})"

@@ -15,7 +15,7 @@ import numpy as np
 from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.rfilter.base import MeasuredRule, Measures, RuleSpec
+from earthsynth_factory.rfilter.base import Measures, PixelRule, RuleSpec
 
 
 class ImageQualitySpec(RuleSpec):
@@ -32,27 +32,17 @@ class ImageQualitySpec(RuleSpec):
     """Least sharpness: variance of the Laplacian over variance of the grey levels. A wall of fog has about 0."""
 
     def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> ImageQuality:  # noqa: ARG002
-        return ImageQuality(self)
+        return ImageQuality(self, taxonomy)
 
 
-class ImageQuality(MeasuredRule):
+class ImageQuality(PixelRule):
     """See `ImageQualitySpec`. The value is the sharpness."""
 
+    _spec: ImageQualitySpec
     primary: ClassVar[str] = "sharpness"
 
-    def __init__(self, spec: ImageQualitySpec) -> None:
-        self._spec = spec
-
-    @property
-    def least(self) -> float:
-        return self._spec.min_sharpness
-
-    def open(self) -> None:
-        """Nothing to load."""
-
-    def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
-        names = ("contrast", "saturated", "sharpness")
-        return [dict(zip(names, measures(candidate.image), strict=True)) for candidate in candidates]
+    def look(self, candidate: Candidate) -> Measures:
+        return dict(zip(("contrast", "saturated", "sharpness"), measures(candidate.image), strict=True))
 
     def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:  # noqa: ARG002
         spec = self._spec

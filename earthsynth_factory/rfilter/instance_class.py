@@ -7,19 +7,17 @@ publishes no rule.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
-
-import numpy as np
 
 from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.geometry.boxes import tight_boxes
-from earthsynth_factory.geometry.components import components
-from earthsynth_factory.geometry.runs import find_runs
 from earthsynth_factory.rfilter.base import Measures
 from earthsynth_factory.rfilter.clip_rule import ClipRule, ClipRuleSpec
+from earthsynth_factory.rfilter.objects import find_objects
 from earthsynth_factory.rfilter.wording import BACKGROUNDS, caption
 
 LEAST_CROP = 16
@@ -49,19 +47,14 @@ class InstanceClassSpec(ClipRuleSpec):
 class InstanceClass(ClipRule):
     """See `InstanceClassSpec`. The value is the share recognised, 1 for an image without objects."""
 
+    _spec: InstanceClassSpec
     primary: ClassVar[str] = "share"
 
-    def __init__(
-        self, spec: InstanceClassSpec, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str
-    ) -> None:
-        super().__init__(spec.model, taxonomy, targets, base, device)
-        self._spec = spec
-        words = [taxonomy[class_id].words for class_id in targets]
-        self._texts = [caption(text) for text in dict.fromkeys([*words, *BACKGROUNDS])]
-
-    @property
-    def least(self) -> float:
-        return self._spec.min_share
+    @cached_property
+    def _texts(self) -> list[str]:
+        """What a crop may show: every class of the recipe, and some background."""
+        words = [self._taxonomy[class_id].words for class_id in self._targets]
+        return [caption(text) for text in dict.fromkeys([*words, *BACKGROUNDS])]
 
     def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
         crops = [self._crops(candidate) for candidate in candidates]
@@ -83,16 +76,12 @@ class InstanceClass(ClipRule):
         target, condition = candidate.slot.category, candidate.condition
         wanted = condition.classes() if target is None else [target]
         things = [class_id for class_id in wanted if self._taxonomy[class_id].thing]
-        own = condition.instances * np.isin(condition.mask, things)
-        runs = find_runs(own if condition.known_instances else components(condition.mask, things))
-        boxes, (rows, columns) = tight_boxes(runs), runs.corners()
-        largest = (-runs.areas()).argsort(kind="stable")[: self._spec.max_crops]
+        runs = find_objects(condition, things)
+        boxes, classes = tight_boxes(runs), condition.mask[runs.corners()]
+        largest = [at for at in (-runs.areas()).argsort(kind="stable") if classes[at] in things]
         return [
-            (
-                int(condition.mask[rows[at], columns[at]]),
-                crop_square(candidate.image, tuple(boxes[at].tolist()), self._spec.context, LEAST_CROP),
-            )
-            for at in largest
+            (int(classes[at]), crop_square(candidate.image, tuple(boxes[at].tolist()), self._spec.context, LEAST_CROP))
+            for at in largest[: self._spec.max_crops]
         ]
 
     def _measure(self, classes: Sequence[int], vectors: Any) -> Measures:
@@ -105,12 +94,10 @@ class InstanceClass(ClipRule):
 
     def _place(self, class_id: int, vector: Any) -> int:
         """How many of the other texts a crop is nearer to than to that of its class."""
-        own = caption(self._taxonomy[class_id].words)
+        own = self._caption(class_id)
         similar = self._clip.texts([own, *(text for text in self._texts if text != own)]) @ vector
         return int((similar[1:] > similar[0]).sum())
 
-    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:
-        if measures["share"] >= least:
-            return []
+    def complaint(self, measures: Measures, category: int | None, least: float) -> str:
         words = "their class" if category is None else f"a {self._taxonomy[category].words}"
-        return [f"{measures['share']:.0%} of the objects look like {words} (least {least:.0%})"]
+        return f"{measures['share']:.0%} of the objects look like {words} (least {least:.0%})"

@@ -20,7 +20,7 @@ from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
 from earthsynth_factory.errors import ModelError
-from earthsynth_factory.models.weights import weight_hashes
+from earthsynth_factory.models.weights import EMBEDDED, weight_hashes
 from earthsynth_factory.rfilter.base import Measures
 from earthsynth_factory.rfilter.clip_rule import ClipRule, ClipRuleSpec
 
@@ -33,7 +33,8 @@ class LayoutAgreementSpec(ClipRuleSpec):
     deciding: ClassVar[frozenset[str]] = frozenset({"min_agreement"})
     kind: Literal["layout_agreement"]
     segmenter: str | None = None
-    """Folder of a trained segmenter (segmenter.json, segmenter.safetensors); without one CLIP looks at windows."""
+    """`embedded`, or the folder of a trained segmenter (segmenter.json, segmenter.safetensors); without one CLIP looks at
+    windows."""
     grid: int = Field(default=4, ge=2, le=16)
     """Windows along a side."""
     min_agreement: float = Field(default=0.2, ge=0, le=1)
@@ -46,7 +47,7 @@ class LayoutAgreementSpec(ClipRuleSpec):
     def identity(self, base: Path) -> Mapping[str, str]:
         if self.segmenter is None:
             return super().identity(base)
-        folder = base / Path(self.segmenter).expanduser()
+        folder = _folder(self.segmenter, base)
         if not folder.is_dir():
             raise ModelError(f"{folder}: no such folder; `segmenter` of layout_agreement names a trained segmenter")
         return weight_hashes(folder)
@@ -58,17 +59,8 @@ class LayoutAgreementSpec(ClipRuleSpec):
 class LayoutAgreement(ClipRule):
     """See `LayoutAgreementSpec`. It does not apply to an image without any class."""
 
+    _spec: LayoutAgreementSpec
     primary: ClassVar[str] = "agreement"
-
-    def __init__(
-        self, spec: LayoutAgreementSpec, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str
-    ) -> None:
-        super().__init__(spec.model, taxonomy, targets, base, device)
-        self._spec = spec
-
-    @property
-    def least(self) -> float:
-        return self._spec.min_agreement
 
     def open(self) -> None:
         if self._spec.segmenter is None:
@@ -77,8 +69,7 @@ class LayoutAgreement(ClipRule):
         from earthsynth_factory.models.device import pick_device
         from earthsynth_factory.models.segmenter import Segmenter
 
-        folder = self._base / Path(self._spec.segmenter).expanduser()
-        self._segmenter = Segmenter.load(folder, str(pick_device(self._device)))
+        self._segmenter = Segmenter.load(_folder(self._spec.segmenter, self._base), str(pick_device(self._device)))
 
     def describe(self) -> Mapping[str, Any]:
         return super().describe() if self._spec.segmenter is None else {"segmenter": self._spec.segmenter}
@@ -113,10 +104,12 @@ class LayoutAgreement(ClipRule):
         classes = [class_id for class_id in np.unique(truth) if (truth == class_id).any()]
         return {"agreement": float(np.mean([(seen == one)[truth == one].mean() for one in classes]))}
 
-    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:  # noqa: ARG002
-        if measures["agreement"] >= least:
-            return []
-        return [f"the image does not follow its mask (agreement {measures['agreement']:.2f}, least {least:.3g})"]
+    def complaint(self, measures: Measures, category: int | None, least: float) -> str:  # noqa: ARG002
+        return f"the image does not follow its mask (agreement {measures['agreement']:.2f}, least {least:.3g})"
+
+
+def _folder(segmenter: str, base: Path) -> Path:
+    return EMBEDDED / "segmenter" if segmenter == "embedded" else base / Path(segmenter).expanduser()
 
 
 def windows(image: Image, grid: int) -> list[Image]:

@@ -14,9 +14,8 @@ import numpy as np
 from earthsynth_factory.domain.sample import Candidate
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.geometry.components import components
-from earthsynth_factory.geometry.runs import find_runs
-from earthsynth_factory.rfilter.base import MeasuredRule, Measures, RuleSpec
+from earthsynth_factory.rfilter.base import Measures, PixelRule, RuleSpec
+from earthsynth_factory.rfilter.objects import find_objects
 
 
 class ObjectSizeSpec(RuleSpec):
@@ -38,29 +37,15 @@ class ObjectSizeSpec(RuleSpec):
         return ObjectSize(self, taxonomy)
 
 
-class ObjectSize(MeasuredRule):
+class ObjectSize(PixelRule):
     """See `ObjectSizeSpec`. The value is the share of usable objects; the rule does not apply where there are none."""
 
+    _spec: ObjectSizeSpec
     primary: ClassVar[str] = "share"
 
-    def __init__(self, spec: ObjectSizeSpec, taxonomy: Taxonomy) -> None:
-        self._spec = spec
-        self._things = [category.id for category in taxonomy if category.thing]
-
-    @property
-    def least(self) -> float:
-        return self._spec.min_share
-
-    def open(self) -> None:
-        """Nothing to load."""
-
-    def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
-        return [self._measure(candidate) for candidate in candidates]
-
-    def _measure(self, candidate: Candidate) -> Measures:
-        condition, spec = candidate.condition, self._spec
-        known = condition.known_instances
-        runs = find_runs(condition.instances if known else components(condition.mask, self._things))
+    def look(self, candidate: Candidate) -> Measures:
+        condition, spec, known = candidate.condition, self._spec, candidate.condition.known_instances
+        runs = find_objects(condition, [category.id for category in self._taxonomy if category.thing])
         if not len(runs.ids):
             return {}
         areas = runs.areas()
@@ -68,8 +53,6 @@ class ObjectSize(MeasuredRule):
         usable = (areas >= spec.min_area) & (areas <= spec.max_area * condition.mask.size) & (seen >= spec.min_visible)
         return {"share": float(usable.mean()), "objects": float(len(areas)), "median_area": float(np.median(areas))}
 
-    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:  # noqa: ARG002
+    def complaint(self, measures: Measures, category: int | None, least: float) -> str:  # noqa: ARG002
         share, count = measures["share"], int(measures["objects"])
-        if share >= least:
-            return []
-        return [f"{share:.0%} of {count} objects are large and visible enough (least {least:.0%})"]
+        return f"{share:.0%} of {count} objects are large and visible enough (least {least:.0%})"

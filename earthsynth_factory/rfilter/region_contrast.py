@@ -41,16 +41,6 @@ class RegionContrast(ClipRule):
 
     primary: ClassVar[str] = "contrast"
 
-    def __init__(
-        self, spec: RegionContrastSpec, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str
-    ) -> None:
-        super().__init__(spec.model, taxonomy, targets, base, device)
-        self._spec = spec
-
-    @property
-    def least(self) -> float:
-        return self._spec.min_contrast
-
     def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
         pairs = [self._pictures(candidate) for candidate in candidates]
         vectors = iter(self._clip.images([picture for pair in pairs for picture in pair]))
@@ -86,11 +76,9 @@ class RegionContrast(ClipRule):
         leads = [float(similar[0] - similar[1:].max()) for similar in (texts @ inside, texts @ outside)]
         return {"contrast": leads[0] - leads[1], "inside": leads[0], "outside": leads[1]}
 
-    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:
-        if measures["contrast"] >= least:
-            return []
+    def complaint(self, measures: Measures, category: int | None, least: float) -> str:
         name = "target" if category is None else self._taxonomy[category].name
-        return [
+        return (
             f"the rest looks more like a {name} than its region does "
             f"(contrast {measures['contrast']:+.3f}, least {least:+.3g})"
-        ]
+        )

@@ -27,6 +27,17 @@ class Thresholds:
         known = self.least.get(rule, {})
         return known.get(category, known.get(None))
 
+    def plain(self) -> dict[str, dict[str, float]]:
+        """As plain JSON, rule → class id or `all` → least value."""
+        return {
+            rule: {"all" if category is None else str(category): value for category, value in classes.items()}
+            for rule, classes in self.least.items()
+        }
+
+
+NO_THRESHOLDS = Thresholds()
+"""Every rule keeps its own."""
+
 
 def grouped(rows: Iterable[tuple[int | None, Mapping[str, float]]]) -> dict[str, dict[int | None, list[float]]]:
     """Values by rule and class from (category, rule → value) of each image; None gathers all classes."""

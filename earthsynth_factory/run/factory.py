@@ -27,6 +27,7 @@ from earthsynth_factory.run.journal import read_marker
 from earthsynth_factory.run.line import Line
 from earthsynth_factory.run.plan import Plan
 from earthsynth_factory.run.record import adopt, new_record
+from earthsynth_factory.run.reporting import report_on_build, report_path
 from earthsynth_factory.run.shards import ShardTask, SlotSettled, WorkerReady
 from earthsynth_factory.store.layout import Layout
 from earthsynth_factory.store.lock import locked
@@ -39,12 +40,18 @@ Watch = Callable[[SlotSettled | WorkerReady], None]
 
 @dataclass
 class Tally:
-    """What this session did so far. reasons: why images were not kept → how many."""
+    """What this session did so far.
+
+    reasons: why images were not kept → how many. made, passed: class id (None: negatives) → images made, and those of
+    them that every rule passed.
+    """
 
     accepted: int = 0
     short: int = 0
     images: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    made: Counter[int | None] = field(default_factory=Counter)
+    passed: Counter[int | None] = field(default_factory=Counter)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def add(self, told: SlotSettled | WorkerReady) -> None:
@@ -54,6 +61,8 @@ class Tally:
         self.accepted += told.accepted
         self.short += not told.accepted
         self.images += told.images
+        self.made[told.category] += told.images
+        self.passed[told.category] += told.passed
         self.reasons.update(reason.partition(":")[0] for reason in told.reasons)
 
 
@@ -89,8 +98,10 @@ def build(loaded: LoadedRecipe, out: Path, *, keep_rejects: bool = False, watch:
 
 
 def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
-    """What decides the pixels beside the recipe: contents of the mask sources, hashes of the weights."""
+    """What decides the pixels beside the recipe: contents of the mask sources, hashes of the weights, thresholds."""
+    learnt = line.thresholds.plain()
     return {
+        **({"thresholds": learnt} if learnt else {}),
         "sources": [source.fingerprint() for source, _ in line.sources],
         "synthesis": dict(recipe.synthesis.identity(base)),
         "rfilter": [dict(rule.identity(base)) for rule in recipe.rfilter.rules],
@@ -183,14 +194,24 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
 
 
 def _finish(recipe: Recipe, plan: Plan, layout: Layout) -> BuildResult:
-    """Exports, dataset card and the final counts, from what is on disk."""
+    """Exports, dataset card, report and the final counts, from what is on disk."""
     store = StoreReader(layout.root)
     accepted = sum(read_marker(shard)["accepted"] for shard in layout.present_shards())
     short = shortfalls(plan, store) if accepted < len(plan) else {}
     summaries = export(store, recipe.exports, layout.exports, lambda _: None)
     write_card(store, summaries, short)
-    notes = tuple(note for summary in summaries for note in summary.notes)
-    return BuildResult(layout.root, accepted, len(plan), short, notes)
+    notes = [note for summary in summaries for note in summary.notes]
+    return BuildResult(layout.root, accepted, len(plan), short, (*notes, *_report(store, plan)))
+
+
+def _report(store: StoreReader, plan: Plan) -> list[str]:
+    """Write the report. The dataset is whole without it, so what goes wrong here becomes a note."""
+    path = report_path(store.root)
+    try:
+        report_on_build(store, plan, path)
+    except Exception as error:  # a defect of the report must never cost a build its end
+        return [f"{path}: no report ({error}); `earthsynth-factory report {store.root}` writes it"]
+    return []
 
 
 def shortfalls(plan: Plan, store: StoreReader) -> dict[tuple[str, str], int]:

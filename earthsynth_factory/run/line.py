@@ -16,7 +16,9 @@ from earthsynth_factory.domain.seeds import derive, unit
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
 from earthsynth_factory.labels.from_condition import map_labels
 from earthsynth_factory.recipe.schema import CategoryBlock, Recipe
+from earthsynth_factory.recipe.thresholds import load_thresholds
 from earthsynth_factory.rfilter.chain import RuleChain
+from earthsynth_factory.rfilter.thresholds import Thresholds
 from earthsynth_factory.synthesis.base import ImageGenerator
 
 DRAWS_PER_CONDITION = 12
@@ -37,14 +39,17 @@ class Line:
     sources: Sequence[tuple[ConditionSource, float]]
     generator: ImageGenerator
     rules: RuleChain
+    thresholds: Thresholds
 
     @classmethod
     def of(cls, recipe: Recipe, base: Path, device: str) -> Line:
-        """Build every stage; sources read their indexes, models are not loaded yet. Raises SourceError, ModelError.
+        """Build every stage; sources read their indexes, models are not loaded yet.
+
+        Raises SourceError, ModelError, RecipeError where the file of thresholds is wrong.
 
         base: the folder that relative paths of the recipe start from.
         """
-        taxonomy = recipe.taxonomy()
+        taxonomy, thresholds = recipe.taxonomy(), load_thresholds(recipe, base)
         card = recipe.synthesis.card(base)
         prompts = PromptWriter(taxonomy, card.prompt_template, card.scales, recipe.words())
         context = SourceContext(taxonomy, prompts, recipe.splits, recipe.seed, base, cache_folder())
@@ -54,7 +59,8 @@ class Line:
             blocks={category.id: block for category, block in recipe.blocks()},
             sources=[(spec.build(context), spec.weight) for spec in recipe.conditions],
             generator=recipe.synthesis.build(taxonomy, base, device),
-            rules=RuleChain.of(recipe.rfilter.rules, taxonomy, recipe.targets(), base, device),
+            rules=RuleChain.of(recipe.rfilter.rules, taxonomy, recipe.targets(), base, device, thresholds),
+            thresholds=thresholds,
         )
 
     def open(self) -> None:

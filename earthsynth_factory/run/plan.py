@@ -6,7 +6,7 @@ Columns instead of objects: a million slots are a few megabytes, and a slot beco
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,10 @@ import numpy.typing as npt
 
 from earthsynth_factory.domain.sample import Slot
 from earthsynth_factory.domain.seeds import derive
+from earthsynth_factory.errors import InputError, StoreError
+from earthsynth_factory.recipe.meaning import MAX_IMAGES
 from earthsynth_factory.recipe.schema import Recipe
+from earthsynth_factory.store.reader import StoreReader
 
 NEGATIVE = -1
 """Stands for "no category" in the column of class ids."""
@@ -45,14 +48,35 @@ class Plan:
         Categories are interleaved: image i of n stands at (i + ½) / n of the way, so that a run stopped half-way has half
         of each. Each category's images are dealt to the splits on their own, so that every split has its share of it.
         """
-        asked = [(category.id, block.count) for category, block in recipe.blocks() if block.count]
-        if recipe.negatives:
-            asked.append((NEGATIVE, recipe.negatives))
+        counts = [(category.id, block.count) for category, block in recipe.blocks()]
+        return cls._of_counts(counts, recipe.negatives, recipe.splits, recipe.seed)
+
+    @classmethod
+    def recorded(cls, store: StoreReader) -> Plan:
+        """The plan of a build, from its run record alone: no plug-in that its recipe names is imported.
+
+        Raises StoreError where the record is damaged.
+        """
+        try:
+            recipe = store.run["recipe"]
+            counts = [(store.taxonomy.named(one["name"]).id, int(one["count"])) for one in recipe["categories"]]
+            negatives, splits = int(recipe["negatives"]), {str(k): float(v) for k, v in recipe["splits"].items()}
+            if not 0 < sum(count for _, count in counts) + negatives <= MAX_IMAGES or min(n for _, n in counts) < 0:
+                raise ValueError("counts out of range")
+            return cls._of_counts(counts, negatives, splits, int(recipe["seed"]))
+        except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
+            raise StoreError(f"{store.layout.run}: damaged ({error}); run the same build command again") from error
+
+    @classmethod
+    def _of_counts(
+        cls, counts: Sequence[tuple[int, int]], negatives: int, splits: Mapping[str, float], seed: int
+    ) -> Plan:
+        asked = [(class_id, count) for class_id, count in (*counts, (NEGATIVE, negatives)) if count]
         ids = np.concatenate([np.full(count, class_id, np.int16) for class_id, count in asked])
-        split = np.concatenate([_deal(count, recipe.splits, recipe.seed, class_id) for class_id, count in asked])
+        split = np.concatenate([_deal(count, splits, seed, class_id) for class_id, count in asked])
         position = np.concatenate([(np.arange(count) + 0.5) / count for _, count in asked])
         order = np.argsort(position, kind="stable")
-        return cls(ids[order], split[order], tuple(recipe.splits), recipe.seed)
+        return cls(ids[order], split[order], tuple(splits), seed)
 
     def __len__(self) -> int:
         return len(self.categories)
@@ -69,6 +93,10 @@ class Plan:
             seed=derive(self.seed, "slot", index),
             ordinal=int(self._ordinals[index]),
         )
+
+    def split_of(self, index: int) -> str:
+        """The split of the slot of this number. Raises IndexError outside 0 … len - 1."""
+        return self.slot(index).split
 
     @cached_property
     def _pairs(self) -> npt.NDArray[np.int64]:

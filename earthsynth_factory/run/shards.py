@@ -18,13 +18,17 @@ from earthsynth_factory.store.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class SlotSettled:
-    """What a worker reports of each slot. images: how many were made for it; reasons: why they were not kept."""
+    """What a worker reports of each slot.
+
+    images: how many were made for it. passed: how many of these every rule passed. reasons: why they were not kept.
+    """
 
     slot: int
     category: int | None
     split: str
     accepted: bool
     images: int
+    passed: int
     reasons: tuple[str, ...]
 
 
@@ -77,7 +81,8 @@ def shard_slots(number: int, shard_size: int, total: int) -> range:
 
 
 def _settled(outcome: Outcome) -> SlotSettled:
-    made = sum(record.image_seed is not None for record in outcome.rejects) + (outcome.sample is not None)
+    slot, kept = outcome.slot, outcome.sample is not None
+    made = kept + sum(record.made for record in outcome.rejects)
+    passed = kept + sum(record.passed for record in outcome.rejects)
     reasons = tuple(reason for record in outcome.rejects for reason in record.reasons)
-    slot = outcome.slot
-    return SlotSettled(slot.index, slot.category, slot.split, outcome.sample is not None, made, reasons)
+    return SlotSettled(slot.index, slot.category, slot.split, kept, made, passed, reasons)

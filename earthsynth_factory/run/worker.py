@@ -20,7 +20,7 @@ from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Slot, Verdict
 from earthsynth_factory.run.journal import Outcome, ShardJournal, reject_record
 from earthsynth_factory.run.line import Line
-from earthsynth_factory.store.records import RejectRecord, SampleRecord, reject_of
+from earthsynth_factory.store.records import NOT_BEST, RejectRecord, SampleRecord, reject_of
 
 AHEAD_BATCHES = 3
 """Trials with a condition drawn or being drawn, in batches: the generator must never wait for a mask."""
@@ -158,7 +158,7 @@ class Worker:
         kept = [pair for pair in trial.judged if pair[1].kept]
         best = max(kept, key=lambda pair: (pair[1].rank, -pair[0].attempt), default=None)
         rejects = trial.past + [
-            reject_record(candidate, verdict, verdict.reasons or [f"not the best of {len(trial.judged)}"])
+            reject_record(candidate, verdict, verdict.reasons or [f"{NOT_BEST} {len(trial.judged)}"])
             for candidate, verdict in trial.judged
             if best is None or candidate is not best[0]
         ]

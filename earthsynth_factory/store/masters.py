@@ -14,8 +14,7 @@ def check_finished(dataset: LabelledDataset) -> None:
     """Raises StoreError where `dataset` is a build whose shards are not all committed."""
     if not isinstance(dataset, StoreReader):
         return
-    shards = -(-dataset.count // int(dataset.run["shard_size"]))
-    done = sum(dataset.layout.shard(number).marker.is_file() for number in range(shards))
+    done, shards = dataset.shards
     if done < shards:
         raise StoreError(
             f"{dataset.root}: this build is not finished, {done} of {shards} shards are committed; run the same build "

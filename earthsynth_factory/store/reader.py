@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import merge
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +86,24 @@ class StoreReader:
         for shard in self.layout.present_shards():
             yield from _records(shard.rejects, RejectRecord)
 
-    def shard_of(self, record: SampleRecord) -> ShardLayout:
-        """The shard that holds the sample."""
+    def slots(self) -> Iterator[tuple[int, list[RejectRecord], SampleRecord | None]]:
+        """Every slot that has a record, ascending: its number, its rejects, and its sample or None where there is none."""
+        both: Iterator[RejectRecord | SampleRecord] = merge(
+            self.rejects(), self.samples(), key=lambda record: record.slot
+        )
+        for slot, records in groupby(both, key=lambda record: record.slot):
+            *rejects, last = records
+            sample = last if isinstance(last, SampleRecord) else None
+            yield slot, [one for one in (*rejects, last) if isinstance(one, RejectRecord)], sample
+
+    @property
+    def shards(self) -> tuple[int, int]:
+        """How many shards are committed, and how many there are when the build is finished."""
+        total = -(-self.count // int(self.run["shard_size"]))
+        return sum(self.layout.shard(number).marker.is_file() for number in range(total)), total
+
+    def shard_of(self, record: SampleRecord | RejectRecord) -> ShardLayout:
+        """The shard that holds the record."""
         return self.layout.shard(record.slot // int(self.run["shard_size"]))
 
     def image_path(self, record: SampleRecord) -> Path:
@@ -94,6 +112,14 @@ class StoreReader:
     def image(self, record: SampleRecord) -> Image:
         """(H, W, 3) uint8 sRGB."""
         return np.asarray(_read(self.image_path(record)), dtype=np.uint8)
+
+    def rejected_path(self, record: RejectRecord) -> Path:
+        """Where the rejected image is, if the build was to keep it (`--keep-rejects`)."""
+        return self.shard_of(record).rejected_image(f"{record.slot:07d}", record.attempt)
+
+    def rejected_image(self, record: RejectRecord) -> Image:
+        """(H, W, 3) uint8 sRGB. Raises SourceError where it was not kept."""
+        return np.asarray(_read(self.rejected_path(record)).convert("RGB"), dtype=np.uint8)
 
     def mask(self, record: SampleRecord) -> Mask:
         """(H, W) uint8 class ids."""

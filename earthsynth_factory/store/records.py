@@ -11,6 +11,9 @@ import orjson
 from earthsynth_factory.domain.condition import Origin
 from earthsynth_factory.domain.sample import Instance, Sample, Score, Slot
 
+NOT_BEST = "not the best of"
+"""How the reason begins of an image that every rule passed and that was not kept all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
@@ -88,6 +91,16 @@ class RejectRecord:
     condition_seed: int | None
     image_seed: int | None
     short: bool = False
+
+    @property
+    def made(self) -> bool:
+        """Whether there was an image; without a condition there was none."""
+        return self.image_seed is not None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every rule passed the image and only a better one of its condition was taken instead."""
+        return self.made and all(reason.startswith(NOT_BEST) for reason in self.reasons)
 
     @classmethod
     def parse(cls, line: bytes) -> RejectRecord:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -15,20 +15,32 @@ from earthsynth_factory.domain.splits import assign_groups
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.store.dataset import LabelledDataset
 
+Thumbnails = npt.NDArray[np.uint8]
+"""(n, SIDE, SIDE) grey, or one (SIDE, SIDE)."""
+
 USUAL = ("train", "val", "test")
 SIDE = 16
-"""Images are compared as grey thumbnails of this many pixels a side."""
-SAME = 0.98
-"""Two thumbnails that correlate this highly show the same. A number of ours, not calibrated."""
-BITS = 4
-"""Bits of 64 in which the difference hashes of such a pair may differ."""
-CROWDED = 2000
-"""A hash shared by more images than this tells nothing (images without features); they are counted, not compared."""
+"""Images are compared as grey thumbnails of this many pixels a side, in all eight orientations."""
+SAME = 0.97
+"""Two thumbnails that correlate this highly, in whichever orientation, show the same.
+
+Calibrated on NWPU VHR-10, GID and crops of the Dubai tiles (128, 256 and 512 px). Of 1,361 images it finds again, after
+JPEG at quality 40: 98.0 %, half the size: 99.5 %, gamma 1.4 and a quarter turn: 97.9 %, noise of 8 grey levels: 98.3 %,
+mirroring and JPEG at 60: 98.8 %, 1.2 × brighter and clipped: 84.9 %, moved by 1 % of the side: 94.1 %, by 3 %: 13.3 %. Of
+9,321 pairs of neighbouring crops it takes 1 for the same, of 8.5 million other pairs 16 (bare coasts, and one true
+double). At 0.98 clipped brightness falls to 81.9 % and a move by 1 % to 79.7 %, for 1 and 13 pairs less.
+"""
+BLOCK = 1024
+"""Images compared with so many others at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaks:
-    """groups: group → its splits, where these are several. alike: pairs of (split, stem). uncompared: images."""
+    """groups: group → its splits, where these are several.
+
+    alike: for every image of which an earlier split has the like, the nearest such image and itself, as (split, stem).
+    uncompared: images of a single grey, which look like no other and like all.
+    """
 
     groups: Mapping[str, tuple[str, ...]]
     alike: tuple[tuple[tuple[str, str], tuple[str, str]], ...]
@@ -70,7 +82,7 @@ def split_groups(dataset: LabelledDataset, shares: Mapping[str, float], seed: in
 def find_leaks(dataset: LabelledDataset, progress: Callable[[int], None]) -> Leaks:
     """Look at every image once. Memory: 256 bytes an image and its name. Raises SourceError for an unreadable one."""
     places: list[tuple[str, str]] = []
-    thumbnails: list[npt.NDArray[np.uint8]] = []
+    thumbnails: list[Thumbnails] = []
     splits_of: defaultdict[str, set[str]] = defaultdict(set)
     for record in dataset.samples():
         places.append((record.split, record.stem))
@@ -78,52 +90,43 @@ def find_leaks(dataset: LabelledDataset, progress: Callable[[int], None]) -> Lea
         splits_of[record.origin.group].add(record.split)
         progress(1)
     torn = {group: tuple(sorted(splits)) for group, splits in splits_of.items() if len(splits) > 1}
-    pairs, uncompared = _alike(thumbnails, [split for split, _ in places])
-    return Leaks(torn, tuple((places[one], places[other]) for one, other in pairs), uncompared)
+    every = np.array(thumbnails, np.uint8).reshape(-1, SIDE, SIDE)
+    of_split = [np.flatnonzero([split == place[0] for place in places]) for split in dataset.splits]
+    alike = [
+        (places[earlier[match]], places[later[number]])
+        for earlier, later in combinations(of_split, 2)
+        for number, match in _nearest(every[later], every[earlier])
+    ]
+    return Leaks(torn, tuple(alike), int((np.ptp(every, axis=(1, 2)) == 0).sum()))
 
 
-def _thumbnail(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _thumbnail(image: npt.NDArray[np.uint8]) -> Thumbnails:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _alike(thumbnails: list[npt.NDArray[np.uint8]], splits: list[str]) -> tuple[list[tuple[int, int]], int]:
-    """Pairs of images of different splits that look the same, ascending; and how many images were not compared."""
-    hashes = [_hash(thumbnail) for thumbnail in thumbnails]
-    found: set[tuple[int, int]] = set()
-    skipped: Counter[int] = Counter()
-    for bucket in _buckets(hashes):
-        if len(bucket) > CROWDED:
-            skipped.update(bucket)
-            continue
-        for one, other in combinations(bucket, 2):
-            if (
-                splits[one] != splits[other]
-                and (hashes[one] ^ hashes[other]).bit_count() <= BITS
-                and _correlation(thumbnails[one], thumbnails[other]) >= SAME
-            ):
-                found.add((one, other))
-    return sorted(found), len(skipped)
+def _nearest(ones: Thumbnails, others: Thumbnails) -> Iterator[tuple[int, int]]:
+    """For each of (n, SIDE, SIDE) `ones` of which `others` has the like: its number and that of the nearest other."""
+    for first in range(0, len(ones), BLOCK):
+        turned = [_unit(block) for block in _orientations(ones[first : first + BLOCK])]
+        best, match = np.zeros(len(turned[0]), np.float32), np.zeros(len(turned[0]), np.int64)
+        for start in range(0, len(others), BLOCK):
+            block = _unit(others[start : start + BLOCK]).T
+            scores = np.maximum.reduce([units @ block for units in turned])
+            match = np.where(scores.max(axis=1) > best, scores.argmax(axis=1) + start, match)
+            best = np.maximum(best, scores.max(axis=1))
+        yield from ((first + int(number), int(match[number])) for number in np.flatnonzero(best >= SAME))
 
 
-def _hash(thumbnail: npt.NDArray[np.uint8]) -> int:
-    """64 bits: whether each of 8 × 8 fields is brighter than its right neighbour."""
-    fields = cv2.resize(thumbnail, (9, 8), interpolation=cv2.INTER_AREA)
-    return int.from_bytes(np.packbits(fields[:, :-1] > fields[:, 1:]).tobytes(), "big")
+def _orientations(thumbnails: Thumbnails) -> list[Thumbnails]:
+    """(n, SIDE, SIDE) turned by 0, 90, 180 and 270°, and the same mirrored."""
+    return [np.rot90(seen, turns, axes=(1, 2)) for seen in (thumbnails, thumbnails[:, :, ::-1]) for turns in range(4)]
 
 
-def _buckets(hashes: list[int]) -> Iterator[list[int]]:
-    """Images that share one of `BITS` + 1 parts of the hash: two that differ in at most `BITS` bits share a part."""
-    edges = [round(part * 64 / (BITS + 1)) for part in range(BITS + 2)]
-    for low, high in pairwise(edges):
-        buckets: defaultdict[int, list[int]] = defaultdict(list)
-        for number, value in enumerate(hashes):
-            buckets[value >> low & (1 << high - low) - 1].append(number)
-        yield from (bucket for bucket in buckets.values() if len(bucket) > 1)
-
-
-def _correlation(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
-    """−1 … 1; two flat thumbnails correlate where they are of one grey."""
-    left, right = one - one.mean(), other - other.mean()
-    scale = float(np.sqrt((left**2).sum() * (right**2).sum()))
-    return float((left * right).sum() / scale) if scale else float(np.array_equal(one, other))
+def _unit(thumbnails: Thumbnails) -> npt.NDArray[np.float32]:
+    """(n, SIDE²) of mean 0 and length 1, so that products are correlations; a flat one is 0 and correlates with none."""
+    rows = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
+    rows -= rows.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows /= np.where(length > 0, length, 1)
+    return rows

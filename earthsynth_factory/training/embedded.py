@@ -23,6 +23,7 @@ from earthsynth_factory.training.diffusion import DiffusionStage
 from earthsynth_factory.training.loop import Pace, train
 from earthsynth_factory.training.pack import pack, unpack
 from earthsynth_factory.training.recipe import Preset, PresetSpec, TrainRecipe, load_recipe
+from earthsynth_factory.training.segmenter import SegmenterStage
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,10 @@ class Workshop:
         """The CLIP stage in its initial state. It sees real crops alone: it is to judge the generated ones."""
         return ClipStage(self.preset.clip, self.real, self.recipe.seed, self.device)
 
+    def segmenter(self) -> SegmenterStage:
+        """The segmenter stage in its initial state. Like the CLIP it judges, and sees real crops alone."""
+        return SegmenterStage(self.preset.segmenter, self.real, self.recipe.seed, self.device)
+
     def _train_autoencoder(self, path: Path) -> None:
         """Trains to the end, standardises the latents, and stores the result: the latents' meaning is fixed from here on."""
         stage = AutoencoderStage(self.preset.autoencoder, self.real, self.recipe.size, self.recipe.seed, self.device)
@@ -130,6 +135,7 @@ def train_embedded(recipe: Path, datasets: Path, out: Path, preset: Preset = "cp
         (shop.decoder(), shop.preset.decoder.steps),
         (shop.diffusion(), shop.preset.diffusion.steps),
         (shop.clip(), shop.preset.clip.steps),
+        (shop.segmenter(), shop.preset.segmenter.steps),
     ):
         train(stage, out / stage.name, Pace(steps))
     return shop
@@ -148,7 +154,7 @@ def open_workshop(recipe: Path, datasets: Path, out: Path, preset: Preset) -> Wo
 
 
 def export_embedded(shop: Workshop) -> Path:
-    """Writes the two folders from the newest checkpoints; a stage without one is left out."""
+    """Writes the folders of the three models from the newest checkpoints; a stage without one is left out."""
     target = shop.out / "embedded"
     drawn = checkpoint.latest(shop.out / "diffusion" / "checkpoints")
     if drawn:
@@ -161,4 +167,9 @@ def export_embedded(shop: Workshop) -> Path:
         clip = shop.clip()
         clip.load(read.tensors)
         export.save_clip(target / "clip", clip.model, shop.preset.clip)
+    seen = checkpoint.latest(shop.out / "segmenter" / "checkpoints")
+    if seen:
+        judge = shop.segmenter()
+        judge.load(seen.tensors)
+        judge.segmenter().save(target / "segmenter")
     return target

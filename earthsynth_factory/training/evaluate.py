@@ -1,4 +1,5 @@
-"""Measured facts of a run, and the two model cards (card.md) that state them. What eyes saw comes from `seen.md`."""
+"""Measured facts of a run, and the model cards (card.md) that state them. What eyes saw comes from `seen.md`,
+the run's or a model's own in the folder of its name."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from earthsynth_factory.domain.taxonomy import earthsynth
+from earthsynth_factory.models.segmenter import Segmenter
 from earthsynth_factory.store.writer import write_bytes
 from earthsynth_factory.training import checkpoint, latents
 from earthsynth_factory.training.autoencoder import to_tensor
@@ -16,9 +18,14 @@ from earthsynth_factory.training.clip import zero_shot
 from earthsynth_factory.training.crops import CropSet
 from earthsynth_factory.training.embedded import Workshop
 from earthsynth_factory.training.export import LICENCE, TRAINING_DATA
-from earthsynth_factory.training.report import markers
+from earthsynth_factory.training.report import iou, markers
+from earthsynth_factory.training.segmenter import sparse_categories
 
 PSNR_CROPS = 256
+COMMAND = "earthsynth-factory train recipes/train_embedded.yaml --datasets datasets --preset cpu"
+
+_FOR_THE_REPORT = ("", markers.EMPTY)
+"""Where `make model-report` puts its table."""
 
 
 @torch.no_grad()
@@ -34,7 +41,7 @@ def psnr(vae: AutoencoderKL, crops: CropSet, device: torch.device) -> float:
 
 
 def write_cards(shop: Workshop, target: Path) -> None:
-    """Writes `pipeline/card.md` and `clip/card.md` below `target` for what the newest checkpoints hold."""
+    """Writes `card.md` of pipeline, CLIP and segmenter below `target` for what the newest checkpoints hold."""
     if (target / "pipeline").is_dir():
         quality = psnr(shop.vae, shop.held_out, shop.device)
         facts = [
@@ -42,6 +49,7 @@ def write_cards(shop: Workshop, target: Path) -> None:
             _spent(shop, "autoencoder", shop.preset.autoencoder.batch, "windows"),
             _spent(shop, "decoder", shop.preset.decoder.batch, "windows"),
             _spent(shop, "diffusion", shop.preset.diffusion.batch, "samples"),
+            *_FOR_THE_REPORT,
         ]
         _write(shop, target / "pipeline", "Embedded diffusion pipeline", facts)
     if (target / "clip").is_dir():
@@ -49,8 +57,27 @@ def write_cards(shop: Workshop, target: Path) -> None:
             shop,
             target / "clip",
             "Embedded CLIP",
-            [_spent(shop, "clip", shop.preset.clip.batch, "patches"), *_accuracy(shop)],
+            [_spent(shop, "clip", shop.preset.clip.batch, "patches"), *_accuracy(shop), *_FOR_THE_REPORT],
         )
+    if (target / "segmenter").is_dir():
+        spent = _spent(shop, "segmenter", shop.preset.segmenter.batch, "crops")
+        known = [spent, *_ious(shop, Segmenter.load(target / "segmenter", str(shop.device)))]
+        _write(shop, target / "segmenter", "Embedded segmenter", known)
+
+
+def _ious(shop: Workshop, segmenter: Segmenter) -> list[str]:
+    """mIoU on held-out crops, and a table by category."""
+    held, sparse = shop.held_out, sparse_categories(shop.real)
+    found = iou.ious(iou.confusion(held.masks, segmenter.predict(held.images), held.dense, sparse))
+    holders = {c: int((held.masks == c).any(axis=(1, 2)).sum()) for c in found}
+    rows = [f"| {earthsynth()[c].name} | {value:.1%} | {holders[c]} |" for c, value in found.items()]
+    return [
+        f"- mIoU on {len(held)} held-out crops over {len(found)} categories: {np.mean(list(found.values())):.1%}",
+        "",
+        "| category | IoU | crops that hold it |",
+        "|---|---|---|",
+        *rows,
+    ]
 
 
 def _accuracy(shop: Workshop) -> list[str]:
@@ -81,10 +108,11 @@ def _spent(shop: Workshop, stage: str, batch: int, what: str) -> str:
 
 
 def _write(shop: Workshop, folder: Path, title: str, facts: list[str]) -> None:
-    seen = shop.out / "seen.md"
+    own = shop.out / folder.name / "seen.md"
+    seen = own if own.is_file() else shop.out / "seen.md"
     data = [f"- {name}" for name in TRAINING_DATA]
     lines = [f"# {title}", "", f"Licence: {LICENCE}. Seed {shop.recipe.seed}.", "", "Training data:", *data]
-    lines += ["", "Measured:", *facts, "", markers.EMPTY]
+    lines += ["", f"Made by: `{COMMAND}`", "", "Measured:", *facts]
     if seen.is_file():
         lines += ["", "Seen:", seen.read_text().strip()]
     write_bytes(folder / "card.md", ("\n".join(lines) + "\n").encode())

@@ -100,14 +100,24 @@ class ClipSpec(Spec):
     lr: float = 1e-3
 
 
+class SegmenterSpec(Spec):
+    """The small segmenter that judges whether images show their masks."""
+
+    steps: int = Field(gt=0)
+    batch: int = Field(default=32, gt=1)
+    lr: float = Field(default=4e-3, gt=0)
+    widths: tuple[int, ...] = (32, 64, 128, 160)
+
+
 class PresetSpec(Spec):
-    """Machine-dependent part: threads and the four stages."""
+    """Machine-dependent part: threads and the five stages."""
 
     threads: int | None = None
     autoencoder: AutoencoderSpec
     diffusion: DiffusionSpec
     decoder: DecoderSpec
     clip: ClipSpec
+    segmenter: SegmenterSpec
 
 
 class TrainRecipe(Spec):

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.models.segmenter import CELL, Segmenter, SegmenterConfig, SegmenterNetwork, normalised
 from earthsynth_factory.training import order
 from earthsynth_factory.training.autoencoder import descend
@@ -27,20 +26,12 @@ from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer,
 from earthsynth_factory.training.crops import CropSet
 from earthsynth_factory.training.grids import paint, save_grid
 from earthsynth_factory.training.loop import Pace, train, warmup_cosine
+from earthsynth_factory.training.recipe import SegmenterSpec
 from earthsynth_factory.training.symmetry import dihedral
 
 WARMUP = 20
 LIGHT = 0.2
 """Largest change of brightness and of contrast, as a share."""
-
-
-class SegmenterSpec(Spec):
-    """How long and how fast it learns."""
-
-    steps: int = Field(gt=0)
-    batch: int = Field(default=32, gt=1)
-    lr: float = Field(default=4e-3, gt=0)
-    widths: tuple[int, ...] = (32, 64, 128, 160)
 
 
 def sparse_categories(crops: CropSet) -> tuple[int, ...]:

@@ -25,7 +25,8 @@ print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 
 COMMANDS = (
     [], ["recipe"], ["recipe", "init"], ["recipe", "validate"], ["recipe", "schema"], ["recipe", "categories"],
-    ["plan"], ["build"], ["status"], ["export"], ["split"], ["merge"], ["preview"], ["train"], ["doctor"],
+    ["plan"], ["build"], ["status"], ["export"], ["split"], ["merge"], ["preview"], ["report"], ["remake"], ["train"],
+    ["doctor"],
 )  # fmt: skip
 
 

@@ -39,14 +39,19 @@ def _table(folder: Path) -> None:
         rules=("image_quality", "artefacts", "object_size", "clip_score", "instance_class", "region_contrast",
                "layout_agreement"),
     )  # fmt: skip
-    rules = build_rules(spec, earthsynth(), TARGETS, Path(), "cpu")
+    with_segmenter = FilterSpec.model_validate({"rules": [{"kind": "layout_agreement", "segmenter": "embedded"}]})
+    rules = [
+        (block.kind + (", segmenter" if block in with_segmenter.rules else ""), rule)
+        for of in (spec, with_segmenter)
+        for block, rule in build_rules(of, earthsynth(), TARGETS, Path(), "cpu")
+    ]
     wrong = {"swapped masks": swapped(pairs), "wrong class": wrong_class(pairs, SHIP), **degenerate(pairs)}
     print(f"{len(pairs)} right pairs\nrule | " + " | ".join(wrong))
-    for block, rule in rules:
+    for name, rule in rules:
         rule.open()
         right = _values(rule, pairs)
         areas = [area_under_curve(right, _values(rule, made)) for made in wrong.values()]
-        print(f"{block.kind} | " + " | ".join(f"{area:.2f}" for area in areas))
+        print(f"{name} | " + " | ".join(f"{area:.2f}" for area in areas))
     _false_rejects(pairs)
 
 

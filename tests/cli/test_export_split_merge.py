@@ -48,7 +48,7 @@ def coco(root: Path, split: str = "train") -> dict:  # type: ignore[type-arg]
 def test_splits_classes_and_images_are_chosen(run: Run, build: Path, tmp_path: Path) -> None:
     masters = hashes(build)
     words = ("--split", "val", "--classes", "Ships", "--images", "none", "-o", tmp_path / "out")
-    code, out, _ = run("export", build, "-f", "coco,semantic,webdataset", *words)
+    code, out, _ = run("export", build, "-f", "coco,semantic", *words)
     assert code == 0
     assert out.startswith(f"{tmp_path / 'out' / 'coco'}: val 2\n")
     document = coco(tmp_path / "out", "val")
@@ -67,6 +67,10 @@ def test_splits_classes_and_images_are_chosen(run: Run, build: Path, tmp_path: P
         (("-f", "coco", "--split", "test"), "--split test: made has no such split; it has train, val"),
         (("-f", "coco", "--classes", "shp"), "unknown category 'shp'; did you mean 'ship'"),
         (("-f", "coco", "--images", "move"), "move"),
+        (
+            ("-f", "coco,webdataset,hf-parquet", "--images", "none"),
+            "--images none: the files of webdataset and hf-parquet have copies of the images inside, always",
+        ),
     ],
 )
 def test_what_is_unknown_is_named(run: Run, build: Path, words: tuple[str, ...], message: str) -> None:
@@ -74,6 +78,13 @@ def test_what_is_unknown_is_named(run: Run, build: Path, words: tuple[str, ...],
     assert (code, out) == (2, "")
     assert message in err
     assert not (build / "exports").exists()
+
+
+def test_images_inside_an_archive_are_copies_as_asked(run: Run, build: Path, tmp_path: Path) -> None:
+    code, _, err = run("export", build, "-f", "webdataset,coco", "--images", "copy", "-o", tmp_path / "out")
+    assert code == 0, err
+    copied = tmp_path / "out" / "coco" / "train" / "0000000.png"
+    assert copied.stat().st_nlink == 1 and (tmp_path / "out" / "webdataset" / "train" / "index.json").is_file()
 
 
 def test_an_unfinished_build_is_exported_on_demand_only(run: Run, tmp_path: Path) -> None:
@@ -132,6 +143,7 @@ def test_split_keeps_groups_whole_and_the_dataset_as_it_is(run: Run, build: Path
     code, out, err = run("split", build, "--ratios", "0.5,0.5", "-o", tmp_path / "out")
     assert code == 0, err
     assert out.startswith(f"{tmp_path / 'out'}: train 3, val 3\n")
+    assert f"note: {build}: prompts, scores, seeds and targets of this build stay there" in out
     assert "groups in several splits: 0" in out
     assert hashes(build) == before
     old, new = StoreReader(build), open_dataset(tmp_path / "out")

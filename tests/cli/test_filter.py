@@ -16,6 +16,7 @@ from earthsynth_factory.importers.datasets import open_dataset
 from earthsynth_factory.models import clip
 from earthsynth_factory.run.filtering import scoring
 from earthsynth_factory.run.filtering.command import FilterOptions, FilterSummary, run_filter
+from tests.cli.conftest import Run
 from tests.making import make_condition, make_image, make_store
 
 PIXELS = "rules: [image_quality, object_size]\nselect: []\n"
@@ -129,3 +130,37 @@ def test_the_source_is_never_written_into(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="which is only read; choose another --out"):
         run_filter(source, source / "out", FilterOptions())
     shutil.rmtree(source)
+
+
+def test_a_looser_threshold_scores_only_what_the_old_one_kept_from_a_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = make_store(tmp_path / "store"), tmp_path / "out"
+    rules = "[image_quality, {{kind: clip_score, min_margin: {}}}, {{kind: instance_class, min_share: 0}}]"
+    settings = f"rules: {rules}\nselect: []\n"
+    _filter(source, tmp_path / "all", settings.format(-2))
+    with (tmp_path / "all/scores.csv").open() as table:
+        margins = sorted(float(row["clip_score"]) for row in csv.DictReader(table))
+    first = _filter(source, out, settings.format(margins[4]))
+    assert first.scored == {"image_quality": 6, "clip_score": 6, "instance_class": 2}
+    assert _filter(source, out, settings.format(margins[1])).scored == {"instance_class": 3}
+    assert _filter(source, out, settings.format(-2)).scored == {"instance_class": 1}
+    assert (out / "scores.csv").read_text() == (tmp_path / "all/scores.csv").read_text()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a model was loaded, or an image read")
+
+    monkeypatch.setattr(clip, "load_clip", refuse)
+    monkeypatch.setattr(scoring, "_load", refuse)
+    for margin in (margins[5], margins[2], -2):
+        assert _filter(source, out, settings.format(margin)).scored == {}
+
+
+def test_the_command_says_what_it_looked_at(run: Run, tmp_path: Path) -> None:
+    source, config = make_store(tmp_path / "store"), tmp_path / "filter.yaml"
+    config.write_text(PIXELS)
+    words = ("filter", source, "--config", config, "--out", tmp_path / "out", "--calibrate", source, "--device", "cpu")
+    code, said, _ = run(*words)
+    assert code == 0 and "  images looked at now: image_quality 12, object_size 12\n" in said
+    assert f"`rfilter: {{thresholds: {tmp_path}/out/thresholds.yaml}}`" in said
+    assert "  decided from stored scores; no image was looked at\n" in run(*words)[1]

@@ -15,6 +15,7 @@ from earthsynth_factory.exports.write import export
 from earthsynth_factory.geometry.boxes import tight_boxes
 from earthsynth_factory.geometry.rle import encode
 from earthsynth_factory.geometry.runs import find_runs
+from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.reader import StoreReader
 from tests.making import SHIP, TANK, make_store
 
@@ -32,12 +33,12 @@ def odd_store(root: Path, count: int = 6) -> StoreReader:
     return StoreReader(root)
 
 
-def crowded_store(root: Path) -> StoreReader:
-    """One image whose second object is a crowd."""
+def crowded_store(root: Path, flag: str = "crowd") -> StoreReader:
+    """One image whose second object is a crowd, or of another flag."""
     make_store(root, 1)
     for journal in root.rglob("samples.jsonl"):
         line = orjson.loads(journal.read_bytes())
-        line["instances"][1]["flags"] = ["crowd"]
+        line["instances"][1]["flags"] = [flag]
         journal.write_bytes(orjson.dumps(line) + b"\n")
     return StoreReader(root)
 
@@ -56,7 +57,7 @@ def slanted_store(root: Path) -> StoreReader:
     return StoreReader(root)
 
 
-def write(store: StoreReader, out: Path, spec: ExportSpec) -> ExportSummary:
+def write(store: LabelledDataset, out: Path, spec: ExportSpec) -> ExportSummary:
     [summary] = export(store, [spec], out, lambda _: None)
     return summary
 

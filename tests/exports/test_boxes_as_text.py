@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import PIL.Image
 import pytest
 import supervision
 from torchvision.datasets import VOCDetection
@@ -16,7 +17,9 @@ from earthsynth_factory.exports.voc import VocSpec
 from earthsynth_factory.geometry.boxes import clockwise, oriented_box
 from earthsynth_factory.geometry.convex import agreement
 from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.records import SampleRecord
 from tests.exports.stores import ODD, crowded_store, odd_store, write
+from tests.making import make_store
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,26 @@ def test_dota_lines_are_rectangles_clockwise_in_pixels(store: StoreReader, tmp_p
             assert agreement(corners, clockwise(wanted)) > 0.999
             assert np.array_equal(corners, clockwise(corners))
             assert (names[name], difficult) == (ODD[instance.category], "0")
+
+
+def test_dota_images_are_png_whatever_they_were(tmp_path: Path) -> None:
+    store = StoreReader(make_store(tmp_path / "store", 1))
+    [record] = store.samples()
+    jpeg = store.image_path(record).with_suffix(".jpg")
+    PIL.Image.fromarray(store.image(record)).save(jpeg)
+    store.image_path(record).unlink()
+
+    class AsJpeg(StoreReader):
+        def image_path(self, record: SampleRecord) -> Path:  # noqa: ARG002
+            return jpeg
+
+        def image(self, record: SampleRecord) -> np.ndarray:  # noqa: ARG002
+            return np.asarray(PIL.Image.open(jpeg))
+
+    write(AsJpeg(store.root), tmp_path, DotaSpec())
+    [written] = (tmp_path / "dota" / "train" / "images").iterdir()
+    assert written.name == "0000000.png"
+    assert np.array_equal(np.asarray(PIL.Image.open(written)), np.asarray(PIL.Image.open(jpeg)))
 
 
 def test_dota_header_on_request(store: StoreReader, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -22,6 +21,7 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.coco import CocoSpec
 from earthsynth_factory.exports.semantic import SemanticSpec
 from earthsynth_factory.exports.write import export
+from earthsynth_factory.importers.prepared import PreparedDataset
 from earthsynth_factory.store.reader import StoreReader
 from tests.exports.stores import hashes
 from tests.making import SHIP, TANK, WATER, make_store
@@ -107,6 +107,16 @@ def test_semantic_masks_hold_contiguous_ids(store: StoreReader, tmp_path: Path) 
         assert np.array_equal(written[..., 2::-1], colors)
 
 
+def test_a_background_that_nobody_labelled_is_said(tmp_path: Path) -> None:
+    about = {"format": "earthsynth-factory/dataset", "version": 1, "name": "made", "classes": {}, "items": {}}
+    (tmp_path / "dataset.json").write_text(json.dumps(about))
+    for spec, said in ((SemanticSpec(), True), (SemanticSpec(ignore_background=True), False)):
+        [summary] = export(PreparedDataset(tmp_path), [spec], tmp_path / "out", lambda _: None)
+        assert bool(summary.notes) == said
+    [summary] = export(PreparedDataset(tmp_path), [SemanticSpec()], tmp_path / "out", lambda _: None)
+    assert "semantic.ignore_background=true makes it 255" in summary.notes[0]
+
+
 def test_background_is_ignored_on_request(store: StoreReader, tmp_path: Path) -> None:
     _write(store, tmp_path, SemanticSpec(ignore_background=True))
     assert json.loads((tmp_path / "semantic" / "classes.json").read_text())["ids"] == [WATER, SHIP, TANK]
@@ -138,33 +148,14 @@ def test_a_failed_export_leaves_the_older_one(store: StoreReader, tmp_path: Path
     assert hashes(tmp_path / "coco") == before
 
 
-GROWTH = """
-import resource, sys
-from dataclasses import replace
-from pathlib import Path
-from earthsynth_factory.exports.coco import CocoSpec
-from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.reader import StoreReader
-from tests.making import make_sample, write_run
-root = Path(sys.argv[1])
-write_run(root, shard_size=10**6)
-record = SampleRecord.of(make_sample(0, "train"))
-class Long(StoreReader):
-    def samples(self):
-        return (replace(record, slot=slot) for slot in range(self.wanted))
-def peak(count):
-    store = Long(root)
-    object.__setattr__(store, "wanted", count)
-    out = root / str(count)
-    out.mkdir()
-    CocoSpec(images="none").write(store, out, lambda _: None)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-small = peak(1000)
-print(peak(20000) - small)
-"""
-
-
-def test_memory_stays_flat(tmp_path: Path) -> None:
-    run: Sequence[str] = [sys.executable, "-c", GROWTH, str(tmp_path)]
+def _peak_mb(kind: str, images: int, folder: Path) -> float:
+    """Peak memory of writing so many made-up images with 20 objects each, in a process of its own."""
+    folder.mkdir()
+    run = [sys.executable, "-m", "tests.benchmarks.exporting", "--one", kind, str(images), str(folder)]
     done = subprocess.run(run, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
-    assert int(done.stdout) < 8 * 1024, "kilobytes of growth from 1,000 to 20,000 images"
+    return float(json.loads(done.stdout)["peak_mb"])
+
+
+@pytest.mark.parametrize(("kind", "many"), [("coco", 20_000), ("webdataset", 1500), ("prepared", 1500)])
+def test_memory_stays_flat(tmp_path: Path, kind: str, many: int) -> None:
+    assert _peak_mb(kind, many, tmp_path / "many") - _peak_mb(kind, 300, tmp_path / "few") < 8

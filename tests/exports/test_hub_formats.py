@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.exports import parquet
 from earthsynth_factory.exports.parquet import ParquetSpec
 from earthsynth_factory.exports.webdataset import WebDatasetSpec
 from earthsynth_factory.geometry.rle import decode
@@ -91,6 +92,17 @@ def test_load_dataset_has_pictures_and_class_names(
                 mask = decode(found["segmentation"], row["height"], row["width"])
                 assert mask.sum() == found["area"] == one.area
     assert by_id == {}
+
+
+def test_a_row_group_ends_early_where_pictures_are_large(
+    store: StoreReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = pytest.importorskip("pyarrow.parquet")
+    for limit, groups in ((1 << 26, [4]), (10_000, [2, 2])):
+        monkeypatch.setattr(parquet, "BYTES", limit)
+        write(store, tmp_path, ParquetSpec())
+        about = reader.ParquetFile(tmp_path / "hf-parquet" / "data" / "train-00000-of-00001.parquet").metadata
+        assert [about.row_group(number).num_rows for number in range(about.num_row_groups)] == groups
 
 
 @pytest.mark.parametrize("spec", [WebDatasetSpec(shard_images=2), ParquetSpec(shard_images=2)])

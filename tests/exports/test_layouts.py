@@ -17,6 +17,7 @@ from earthsynth_factory.exports.earthsynth import EarthSynthSpec
 from earthsynth_factory.exports.gsnet import PARENTS, GsnetSpec
 from earthsynth_factory.exports.imagefolder import ImageFolderSpec, folder_name
 from earthsynth_factory.recipe.load import export_blocks
+from earthsynth_factory.store.merged import Merged
 from earthsynth_factory.store.reader import StoreReader
 from earthsynth_factory.store.writer import encode_png, write_bytes
 from earthsynth_factory.training.controlnet.records import read_records
@@ -54,6 +55,39 @@ def test_gsnet_says_what_became_of_finer_classes(tmp_path: Path, beyond: str, wr
     found = read(tmp_path / "gsnet" / "LandDiscover50K" / "GT_ID" / f"{record.stem}.png")
     assert np.array_equal(found == written, mask == BOEING)
     assert summary.notes == (f"written as {words}: Boeing737 ({(mask == BOEING).sum():,} pixels)",)
+
+
+def _paired(labels: Path, images: Path) -> list[tuple[str, str]]:
+    """File names as detectron2's `load_sem_seg` pairs them: each folder sorted by stem, digits as numbers, then in step."""
+
+    def key(name: str) -> int | str:
+        stem = Path(name).stem
+        try:
+            return int(stem)
+        except ValueError:
+            return stem
+
+    def ordered(folder: Path) -> list[str]:
+        return sorted((path.name for path in folder.iterdir() if path.name.endswith("png")), key=key)  # type: ignore[arg-type,return-value]
+
+    return list(zip(ordered(images), ordered(labels), strict=True))
+
+
+def test_gsnet_is_paired_by_detectron2(store: StoreReader, tmp_path: Path) -> None:
+    write(store, tmp_path, GsnetSpec())
+    folder = tmp_path / "gsnet" / "LandDiscover50K"
+    pairs = _paired(folder / "GT_ID", folder / "TR_Image")
+    assert len(pairs) == 4 and all(image == label for image, label in pairs)
+
+
+def test_gsnet_keeps_numbers_from_being_sorted_among_names(store: StoreReader, tmp_path: Path) -> None:
+    merged = Merged([StoreReader(make_store(tmp_path / "other")), store])
+    summary = write(merged, tmp_path, GsnetSpec())
+    assert summary.notes[-1] == "images called image-…, since detectron2 cannot sort numbers among names: 6"
+    folder = tmp_path / "gsnet" / "LandDiscover50K"
+    pairs = _paired(folder / "GT_ID", folder / "TR_Image")
+    assert len(pairs) == 8 and all(image == label for image, label in pairs)
+    assert {image.split("-")[0] for image, _ in pairs} == {"image", "made"}
 
 
 def test_every_class_beyond_gsnets_has_a_parent_in_it() -> None:

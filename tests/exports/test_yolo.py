@@ -108,6 +108,13 @@ def test_a_crowd_is_left_out_and_counted(tmp_path: Path) -> None:
     assert len(text.read_text().splitlines()) == 2
 
 
+def test_what_is_difficult_is_counted(tmp_path: Path) -> None:
+    summary = write(crowded_store(tmp_path / "store", "difficult"), tmp_path, YoloDetectSpec())
+    assert summary.notes[0] == "objects marked difficult, for which YOLO has no word: 1"
+    [text] = (tmp_path / "yolo-detect" / "labels").rglob("*.txt")
+    assert len(text.read_text().splitlines()) == 3
+
+
 def test_a_missing_split_is_said(tmp_path: Path) -> None:
     store = StoreReader(make_store(tmp_path / "store", 2))
     store.run["splits"] = {"train": 1.0}

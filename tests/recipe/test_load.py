@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from earthsynth_factory.errors import RecipeError
-from earthsynth_factory.recipe.load import MAX_BYTES, export_blocks, load_recipe, parse_recipe
+from earthsynth_factory.recipe.load import export_blocks, load_recipe, parse_recipe
+from earthsynth_factory.recipe.reading import MAX_BYTES
 
 GOOD = """\
 name: tanks

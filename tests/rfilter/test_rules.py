@@ -20,7 +20,7 @@ from earthsynth_factory.rfilter.selections.informative import InformativeSpec
 from earthsynth_factory.rfilter.selections.top import TopSpec
 from earthsynth_factory.rfilter.thresholds import calibrate, grouped
 from tests.making import make_candidate, make_image
-from tests.rfilter.planted import area_under_curve, degenerate, right_pairs
+from tests.rfilter.planted import area_under_curve, degenerate, right_pairs, swapped
 
 
 def _rule(kind: str, **fields: object) -> MeasuredRule:
@@ -51,6 +51,13 @@ def test_planted_degenerate_images_are_told_from_real_ones(kind: str, fault: str
     assert len(pairs) >= 8
     right, wrong = (np.array([score.value for score in rule.score(made)]) for made in (pairs, degenerate(pairs)[fault]))
     assert area_under_curve(right, wrong) >= 0.95
+
+
+def test_the_embedded_segmenter_tells_swapped_masks_from_right_ones(tmp_path: Path) -> None:
+    pairs = right_pairs(tmp_path)
+    rule = _rule("layout_agreement", segmenter="embedded")
+    right, wrong = ([score.value for score in rule.score(of)] for of in (pairs, swapped(pairs)))
+    assert area_under_curve(np.array(right), np.array(wrong)) > 0.95
 
 
 def test_an_expression_knows_what_is_still_open() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from earthsynth_factory.errors import RecipeError, SourceError
+from earthsynth_factory.models.segmenter import Segmenter
 from earthsynth_factory.training.crops import CropPlan, cut_dataset
 from earthsynth_factory.training.recipe import load_recipe
 
@@ -32,6 +33,7 @@ presets:
       {channels: [16, 32], condition_channels: [4, 4, 8, 8], text_width: 32, text_layers: 1, batch: 2, steps: 1}
     decoder: {window: 16, batch: 2, steps: 1}
     clip: {size: 32, width: 8, embed: 16, text_width: 32, text_layers: 1, batch: 4, steps: 1}
+    segmenter: {steps: 1, batch: 2, widths: [4, 8]}
 """
 
 
@@ -100,3 +102,7 @@ def test_the_command_trains_exports_and_writes_cards(datasets: Path, tmp_path: P
     assert (out / "embedded" / "pipeline" / "model_index.json").is_file()
     assert "PSNR" in (out / "embedded" / "pipeline" / "card.md").read_text()
     assert "zero-shot top-1" in (out / "embedded" / "clip" / "card.md").read_text()
+    card = (out / "embedded" / "segmenter" / "card.md").read_text()
+    assert "- segmenter: 1 steps of 2 crops" in card
+    assert "| storage tank | " in card
+    assert Segmenter.load(out / "embedded" / "segmenter").categories == (0, 1, 6, 25)

@@ -10,8 +10,8 @@ import torch
 
 from earthsynth_factory.training import segmenter as module
 from earthsynth_factory.training.crops import CropSet
+from earthsynth_factory.training.recipe import SegmenterSpec
 from earthsynth_factory.training.segmenter import (
-    SegmenterSpec,
     SegmenterStage,
     category_weights,
     partial_label_loss,

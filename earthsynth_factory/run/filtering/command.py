@@ -4,6 +4,7 @@ OUT/scores.jsonl  vectors/…        the journal and CLIP's vectors by content; 
 OUT/scores.csv    scores.parquet   a row an image (`scores` has the columns)
 OUT/keep.txt                       names of the kept images, one a line
 OUT/filter.json                    what the folder was taken for, thresholds, counts, reasons, faults
+OUT/thresholds.yaml                with --calibrate: what was learnt, for `rfilter: {thresholds: …}` of a recipe
 OUT/curves.png                     share kept against threshold, by rule
 OUT/real/…                         the same journal for the images of --calibrate
 OUT/filtered/…                     with --apply copy or link
@@ -17,22 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from earthsynth_factory.domain.sample import Score
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.importers.datasets import open_dataset
 from earthsynth_factory.recipe.load import export_blocks
 from earthsynth_factory.rfilter.thresholds import Thresholds
-from earthsynth_factory.run.filtering.apply import mirror
-from earthsynth_factory.run.filtering.curves import draw_curves
+from earthsynth_factory.run.filtering.account import Account, FilterSummary
+from earthsynth_factory.run.filtering.apply import check_mirror, mirror
 from earthsynth_factory.run.filtering.decide import Limits, learn, prints_of, reasons, select, verdict
-from earthsynth_factory.run.filtering.scores import Row, ScoreJournal, write_tables
+from earthsynth_factory.run.filtering.scores import Row, ScoreJournal
 from earthsynth_factory.run.filtering.scoring import AskedRule, Scorer, Watch, asked
-from earthsynth_factory.run.filtering.sources import Entry, Folder, open_folder
+from earthsynth_factory.run.filtering.sources import Folder, open_folder
 from earthsynth_factory.run.filtering.spec import FilterSpec, build_rules, load_filter
 from earthsynth_factory.store.lock import locked
-from earthsynth_factory.store.writer import write_bytes, write_json
 
 EXPORTED = ("coco", "yolo-detect")
 """Formats that a filtered build or prepared dataset is written in besides its own."""
@@ -47,20 +46,6 @@ class FilterOptions:
     apply: Literal["copy", "link", "list"] = "list"
     map: Path | None = None
     device: str = "auto"
-
-
-@dataclass(frozen=True)
-class FilterSummary:
-    """What was decided. thresholds_from: `real`, or `run` where nothing real was given. classes: name → (kept, all)."""
-
-    out: Path
-    recognised: str
-    images: int
-    kept: int
-    thresholds_from: str
-    classes: dict[str, tuple[int, int]]
-    reasons: dict[str, int]
-    faults: list[str]
 
 
 def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | None = None) -> FilterSummary:
@@ -87,10 +72,13 @@ class _Run:
         self, spec: FilterSpec, base: Path, folder: Folder, rules: list[AskedRule], out: Path, options: FilterOptions
     ) -> None:
         self._spec, self._base, self._folder, self._rules = spec, base, folder, rules
-        self._out, self._options, self._vectors = out, options, out / "vectors"
+        self._out, self._options, self._vectors, self._filtered = out, options, out / "vectors", out / "filtered"
+        self._scored: Counter[str] = Counter()
 
     def run(self, watch: Watch | None) -> FilterSummary:
         """See `run_filter`."""
+        if self._options.apply != "list":
+            check_mirror(self._folder, self._filtered)
         real = self._real(watch)
         journal = ScoreJournal(self._out / "scores.jsonl")
         try:
@@ -108,7 +96,12 @@ class _Run:
             else [dropped[place]] if place in dropped else reasons(scores)
             for place, (row, stays, (_, scores)) in enumerate(zip(rows, kept, verdicts, strict=True))
         ]  # fmt: skip
-        return self._write(rows, real, limits, [scores for _, scores in verdicts], why)
+        scores = [found for _, found in verdicts]
+        account = Account(self._folder, self._rules, rows, real, limits, scores, why, self._scored)
+        summary = account.write(self._out, self._spec.model_dump(mode="json"), str(self._options.calibrate))
+        if self._options.apply != "list":
+            self._apply(account.kept)
+        return summary
 
     def _prints(self, rows: Sequence[Row]) -> Any:
         return prints_of(rows, self._rules, self._vectors, self._base)
@@ -133,7 +126,7 @@ class _Run:
         return usable
 
     def _scorer(self, journal: ScoreJournal) -> Scorer:
-        return Scorer(journal, self._vectors, self._base, self._options.device)
+        return Scorer(journal, self._vectors, self._base, self._options.device, self._scored)
 
     def _score(self, journal: ScoreJournal, real: list[Row] | None, watch: Watch | None) -> Limits:
         """Rules by cost: each stage sees what the stages before it left open. Gives the final thresholds."""
@@ -155,104 +148,10 @@ class _Run:
     def _limits(self, data: Thresholds) -> Limits:
         return Limits.of(self._spec, self._folder.taxonomy, data)
 
-    def _write(
-        self,
-        rows: list[Row],
-        real: list[Row] | None,
-        limits: Limits,
-        scores: list[dict[str, Score]],
-        why: list[list[str]],
-    ) -> FilterSummary:
-        columns, table = self._table(rows, limits, scores, why)
-        write_tables(self._out, columns, table)
-        kept = [row.name for row, reason in zip(rows, why, strict=True) if not reason]
-        write_bytes(self._out / "keep.txt", "".join(f"{name}\n" for name in kept).encode())
-        summary = self._summary(rows, real, why)
-        facts = {
-            "source": str(self._folder.path),
-            "kind": self._folder.kind,
-            "recognised": summary.recognised,
-            "thresholds_from": summary.thresholds_from,
-            "thresholds": {rule.name: self._shown(rule, limits) for rule in self._rules},
-            "images": summary.images,
-            "kept": summary.kept,
-            "classes": {name: {"kept": some, "all": count} for name, (some, count) in summary.classes.items()},
-            "reasons": summary.reasons,
-            "faults": summary.faults,
-            "config": self._spec.model_dump(mode="json"),
-        }
-        write_json(self._out / "filter.json", facts)
-        draw_curves(
-            self._out / "curves.png", {rule.name: self._curve(rule, rows, real, limits) for rule in self._rules}
-        )
-        self._apply(set(kept))
-        return summary
-
-    def _table(
-        self, rows: list[Row], limits: Limits, scores: list[dict[str, Score]], why: list[list[str]]
-    ) -> tuple[list[str], list[dict[str, Any]]]:
-        table = []
-        measured: dict[str, None] = {}
-        for entry, row, found, reason in zip(self._folder.entries, rows, scores, why, strict=True):
-            cells: dict[str, Any] = {"id": row.name, "image": str(entry.files[0]), "category": self._name(row.category)}
-            cells |= {"kept": int(not reason), "reasons": "; ".join(reason)}
-            for rule in self._rules:
-                measures = row.measures(rule.name, rule.settings) or {}
-                if rule.name in found and measures:
-                    cells[rule.name] = found[rule.name].value
-                    cells[f"threshold.{rule.name}"] = limits.least(rule, row.category)
-                cells |= {f"{rule.name}.{name}": value for name, value in measures.items()}
-                measured |= dict.fromkeys(f"{rule.name}.{name}" for name in measures)
-            table.append(cells)
-        names = [rule.name for rule in self._rules]
-        columns = ["id", "image", "category", "kept", "reasons", *names, *measured, *(f"threshold.{n}" for n in names)]
-        return columns, table
-
-    def _name(self, category: int | None) -> str:
-        return "" if category is None else self._folder.taxonomy[category].name
-
-    def _shown(self, rule: AskedRule, limits: Limits) -> dict[str, float]:
-        """Least values by class name; `all` for classes without one of their own."""
-        learnt = limits.data.least.get(rule.name, {})
-        classes = {*learnt, *(one for one, own in limits.own.items() if rule.name in own)} - {None}
-        named = {self._name(one): limits.least(rule, one) for one in classes}
-        return {"all": limits.least(rule, None), **dict(sorted(named.items()))}
-
-    def _curve(
-        self, rule: AskedRule, rows: list[Row], real: list[Row] | None, limits: Limits
-    ) -> tuple[list[float], list[float], float]:
-        def values(part: list[Row]) -> list[float]:
-            found = (row.measures(rule.name, rule.settings) or {} for row in part)
-            return [numbers[rule.rule.primary] for numbers in found if rule.rule.primary in numbers]
-
-        return values(rows), values(real or []), limits.least(rule, None)
-
-    def _summary(self, rows: list[Row], real: list[Row] | None, why: list[list[str]]) -> FilterSummary:
-        everyone = Counter(self._name(row.category) or "negatives" for row in rows if not row.fault)
-        staying = Counter(
-            self._name(row.category) or "negatives" for row, reason in zip(rows, why, strict=True) if not reason
-        )
-        counted = Counter(
-            one.split(":")[0] for row, reason in zip(rows, why, strict=True) if not row.fault for one in reason
-        )
-        faults = [*self._folder.faults, *(row.fault for row in rows if row.fault)]
-        return FilterSummary(
-            self._out,
-            self._folder.recognised,
-            len(rows),
-            sum(staying.values()),
-            "run" if real is None else "real",
-            {name: (staying[name], count) for name, count in sorted(everyone.items())},
-            dict(counted.most_common()),
-            faults,
-        )
-
-    def _apply(self, kept: set[str]) -> None:
+    def _apply(self, kept: list[str]) -> None:
         how = self._options.apply
-        if how == "list":
-            return
-        target = self._out / "filtered"
-        mirror(self._folder.path, target, list[Entry](self._folder.entries), kept, how)
+        assert how != "list"
+        mirror(self._folder, self._filtered, kept, how)
         if self._folder.kind in ("build", "prepared") and kept:
             blocks: tuple[ExportSpec, ...] = export_blocks(EXPORTED)
-            export(open_dataset(target), blocks, target / "exports", lambda _: None)
+            export(open_dataset(self._filtered), blocks, self._filtered / "exports", lambda _: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from earthsynth_factory.domain.sample import Candidate
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.models.clip_cache import EmbeddingCache, cache_file, content_hash
+from earthsynth_factory.recipe.thresholds import lasting_settings
 from earthsynth_factory.rfilter.base import MeasuredRule, RuleSpec
 from earthsynth_factory.rfilter.clip_rule import ClipRuleSpec
 from earthsynth_factory.rfilter.selections.duplicates import perceptual_hash
@@ -47,7 +49,7 @@ def asked(
     words = [taxonomy[target].words for target in targets]
     found = []
     for spec, rule in rules:
-        lasting = spec.model_dump(mode="json", exclude={*spec.deciding, "rank"})
+        lasting = {"kind": spec.kind, **lasting_settings(spec)}
         facts = orjson.dumps([lasting, dict(spec.identity(base)), words], option=orjson.OPT_SORT_KEYS)
         found.append(AskedRule(spec, rule, hashlib.blake2b(facts, digest_size=8).hexdigest()))
     return found
@@ -56,8 +58,12 @@ def asked(
 class Scorer:
     """Measures the images of one folder. Models are loaded when the first image needs them."""
 
-    def __init__(self, journal: ScoreJournal, vectors: Path, base: Path, device: str) -> None:
+    def __init__(
+        self, journal: ScoreJournal, vectors: Path, base: Path, device: str, scored: Counter[str] | None = None
+    ) -> None:
+        """scored: rule → images it was asked of, counted on."""
         self._journal, self._vectors, self._base, self._device = journal, vectors, base, device
+        self._scored: Counter[str] = Counter() if scored is None else scored
         self._open: set[str] = set()
 
     def score(self, entries: Sequence[Entry], rules: Sequence[AskedRule], watch: Watch | None = None) -> None:
@@ -88,6 +94,7 @@ class Scorer:
             if lacking:
                 self._ready(rule)
                 measures = rule.rule.measure([found for _, found in lacking])
+                self._scored[rule.name] += len(lacking)
                 for (row, _), numbers in zip(lacking, measures, strict=True):
                     row.measured[rule.name] = {"settings": rule.settings, "measures": dict(numbers)}
         return rows

@@ -20,19 +20,21 @@ from earthsynth_factory.conditions.masks.files import read_ids
 from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask, Origin
 from earthsynth_factory.domain.sample import Candidate, Image, Slot
 from earthsynth_factory.domain.taxonomy import Taxonomy, earthsynth
-from earthsynth_factory.errors import SourceError
+from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.importers.classes import ClassMap, read_map
 from earthsynth_factory.importers.crops import CropRules, cut
 from earthsynth_factory.importers.datasets import open_dataset
-from earthsynth_factory.importers.layout import PreparedLayout
 from earthsynth_factory.importers.pictures import Picture
 from earthsynth_factory.importers.prepared import PreparedDataset
 from earthsynth_factory.importers.readers import choose
 from earthsynth_factory.importers.readers.files import walk
-from earthsynth_factory.importers.scene import Aid, Notes, Reader, Request, Scene
+from earthsynth_factory.importers.scene import Aid, Notes, Reader, Request, Scene, Source
 from earthsynth_factory.store.layout import Layout
+from earthsynth_factory.store.prepared_layout import PreparedLayout
 from earthsynth_factory.store.reader import StoreReader
 from earthsynth_factory.store.records import SampleRecord
+
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
@@ -168,9 +170,8 @@ def _built_entry(store: StoreReader, record: SampleRecord) -> Entry:
 
 
 def _foreign(path: Path, workspace: Path, classes: ClassMap) -> Folder:
-    reader, why = choose(path)
     notes = Notes()
-    source = reader.open(Request(path, workspace / "unpacked", classes, notes))
+    reader, why, source = _opened(path, Request(path, workspace / "unpacked", classes, notes))
     classes.check(source.words, path)
     targets = sorted({found for word in source.words if (found := classes.find(word))})
     return Folder(
@@ -182,6 +183,17 @@ def _foreign(path: Path, workspace: Path, classes: ClassMap) -> Folder:
         list(_scenes(reader, source.scenes, classes)),
         notes.faults,
     )
+
+
+def _opened(path: Path, request: Request) -> tuple[Reader, str, Source]:
+    """The reader for `path`, why it was chosen, and the dataset."""
+    try:
+        reader, why = choose(path)
+        return reader, why, reader.open(request)
+    except InputError as error:
+        if path.suffix.lower() in ARCHIVES:
+            raise InputError(f"{error}. An archive of another kind must be unpacked; give the folder then") from error
+        raise
 
 
 def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap) -> Iterator[Entry]:

@@ -192,7 +192,8 @@ class _Run:
         if self.team.leads:
             look = Validation(self.opened, self.out).look(step)
             shown = ", ".join(f"{name} {value:.4f}" for name, value in look.numbers.items() if "," not in name)
-            self.progress.say(f"step {step}: {shown}")
+            if shown:
+                self.progress.say(f"step {step}: {shown}")
             for sink in sinks:
                 sink.log(step, {f"validation/{name}": value for name, value in look.numbers.items()})
         self.team.wait()

@@ -7,26 +7,29 @@ from pathlib import Path
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.store.writer import write_bytes
 
-START, END = "<!-- model-report -->", "<!-- /model-report -->"
+NAME = "model-report"
+START, END = f"<!-- {NAME} -->", f"<!-- /{NAME} -->"
 EMPTY = f"{START}\n{END}"
 
 
-def filled(text: str, body: str, place: str) -> str:
-    """`text` with `body` between its markers. Raises InputError naming `place` unless it holds the pair once, in order."""
-    if (text.count(START), text.count(END)) != (1, 1) or text.index(START) > text.index(END):
-        raise InputError(f"{place}: the table needs one line {START} and after it one line {END}; add them")
-    before, rest = text.split(START)
-    return f"{before}{START}\n{body.strip()}\n{END}{rest.split(END)[1]}"
+def filled(text: str, body: str, place: str, name: str = NAME) -> str:
+    """`text` with `body` between the markers of that name. Raises InputError naming `place` unless it holds the pair
+    once, in order."""
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if (text.count(start), text.count(end)) != (1, 1) or text.index(start) > text.index(end):
+        raise InputError(f"{place}: the table needs one line {start} and after it one line {end}; add them")
+    before, rest = text.split(start)
+    return f"{before}{start}\n{body.strip()}\n{end}{rest.split(end)[1]}"
 
 
-def fill(path: Path, body: str) -> None:
+def fill(path: Path, body: str, name: str = NAME) -> None:
     """As `filled`, in a file."""
-    write_bytes(path, filled(read(path), body, str(path)).encode())
+    write_bytes(path, filled(read(path), body, str(path), name).encode())
 
 
-def check(path: Path) -> None:
+def check(path: Path, name: str = NAME) -> None:
     """Raises InputError where `fill` would: asked before the work, not after it."""
-    filled(read(path), "", str(path))
+    filled(read(path), "", str(path), name)
 
 
 def read(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from earthsynth_factory.domain.spec import Field, Spec
-from earthsynth_factory.training.segmenter import SegmenterSpec
+from earthsynth_factory.training.recipe import SegmenterSpec
 
 
 class Size(Spec):

@@ -17,12 +17,12 @@ READABLE = 0.05
 def summary(report: Report) -> str:
     """Every measure in a row, beside what it compares with."""
     rows = [*_image_rows(report), *_clip_rows(report), *_useful_rows(report)]
-    return f"{_head(report)}\n\n{_table(('measure', 'value', 'beside it'), rows)}"
+    return f"{_head(report)}\n\n{markdown(('measure', 'value', 'beside it'), rows)}"
 
 
 def clip_summary(report: Report) -> str:
     """The CLIP's rows alone."""
-    return _table(("measure", "value", "beside it"), _clip_rows(report))
+    return markdown(("measure", "value", "beside it"), _clip_rows(report))
 
 
 def by_category(report: Report) -> str:
@@ -40,7 +40,7 @@ def by_category(report: Report) -> str:
                 f"{right / tried:.0%} of {tried}" if tried else "–",
             )
         )
-    return _table(("category", "IoU on real", "IoU on generated", "share", "CLIP top-1"), rows)
+    return markdown(("category", "IoU on real", "IoU on generated", "share", "CLIP top-1"), rows)
 
 
 def _head(report: Report) -> str:
@@ -115,6 +115,7 @@ def _floors(report: Report, show: Callable[[Distance], str]) -> str:
     return f"real against real {show(report.floor)}, reconstructions {show(report.reconstructed)}"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -21,9 +21,10 @@ from earthsynth_factory.domain.sample import Candidate, Image, Slot
 from earthsynth_factory.domain.seeds import rng
 from earthsynth_factory.rfilter.base import Rule
 from earthsynth_factory.training.crops import CropSet
+from earthsynth_factory.training.recipe import SegmenterSpec
 from earthsynth_factory.training.report.iou import confusion, mean_iou
 from earthsynth_factory.training.report.selection import better_half, digest
-from earthsynth_factory.training.segmenter import SegmenterSpec, train_segmenter
+from earthsynth_factory.training.segmenter import train_segmenter
 from earthsynth_factory.training.symmetry import dihedral
 
 

@@ -12,10 +12,10 @@ from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator
 from earthsynth_factory.training.pack import pack
+from earthsynth_factory.training.recipe import SegmenterSpec
 from earthsynth_factory.training.report import markers
 from earthsynth_factory.training.report.__main__ import main
 from earthsynth_factory.training.report.sizes import SIZES, Size
-from earthsynth_factory.training.segmenter import SegmenterSpec
 from tests.training.test_segmenter import coloured_crops
 
 SPEC = SegmenterSpec(steps=2, batch=4, widths=(4, 8))

@@ -16,12 +16,12 @@ from earthsynth_factory.errors import InputError
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.rfilter.base import Rule
 from earthsynth_factory.synthesis.base import ImageGenerator
+from earthsynth_factory.training.recipe import SegmenterSpec
 from earthsynth_factory.training.report import markers
 from earthsynth_factory.training.report.generated import GeneratedImages, conditions_of, with_images
 from earthsynth_factory.training.report.selection import balanced, better_half, digest
 from earthsynth_factory.training.report.sheets import write_sheets
 from earthsynth_factory.training.report.usefulness import Trial, compare, rule_values, turned
-from earthsynth_factory.training.segmenter import SegmenterSpec
 from tests.training.test_segmenter import coloured_crops
 
 CARD = ModelCard(name="test", control="palette", native_size=32, prompt_template="{classes} at {scale}",

@@ -1,4 +1,4 @@
-"""What a mask of the prepared layout holds."""
+"""Which categories a mask holds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.taxonomy import BACKGROUND
-from earthsynth_factory.store.prepared_layout import PreparedLayout
-
-__all__ = ["PreparedLayout", "present"]
 
 
 def present(mask: npt.NDArray[np.uint8]) -> list[int]:

@@ -1,0 +1,38 @@
+"""`report`: one HTML file about a dataset. `remake`: one image of a build again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a build or of `filter`, or a prepared dataset.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/report/index.html.")] = None,
+) -> None:
+    """Write one HTML file: counts, pictures kept and not, reasons, scores, sizes, duplicates. It needs no network."""
+    from earthsynth_factory.run.reporting import report_on
+
+    typer.echo(str(report_on(folder, out)))
+
+
+def remake(
+    folder: Annotated[Path, typer.Argument(help="Output folder of a build.")],
+    slot: Annotated[int, typer.Argument(min=0, help="Number of the image, as its file is called: 12 or 0000012.")],
+    attempt: Annotated[int | None, typer.Option(help="An attempt that was not kept. [default: the kept one]")] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="Folder that the recipe's relative paths start from. [default: FOLDER]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where image, mask and instance map are written.")] = Path(
+        "remade"
+    ),
+) -> None:
+    """Make one image of a build again from its seeds, with its mask and its instance map."""
+    from earthsynth_factory.run.remake import remake as make
+
+    made = make(folder, slot, attempt, base or folder, device, out)
+    for path in (made.image, made.mask, made.instances):
+        typer.echo(str(path))

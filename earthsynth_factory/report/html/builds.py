@@ -1,0 +1,182 @@
+"""A build's output as the subject of a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from earthsynth_factory.domain.plugins import spec_class
+from earthsynth_factory.report.html.subject import ALL, NOT_BEST, NOTHING, Entry, Pixels, RuleFacts, Subject, Verdict
+from earthsynth_factory.rfilter.base import KINDS, RuleSpec
+from earthsynth_factory.store.reader import StoreReader
+from earthsynth_factory.store.records import RejectRecord, SampleRecord
+
+
+def subject_of_build(
+    store: StoreReader, asked: Mapping[tuple[int | None, str], int], split_of: Callable[[int], str]
+) -> Subject:
+    """asked: (class id or None for negatives, split) → images. split_of: slot → split. Raises StoreError."""
+    rules = dict(_rules(store.run))
+    return Subject(
+        name=store.name,
+        lead=_lead(store),
+        taxonomy=store.taxonomy,
+        splits=store.splits,
+        entries=partial(_entries, store, split_of),
+        asked={(_group(class_id), split): number for (class_id, split), number in asked.items()},
+        state=_state(store),
+        rules=rules,
+        absent={} if rules else {"scores": "The recipe has no rules, so nothing was scored."},
+        making=_making(store.run),
+        document=json.dumps(_decisive(store.run.get("recipe", {})), indent=2, ensure_ascii=False),
+        commands=_COMMANDS,
+        command="earthsynth-factory remake . {name} --attempt {attempt} --out remade",
+    )
+
+
+_HOW = {"engine", "exports", "batch", "compile", "notes"}
+"""Keys of a recipe and of a generator's facts that say how the work was done; no pixel depends on them."""
+
+_COMMANDS = (
+    ("the whole dataset, from the recipe as it was given", "earthsynth-factory build recipe.yaml --out again"),
+    ("one image: its slot, and the attempt that was kept", "earthsynth-factory remake . 12 --out remade"),
+    ("one that was not kept", "earthsynth-factory remake . 12 --attempt 3 --out remade"),
+)
+
+
+def _lead(store: StoreReader) -> str:
+    synthesis = store.run.get("line", {}).get("synthesis", {})
+    if synthesis.get("kind") == "fake":
+        return "A dry run: the images are coloured masks with grain, made by no model. Do not train on them."
+    return "These images were made by a model; no satellite took them."
+
+
+def _state(store: StoreReader) -> str:
+    done, total = store.shards
+    if done == total:
+        return ""
+    return f"Unfinished: {done} of {total} shards are committed. The figures are those of what is recorded so far."
+
+
+def _entries(store: StoreReader, split_of: Callable[[int], str]) -> Iterator[Entry]:
+    for slot, rejects, sample in store.slots():
+        split = sample.split if sample else split_of(slot)
+        light = replace(sample, instances=()) if sample else None
+        for reject in rejects:
+            yield _rejected(store, reject, split, light)
+        if sample and light:
+            yield _kept(store, sample, light)
+
+
+def _kept(store: StoreReader, record: SampleRecord, light: SampleRecord) -> Entry:
+    return Entry(
+        name=record.stem,
+        verdict=Verdict.KEPT,
+        groups=(_group(record.category),),
+        split=record.split,
+        scores=record.scores,
+        instances=record.instances,
+        size=(record.width, record.height),
+        metres_per_pixel=record.metres_per_pixel,
+        prompt=record.prompt,
+        attempt=record.attempt,
+        condition_seed=record.condition_seed,
+        image_seed=record.image_seed,
+        origin=record.origin,
+        pixels=lambda: Pixels(store.image(light), store.mask(light), store.instances(light)),
+    )
+
+
+def _rejected(store: StoreReader, reject: RejectRecord, split: str, sample: SampleRecord | None) -> Entry:
+    """What is known of a candidate's condition beyond its seed is known where the slot's sample has the same one."""
+    same = sample if sample and sample.condition_seed == reject.condition_seed else None
+    kept = reject.image_seed is not None and store.rejected_path(reject).is_file()
+
+    def pixels() -> Pixels:
+        image = store.rejected_image(reject)
+        return Pixels(image, store.mask(same), store.instances(same)) if same else Pixels(image)
+
+    return Entry(
+        name=f"{reject.slot:07d}",
+        verdict=_verdict(reject),
+        groups=(_group(reject.category),),
+        split=split,
+        reasons=reject.reasons,
+        scores=reject.scores,
+        metres_per_pixel=same.metres_per_pixel if same else None,
+        prompt=same.prompt if same else None,
+        attempt=reject.attempt,
+        condition_seed=reject.condition_seed,
+        image_seed=reject.image_seed,
+        origin=same.origin if same else None,
+        final=reject.short,
+        pixels=pixels if kept else None,
+    )
+
+
+def _verdict(reject: RejectRecord) -> Verdict:
+    if reject.image_seed is None:
+        return Verdict.UNDRAWN
+    return Verdict.SPARE if all(reason.startswith(NOT_BEST) for reason in reject.reasons) else Verdict.REJECTED
+
+
+def _group(class_id: int | None) -> int:
+    return NOTHING if class_id is None else class_id
+
+
+def _rules(run: Mapping[str, Any]) -> Iterator[tuple[str, RuleFacts]]:
+    """Rule → its limits. A plug-in's are not known: what a folder's record names is not imported to look at it."""
+    seen: dict[str, int] = {}
+    for block in run.get("recipe", {}).get("rfilter", {}).get("rules", []):
+        kind = str(block.get("kind"))
+        seen[kind] = seen.get(kind, 0) + 1
+        name = kind if seen[kind] == 1 else f"{kind}#{seen[kind]}"
+        yield name, _limits(kind, block) if kind in KINDS else RuleFacts({})
+
+
+def _limits(kind: str, block: Mapping[str, Any]) -> RuleFacts:
+    spec = spec_class(kind, KINDS, "rule")
+    assert issubclass(spec, RuleSpec)
+    least = block.get(spec.threshold)
+    others = {name: f"{block[name]}" for name in sorted(spec.deciding - {spec.threshold}) if name in block}
+    return RuleFacts({ALL: float(least)} if isinstance(least, int | float) else {}, others)
+
+
+def _making(run: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    recipe, line = run.get("recipe", {}), run.get("line", {})
+    rfilter = recipe.get("rfilter", {})
+    groups = [
+        ("Build", {"seed": recipe.get("seed"), "fingerprint": run.get("fingerprint")}),
+        ("Images", _decisive(line.get("synthesis", recipe.get("synthesis", {})))),
+        ("Filter", {name: rfilter.get(name) for name in ("candidates", "max_attempts")} | _settings(rfilter)),
+        ("Software", dict(run.get("software", {}))),
+    ]
+    return [(title, [_fact(name, value) for name, value in found.items() if value]) for title, found in groups]
+
+
+def _decisive(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The block without what equal datasets may have been made differently by, so that their reports are equal too."""
+    kept = ((key, value) for key, value in block.items() if key not in _HOW)
+    return {key: _decisive(value) if isinstance(value, dict) else value for key, value in kept}
+
+
+def _fact(name: str, value: object) -> tuple[str, str]:
+    return str(name).replace("_", " "), _said(value)
+
+
+def _settings(rfilter: Mapping[str, Any]) -> dict[str, str]:
+    """The rules with their settings, in the recipe's order."""
+    return {
+        f"rule {place}": f"{block.get('kind')}: "
+        + ", ".join(f"{key} {_said(block[key])}" for key in block if key != "kind")
+        for place, block in enumerate(rfilter.get("rules", []), start=1)
+    }
+
+
+def _said(value: object) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(_said, value))
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)

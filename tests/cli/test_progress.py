@@ -1,0 +1,75 @@
+"""What a build shows while it runs, and what its card says afterwards: how many images of each class pass."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from earthsynth_factory.cli import progress
+from earthsynth_factory.cli.progress import BuildProgress
+from earthsynth_factory.recipe.load import load_recipe
+from earthsynth_factory.run.factory import build
+from earthsynth_factory.run.shards import SlotSettled
+from tests.run.building import RECIPE, write_recipe
+
+TANK, PLANE = 25, 16
+
+
+def _settled(category: int | None, images: int, passed: int) -> SlotSettled:
+    return SlotSettled(0, category, "train", passed > 0, images, passed, ("image_quality: flat",) * (images - passed))
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_class_that_passes_least_comes_first(
+    terminal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=shown, force_terminal=terminal, width=160))
+    recipe = load_recipe(write_recipe(tmp_path)).recipe
+    with BuildProgress(recipe, tmp_path / "out") as watched:
+        for told in (_settled(PLANE, 4, 3), _settled(TANK, 4, 1), _settled(None, 2, 2), _settled(TANK, 4, 1)):
+            watched._next_log = 0.0
+            watched.watch(told)
+    assert "passed: storage tank 25%, plane 75%, negatives 100%" in shown.getvalue()
+    assert "not kept: 7× image_quality" in shown.getvalue()
+
+
+def test_many_classes_are_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SHOWN_CLASSES", 1)
+    watched = BuildProgress(load_recipe(write_recipe(tmp_path)).recipe, tmp_path / "out")
+    watched.tally.add(_settled(PLANE, 4, 3))
+    watched.tally.add(_settled(TANK, 4, 1))
+    assert watched._acceptance() == "passed: storage tank 25% and 1 more"
+
+
+def test_a_recipe_without_rules_shows_no_rates(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, RECIPE.replace("[image_quality]", "[]"))
+    watched = BuildProgress(load_recipe(path).recipe, tmp_path / "out")
+    watched.tally.add(_settled(PLANE, 4, 4))
+    assert watched._acceptance() == ""
+
+
+def test_live_rates_and_the_card_agree(tmp_path: Path) -> None:
+    """Two images a condition: both may pass, one is kept. The rule is set so that some are refused."""
+    text = RECIPE.replace("[image_quality]", "[{kind: image_quality, min_sharpness: 3.4}]")
+    loaded = load_recipe(write_recipe(tmp_path, text))
+    watched = BuildProgress(loaded.recipe, tmp_path / "out")
+    result = build(loaded, tmp_path / "out", watch=watched.watch)
+    made, passed = watched.tally.made, watched.tally.passed
+    assert 0 < sum(passed.values()) < sum(made.values()) and sum(passed.values()) > result.accepted
+    card = (tmp_path / "out/README.md").read_text()
+    section = card.split("## What the filter passed")[1].split("\n## ")[0]
+    rows = {
+        cells[1].strip(): [cell.strip() for cell in cells[2:6]]
+        for line in section.splitlines()
+        if len(cells := line.split("|")) == 7
+    }
+    for category, name in ((TANK, "storage tank"), (PLANE, "plane"), (6, "water"), (None, "negatives")):
+        assert rows[name][:3] == [
+            str(made[category]),
+            str(passed[category]),
+            f"{passed[category] / made[category]:.0%}",
+        ]
