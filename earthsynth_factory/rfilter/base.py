@@ -113,7 +113,8 @@ class RuleSpec(Spec, ABC):
     """
 
     cost: ClassVar[int] = 0
-    """Rules are asked in ascending order of this: 0 pixels alone, 1 a model on the image, 2 a model on every object."""
+    """Rules are asked in ascending order of this: 0 pixels alone, 1 a model on the image, 2 a model on every object,
+    3 a model on every place."""
 
     deciding: ClassVar[frozenset[str]] = frozenset()
     """Fields that `decide` alone reads: measures stay good when they change."""

@@ -64,7 +64,7 @@ def shape_of(category: Category, shapes: dict[str, Shape]) -> Shape | None:
 class Stage:
     """One layout in the making.
 
-    extent: the ground shown. reach: half its diagonal, metres. frame: about its middle, turned to the layout's heading.
+    extent: the ground shown. frame: about its middle, turned to the layout's heading.
     target: the key of the category wanted, empty for a negative. size: its length, metres.
     margin: how far from the border it is whole.
     """
@@ -74,7 +74,6 @@ class Stage:
         self.rng = rng(want.seed, "procedural")
         self.board = Board(want.height, want.width, want.metres_per_pixel)
         self.extent = Extent(want.width * want.metres_per_pixel, want.height * want.metres_per_pixel)
-        self.reach = self.extent.reach
         self.target = key_of(want.category) if want.category else ""
         self.stands_on = stands_on
         self._shape = shape_of(want.category, knobs.shapes) if want.category else None
@@ -85,6 +84,11 @@ class Stage:
         self.size = self._fitting() if self.is_thing(self.target) else 0.0
         self.margin = self._margin()
         self.frame = self._frame()
+
+    @property
+    def reach(self) -> float:
+        """Half the picture's diagonal, metres."""
+        return self.extent.reach
 
     # What is wanted
 
