@@ -42,9 +42,11 @@ def make_image(seed: int, size: int = 48) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(20, 230, (size, size, 3), dtype=np.uint8)
 
 
-def make_candidate(index: int = 0, split: str = "train", things: bool = True, category: int | None = SHIP) -> Candidate:
+def make_candidate(
+    index: int = 0, split: str = "train", things: bool = True, category: int | None = SHIP, size: int = 48
+) -> Candidate:
     slot = Slot(index, category if things else None, split, seed=index)
-    return Candidate(slot, 0, index, make_condition(seed=index, things=things), make_image(index))
+    return Candidate(slot, 0, index, make_condition(size, seed=index, things=things), make_image(index, size))
 
 
 def make_sample(index: int, split: str, things: bool = True) -> Sample:

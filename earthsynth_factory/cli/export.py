@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def export(
     folder: Annotated[Path, typer.Argument(help="Output folder of a build, a prepared dataset, or any other dataset.")],
-    formats: Annotated[str, typer.Option("--format", "-f", help="Formats, comma-separated: coco,semantic.")],
+    formats: Annotated[list[str], typer.Option("--format", "-f", help="Formats, comma-separated: coco,semantic.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/exports.")] = None,
     split: Annotated[str | None, typer.Option(help="Splits, comma-separated; all by default.")] = None,
     classes: Annotated[str | None, typer.Option(help="Classes, comma-separated; all else becomes background.")] = None,
@@ -31,31 +31,32 @@ def export(
 ) -> None:
     """Write the dataset in other formats, from the masters, at any time; no model is needed."""
     from earthsynth_factory.cli.progress import image_progress
+    from earthsynth_factory.exports.write import check_targets
     from earthsynth_factory.exports.write import export as write
     from earthsynth_factory.store.masters import check_finished, check_masters
     from earthsynth_factory.store.views import OfClasses, OfSplits
 
-    specs = _specs(formats, changes or [], images)
+    specs = _specs(_listed("--format", ",".join(formats)), changes or [], images)
+    target = out or folder / "exports"
+    check_targets(specs, target, folder)
     with _opened(folder, out, kind, map_file) as dataset:
         if not partial:
             check_finished(dataset)
-        if split is not None:
-            dataset = OfSplits(dataset, _listed(split))
         if classes is not None:
-            dataset = OfClasses(dataset, _listed(classes))
+            dataset = OfClasses(dataset, _listed("--classes", classes))
+        if split is not None:
+            dataset = OfSplits(dataset, _listed("--split", split))
         count = check_masters(dataset)
-        target = out or folder / "exports"
         with image_progress(len(specs) * count, "writing") as advance:
             summaries = write(dataset, specs, target, advance)
     _say(summaries, target)
 
 
-def _specs(formats: str, changes: Sequence[str], images: str | None) -> Sequence[ExportSpec]:
+def _specs(names: list[str], changes: Sequence[str], images: str | None) -> Sequence[ExportSpec]:
     """The blocks of the formats; `images` goes to those that have images beside them. InputError where it cannot be had."""
     from earthsynth_factory.errors import InputError
     from earthsynth_factory.recipe.load import export_blocks
 
-    names = _listed(formats)
     if images is not None:
         beside = {spec.kind: "images" in type(spec).model_fields for spec in export_blocks(names)}
         inside = [name for name, has in beside.items() if not has]
@@ -68,8 +69,14 @@ def _specs(formats: str, changes: Sequence[str], images: str | None) -> Sequence
     return export_blocks(names, changes)
 
 
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _listed(option: str, text: str) -> list[str]:
+    """The parts of a comma-separated value. Raises InputError where there are none."""
+    from earthsynth_factory.errors import InputError
+
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise InputError(f"{option} {text!r}: names nothing; name one or more, comma-separated")
+    return parts
 
 
 def _opened(
@@ -78,22 +85,24 @@ def _opened(
     """What we read as it is; anything else prepared whole in a temporary folder beside `out`."""
     from contextlib import nullcontext
 
-    from earthsynth_factory.errors import InputError
+    from earthsynth_factory.errors import InputError, SourceError
     from earthsynth_factory.importers.datasets import open_dataset
     from earthsynth_factory.store.layout import Layout
     from earthsynth_factory.store.prepared_layout import PreparedLayout
 
     if Layout(folder).run.is_file() or PreparedLayout(folder).dataset.is_file():
         return nullcontext(open_dataset(folder))
-    if out is None:
-        raise InputError(f"{folder}: is no dataset of ours, so nothing is written into it; give --out DIR")
+    if not folder.exists():
+        raise SourceError(f"{folder}: no such file or folder")
+    if out is None or out.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{folder}: is no dataset of ours, so nothing is written into it; give --out DIR outside it")
     return _converted(folder, out, kind, map_file)
 
 
 def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> AbstractContextManager[LabelledDataset]:
     from collections.abc import Iterator
     from contextlib import contextmanager
-    from tempfile import TemporaryDirectory
+    from shutil import rmtree
 
     from earthsynth_factory.cli.progress import scene_progress
     from earthsynth_factory.importers.crops import CropRules
@@ -105,9 +114,10 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
     def converted() -> Iterator[LabelledDataset]:
         # Whole images, the empty ones too, each object as it is: nothing is to change but the format.
         options = PrepareOptions(kind=kind, rules=CropRules(0), keep_empty=1.0, augment=False, map=map_file)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workspace:
-            prepared = Path(workspace) / "prepared"
+        prepared = out.resolve().with_name(f".{out.resolve().name}.converting")
+        try:
+            # What a killed run left may be of another dataset.
+            rmtree(prepared, ignore_errors=True)
             with scene_progress() as watch:
                 summary = prepare(folder, prepared, options, watch)
             typer.echo(f"{folder}: {summary.images} images ({summary.recognised})")
@@ -117,6 +127,8 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
                 typer.echo(f"  {summary.problems} problems:", err=True)
                 typer.echo(PreparedLayout(prepared).problems.read_text(encoding="utf-8").rstrip(), err=True)
             yield PreparedDataset(prepared)
+        finally:
+            rmtree(prepared, ignore_errors=True)
 
     return converted()
 

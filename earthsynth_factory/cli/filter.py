@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from earthsynth_factory.run.filtering.account import FilterSummary
 
 
 class Apply(StrEnum):
@@ -26,6 +29,8 @@ def filter_(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <PATH's name>-filter, here.")] = None,
     apply: Annotated[Apply, typer.Option(help="Also write the kept images, or list them alone.")] = Apply.list,
     map_file: Annotated[Path | None, typer.Option("--map", help="YAML: class of the dataset → category.")] = None,
+    kind: Annotated[str, typer.Option(help="What PATH is, in `prepare`'s words, where it is not recognised.")] = "auto",
+    report: Annotated[bool, typer.Option(help="Write the report, OUT/report/index.html.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
 ) -> None:
@@ -36,13 +41,20 @@ def filter_(
     from earthsynth_factory.cli.progress import scene_progress
     from earthsynth_factory.run.filtering.command import FilterOptions, run_filter
 
-    options = FilterOptions(config, calibrate, apply.value, map_file, device)
-    with scene_progress() as watch:
+    options = FilterOptions(config, calibrate, apply.value, map_file, device, kind)
+    with scene_progress("images") as watch:
         summary = run_filter(path, out or Path(f"{path.resolve().name}-filter"), options, watch)
+    written = _report(summary.out) if report else None
     if as_json:
-        typer.echo(json.dumps({**asdict(summary), "out": str(summary.out)}))
+        typer.echo(json.dumps({**asdict(summary), "out": str(summary.out), "report": written and str(written)}))
         return
     typer.echo(f"{path}: {summary.recognised}")
+    _say(summary)
+    if written:
+        typer.echo(f"Look at it:  {written}")
+
+
+def _say(summary: FilterSummary) -> None:
     typer.echo(f"kept {summary.kept} of {summary.images} images; scores and reasons in {summary.out}/scores.csv")
     for name, (kept, count) in summary.classes.items():
         typer.echo(f"  {name}: {kept} of {count}")
@@ -60,3 +72,15 @@ def filter_(
         typer.echo(f"  {len(summary.faults)} images could not be used:", err=True)
         for fault in summary.faults[:5]:
             typer.echo(f"    {fault}", err=True)
+
+
+def _report(out: Path) -> Path | None:
+    """Where the report lies. What stands in its way is said and costs no decision: those are written already."""
+    from earthsynth_factory.errors import FactoryError
+    from earthsynth_factory.run.reporting import report_on
+
+    try:
+        return report_on(out)
+    except FactoryError as error:
+        typer.echo(f"no report: {error}", err=True)
+        return None

@@ -123,11 +123,11 @@ def _count(path: Path, mark: bytes) -> int:
 
 
 @contextmanager
-def scene_progress() -> Iterator[Callable[[int, int], None]]:
+def scene_progress(words: str = "scenes") -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr with rate and time left; where stderr is no terminal, a line every `LOG_SECONDS`."""
     console = Console(stderr=True)
     bar = Progress(
-        TextColumn("[bold]scenes"),
+        TextColumn(f"[bold]{words}"),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
@@ -136,7 +136,7 @@ def scene_progress() -> Iterator[Callable[[int, int], None]]:
         disable=not console.is_terminal,
     )
     with bar:
-        task = bar.add_task("scenes", total=None)
+        task = bar.add_task(words, total=None)
         next_line = float(LOG_SECONDS)
 
         def watch(done: int, total: int) -> None:
@@ -145,7 +145,7 @@ def scene_progress() -> Iterator[Callable[[int, int], None]]:
             elapsed = bar.tasks[0].elapsed or 0.0
             if not console.is_terminal and elapsed >= next_line:
                 next_line = elapsed + LOG_SECONDS
-                console.print(f"{done}/{total} scenes")
+                console.print(f"{done}/{total} {words}")
 
         yield watch
 

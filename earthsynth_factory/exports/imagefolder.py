@@ -19,7 +19,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
-from earthsynth_factory.exports.walk import Walk, image_classes
+from earthsynth_factory.exports.walk import Walk, every_split, image_classes
 from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.records import SampleRecord
 
@@ -45,7 +45,9 @@ class ImageFolderSpec(ExportSpec):
                 table.writerow([path.as_posix(), record.split, main, *_flags(record, columns)])
                 seen[record.split].add(main)
                 losses.count("images of several classes, of which the folder says one", len(_named(record)) > 1)
-        return ExportSummary("imagefolder", walk.counts, (*losses.notes("classes"), *_level(out, seen)))
+        return ExportSummary(
+            "imagefolder", walk.counts, (*losses.notes("classes"), *_level(out, seen, _elsewhere(store)))
+        )
 
 
 def folder_name(name: str) -> str:
@@ -71,9 +73,15 @@ def _flags(record: SampleRecord, columns: list[Category]) -> list[int]:
     return [int(category.id in record.classes) for category in columns]
 
 
-def _level(out: Path, seen: dict[str, set[str]]) -> list[str]:
+def _elsewhere(store: LabelledDataset) -> set[str]:
+    """The classes of images in splits that are not exported now."""
+    others = (record for record in every_split(store).samples() if record.split not in store.splits)
+    return {store.taxonomy[_main_class(store, record)].name for record in others}
+
+
+def _level(out: Path, seen: dict[str, set[str]], elsewhere: set[str]) -> list[str]:
     """Give every split a folder for every class, since readers number the classes by the folders they find."""
-    every, notes = set().union(*seen.values()), []
+    every, notes = elsewhere.union(*seen.values()), []
     for split, names in seen.items():
         for name in every:
             (out / split / folder_name(name)).mkdir(parents=True, exist_ok=True)

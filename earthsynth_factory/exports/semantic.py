@@ -15,6 +15,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
+from earthsynth_factory.exports.walk import every_split
 from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.terms import terms_of
 from earthsynth_factory.store.writer import encode_png, write_bytes, write_json
@@ -27,7 +28,7 @@ class SemanticSpec(ExportSpec):
 
     kind: Literal["semantic"] = "semantic"
     classes: Literal["present", "all"] = "present"
-    """`present`: the classes that occur, numbered 0 … C−1 in the order of their ids. `all`: the whole taxonomy."""
+    """`present`: the classes that occur in any split, 0 … C−1 in the order of their ids. `all`: the whole taxonomy."""
     ignore_background: bool = False
     """Background as 255 (ignored in training) in place of a class of its own."""
     images: Images = Field(default="link")
@@ -57,7 +58,7 @@ class SemanticSpec(ExportSpec):
         )
 
     def _chosen(self, store: LabelledDataset) -> list[Category]:
-        present = {class_id for record in store.samples() for class_id in record.classes} | {BACKGROUND}
+        present = {class_id for record in every_split(store).samples() for class_id in record.classes} | {BACKGROUND}
         return [
             category
             for category in sorted(store.taxonomy, key=lambda category: category.id)

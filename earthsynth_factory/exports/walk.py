@@ -10,6 +10,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.exports.base import Progress
 from earthsynth_factory.store.dataset import LabelledDataset
 from earthsynth_factory.store.records import SampleRecord
+from earthsynth_factory.store.views import OfSplits
 
 
 class Walk:
@@ -32,16 +33,21 @@ class Walk:
         return {split: self._done[split] for split in self._store.splits}
 
 
+def every_split(store: LabelledDataset) -> LabelledDataset:
+    """The dataset with all its splits: exported apart or together, they number the same classes alike."""
+    return store.base if isinstance(store, OfSplits) else store
+
+
 def object_classes(store: LabelledDataset) -> list[Category]:
-    """The categories of the objects, and countable targets of which there are none yet; ascending by id."""
-    found = {instance.category for record in store.samples() for instance in record.instances}
+    """The categories of the objects in any split, and countable targets of which there are none; ascending by id."""
+    found = {instance.category for record in every_split(store).samples() for instance in record.instances}
     wanted = {category for category in store.targets if store.taxonomy[category].thing}
     return [store.taxonomy[category] for category in sorted(found | wanted)]
 
 
 def image_classes(store: LabelledDataset) -> list[Category]:
-    """The categories that occur in any image, and the targets, without background; ascending by id."""
-    found = {category for record in store.samples() for category in record.classes} | store.targets
+    """The categories that occur in any image of any split, and the targets, without background; ascending by id."""
+    found = {category for record in every_split(store).samples() for category in record.classes} | store.targets
     return [store.taxonomy[category] for category in sorted(found - {BACKGROUND})]
 
 

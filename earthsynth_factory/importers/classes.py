@@ -11,18 +11,30 @@ A map file is YAML, one line a class of the dataset:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Category, Taxonomy, earthsynth, make_category, normalise
+from earthsynth_factory.domain.taxonomy import (
+    BACKGROUND,
+    MAX_ID,
+    Category,
+    Taxonomy,
+    earthsynth,
+    make_category,
+    normalise,
+)
 from earthsynth_factory.errors import InputError, SourceError
 
 MAX_MAP_BYTES = 1 << 20
+_SUGGESTED = 100
+"""The first id that is suggested for a category of the user's own."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,10 @@ class ClassMap:
         found = self.taxonomy.find(word)
         return None if found is None else found.id
 
+    def usual(self, word: str, meaning: str) -> str:
+        """What a reader takes a word of its dataset for: `meaning`, unless the map file says something of the word."""
+        return word if normalise(word) in self.words else meaning
+
     def id_of(self, word: str) -> int:
         """As `find`. Raises `SourceError` where the word is unknown."""
         found = self.find(word)
@@ -57,17 +73,25 @@ class ClassMap:
         unknown = {word: count for word, count in words.items() if self.find(word) is None}
         if not unknown:
             return
-        lines = [self._suggestion(word, count) for word, count in sorted(unknown.items())]
+        free = (number for number in range(_SUGGESTED, MAX_ID + 1) if number not in self.taxonomy)
+        lines = [self._suggestion(word, count, free) for word, count in sorted(unknown.items())]
         head = (
             f"{place}: {len(unknown)} of its {len(words)} classes are unknown. Say what they are in a file for --map:"
         )
         raise InputError("\n".join([head, *lines]))
 
-    def _suggestion(self, word: str, count: int) -> str:
+    def _suggestion(self, word: str, count: int, free: Iterator[int]) -> str:
         near = self.taxonomy.nearest(word)
         used = f"{count} objects; " if count else ""
-        hint = f"nearest: {', '.join(near)}" if near else "no name is near; {id: 100} makes a category of your own"
-        return f"  {word}: {near[0] if near else 'background'}   # {used}{hint}"
+        own = f"no name is near; {{id: {next(free, MAX_ID)}}} makes a category of your own"
+        hint = f"nearest: {', '.join(near)}" if near else own
+        return f"  {_key(word)}: {near[0] if near else 'background'}   # {used}{hint}"
+
+
+def _key(word: str) -> str:
+    """The word as a key of YAML: quoted where YAML would take it for something else."""
+    plain = re.fullmatch(r"[^\W\d_](?:[\w -]*\w)?", word) and word.lower() not in ("null", "true", "false")
+    return word if plain else orjson.dumps(word).decode()
 
 
 def read_map(path: Path | None) -> ClassMap:

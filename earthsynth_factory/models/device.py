@@ -44,6 +44,12 @@ def pick_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cpu" and cpu_has_bfloat16() else torch.float32
 
 
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch says that memory ran out, on a GPU or on a CPU."""
+    told = str(error).lower()
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in told or "allocate memory" in told
+
+
 def cpu_has_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 in hardware (AVX512-BF16 or AMX)."""
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

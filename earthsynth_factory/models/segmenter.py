@@ -8,6 +8,7 @@ Shapes: images uint8 (N, H, W, 3); masks uint8 (N, H, W); K categories in ascend
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -33,7 +34,10 @@ CELL = 4
 """Side in pixels of the square that the network sees as one position."""
 
 BATCH = 16
-"""Images to a call; shorter calls are filled up, so that a mask does not depend on its batch-mates."""
+"""Most images to a call. Shorter calls are filled up, so that a mask does not depend on its batch-mates."""
+
+PIXELS = 16 * 128**2
+"""Pixels to a call, or one image: of larger images fewer make a call, by their size alone."""
 
 
 class SegmenterConfig(Spec):
@@ -118,19 +122,18 @@ class Segmenter:
         return cls(network, config, pick_device(device))
 
     @torch.inference_mode()
-    def _batches(self, images: npt.NDArray[np.uint8]) -> list[Tensor]:
+    def _batches(self, images: npt.NDArray[np.uint8]) -> Iterator[Tensor]:
         """Logits (≤ BATCH, K, H, W), batch by batch."""
         height, width = images.shape[1:3]
-        out = []
-        for start in range(0, len(images), BATCH):
-            pixels = normalised(images[start : start + BATCH], self._device)
+        batch = min(BATCH, max(1, PIXELS // (height * width)))
+        for start in range(0, len(images), batch):
+            pixels = normalised(images[start : start + batch], self._device)
             count, stride = len(pixels), self.config.stride
-            full = torch.cat([pixels, pixels[-1:].expand(BATCH - count, -1, -1, -1)])
+            full = torch.cat([pixels, pixels[-1:].expand(batch - count, -1, -1, -1)])
             full = F.pad(full, (0, -width % stride, 0, -height % stride), mode="replicate")
             coarse = self._network(full.contiguous(memory_format=torch.channels_last))
             logits = F.interpolate(coarse, scale_factor=float(CELL), mode="bilinear")
-            out.append(logits[:count, :, :height, :width])
-        return out
+            yield logits[:count, :, :height, :width]
 
 
 def normalised(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:

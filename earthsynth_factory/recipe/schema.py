@@ -27,6 +27,8 @@ SplitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]
 
 def _parse_side(value: Any) -> Any:
     """`512` → (512, 512); [height, width] stays."""
+    if isinstance(value, str):
+        raise ValueError("must be a number of pixels, or [height, width]")
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -149,8 +151,8 @@ class EngineBlock(Spec):
     """Processes that make images side by side."""
     shard_size: Annotated[Whole, Field(ge=1, le=100_000)] = 256
     """Images that one worker takes on and commits at a time."""
-    device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
+    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")] = "auto"
+    """`auto`, `cpu`, `mps`, `cuda`, or one of several GPUs: `cuda:1`."""
     writers: Annotated[Whole, Field(ge=1, le=64)] = 2
     """Threads that write files while the next images are made."""
 
@@ -168,7 +170,7 @@ class Recipe(Spec):
     categories: tuple[CategoryBlock, ...]
     """The classes asked for, each with its count of images."""
     negatives: Annotated[Whole, Field(ge=0, le=MAX_IMAGES)] = 0
-    """Images in which none of the categories is present."""
+    """Images in which none of the categories is present, nor any class that the model's card says it has not learnt."""
     conditions: tuple[SourceBlock, ...]
     """Where masks come from: one source or several, drawn by `weight`."""
     synthesis: GeneratorBlock

@@ -7,6 +7,7 @@ that fills most of the window, averaged over classes. Ours; EarthSynth publishes
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -76,7 +77,7 @@ class LayoutAgreement(ClipRule):
 
     def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
         if self._spec.segmenter is not None:
-            return [self._by_segmenter(candidate) for candidate in candidates]
+            return self._by_segmenter(candidates)
         grids = [windows(candidate.image, self._spec.grid) for candidate in candidates]
         vectors = self._clip.images([window for grid in grids for window in grid])
         count = self._spec.grid**2
@@ -85,12 +86,29 @@ class LayoutAgreement(ClipRule):
             for at, candidate in enumerate(candidates)
         ]
 
-    def _by_segmenter(self, candidate: Candidate) -> Measures:
+    def _by_segmenter(self, candidates: Sequence[Candidate]) -> list[Measures]:
+        """Images of one shape are looked at together; those of no class that the segmenter knows are not."""
+        found: list[Measures] = [{} for _ in candidates]
+        shapes = defaultdict(list)
+        for place, candidate in enumerate(candidates):
+            if self._known(candidate):
+                shapes[candidate.image.shape].append(place)
+        for places in shapes.values():
+            masks = self._segmenter.predict(np.stack([candidates[place].image for place in places]))
+            for place, seen in zip(places, masks, strict=True):
+                found[place] = self._overlap(candidates[place], seen)
+        return found
+
+    def _known(self, candidate: Candidate) -> list[int]:
+        return [one for one in candidate.condition.classes() if one in self._segmenter.categories]
+
+    def _overlap(self, candidate: Candidate, seen: Mask) -> Measures:
         mask = candidate.condition.mask
-        seen = self._segmenter.predict(candidate.image[None])[0]
-        known = [class_id for class_id in candidate.condition.classes() if class_id in self._segmenter.categories]
-        shares = [((seen == one) & (mask == one)).sum() / ((seen == one) | (mask == one)).sum() for one in known]
-        return {"agreement": float(np.mean(shares))} if shares else {}
+        shares = [
+            ((seen == one) & (mask == one)).sum() / ((seen == one) | (mask == one)).sum()
+            for one in self._known(candidate)
+        ]
+        return {"agreement": float(np.mean(shares))}
 
     def _by_windows(self, candidate: Candidate, vectors: Any) -> Measures:
         present = candidate.condition.classes()

@@ -1,7 +1,7 @@
 """Thresholds from data: percentiles of the scores that real images have, class by class.
 
-`false_reject` is the share of real images that all calibrated rules together may refuse; each has an equal part of it, so
-that by the union bound the whole stays within it on the images it was calibrated on. Ours; EarthSynth publishes none.
+Of the share of real images that all calibrated rules together may refuse each has an equal part, so that by the union
+bound the whole stays within it on the images it was calibrated on. Ours; EarthSynth publishes none.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ class Thresholds:
     """rule → category → least value. None as category: for classes with too few images of their own."""
 
     least: Mapping[str, Mapping[int | None, float]] = field(default_factory=dict)
+
+    def __or__(self, other: Thresholds) -> Thresholds:
+        """Both; where both have a rule the other's."""
+        return Thresholds({**self.least, **other.least})
 
     def of(self, rule: str, category: int | None) -> float | None:
         """The least value, None where the rule's own stands."""
@@ -49,9 +53,8 @@ def grouped(rows: Iterable[tuple[int | None, Mapping[str, float]]]) -> dict[str,
     return found
 
 
-def calibrate(values: Values, false_reject: float, least_images: int) -> Thresholds:
-    """The percentile that leaves each rule its part of `false_reject`; classes with fewer images share the pooled one."""
-    share = false_reject / max(len(values), 1)
+def calibrate(values: Values, share: float, least_images: int) -> Thresholds:
+    """The percentile by which each rule refuses `share`, in (0, 1); classes with fewer images share the pooled one."""
     return Thresholds(
         {
             rule: {

@@ -32,7 +32,7 @@ from earthsynth_factory.run.shards import ShardTask, SlotSettled, WorkerReady
 from earthsynth_factory.store.layout import Layout
 from earthsynth_factory.store.lock import locked
 from earthsynth_factory.store.reader import StoreReader
-from earthsynth_factory.store.writer import write_bytes, write_json
+from earthsynth_factory.store.writer import disk_error, write_bytes, write_json
 
 Watch = Callable[[SlotSettled | WorkerReady], None]
 """Called in the main thread with everything the workers report."""
@@ -189,8 +189,11 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
         "short": tally.short,
         "rejected_by": dict(sorted(tally.reasons.items())),
     }
-    with layout.sessions.open("ab") as file:
-        file.write(orjson.dumps(line) + b"\n")
+    try:
+        with layout.sessions.open("ab") as file:
+            file.write(orjson.dumps(line) + b"\n")
+    except OSError as error:
+        raise disk_error(layout.sessions, error) from error
 
 
 def _finish(recipe: Recipe, plan: Plan, layout: Layout) -> BuildResult:

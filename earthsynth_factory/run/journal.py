@@ -100,8 +100,11 @@ class ShardJournal:
     def close(self) -> None:
         """Close the files; when every slot is settled, write the commit marker."""
         for file in (self._samples, self._rejects):
-            if file:
-                file.close()
+            try:
+                if file:
+                    file.close()
+            except OSError as error:  # a line that did not go onto a full disk is tried once more by `close`
+                raise disk_error(self._layout.root, error) from error
         if self.next_slot == self._slots.stop and self._samples:
             write_json(self._layout.marker, self._marker())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.seeds import derive, unit
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
 from earthsynth_factory.labels.from_condition import map_labels
+from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.recipe.schema import CategoryBlock, Recipe
 from earthsynth_factory.recipe.thresholds import load_thresholds
 from earthsynth_factory.rfilter.chain import RuleChain
@@ -29,8 +30,8 @@ DRAWS_PER_CONDITION = 12
 class Line:
     """Conditions → images → filter → labels, for one recipe on one device.
 
-    sources: (source, weight) in the recipe's order. `draw` and `label` may be called from several threads, `synthesise`
-    and `judge` from one each.
+    sources: (source, weight) in the recipe's order. learnt: class ids that negatives may show. `draw` and `label` may be
+    called from several threads, `synthesise` and `judge` from one each.
     """
 
     recipe: Recipe
@@ -40,6 +41,7 @@ class Line:
     generator: ImageGenerator
     rules: RuleChain
     thresholds: Thresholds
+    learnt: tuple[int, ...] | None
 
     @classmethod
     def of(cls, recipe: Recipe, base: Path, device: str) -> Line:
@@ -52,15 +54,17 @@ class Line:
         taxonomy, thresholds = recipe.taxonomy(), load_thresholds(recipe, base)
         card = recipe.synthesis.card(base)
         prompts = PromptWriter(taxonomy, card.prompt_template, card.scales, recipe.words())
+        blocks = {category.id: block for category, block in recipe.blocks()}
         context = SourceContext(taxonomy, prompts, recipe.splits, recipe.seed, base, cache_folder())
         return cls(
             recipe=recipe,
             taxonomy=taxonomy,
-            blocks={category.id: block for category, block in recipe.blocks()},
+            blocks=blocks,
             sources=[(spec.build(context), spec.weight) for spec in recipe.conditions],
             generator=recipe.synthesis.build(taxonomy, base, device),
             rules=RuleChain.of(recipe.rfilter.rules, taxonomy, recipe.targets(), base, device, thresholds),
             thresholds=thresholds,
+            learnt=_learnt(card, taxonomy, blocks.keys()),
         )
 
     def open(self) -> None:
@@ -127,7 +131,8 @@ class Line:
     def _want(self, slot: Slot, seed: int) -> Want:
         image, block = self.recipe.image, self.blocks.get(slot.category or 0)
         low, high = (block and block.metres_per_pixel) or image.metres_per_pixel
-        context = block.context if block else None
+        named = block.context if block else None
+        context = None if named is None else tuple(self.taxonomy.named(name).id for name in named)
         return Want(
             category=self._category(slot.category),
             height=image.height,
@@ -136,12 +141,25 @@ class Line:
             metres_per_pixel=low * (high / low) ** unit(seed, "metres per pixel"),
             instances=block.instances if block else None,
             object_size=block.size if block else None,
-            context=None if context is None else tuple(self.taxonomy.named(name).id for name in context),
+            context=context if block else self.learnt,
             avoid=frozenset() if block else frozenset(self.recipe.targets()),
             split=slot.split,
             seed=seed,
             ordinal=slot.ordinal,
         )
+
+
+def _learnt(card: ModelCard, taxonomy: Taxonomy, asked: Collection[int]) -> tuple[int, ...] | None:
+    """The classes that a model draws: those of its card and of the recipe. None: all, or no land cover for a negative.
+
+    A class that the model never saw would be a colour without a meaning to it.
+    """
+    if card.categories is None:
+        return None
+    known = [category for category in taxonomy if category.id in card.categories or category.id in asked]
+    all_known = len(known) == len(taxonomy.categories) - 1  # all but the background
+    has_ground = any(not category.thing and category.id not in asked for category in known)
+    return None if all_known or not has_ground else tuple(category.id for category in known)
 
 
 def cache_folder() -> Path:

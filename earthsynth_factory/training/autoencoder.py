@@ -1,4 +1,4 @@
-"""Stage 1: a small AutoencoderKL (f8): its encoder begins as a PCA; trained with L1, gradient and, late, a discriminator.
+"""Stage 1: a small AutoencoderKL (f8): its encoder begins as a PCA; trained with L1, gradient and, late, an adversary.
 
 Shapes: images (B, 3, S, S) in [-1, 1]; latents (B, C, S/8, S/8).
 """
@@ -12,13 +12,13 @@ import numpy.typing as npt
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from earthsynth_factory.training import order
+from earthsynth_factory.training.adversary import Adversary
 from earthsynth_factory.training.checkpoint import pack_state, unpack_state
 from earthsynth_factory.training.crops import CropSet
 from earthsynth_factory.training.grids import save_grid
-from earthsynth_factory.training.loop import warmup_cosine
+from earthsynth_factory.training.loop import descend, warmup_cosine
 from earthsynth_factory.training.pca import write_encoder
 from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.recipe import AutoencoderSpec
@@ -26,7 +26,6 @@ from earthsynth_factory.training.symmetry import dihedral as dihedral  # others 
 
 GRADIENT_WEIGHT = 1.0
 KL_WEIGHT = 1e-6
-ADVERSARY_WEIGHT = 0.03
 WARMUP = 100
 
 
@@ -46,16 +45,6 @@ def build(spec: AutoencoderSpec, size: int) -> AutoencoderKL:
     )
 
 
-class PatchDiscriminator(nn.Sequential):
-    """Logits (B, 1, S/8, S/8): is each patch of about 30 pixels real?"""
-
-    def __init__(self, width: int = 32) -> None:
-        layers: list[nn.Module] = []
-        for before, after in ((3, width), (width, 2 * width), (2 * width, 4 * width)):
-            layers += [nn.Conv2d(before, after, 4, 2, 1), nn.GroupNorm(8, after), nn.LeakyReLU(0.2)]
-        super().__init__(*layers, nn.Conv2d(4 * width, 1, 3, 1, 1))
-
-
 class AutoencoderStage:
     """Trains on random windows of the crops; L1 and gradient first, the adversary from `adversary_from` of the steps on."""
 
@@ -68,12 +57,11 @@ class AutoencoderStage:
         self.model = build(spec, size)
         write_encoder(self.model, crops.images, seed)
         self.model.to(device, memory_format=torch.channels_last)
-        self.adversary = PatchDiscriminator().to(device).to(memory_format=torch.channels_last)
+        self.adversary = Adversary(device)
         self.parameters = list(self.model.parameters())
         self.optimizer = torch.optim.AdamW(self.parameters, lr=spec.lr, betas=(0.9, 0.98), weight_decay=1e-4)
-        self.adversary_optimizer = torch.optim.AdamW(self.adversary.parameters(), lr=3e-4, betas=(0.5, 0.98))
-        self._optimizers = {"optimizer": self.optimizer, "adversary_optimizer": self.adversary_optimizer}
-        self._modules: dict[str, nn.Module] = {"model": self.model, "adversary": self.adversary}
+        self._optimizers = {"optimizer": self.optimizer, "adversary_optimizer": self.adversary.optimizer}
+        self._modules: dict[str, nn.Module] = {"model": self.model, "adversary": self.adversary.network}
 
     def step(self, number: int) -> dict[str, float]:
         """One step of the autoencoder and, once it plays, one of the adversary."""
@@ -81,19 +69,17 @@ class AutoencoderStage:
         for group in self.optimizer.param_groups:
             group["lr"] = self.spec.lr * factor
         real = self._windows(number)
-        plays = number >= self.spec.adversary_from * self.spec.steps
         noise = order.generator(self.seed, self.device, "posterior", number)
         with autocast(self.device):
             posterior = self.model.encode(real).latent_dist
             fake = self.model.decode(posterior.sample(noise)).sample
-            verdict = self.adversary(fake) if plays else None
         losses = reconstruction_losses(real, fake.float())
         losses["kl"] = KL_WEIGHT * posterior.kl().mean()
-        if verdict is not None:
-            losses["fool"] = -ADVERSARY_WEIGHT * verdict.float().mean()
-        descend(self.optimizer, self.parameters, sum(losses.values(), torch.zeros((), device=self.device)))
-        if plays:
-            losses["judge"] = judge(self.adversary, self.adversary_optimizer, real, fake.detach())
+        if number >= self.spec.adversary_from * self.spec.steps:
+            losses |= self.adversary.losses(real, fake)
+        descend(self.optimizer, self.parameters, torch.stack(list(losses.values())).sum())
+        if self.spec.adversary_from < 1:
+            losses["judge"] = self.adversary.learn(real, fake)
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def state(self) -> dict[str, Tensor]:
@@ -122,24 +108,6 @@ class AutoencoderStage:
             y, x, turn = random.integers(0, [span + 1, span + 1, 8])
             windows.append(dihedral(self.images[pick, y : y + self.spec.window, x : x + self.spec.window], int(turn)))
         return to_tensor(np.stack(windows), self.device)
-
-
-def judge(adversary: nn.Module, optimizer: torch.optim.Optimizer, real: Tensor, fake: Tensor) -> Tensor:
-    """One hinge step of the adversary; gives its loss."""
-    with autocast(real.device):
-        verdicts = adversary(torch.cat([real, fake.to(real.dtype)]))
-    on_real, on_fake = verdicts.float().chunk(2)
-    loss = (F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()) / 2
-    descend(optimizer, list(adversary.parameters()), loss)
-    return loss
-
-
-def descend(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], loss: Tensor) -> None:
-    """One clipped optimizer step."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(parameters, 1.0)
-    optimizer.step()
 
 
 def reconstruction_losses(real: Tensor, fake: Tensor) -> dict[str, Tensor]:

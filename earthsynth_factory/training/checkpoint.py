@@ -68,7 +68,7 @@ def latest(folder: Path) -> Checkpoint | None:
         with safe_open(found[-1], framework="pt") as handle:
             facts = json.loads(handle.metadata()["facts"])
             tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118  # not a mapping
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{found[-1]}: damaged checkpoint ({error}); remove it to go on from the one before"
         ) from error

@@ -19,11 +19,10 @@ from torch.nn import functional as F
 
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.training import order
-from earthsynth_factory.training.autoencoder import descend
 from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer, unpack_modules, unpack_optimizer
 from earthsynth_factory.training.crops import CropSet
 from earthsynth_factory.training.grids import save_grid
-from earthsynth_factory.training.loop import warmup_cosine
+from earthsynth_factory.training.loop import descend, warmup_cosine
 from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.recipe import ClipSpec
 from earthsynth_factory.training.symmetry import dihedral

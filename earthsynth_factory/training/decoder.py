@@ -13,20 +13,13 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from earthsynth_factory.training import order
-from earthsynth_factory.training.autoencoder import (
-    ADVERSARY_WEIGHT,
-    PatchDiscriminator,
-    descend,
-    judge,
-    reconstruction_losses,
-    to_pixels,
-    to_tensor,
-)
+from earthsynth_factory.training.adversary import Adversary
+from earthsynth_factory.training.autoencoder import reconstruction_losses, to_pixels, to_tensor
 from earthsynth_factory.training.checkpoint import pack_state, unpack_state
 from earthsynth_factory.training.crops import CropSet
 from earthsynth_factory.training.grids import save_grid
 from earthsynth_factory.training.latents import LatentCache
-from earthsynth_factory.training.loop import warmup_cosine
+from earthsynth_factory.training.loop import descend, warmup_cosine
 from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.recipe import DecoderSpec
 from earthsynth_factory.training.symmetry import dihedral
@@ -52,32 +45,29 @@ class DecoderStage:
         torch.manual_seed(seed)
         self.spec, self.seed, self.device, self.batch = spec, seed, device, spec.batch
         self.crops, self.cache, self.vae = crops, cache, vae
-        self.adversary = PatchDiscriminator().to(device).to(memory_format=torch.channels_last)
+        self.adversary = Adversary(device)
         self._modules: dict[str, nn.Module] = {
             "decoder": vae.decoder,
             "post_quant_conv": vae.post_quant_conv,
-            "adversary": self.adversary,
+            "adversary": self.adversary.network,
         }
         self.parameters = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=spec.lr, betas=(0.9, 0.98), weight_decay=1e-4)
-        self.adversary_optimizer = torch.optim.AdamW(self.adversary.parameters(), lr=3e-4, betas=(0.5, 0.98))
-        self._optimizers = {"optimizer": self.optimizer, "adversary_optimizer": self.adversary_optimizer}
+        self._optimizers = {"optimizer": self.optimizer, "adversary_optimizer": self.adversary.optimizer}
 
     def step(self, number: int) -> dict[str, float]:
         """One step of the decoder and, once it plays, one of the adversary."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.spec.lr * warmup_cosine(number, self.spec.steps, WARMUP)
         latents, real = self._windows(number)
-        plays = number >= self.spec.adversary_from * self.spec.steps
         with autocast(self.device):
             fake = self.vae.decode(latents).sample
-            verdict = self.adversary(fake) if plays else None
         losses = reconstruction_losses(real, fake.float())
-        if verdict is not None:
-            losses["fool"] = -ADVERSARY_WEIGHT * verdict.float().mean()
-        descend(self.optimizer, self.parameters, sum(losses.values(), torch.zeros((), device=self.device)))
-        if plays:
-            losses["judge"] = judge(self.adversary, self.adversary_optimizer, real, fake.detach())
+        if number >= self.spec.adversary_from * self.spec.steps:
+            losses |= self.adversary.losses(real, fake)
+        descend(self.optimizer, self.parameters, torch.stack(list(losses.values())).sum())
+        if self.spec.adversary_from < 1:
+            losses["judge"] = self.adversary.learn(real, fake)
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def state(self) -> dict[str, Tensor]:

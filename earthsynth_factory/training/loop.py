@@ -13,7 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from earthsynth_factory.errors import Interrupted
 from earthsynth_factory.training import checkpoint
@@ -85,6 +86,14 @@ def warmup_cosine(step: int, steps: int, warmup: int, floor: float = 0.05) -> fl
         return (step + 1) / warmup
     share = min(1.0, (step - warmup) / max(1, steps - warmup))
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def descend(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], loss: Tensor) -> None:
+    """One clipped optimizer step."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimizer.step()
 
 
 class _Log:

@@ -37,7 +37,8 @@ class DataSpec(Spec):
 
 
 class AutoencoderSpec(Spec):
-    """`window` is the side in pixels it trains on; `adversary_from` the share of steps after which the adversary plays.
+    """`window` is the side in pixels it trains on; `adversary_from` the share of steps after which the adversary's
+    verdict counts (it learns from the first step; 1 is without one).
 
     The encoder starts as the PCA of patches; with 0 steps it stays that, and the decoder is left to the decoder stage.
     """

@@ -21,11 +21,10 @@ from torch.nn import functional as F
 
 from earthsynth_factory.models.segmenter import CELL, Segmenter, SegmenterConfig, SegmenterNetwork, normalised
 from earthsynth_factory.training import order
-from earthsynth_factory.training.autoencoder import descend
 from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer, unpack_modules, unpack_optimizer
 from earthsynth_factory.training.crops import CropSet
 from earthsynth_factory.training.grids import paint, save_grid
-from earthsynth_factory.training.loop import Pace, train, warmup_cosine
+from earthsynth_factory.training.loop import Pace, descend, train, warmup_cosine
 from earthsynth_factory.training.recipe import SegmenterSpec
 from earthsynth_factory.training.symmetry import dihedral
 

@@ -15,7 +15,7 @@ from earthsynth_factory.importers.prepared import PreparedDataset
 from earthsynth_factory.store.reader import StoreReader
 from earthsynth_factory.store.records import SampleRecord
 from tests.cli.conftest import Run
-from tests.exports.stores import hashes, odd_store
+from tests.exports.stores import crowded_store, hashes, odd_store
 from tests.importers import layouts
 from tests.making import SHIP, TANK, WATER, make_store
 
@@ -67,6 +67,9 @@ def test_splits_classes_and_images_are_chosen(run: Run, build: Path, tmp_path: P
         (("-f", "coco", "--split", "test"), "--split test: made has no such split; it has train, val"),
         (("-f", "coco", "--classes", "shp"), "unknown category 'shp'; did you mean 'ship'"),
         (("-f", "coco", "--images", "move"), "move"),
+        (("-f", " , "), "--format ' , ': names nothing; name one or more, comma-separated"),
+        (("-f", "coco", "--split", ""), "--split '': names nothing"),
+        (("-f", "coco", "--classes", ","), "--classes ',': names nothing"),
         (
             ("-f", "coco,webdataset,hf-parquet", "--images", "none"),
             "--images none: the files of webdataset and hf-parquet have copies of the images inside, always",
@@ -78,6 +81,17 @@ def test_what_is_unknown_is_named(run: Run, build: Path, words: tuple[str, ...],
     assert (code, out) == (2, "")
     assert message in err
     assert not (build / "exports").exists()
+
+
+def test_a_folder_that_is_not_there_is_said(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("export", tmp_path / "none", "-f", "coco")
+    assert (code, err) == (2, f"error: {tmp_path / 'none'}: no such file or folder\n")
+
+
+def test_formats_may_be_given_one_by_one(run: Run, build: Path) -> None:
+    code, out, err = run("export", build, "-f", "coco", "-f", "semantic,dota")
+    assert code == 0, err
+    assert [Path(line.split(":")[0]).name for line in out.splitlines()] == ["coco", "semantic", "dota"]
 
 
 def test_images_inside_an_archive_are_copies_as_asked(run: Run, build: Path, tmp_path: Path) -> None:
@@ -117,6 +131,49 @@ def test_any_dataset_is_converted(run: Run, tmp_path: Path) -> None:
     assert [item["iscrowd"] for item in found["annotations"]].count(1) == 1
     assert (tmp_path / "out" / "coco" / "train" / found["images"][0]["file_name"]).is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}, "the workspace is gone"
+    code, _, err = run("export", source, "-f", "coco", "-o", source / "made")
+    assert (code, "nothing is written into it; give --out DIR outside it" in err) == (2, True)
+    masters = hashes(source)
+    (tmp_path / "coco").mkdir()
+    (source / "annotations").rename(tmp_path / "coco" / "annotations")
+    (source / "images").rename(tmp_path / "coco" / "images")
+    code, _, err = run("export", tmp_path / "coco", "-f", "coco", "-o", tmp_path)
+    assert (code, "coco: is what the export would be made from; choose another --out" in err) == (2, True)
+    assert hashes(tmp_path / "coco") == masters
+
+
+def test_what_a_killed_conversion_left_is_cleared_away(run: Run, tmp_path: Path) -> None:
+    source = layouts.coco_folder(tmp_path / "in")
+    left = tmp_path / ".out.converting" / "images" / "half.png"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    code, out, err = run("export", source, "-f", "coco", "-o", tmp_path / "out")
+    assert code == 0, err
+    assert out.startswith(f"{source}: 1 images")
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+
+
+@pytest.mark.parametrize("flag", ["crowd", "difficult"])
+def test_flags_come_back_through_coco(run: Run, tmp_path: Path, flag: str) -> None:
+    build = finish(crowded_store(tmp_path / "build", flag).root, committed=1, images=1)
+    assert run("export", build, "-f", "coco", "-o", tmp_path / "a")[0] == 0
+    code, _, err = run("export", tmp_path / "a" / "coco", "-f", "prepared", "-o", tmp_path / "b")
+    assert code == 0, err
+    back = PreparedDataset(tmp_path / "b" / "prepared")
+    flags = [sorted((one.box, one.flags) for r in dataset.samples() for one in r.instances)
+             for dataset in (StoreReader(build), back)]  # fmt: skip
+    assert flags[0] == flags[1] and any(found == (flag,) for _, found in flags[1])
+
+
+def test_semantic_masks_come_back_through_the_importer(run: Run, build: Path, tmp_path: Path) -> None:
+    assert run("export", build, "-f", "semantic", "-o", tmp_path / "a")[0] == 0
+    code, _, err = run("export", tmp_path / "a" / "semantic", "-f", "prepared", "-o", tmp_path / "b")
+    assert code == 0, err
+    source, back = StoreReader(build), PreparedDataset(tmp_path / "b" / "prepared")
+    mine = {record.stem: record for record in back.samples()}
+    for record in source.samples():
+        assert mine[record.stem].split == record.split
+        assert np.array_equal(back.mask(mine[record.stem]), source.mask(record))
 
 
 def test_a_coco_export_comes_back_through_the_importer(run: Run, build: Path, tmp_path: Path) -> None:

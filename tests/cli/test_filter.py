@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from earthsynth_factory.errors import StoreError
+from earthsynth_factory.errors import InputError, StoreError
+from earthsynth_factory.exports.write import export
 from earthsynth_factory.importers.datasets import open_dataset
 from earthsynth_factory.models import clip
+from earthsynth_factory.recipe.load import export_blocks
 from earthsynth_factory.run.filtering import scoring
 from earthsynth_factory.run.filtering.command import FilterOptions, FilterSummary, run_filter
 from tests.cli.conftest import Run
@@ -75,6 +77,35 @@ def test_a_build_is_filtered_into_a_build_with_its_exports(tmp_path: Path) -> No
     assert (tmp_path / "out/filtered/exports/coco").is_dir()
 
 
+def test_an_earthsynth_folder_leaves_nothing_of_a_dropped_image(tmp_path: Path) -> None:
+    """Both splits of the export, with their category images and lists."""
+    store = open_dataset(make_store(tmp_path / "store"))
+    export(store, export_blocks(("earthsynth",)), tmp_path, lambda _: None)
+    flat = tmp_path / "earthsynth/val/images/0000002.png"
+    flat.unlink()  # a link to the master
+    cv2.imwrite(str(flat), np.full((48, 48, 3), 90, np.uint8))
+    summary = _filter(tmp_path / "earthsynth", tmp_path / "out", apply="copy")
+    assert summary.recognised.startswith("earthsynth-180k: ") and (summary.images, summary.kept) == (6, 5)
+    made, gone = tmp_path / "out/filtered", list((tmp_path / "earthsynth").rglob("0000002*"))
+    assert len(gone) > 4 and not list(made.rglob("0000002*"))
+    for split, count in (("train", 4), ("val", 1)):
+        lines = [json.loads(line) for line in (made / split / "train.jsonl").read_bytes().splitlines()]
+        assert all((made / split / line[key]).is_file() for line in lines for key in ("file_name", "mask_name"))
+        assert sum("category_masks" in line for line in lines) == count
+
+
+def test_an_image_without_a_mask_is_named(tmp_path: Path) -> None:
+    for number in range(3):
+        for folder, pixels in (("images", make_image(number)), ("masks", make_condition().mask)):
+            (tmp_path / "plain" / folder).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(tmp_path / "plain" / folder / f"{number}.png"), pixels)
+    (tmp_path / "plain/masks/1.png").unlink()
+    (tmp_path / "plain/classes.json").write_text('{"25": "storage tank", "17": "ship", "6": "water"}')
+    summary = _filter(tmp_path / "plain", tmp_path / "out")
+    assert (summary.images, summary.kept) == (2, 2)
+    assert [fault.partition("images")[2] for fault in summary.faults] == ["/1.png: its mask is missing"]
+
+
 def test_pictures_of_the_authors_script_are_recognised(tmp_path: Path) -> None:
     source = tmp_path / "made"
     source.mkdir()
@@ -125,6 +156,22 @@ def test_calibration_says_where_thresholds_come_from(tmp_path: Path) -> None:
     assert _filter(source, tmp_path / "b").thresholds_from == "run"
 
 
+def test_thresholds_of_a_run_are_the_same_whatever_was_stored_before(tmp_path: Path) -> None:
+    """A stage learns from what it sees, and no image is refused without a rule that it fails."""
+    source = make_store(tmp_path / "store", 12)
+    strict = "rules: [clip_score, instance_class]\nfalse_reject: 0.9\nselect: []\n"
+    loose = "rules: [{kind: clip_score, min_margin: -2}, instance_class]\nselect: []\n"
+    first = _filter(source, tmp_path / "first", strict)
+    _filter(source, tmp_path / "second", loose)
+    again = _filter(source, tmp_path / "second", strict)
+    assert 0 < first.kept < 12 and set(first.reasons) <= {"clip_score", "instance_class"}
+    assert (again.kept, again.reasons, again.scored) == (first.kept, first.reasons, {})
+    thresholds = [
+        json.loads((tmp_path / name / "filter.json").read_text())["thresholds"] for name in ("first", "second")
+    ]
+    assert thresholds[0] == thresholds[1]
+
+
 def test_the_source_is_never_written_into(tmp_path: Path) -> None:
     source = make_store(tmp_path / "store")
     with pytest.raises(StoreError, match="which is only read; choose another --out"):
@@ -151,9 +198,15 @@ def test_a_looser_threshold_scores_only_what_the_old_one_kept_from_a_rule(
         raise AssertionError("a model was loaded, or an image read")
 
     monkeypatch.setattr(clip, "load_clip", refuse)
-    monkeypatch.setattr(scoring, "_load", refuse)
+    monkeypatch.setattr(scoring, "read", refuse)
     for margin in (margins[5], margins[2], -2):
         assert _filter(source, out, settings.format(margin)).scored == {}
+
+
+def test_an_unknown_class_is_said_before_anything_is_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="per_class: no category is called 'shipp'; near: ship"):
+        _filter(make_store(tmp_path / "store"), tmp_path / "out", PIXELS + "per_class: {shipp: {object_size: 0}}\n")
+    assert not (tmp_path / "out/scores.jsonl").exists()
 
 
 def test_the_command_says_what_it_looked_at(run: Run, tmp_path: Path) -> None:
@@ -164,3 +217,24 @@ def test_the_command_says_what_it_looked_at(run: Run, tmp_path: Path) -> None:
     assert code == 0 and "  images looked at now: image_quality 12, object_size 12\n" in said
     assert f"`rfilter: {{thresholds: {tmp_path}/out/thresholds.yaml}}`" in said
     assert "  decided from stored scores; no image was looked at\n" in run(*words)[1]
+
+
+def test_the_command_writes_the_report_unless_told_not_to(run: Run, tmp_path: Path) -> None:
+    source, config = _coco(tmp_path / "coco"), tmp_path / "filter.yaml"
+    config.write_text(PIXELS)
+    words = ("filter", source, "--config", config, "--out", tmp_path / "out", "--device", "cpu")
+    page = tmp_path / "out/report/index.html"
+    assert "report" not in run(*words, "--no-report")[1] and not page.exists()
+    assert f"Look at it:  {page}\n" in run(*words)[1] and page.is_file()
+    assert json.loads(run(*words, "--json")[1])["report"] == str(page)
+    said = json.loads((tmp_path / "out/filter.json").read_text())
+    assert (said["source"], said["map"]) == (str(source.resolve()), None)
+
+
+def test_what_a_folder_is_may_be_said(run: Run, tmp_path: Path) -> None:
+    source, config = _coco(tmp_path / "coco"), tmp_path / "filter.yaml"
+    config.write_text(PIXELS)
+    words = ("filter", source, "--config", config, "--out", tmp_path / "out", "--device", "cpu", "--kind")
+    assert run(*words, "coco")[0] == 0
+    code, _, said = run(*words, "cocoa")
+    assert code == 2 and "--kind cocoa: not a known kind; one of auto, " in said

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import orjson
 import pytest
 from typer.testing import CliRunner
@@ -19,6 +20,7 @@ from earthsynth_factory.run.factory import build
 from earthsynth_factory.run.filtering.command import FilterOptions, run_filter
 from earthsynth_factory.run.plan import Plan
 from earthsynth_factory.store.reader import StoreReader
+from tests.making import make_condition, make_image
 from tests.report.subjects import Page
 from tests.run.building import write_recipe
 
@@ -186,13 +188,50 @@ def test_a_filter_has_a_report(copy: Path, tmp_path: Path) -> None:
     assert [known for known in page.data.values() if any(why.startswith("unusable: ") for why in known["reasons"])]
     (copy / "shards/00000/samples.jsonl").write_bytes(b"")
     assert "has other images now; run the same filter command again" in run("report", tmp_path / "filtered", code=2)
-    decision = json.loads((tmp_path / "filtered/filter.json").read_text())
-    (tmp_path / "filtered/filter.json").write_text(json.dumps({**decision, "kind": "coco"}))
-    assert "is neither a build nor prepared data; bring it in" in run("report", tmp_path / "filtered", code=2)
+    (tmp_path / "filtered/filter.json").write_text('{"kind": "coco"}')
+    assert "filter.json: damaged ('source'); run the same filter command again" in run(
+        "report", tmp_path / "filtered", code=2
+    )
+
+
+def test_a_filter_of_a_folder_of_others_has_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, source = tmp_path / "filter.yaml", tmp_path / "masks"
+    config.write_text("rules: [image_quality]\nselect: []\n")
+    (source / "images").mkdir(parents=True)
+    (source / "masks").mkdir()
+    for number, pixels in enumerate((make_image(0), np.full((48, 48, 3), 90, np.uint8), make_image(2))):
+        cv2.imwrite(str(source / f"images/{number}.png"), pixels)
+        cv2.imwrite(str(source / f"masks/{number}.png"), make_condition().mask)
+    (source / "masks/2.png").write_bytes(b"half")
+    (tmp_path / "map.yaml").write_text("25: storage tank\n17: ship\n6: water\n")
+    monkeypatch.chdir(tmp_path)
+    run_filter(Path("masks"), Path("out"), FilterOptions(config, map=Path("map.yaml"), kind="masks", device="cpu"))
+    monkeypatch.chdir(source)
+    run("report", tmp_path / "out")
+    page = page_of(tmp_path / "out")
+    assert "1 of 3 images kept" in page.text and "Sizes of objects are measured in builds and prepared" in page.text
+    assert "objects" not in [found["aria-controls"] for found in page.all("a", role="tab")]
+    assert len(page.all("img", **{"class": "layer"})) == 2 and "storage tank" in page.text
+    assert sorted(why for known in page.data.values() for why in known["reasons"])[1].startswith("unusable: ")
+
+
+def test_a_build_with_learnt_thresholds_shows_them(copy: Path) -> None:
+    known = orjson.loads((copy / "run.json").read_bytes())
+    known["identity"]["thresholds"] = {"image_quality": {"all": 2.5, "6": 2.25}}
+    (copy / "run.json").write_bytes(orjson.dumps(known))
+    run("report", copy)
+    page = page_of(copy)
+    titles = [text for text in page.texts if text.startswith("Histogram of") and "image_quality" in text]
+    assert sorted({title.rpartition(" ")[2] for title in titles}) == ["2.25", "2.5"]
+    assert "all 2.5, water 2.25" in page.text
+    known["identity"]["thresholds"] = {"image_quality": {"six": 1}}
+    (copy / "run.json").write_bytes(orjson.dumps(known))
+    assert "run.json: damaged identity.thresholds" in run("report", copy, code=2)
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
     assert "neither the output of a build" in run("report", tmp_path, code=2)
+    assert "nowhere: no such folder" in run("report", tmp_path / "nowhere", code=2)
 
 
 def test_remake_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ import supervision
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from earthsynth_factory.errors import FactoryError
+from earthsynth_factory.errors import FactoryError, InputError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.coco import CocoSpec
+from earthsynth_factory.exports.prepared import PreparedSpec
 from earthsynth_factory.exports.semantic import SemanticSpec
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.importers.prepared import PreparedDataset
@@ -125,7 +126,7 @@ def test_background_is_ignored_on_request(store: StoreReader, tmp_path: Path) ->
 def test_the_same_store_gives_the_same_bytes_and_replaces_an_older_export(store: StoreReader, tmp_path: Path) -> None:
     masters = hashes(store.root)
     _write(store, tmp_path / "a", CocoSpec(), SemanticSpec())
-    (tmp_path / "b" / "coco").mkdir(parents=True)
+    _write(store, tmp_path / "b", CocoSpec())
     (tmp_path / "b" / "coco" / "old.txt").write_text("from before")
     _write(store, tmp_path / "b", CocoSpec(), SemanticSpec())
     assert hashes(tmp_path / "a") == hashes(tmp_path / "b")
@@ -146,6 +147,28 @@ def test_a_failed_export_leaves_the_older_one(store: StoreReader, tmp_path: Path
     with pytest.raises(FactoryError, match="the disk is full"):
         _write(store, tmp_path, _Failing())
     assert hashes(tmp_path / "coco") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["coco"], "nothing half is left"
+
+
+def test_what_no_export_wrote_is_never_replaced(store: StoreReader, tmp_path: Path) -> None:
+    kept = tmp_path / "semantic" / "thesis.txt"
+    kept.parent.mkdir()
+    kept.write_text("precious")
+    with pytest.raises(InputError, match=r"semantic: holds what no export wrote; move it away or choose another --out"):
+        _write(store, tmp_path, CocoSpec(), SemanticSpec())
+    assert kept.read_text() == "precious" and not (tmp_path / "coco").exists()
+    with pytest.raises(InputError, match=r"thesis.txt: is a file; choose a folder for --out"):
+        _write(store, kept, CocoSpec())
+    kept.unlink()
+    _write(store, tmp_path, SemanticSpec())
+
+
+def test_an_export_never_replaces_what_it_is_made_from(store: StoreReader, tmp_path: Path) -> None:
+    _write(store, tmp_path, PreparedSpec())
+    before = hashes(tmp_path)
+    with pytest.raises(InputError, match="prepared: is what the export would be made from; choose another --out"):
+        export(PreparedDataset(tmp_path / "prepared"), [PreparedSpec()], tmp_path, lambda _: None)
+    assert hashes(tmp_path) == before
 
 
 def _peak_mb(kind: str, images: int, folder: Path) -> float:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from earthsynth_factory.errors import InputError, SourceError
+from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
 from earthsynth_factory.importers.prepared import PreparedDataset
@@ -296,3 +299,48 @@ def test_bilevel_masks_mean_what_is_white(white_is_zero: bool, tmp_path: Path) -
     prepare(tmp_path / "in", tmp_path / "out", PrepareOptions("masks", WHOLE, map=mapping, workers=1))
     dataset = PreparedDataset(tmp_path / "out")
     np.testing.assert_array_equal(dataset.read_mask("1") == 8, np.asarray(PIL.Image.open(file)))
+
+
+def test_coco_splits_with_images_of_equal_names(tmp_path: Path) -> None:
+    """The commonest layout of all: `train/a.png` beside `val/a.png`."""
+    for number, split in enumerate(("train", "val")):
+        layouts.image(tmp_path / "in" / f"{split}2017" / "a.png", number)
+        document = json.dumps(layouts.coco_document())
+        layouts.text(tmp_path / "in" / "annotations" / f"instances_{split}2017.json", document)
+    prepare(tmp_path / "in", tmp_path / "out", PrepareOptions("coco", WHOLE, workers=1))
+    dataset = PreparedDataset(tmp_path / "out")
+    assert {(record.stem, record.split) for record in dataset.samples()} == {("a", "train"), ("a-2", "val")}
+    for record, split in zip(dataset.samples(), ("train2017", "val2017"), strict=True):
+        assert dataset.image_path(record).read_bytes() == (tmp_path / "in" / split / "a.png").read_bytes()
+
+
+def test_a_map_stands_above_what_a_reader_takes_words_for(tmp_path: Path) -> None:
+    mapping = layouts.text(tmp_path / "map.yaml", "car: {id: 100, name: my car}\nvehicle: plane\n")
+    assert names(prepared(tmp_path / "a", "kit_ais", map=mapping), "mos1")[-1][0] == "my car"
+    assert names(prepared(tmp_path / "b", "nwpu", map=mapping), "nwpu_001")[0][0] == "plane"
+
+
+def test_ids_of_a_maps_own_categories_are_known_in_earthsynths_masks(tmp_path: Path) -> None:
+    source = layouts.earthsynth(tmp_path / "in")
+    layouts.put(source / "train" / "masks" / "DG_5_1.png", np.full((H, W), 90, np.uint8))
+    mapping = layouts.text(tmp_path / "map.yaml", "solar farm: {id: 90}\n")
+    prepare(source, tmp_path / "out", PrepareOptions(map=mapping, keep_empty=1.0, workers=1))
+    assert columns(PreparedDataset(tmp_path / "out").read_mask("DG_5_1")) == [90]
+
+
+def test_the_map_that_is_proposed_is_yaml_with_an_id_for_each(tmp_path: Path) -> None:
+    words = {"xyzzy: no #1": 1, "12": 1, "null": 0, "qqqq": 2}
+    with pytest.raises(InputError) as refused:
+        read_map(None).check(words, tmp_path)
+    _, *lines = str(refused.value).splitlines()
+    assert set(YAML(typ="safe").load("\n".join(lines))) == set(words)
+    assert [re.findall(r"id: (\d+)", line) for line in lines] == [["100"], ["101"], ["102"], ["103"]]
+
+
+def test_odvgs_captions_are_one_problem(tmp_path: Path) -> None:
+    source = layouts.lae(tmp_path / "in")
+    line = json.dumps({"filename": "c.png", "height": H, "width": W, "grounding": {"caption": "a", "regions": []}})
+    layouts.text(source / "LAE-COD" / "AID" / "aid_vg.jsonl", f"{line}\n{line}\n")
+    prepare(source, tmp_path / "out", PrepareOptions("lae", WHOLE, workers=1))
+    [problem] = (tmp_path / "out" / "problems.txt").read_text().splitlines()
+    assert problem.endswith("aid_vg.jsonl: captions with phrases, no boxes with classes; passed over")

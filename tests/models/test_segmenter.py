@@ -41,6 +41,21 @@ def test_a_picture_gives_the_same_scores_in_any_company(segmenter: Segmenter) ->
     np.testing.assert_array_equal(segmenter.scores(images)[17:18], segmenter.scores(images[17:18]))
 
 
+def test_of_large_pictures_fewer_make_a_call(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        segmenter._network,
+        "forward",
+        lambda x: (seen.append(len(x)), SegmenterNetwork.forward(segmenter._network, x))[1],
+    )
+    images = pictures(5, 256, 200)
+    together = segmenter.scores(images)
+    assert seen == [5]
+    np.testing.assert_array_equal(together[4:], segmenter.scores(images[4:]))
+    segmenter.predict(pictures(1, 600, 600))
+    assert seen == [5, 5, 1]
+
+
 def test_what_is_saved_is_what_is_loaded(segmenter: Segmenter, tmp_path: Path) -> None:
     segmenter.save(tmp_path)
     loaded = Segmenter.load(tmp_path)

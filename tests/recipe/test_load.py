@@ -56,6 +56,8 @@ def test_a_good_recipe_loads() -> None:
         ("instances: 2..12", "instances: 2..x.5", "r.yaml:7:16: categories.0.instances: '2..x.5' → write a number, `low..high` or [low, high]"),
         ("instances: 2..12", "instances: 1.5..2", "r.yaml:7:16: categories.0.instances: '1.5..2' → must be a whole number"),
         ("size: 64", "size: 100", "r.yaml:3:15: image.size: 100 → must be a multiple of 8"),
+        ("size: 64", "size: big", "r.yaml:3:15: image.size: 'big' → must be a number of pixels, or [height, width]"),
+        ("{kind: fake}", "{kind: fake}\nengine: {device: gpu7}", "r.yaml:12:18: engine.device: 'gpu7' → has characters that do not fit here (pattern ^(auto|cpu|mps|cuda(:[0-9]+)?)$)"),
         ("size: 64", "size: [64, 8]", "r.yaml:3:20: image.size.1: 8 → must be at least 16"),
         ("0.5..1}", "1..0.5}", "r.yaml:3:37: image.metres_per_pixel: '1..0.5' → the lower end 1 exceeds the upper end 0.5; swap them"),
         ("0.5..1}", "fine}", "r.yaml:3:37: image.metres_per_pixel: 'fine' → write a number, `low..high` or [low, high]"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from earthsynth_factory.domain.sample import Score
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.models.segmenter import Segmenter
 from earthsynth_factory.recipe.stages import RULE
 from earthsynth_factory.rfilter.base import KINDS, MeasuredRule
 from earthsynth_factory.rfilter.expression import Expression
@@ -60,6 +62,24 @@ def test_the_embedded_segmenter_tells_swapped_masks_from_right_ones(tmp_path: Pa
     assert area_under_curve(np.array(right), np.array(wrong)) > 0.95
 
 
+def test_the_segmenter_looks_at_images_of_one_shape_together_and_judges_each_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rule = _rule("layout_agreement", segmenter="embedded")
+    mixed = [make_candidate(index, things=index != 2, size=(48, 64)[index % 2]) for index in range(5)]
+    strange = mixed[0].condition.mask.copy()
+    strange[strange > 0] = 99
+    mixed.append(replace(mixed[0], condition=replace(mixed[0].condition, mask=strange)))
+    alone = [rule.measure([candidate])[0] for candidate in mixed]
+    seen, predict = [], Segmenter.predict
+    monkeypatch.setattr(
+        Segmenter, "predict", lambda self, images: (seen.append(images.shape), predict(self, images))[1]
+    )
+    assert rule.measure(mixed) == alone
+    assert [shape[:2] for shape in seen] == [(3, 48), (2, 64)]
+    assert alone[-1] == {} and all(0 <= numbers["agreement"] <= 1 for numbers in alone[:-1])
+
+
 def test_an_expression_knows_what_is_still_open() -> None:
     keep = Expression("quality and (clip or layout.iou >= 0.4) and not odd", ["quality", "clip", "layout", "odd"])
     good, bad = Score(1.0, True), Score(0.0, False)
@@ -88,7 +108,7 @@ def test_what_is_no_expression_is_named(text: str, complaint: str) -> None:
 def test_calibrated_rules_share_the_false_rejects() -> None:
     rng = np.random.default_rng(0)
     rows = [(17 if n % 4 else 25, {"a": rng.normal(), "b": rng.normal()}) for n in range(400)]
-    found = calibrate(grouped(rows), 0.1, 200)
+    found = calibrate(grouped(rows), 0.1 / 2, 200)
     refused = [any(value < found.of(rule, category) for rule, value in values.items()) for category, values in rows]
     assert np.mean(refused) <= 0.1
     assert found.of("a", 25) == found.of("a", None) != found.of("a", 17)

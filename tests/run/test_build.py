@@ -189,6 +189,31 @@ def test_a_full_disk_is_named_and_resumable(tmp_path: Path, monkeypatch: pytest.
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "whole")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("file", ["shards/00000/samples.jsonl", "shards/00000/rejects.jsonl", "sessions.jsonl"])
+def test_a_journal_on_a_full_disk_is_named_and_resumable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    recipe = write_recipe(tmp_path)
+    run_build(recipe, tmp_path / "whole")
+    run_build(recipe, tmp_path / "out")
+    full = tmp_path / "out" / file
+    (tmp_path / "out/shards/00000.json").unlink()
+    for journal in (tmp_path / "out/shards/00000").glob("*.jsonl"):
+        journal.write_bytes(b"")
+    full.unlink()
+    full.symlink_to("/dev/full")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "earthsynth_factory.run.journal._rewrite", lambda *_: None
+        )  # it would put a file in the link's place
+        with pytest.raises(DiskError, match="the disk is full; free some space, then run the same command again"):
+            run_build(recipe, tmp_path / "out")
+    full.unlink()
+    run_build(recipe, tmp_path / "out")
+    assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "whole")
+
+
 def test_an_edited_journal_is_refused(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     run_build(recipe, tmp_path / "out")

@@ -100,13 +100,21 @@ def test_mask_criterion_wants_a_fitting_area_and_spares_objects_of_the_base() ->
     assert criteria.mask_score(batch, labels > 0, (0.3, 0.6)).max() == 0
 
 
-def test_mask_criterion_keeps_pasted_areas_within_bounds() -> None:
+def test_pasted_areas_stay_within_bounds_in_the_baseline_too() -> None:
     labels = masks(ROAD, WATER, BUILDING, TANK)
     labels[:2, 4:30] = (np.array([ROAD, WATER]))[:, None, None]  # these two fill most of their scene
     labels[:2, :2] = TANK
     bounded = draws(members(labels), CfCompSpec(area=(0.01, 0.4)), 2)
     assert max(c.share for c in bounded) <= 0.4
-    assert max(c.share for c in draws(members(labels), CfCompSpec(mode="random"), 2)) > 0.6
+    assert max(c.share for c in draws(members(labels), CfCompSpec(mode="random", area=(0.01, 0.4)), 2)) <= 0.4
+    assert max(c.share for c in draws(members(labels), CfCompSpec(mask=0, area=(0.01, 0.4)), 2)) > 0.6
+
+
+def test_a_scene_of_one_class_lends_nothing_rather_than_a_copy_of_itself() -> None:
+    labels = masks(ROAD, TANK, WATER)
+    labels[0] = ROAD
+    made = draws(members(labels), CfCompSpec(), 2)
+    assert {c.base for c in made} == {1, 2}
 
 
 def test_text_criterion_moves_the_class_histogram_to_the_rare_ones() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import sys
 import types
@@ -19,12 +20,21 @@ from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from safetensors.torch import load_file
 
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.errors import DiskError, InputError, Interrupted, ModelError, RecipeError, StoreError
+from earthsynth_factory.errors import (
+    DiskError,
+    InputError,
+    Interrupted,
+    ModelError,
+    RecipeError,
+    SourceError,
+    StoreError,
+)
 from earthsynth_factory.models.card import read_card
 from earthsynth_factory.store.lock import locked
 from earthsynth_factory.synthesis.controlnet import ControlNetSpec
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet import run as runs
+from earthsynth_factory.training.controlnet.log import Log
 from earthsynth_factory.training.controlnet.run import train_controlnet
 from earthsynth_factory.training.controlnet.stage import ControlNetStage
 from earthsynth_factory.training.start import Options, start
@@ -123,6 +133,17 @@ def test_a_torn_checkpoint_is_named(tiny_pipeline: Path, data: Path, tmp_path: P
         train_controlnet(recipe, tmp_path, tmp_path / "out", resume=True)
 
 
+def test_a_checkpoint_of_something_else_is_named(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
+    recipe, folder = recipe_of(tiny_pipeline, data), tmp_path / "out/checkpoints"
+    path = checkpoint.save(folder, checkpoint.Checkpoint(2, 0.0, {"w": torch.ones(1)}))
+    with pytest.raises(ModelError, match="checkpoints: step 2 is no checkpoint of this trainer; remove it"):
+        train_controlnet(recipe, tmp_path, tmp_path / "out", resume=True)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ModelError, match="damaged checkpoint"):
+        train_controlnet(recipe, tmp_path, tmp_path / "out", resume=True)
+
+
 def test_changed_data_are_noticed(tiny_pipeline: Path, tmp_path: Path) -> None:
     own = write_layout(tmp_path / "d", 4)
     recipe = recipe_of(tiny_pipeline, own, optim={"steps": 2}, data={"held_out": 0})
@@ -154,6 +175,12 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
     with pytest.raises(DiskError, match="No space left on device"):
         checkpoint.save(tmp_path, checkpoint.Checkpoint(3, 0.0, {"w": torch.ones(10)}), kept=1)
     assert [path.name for path in tmp_path.iterdir()] == [first.name]
+
+
+def test_a_log_that_finds_no_room_is_a_disk_error(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
+    with Log(tmp_path, 0, True) as log, pytest.raises(DiskError, match=r"log\.jsonl: the disk is full"):
+        log.write(1, {"loss": 1.0}, ())
 
 
 def test_bad_steps_are_skipped_counted_and_end_the_run(
@@ -214,6 +241,32 @@ def test_a_controlnet_is_exported_as_diffusers_and_build_load_it(
     assert [line["step"] for line in choices] == [1, 2, 3, 4]
     assert set(choices[0]["choices"][0]["scores"]) == {"image", "mask", "text"}
     assert choices[0]["choices"][0]["base"][:3] in ("AA_", "BB_")
+
+
+def test_the_card_keeps_the_last_look_and_whose_data_it_rests_on(
+    tiny_pipeline: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, out = tmp_path / "base, own", tmp_path / "out"
+    shutil.copytree(tiny_pipeline, base)
+    known = {"name": "b", "control": "palette", "native_size": 32, "training_data": ["theirs"]}
+    (base / "card.json").write_bytes(orjson.dumps(known))
+    looks = {"images": 1, "loss_samples": 2, "every": 2, "steps": 1}
+    recipe = recipe_of(base, data, validation=looks, optim={"steps": 2})
+    model = train_controlnet(recipe, tmp_path, out)
+    told = (model / "card.md").read_text()
+    assert "| loss |" in told and "step-00000002.png" in told
+    assert f'synthesis: {{model: {{base: "{base}", controlnet: "<this folder>"}}}}' in told
+    assert f'controlnet: "{model}"' in capsys.readouterr().err
+    card = read_card(model)
+    assert card and card.training_data == ("theirs", data.name)
+    for way in ({"resume": True}, {"export_only": True}):
+        train_controlnet(recipe, tmp_path, out, **way)
+        assert (model / "card.md").read_text() == told
+    (out / "validation/step-00000002.json").write_bytes(b"{torn")  # killed in the last look: it is taken again
+    train_controlnet(recipe, tmp_path, out, export_only=True)
+    assert "Nothing was measured." in (model / "card.md").read_text()
+    train_controlnet(recipe, tmp_path, out, resume=True)
+    assert (model / "card.md").read_text() == told
 
 
 @pytest.mark.parametrize("train", ["lora", "scratch"])
@@ -291,6 +344,33 @@ def test_all_faults_of_a_recipe_come_together(tmp_path: Path) -> None:
         f"{path}:5:17: cf_comp.mode: 'of' → must be 'off', 'cf-comp' or 'random'; did you mean 'off'?",
         "--set optim.lr=-1: optim.lr: -1 → must be above 0",
     ]
+
+
+def test_scratch_takes_no_weights_along(tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("kind: controlnet\nname: x\ndata: {path: d}\nmodel: {train: scratch, controlnet: embedded}\n")
+    with pytest.raises(RecipeError, match="train: scratch begins with random weights alone; set controlnet: new"):
+        start(path, Options())
+
+
+def test_a_path_that_starts_elsewhere_is_understood(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text(f"kind: controlnet\nname: x\ndata: {{path: {data.name}}}\n")
+    monkeypatch.chdir(data.parent)
+    with pytest.raises(SourceError, match=rf"starts at the recipe's; did you mean data.path={data}\?"):
+        start(path, Options(out=tmp_path / "out", preview=1))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=r"no such folder.*`earthsynth-factory prepare` makes one"):
+        start(path, Options(out=tmp_path / "out", preview=1))
+
+
+def test_a_batch_too_small_to_compose_is_told(
+    tiny_pipeline: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_controlnet(recipe_of(tiny_pipeline, data, optim={"batch": 2, "steps": 1}), tmp_path, tmp_path / "out")
+    assert "nothing is composed: cf_comp.share of optim.batch 2 leaves none" in capsys.readouterr().err
 
 
 def test_pictures_without_training(data: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -13,6 +15,7 @@ from diffusers import AutoencoderKL, DDPMScheduler
 
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.errors import InputError, ModelError
+from earthsynth_factory.models.controlnet_pipeline import make_scheduler
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet import lora
 from earthsynth_factory.training.controlnet.base import load_base
@@ -86,6 +89,22 @@ def test_min_snr_weighs_the_error_of_the_image_alike_for_every_objective(kind: s
     weighted = objective.weights(levels, 5.0) * error.square().mean(dim=(1, 2, 3))
     torch.testing.assert_close(weighted, snr.clamp(max=5.0) * 1e-4, rtol=2e-2, atol=1e-9)
     assert objective.weights(levels, None).tolist() == [1, 1, 1]
+
+
+def test_a_flow_matching_base_is_sampled_as_it_is_trained(tiny_pipeline: Path, tmp_path: Path) -> None:
+    base = tmp_path / "flow"
+    shutil.copytree(tiny_pipeline, base)
+    told = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 500, "shift": 3.0}
+    (base / "scheduler/scheduler_config.json").write_text(json.dumps(told))
+    loaded = load_base(recipe_of(base, tmp_path).model, 32, tmp_path, 0)
+    objective = Objective(loaded.scheduler, CPU)
+    assert (objective.kind, objective.steps) == ("flow", 500)
+    sampler = make_scheduler(loaded.make_scheduler(), "unipc")
+    sampler.set_timesteps(4)
+    assert sampler.config.prediction_type == "flow_prediction"
+    assert sampler.config.flow_shift == 3.0
+    assert sampler.init_noise_sigma == 1.0
+    torch.testing.assert_close(sampler.sigmas[:-1] * 500, sampler.timesteps.float(), rtol=0, atol=1)
 
 
 def test_an_unknown_objective_is_refused() -> None:
@@ -283,6 +302,22 @@ def test_out_of_memory_names_what_was_tried_and_fits(
     assert str(caught.value).endswith(told)
     monkeypatch.setattr(stage, "_fits", lambda prepared, count: False)
     with pytest.raises(InputError, match=r"not even one sample fits: set optim\.checkpointing: true, or lower size"):
+        stage.step(0, 0)
+
+
+def test_composed_images_are_encoded_a_few_at_once_and_a_batch_that_cannot_be_made_is_told(
+    tiny_pipeline: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = opened_of(recipe_of(tiny_pipeline, data, optim={"batch": 30}), tmp_path).stage
+    vae, sizes = stage.latents._vae, []
+    real = vae.encode
+    monkeypatch.setattr(vae, "encode", lambda pixels: (sizes.append(len(pixels)), real(pixels))[1])
+    stage.inputs(stage.loader.get(0))
+    assert sizes == [8, 2]
+    monkeypatch.setattr(stage.loader, "get", Mock(side_effect=MemoryError("Unable to allocate 2 GiB")))
+    with pytest.raises(
+        InputError, match=r"making a batch of 30 ready \(Unable to allocate 2 GiB\); lower optim\.batch"
+    ):
         stage.step(0, 0)
 
 

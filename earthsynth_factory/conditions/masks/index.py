@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.store.writer import write_bytes
 
 _VERSION = 1
-_SAVE_EVERY = 20_000
+_SAVE_SECONDS = 60.0
+"""A killed run loses no more of the counting than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,15 @@ def index(layout: Layout, cache: Path) -> dict[str, Counts]:
     lines = _load(path)
     counts: dict[str, Counts] = {}
     fresh: dict[str, Any] = {}
+    saved = time.monotonic()
     for entry in layout.entries:
         line = lines.get(entry.stem)
         known = _parse(line, entry)
         counts[entry.stem] = known or count(entry)
         fresh[entry.stem] = line if known else _line(entry, counts[entry.stem])
-        if known is None and len(fresh) % _SAVE_EVERY == 0:
+        if known is None and time.monotonic() - saved >= _SAVE_SECONDS:
             _save(path, lines | fresh)
+            saved = time.monotonic()
     if fresh != lines:
         _save(path, fresh)
     return counts

@@ -91,7 +91,7 @@ def read_files(
         for entries in objects.values():
             words.update(entry["word"] for entry in entries)
         for image in _images(document, file, notes):
-            path = finder.find(image["file_name"], file.parent)
+            path = finder.find(image["file_name"], file.parent, split_of(file, root))
             if path is None:
                 notes.fault(
                     file, f"image {image['file_name']!r} (id {image['id']}) is missing, or several have its name"
@@ -117,7 +117,8 @@ def coco_labels(scene: Scene, size: tuple[int, int], notes: Notes) -> Labels:
         if patch is None:
             notes.left_out["object outside its image"] += 1
         else:
-            found.append(SceneObject(entry["word"], *patch, crowd=entry["crowd"]))
+            flags = {"crowd": entry["crowd"], "difficult": entry["difficult"]}
+            found.append(SceneObject(entry["word"], *patch, **flags))
     return Labels(objects=tuple(found))
 
 
@@ -187,6 +188,7 @@ def _objects_by_image(
                 "segmentation": entry.get("segmentation") or segments.get(identity),  # type: ignore[arg-type]
                 "bbox": entry.get("bbox"),
                 "crowd": bool(entry.get("iscrowd")),
+                "difficult": bool(entry.get("difficult")),  # not COCO's own; our writer has it
             }
         )
     return found

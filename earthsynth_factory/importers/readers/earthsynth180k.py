@@ -36,8 +36,13 @@ class EarthSynth180K(Reader):
         if parts := _parts(path):
             return f"{parts[0].name} and {len(parts) - 1} more parts"
         for masks in folders_named(path, "masks"):
+            beside = masks.parent
+            if not (beside / "images").is_dir() or (beside / "dataset.json").is_file():
+                continue
+            if (beside / "train.jsonl").is_file():
+                return f"{masks} beside train.jsonl"
             named = [mask.stem for mask in listing(masks, ".png")[:50] if mask.stem.startswith(PREFIXES)]
-            if named and (masks.parent / "images").is_dir() and not (masks.parent / "dataset.json").is_file():
+            if named:
                 return f"{masks} with stems such as {named[0]}"
         return None
 
@@ -61,7 +66,9 @@ class EarthSynth180K(Reader):
         return Source(INFO, dict.fromkeys((category.name for category in earthsynth()), 0), scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return Labels(raster=id_raster(scene.labels, ids_table({c.id: c.name for c in earthsynth()}, aid.classes)))
+        # Ids beyond EarthSynth's are those that the map file gives to categories of the user's own.
+        words = {category.id: category.name for category in aid.classes.taxonomy}
+        return Labels(raster=id_raster(scene.labels, ids_table(words, aid.classes)))
 
 
 def _parts(path: Path) -> list[Path]:

@@ -124,17 +124,20 @@ class ImageFinder:
         self._root = root
         self._by_name: dict[str, list[Path]] | None = None
 
-    def find(self, name: str, near: Path) -> Path | None:
-        """The image called `name`; near: the annotation file's folder. None where there is none, or several as likely."""
+    def find(self, name: str, near: Path, split: str | None = None) -> Path | None:
+        """The image called `name`; near: the annotation file's folder, split: what it is of, which decides among equals.
+
+        None where there is none, or several are as likely.
+        """
         relative = Path(name)
         if relative.is_absolute() or ".." in relative.parts or not relative.name:
             relative = Path(relative.name or "image")
         for folder in (near, near / "images", self._root, self._root / "images"):
             if (folder / relative).is_file() and (folder / relative).resolve().is_relative_to(self._root.resolve()):
                 return folder / relative
-        return self._by_suffix(relative)
+        return self._by_suffix(relative, split)
 
-    def _by_suffix(self, relative: Path) -> Path | None:
+    def _by_suffix(self, relative: Path, split: str | None) -> Path | None:
         """Among files of that name the one whose path agrees longest with the name as written."""
         if self._by_name is None:
             self._by_name = {}
@@ -143,6 +146,8 @@ class ImageFinder:
                     self._by_name.setdefault(path.name, []).append(path)
         scored = [(_common(path, relative), path) for path in self._by_name.get(relative.name, [])]
         best = [path for score, path in scored if score == max(found for found, _ in scored)]
+        if len(best) > 1:
+            best = [path for path in best if split_of(path, self._root) == split]
         return best[0] if len(best) == 1 else None
 
 

@@ -34,7 +34,8 @@ WORDS = {
     "minibus": "small vehicle",
     "cyclist": "background",
 }
-"""Vans and minibuses count as small, buses as large, as in DOTA's two vehicle classes. Cyclists have no category."""
+"""Vans and minibuses count as small, buses as large, as in DOTA's two vehicle classes. Cyclists have no category. A map
+file that names a word stands above this."""
 
 INFO = DatasetInfo(
     name="KIT AIS vehicles",
@@ -64,7 +65,7 @@ class KitAis(Reader):
         scenes = []
         for image in listing(request.path, ".jpg"):
             boxes = list(_boxes(image.with_suffix(".txt"), classes, Notes()))
-            words.update(WORDS[box.word] for box in boxes)
+            words.update(request.classes.usual(box.word, WORDS[box.word]) for box in boxes)
             group = sequence_of(image.stem)
             split = "test" if group == "munich-street" else "train"
             labels = (image.with_suffix(".txt"), tuple(classes))
@@ -75,7 +76,7 @@ class KitAis(Reader):
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
         file, words = scene.labels
-        objects = (_object(box, aid.size, aid.notes) for box in _boxes(file, list(words), aid.notes))
+        objects = (_object(box, aid) for box in _boxes(file, list(words), aid.notes))
         return Labels(objects=tuple(one for one in objects if one is not None))
 
 
@@ -111,17 +112,17 @@ def _boxes(path: Path, words: list[str], notes: Notes) -> Iterator[_Box]:
             notes.fault(f"{path}:{number}", f"{line[:80]!r} is not `class x y w h` with a known class")
 
 
-def _object(box: _Box, size: tuple[int, int], notes: Notes) -> SceneObject | None:
-    """The ellipse in the box, clipped to the image of `size` (H, W)."""
-    whole = np.array([size[1], size[0]])
+def _object(box: _Box, aid: Aid) -> SceneObject | None:
+    """The ellipse in the box, clipped to the image."""
+    whole = np.array([aid.size[1], aid.size[0]])
     centre, half = np.array(box.centre) * whole, np.array(box.size) * whole / 2
     left, top = np.clip(np.rint(centre - half), 0, whole).astype(int).tolist()
     right, bottom = np.clip(np.rint(centre + half), 0, whole).astype(int).tolist()
     inside = _ellipse(bottom - top, right - left)
     if not inside.any():
-        notes.left_out["object outside its image"] += 1
+        aid.notes.left_out["object outside its image"] += 1
         return None
-    return SceneObject(WORDS[box.word], top, left, inside)
+    return SceneObject(aid.classes.usual(box.word, WORDS[box.word]), top, left, inside)
 
 
 def _ellipse(height: int, width: int) -> npt.NDArray[np.bool_]:

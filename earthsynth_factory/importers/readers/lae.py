@@ -50,7 +50,7 @@ class Lae(Reader):
         boxes = read_files(documents, root, INFO, request.notes, segments, prefix="LAE_")
         words, scenes = Counter(boxes.words), list(boxes.scenes)
         finder = ImageFinder(root)
-        for file in lines:
+        for file in (found for found in lines if _has_boxes(found, request.notes)):
             for scene in _odvg_scenes(file, root, finder, request.notes):
                 words.update(entry["word"] for entry in scene.labels[1])
                 scenes.append(scene)
@@ -91,6 +91,15 @@ def _looks_like_odvg(path: Path) -> bool:
     return b'"filename"' in head and (b'"detection"' in head or b'"grounding"' in head)
 
 
+def _has_boxes(path: Path, notes: Notes) -> bool:
+    """Whether the lines are of ODVG's detection form; the grounding form has phrases in place of classes."""
+    with path.open("rb") as file:
+        grounding = b'"grounding"' in file.readline(MAX_LINE)
+    if grounding:
+        notes.fault(path, "captions with phrases, no boxes with classes; passed over")
+    return not grounding
+
+
 def _odvg_scenes(path: Path, root: Path, finder: ImageFinder, notes: Notes) -> Iterator[Scene]:
     with path.open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
@@ -117,4 +126,5 @@ def _entry(instance: dict[str, Any]) -> dict[str, Any]:
         "segmentation": None,
         "bbox": [left, top, right - left, bottom - top],
         "crowd": False,
+        "difficult": False,
     }

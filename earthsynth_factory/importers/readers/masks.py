@@ -32,7 +32,9 @@ SUFFIXES = ("", "_mask", "_label", "_labelTrainIds", "_gt")
 
 
 class Masks(Reader):
-    """`classes.json` is `{"1": "road"}` or `{"#3C1098": "building"}`, `classes.txt` a name a line from 0."""
+    """`classes.json` is `{"1": "road"}`, `{"#3C1098": "building"}` or a list of names from 0, which may be under `classes` as
+    the `semantic` export has it; `classes.txt` is a name a line from 0.
+    """
 
     kind = "masks"
 
@@ -40,14 +42,18 @@ class Masks(Reader):
         table = _table_file(path)
         if table is None:
             return None
-        for image, mask in _pairs(path)[:1]:
-            return f"{table.name}, and label images such as {mask.name} for {image.name}"
+        for image, mask in _pairs(path):
+            if mask is not None:
+                return f"{table.name}, and label images such as {mask.name} for {image.name}"
         return None
 
     def open(self, request: Request) -> Source:
         ids, colours = _table(request.path, request.classes)
         scenes = []
         for image, mask in _pairs(request.path):
+            if mask is None:
+                request.notes.fault(image, "its mask is missing")
+                continue
             stem = safe_stem(image.stem)
             labels = (mask, tuple(ids.items()), tuple(colours.items()))
             scenes.append(Scene(stem, image, labels, stem, split_of(image.parent, request.path)))
@@ -79,6 +85,8 @@ def _table(path: Path, classes: ClassMap) -> tuple[dict[int, str], dict[int, str
     if file.suffix == ".txt":
         return dict(enumerate(line.strip() for line in read_lines(file) if line.strip())), {}
     document = read_json(file)
+    if isinstance(document, dict) and isinstance(document.get("classes"), list):
+        document = document["classes"]
     names = dict(enumerate(document)) if isinstance(document, list) else document
     if not isinstance(names, dict):
         raise SourceError(f"{file}: a list of names, or ids or colours with names, is wanted")
@@ -102,17 +110,17 @@ def _byte(key: object) -> int:
     return number
 
 
-def _pairs(path: Path) -> list[tuple[Path, Path]]:
-    found = []
+def _pairs(path: Path) -> list[tuple[Path, Path | None]]:
+    """Images with their masks, None where one lacks; empty where no image has one."""
     for images, masks in PAIRS:
+        found: list[tuple[Path, Path | None]] = []
         for folder in folders_named(path, images):
             beside = folder.parent / masks
             for inner in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())):
                 there = by_stem(beside / inner.relative_to(folder))
                 for stem, image in by_stem(inner).items():
                     mask = next((there[stem + end] for end in SUFFIXES if stem + end in there), None)
-                    if mask is not None:
-                        found.append((image, mask))
-        if found:
+                    found.append((image, mask))
+        if any(mask for _, mask in found):
             return found
-    return found
+    return []

@@ -12,6 +12,7 @@ import numpy as np
 
 from earthsynth_factory.domain.seeds import unit
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.readers.coco import coco_labels, read_files
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
 
@@ -59,17 +60,21 @@ class Nwpu(Reader):
             if scene.image.stem.isdigit() and int(scene.image.stem) in INFRARED:
                 request.notes.left_out["infrared image"] += 1
             else:
-                scenes.append(_scene(scene))
-        words = Counter({VEHICLE.get(word, word): count for word, count in listed.words.items()})
+                scenes.append(_scene(scene, request.classes))
+        words = Counter({_word(word, request.classes): count for word, count in listed.words.items()})
         return Source(INFO, words, scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
         return coco_labels(scene, aid.size, aid.notes)
 
 
-def _scene(scene: Scene) -> Scene:
+def _word(word: str, classes: ClassMap) -> str:
+    return classes.usual(word, VEHICLE.get(word, word))
+
+
+def _scene(scene: Scene, classes: ClassMap) -> Scene:
     size, entries = scene.labels
-    renamed = tuple({**entry, "word": VEHICLE.get(entry["word"], entry["word"])} for entry in entries)
+    renamed = tuple({**entry, "word": _word(entry["word"], classes)} for entry in entries)
     name = scene.image.stem
     return replace(
         scene,

@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any
 
 from earthsynth_factory.domain.plugins import spec_class
+from earthsynth_factory.errors import StoreError
+from earthsynth_factory.report.html.markup import number
 from earthsynth_factory.report.html.subject import ALL, NOT_BEST, NOTHING, Entry, Pixels, RuleFacts, Subject, Verdict
 from earthsynth_factory.rfilter.base import KINDS, RuleSpec
 from earthsynth_factory.store.reader import StoreReader
@@ -19,7 +21,7 @@ def subject_of_build(
     store: StoreReader, asked: Mapping[tuple[int | None, str], int], split_of: Callable[[int], str]
 ) -> Subject:
     """asked: (class id or None for negatives, split) → images. split_of: slot → split. Raises StoreError."""
-    rules = dict(_rules(store.run))
+    rules = dict(_rules(store))
     return Subject(
         name=store.name,
         lead=_lead(store),
@@ -30,7 +32,7 @@ def subject_of_build(
         state=_state(store),
         rules=rules,
         absent={} if rules else {"scores": "The recipe has no rules, so nothing was scored."},
-        making=_making(store.run),
+        making=_making(store),
         document=json.dumps(_decisive(store.run.get("recipe", {})), indent=2, ensure_ascii=False),
         commands=_COMMANDS,
         command="earthsynth-factory remake . {name} --attempt {attempt} --out remade",
@@ -127,40 +129,64 @@ def _group(class_id: int | None) -> int:
     return NOTHING if class_id is None else class_id
 
 
-def _rules(run: Mapping[str, Any]) -> Iterator[tuple[str, RuleFacts]]:
+def _rules(store: StoreReader) -> Iterator[tuple[str, RuleFacts]]:
     """Rule → its limits. A plug-in's are not known: what a folder's record names is not imported to look at it."""
-    seen: dict[str, int] = {}
+    seen, learnt = dict[str, int](), _learnt(store)
+    run = store.run
     for block in run.get("recipe", {}).get("rfilter", {}).get("rules", []):
         kind = str(block.get("kind"))
         seen[kind] = seen.get(kind, 0) + 1
         name = kind if seen[kind] == 1 else f"{kind}#{seen[kind]}"
-        yield name, _limits(kind, block) if kind in KINDS else RuleFacts({})
+        yield name, _limits(kind, block, learnt.get(kind, {})) if kind in KINDS else RuleFacts({})
 
 
-def _limits(kind: str, block: Mapping[str, Any]) -> RuleFacts:
+def _limits(kind: str, block: Mapping[str, Any], learnt: Mapping[int, float]) -> RuleFacts:
+    """learnt: thresholds from a file, which stand in place of the block's own."""
     spec = spec_class(kind, KINDS, "rule")
     assert issubclass(spec, RuleSpec)
     least = block.get(spec.threshold)
+    own = {ALL: float(least)} if isinstance(least, int | float) else {}
     others = {name: f"{block[name]}" for name in sorted(spec.deciding - {spec.threshold}) if name in block}
-    return RuleFacts({ALL: float(least)} if isinstance(least, int | float) else {}, others)
+    return RuleFacts({**own, **learnt}, others)
 
 
-def _making(run: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+def _learnt(store: StoreReader) -> dict[str, dict[int, float]]:
+    """Rule → class id or `ALL` → least value, of the thresholds that a file brought. Raises StoreError."""
+    try:
+        return {
+            str(rule): {ALL if word == "all" else int(word): float(least) for word, least in classes.items()}
+            for rule, classes in store.run.get("identity", {}).get("thresholds", {}).items()
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise StoreError(f"{store.layout.run}: damaged identity.thresholds ({error})") from error
+
+
+def _making(store: StoreReader) -> list[tuple[str, list[tuple[str, str]]]]:
+    run = store.run
     recipe, line = run.get("recipe", {}), run.get("line", {})
     rfilter = recipe.get("rfilter", {})
     groups = [
         ("Build", {"seed": recipe.get("seed"), "fingerprint": run.get("fingerprint")}),
         ("Images", _decisive(line.get("synthesis", recipe.get("synthesis", {})))),
         ("Filter", {name: rfilter.get(name) for name in ("candidates", "max_attempts")} | _settings(rfilter)),
+        ("Thresholds from a file, in place of the rules' own", _thresholds(store)),
         ("Software", dict(run.get("software", {}))),
     ]
-    return [(title, [_fact(name, value) for name, value in found.items() if value]) for title, found in groups]
+    return [(title, [_fact(name, value) for name, value in found.items() if value]) for title, found in groups if found]
 
 
 def _decisive(block: Mapping[str, Any]) -> dict[str, Any]:
     """The block without what equal datasets may have been made differently by, so that their reports are equal too."""
     kept = ((key, value) for key, value in block.items() if key not in _HOW)
     return {key: _decisive(value) if isinstance(value, dict) else value for key, value in kept}
+
+
+def _thresholds(store: StoreReader) -> dict[str, str]:
+    def words(class_id: int, least: float) -> str:
+        known = class_id in store.taxonomy
+        return f"{store.taxonomy[class_id].name if known else 'all'} {number(least)}"
+
+    return {rule: ", ".join(words(*one) for one in classes.items()) for rule, classes in _learnt(store).items()}
 
 
 def _fact(name: str, value: object) -> tuple[str, str]:

@@ -1,10 +1,10 @@
-"""What `filter` decided of a build or a prepared dataset, as the subject of a report."""
+"""What `filter` decided of a folder of images, as the subject of a report."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any
 
 import orjson
 
-from earthsynth_factory.errors import InputError, StoreError
+from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.errors import StoreError
 from earthsynth_factory.report.html.prepared import entry_of
-from earthsynth_factory.report.html.subject import ALL, Entry, RuleFacts, Subject, Verdict
+from earthsynth_factory.report.html.subject import ALL, NOTHING, Entry, RuleFacts, Subject, Verdict
 from earthsynth_factory.store.dataset import LabelledDataset
 
 DECISION, SCORES = "filter.json", "scores.csv"
@@ -23,59 +24,82 @@ DECISION, SCORES = "filter.json", "scores.csv"
 UNUSABLE = "unusable"
 
 
+@dataclass(frozen=True)
+class Source:
+    """The images that were filtered. entries: all of them in the order of the folder, each as if it were kept; one without
+    a group is counted under the class that the filter judged it by. absent: as a subject has it.
+    """
+
+    name: str
+    taxonomy: Taxonomy
+    splits: Sequence[str]
+    entries: Callable[[], Iterator[Entry]]
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dataset: LabelledDataset) -> Source:
+        """A build or a prepared dataset."""
+
+        def entries() -> Iterator[Entry]:
+            return (entry_of(dataset, record) for record in dataset.samples())
+
+        return cls(dataset.name, dataset.taxonomy, dataset.splits, entries)
+
+
 def read_decision(folder: Path) -> Mapping[str, Any]:
-    """`filter.json`. Raises StoreError where it is damaged, InputError where its source is of a kind we cannot go through."""
+    """`filter.json`. Raises StoreError where it is damaged."""
     path = folder / DECISION
     try:
         found = orjson.loads(path.read_bytes())
-        kind, source = found["kind"], found["source"]
+        if not all(isinstance(found[key], str) for key in ("kind", "source")):
+            raise ValueError("kind and source are to be words")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path}: damaged ({error}); run the same filter command again") from error
-    if kind not in ("build", "prepared"):
-        raise InputError(
-            f"{path}: {source} is neither a build nor prepared data; bring it in with `earthsynth-factory prepare {source} "
-            "--out DIR` and filter DIR, which then has a report"
-        )
     return dict(found)
 
 
-def subject_of_filter(folder: Path, decision: Mapping[str, Any], dataset: LabelledDataset) -> Subject:
-    """decision: as `read_decision` gives it. dataset: its source. Raises StoreError where they do not fit together."""
+def subject_of_filter(folder: Path, decision: Mapping[str, Any], source: Source) -> Subject:
+    """decision: as `read_decision` gives it. source: of the decision. Raises StoreError where they do not fit together."""
     learnt = {"real": "percentiles of real images", "run": "percentiles within the run, for want of real images"}
     facts = [(name, str(decision.get(name, ""))) for name in ("recognised", "images", "kept")]
     facts.append(("thresholds from", learnt.get(str(decision.get("thresholds_from")), "unknown")))
     config = orjson.dumps(decision.get("config"), option=orjson.OPT_INDENT_2).decode()
     return Subject(
-        name=f"{dataset.name}, filtered",
+        name=f"{source.name}, filtered",
         lead="What the filter decided of these images. Nothing in their folder was changed.",
-        taxonomy=dataset.taxonomy,
-        splits=dataset.splits,
-        entries=partial(_entries, folder, decision, dataset),
-        rules={str(rule): _limits(dataset, least) for rule, least in decision.get("thresholds", {}).items()},
+        taxonomy=source.taxonomy,
+        splits=source.splits,
+        entries=partial(_entries, folder, decision, source),
+        rules={str(rule): _limits(source.taxonomy, least) for rule, least in decision.get("thresholds", {}).items()},
+        absent=source.absent,
         making=[("Filter", [(name, text) for name, text in facts if text])],
         document=config,
     )
 
 
-def _limits(dataset: LabelledDataset, least: Mapping[str, float]) -> RuleFacts:
+def _limits(taxonomy: Taxonomy, least: Mapping[str, float]) -> RuleFacts:
     found = {ALL: float(least["all"])} if "all" in least else {}
     for name, value in least.items():
-        category = dataset.taxonomy.find(name)
+        category = taxonomy.find(name)
         if category is not None and name != "all":
             found[category.id] = float(value)
     return RuleFacts(found)
 
 
-def _entries(folder: Path, decision: Mapping[str, Any], dataset: LabelledDataset) -> Iterator[Entry]:
+def _entries(folder: Path, decision: Mapping[str, Any], source: Source) -> Iterator[Entry]:
     """Records and rows side by side; both are in the order of the folder."""
     rules = list(decision.get("thresholds", {}))
     path = folder / SCORES
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            for record, row in zip_longest(dataset.samples(), csv.DictReader(file)):
-                if record is None or row is None or row.get("id") != record.stem:
-                    raise StoreError(f"{path}: {dataset.root} has other images now; run the same filter command again")
-                yield _judged(entry_of(dataset, record), row, rules, set(decision.get("reasons", {})))
+            for entry, row in zip_longest(source.entries(), csv.DictReader(file)):
+                if entry is None or row is None or row.get("id") != entry.name:
+                    where = decision["source"]
+                    raise StoreError(f"{path}: {where} has other images now; run the same filter command again")
+                if not entry.groups:
+                    category = source.taxonomy.find(row["category"])
+                    entry = replace(entry, groups=(category.id if category else NOTHING,))
+                yield _judged(entry, row, rules, set(decision.get("reasons", {})))
     except (OSError, ValueError, csv.Error) as error:
         raise StoreError(f"{path}: damaged ({error}); run the same filter command again") from error
 

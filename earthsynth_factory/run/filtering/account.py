@@ -13,9 +13,9 @@ from earthsynth_factory.domain.sample import Score
 from earthsynth_factory.recipe.thresholds import ALL, lasting_settings
 from earthsynth_factory.run.filtering.curves import Curve, draw_curves
 from earthsynth_factory.run.filtering.decide import Limits
+from earthsynth_factory.run.filtering.folder import Folder
 from earthsynth_factory.run.filtering.scores import Row, write_tables
 from earthsynth_factory.run.filtering.scoring import AskedRule
-from earthsynth_factory.run.filtering.sources import Folder
 from earthsynth_factory.store.writer import write_bytes, write_json
 
 THRESHOLDS = "thresholds.yaml"
@@ -59,23 +59,26 @@ class Account:
         """Names of the entries that stay."""
         return [row.name for row, reason in zip(self.rows, self.why, strict=True) if not reason]
 
-    def write(self, out: Path, config: Mapping[str, Any], learnt_from: str) -> FilterSummary:
-        """Every file but the filtered folder. learnt_from: the real images, in words. Raises DiskError."""
+    def write(self, out: Path, asked: Mapping[str, Any], learnt_from: str) -> FilterSummary:
+        """Every file but the filtered folder. asked: what the user set, as plain JSON. learnt_from: the real images.
+
+        Raises DiskError.
+        """
         summary = self._summary(out)
         write_tables(out, *self._table())
         write_bytes(out / "keep.txt", "".join(f"{name}\n" for name in self.kept).encode())
-        write_json(out / "filter.json", self._facts(summary, config))
+        write_json(out / "filter.json", self._facts(summary, asked))
         draw_curves(out / "curves.png", {rule.name: self._curve(rule) for rule in self.rules})
         if self.real is not None:
             write_bytes(out / THRESHOLDS, self._thresholds(f"{len(self.real)} images of {learnt_from}"))
         return summary
 
-    def _facts(self, summary: FilterSummary, config: Mapping[str, Any]) -> dict[str, Any]:
+    def _facts(self, summary: FilterSummary, asked: Mapping[str, Any]) -> dict[str, Any]:
         said = {key: value for key, value in asdict(summary).items() if key not in ("out", "scored")}
         classes = {name: {"kept": some, "all": count} for name, (some, count) in summary.classes.items()}
         thresholds = {rule.name: self._shown(rule) for rule in self.rules}
-        about = {"source": str(self.folder.path), "kind": self.folder.kind}
-        return {**about, **said, "classes": classes, "thresholds": thresholds, "config": config}
+        about = {"source": str(self.folder.path.resolve()), "kind": self.folder.kind}
+        return {**about, **said, "classes": classes, "thresholds": thresholds, **asked}
 
     def _thresholds(self, learnt_from: str) -> bytes:
         """What a recipe takes; values as JSON, which YAML takes too."""

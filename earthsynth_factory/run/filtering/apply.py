@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.importers.readers.files import walk
+from earthsynth_factory.run.filtering.folder import Folder
 from earthsynth_factory.run.filtering.lists import rewritten
 from earthsynth_factory.run.filtering.parting import Parting
-from earthsynth_factory.run.filtering.sources import Folder
 from earthsynth_factory.store.writer import disk_error, write_bytes
 
 DERIVED = {"exports", "report"}
@@ -39,18 +40,36 @@ def check_mirror(folder: Folder, target: Path) -> None:
         raise StoreError(f"{target}: lies inside {folder.path}, which is only read; choose another --out")
 
 
-def mirror(folder: Folder, target: Path, kept: Collection[str], how: Literal["copy", "link"]) -> None:
-    """Write the filtered folder. kept: names of entries. Raises as `check_mirror`, and DiskError."""
-    check_mirror(folder, target)
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """A folder to fill that becomes `target`, new or empty, once all is in it. Raises DiskError.
+
+    A killed run leaves it under its other name, and the next one begins it again.
+    """
+    fresh = target.with_name(f".{target.name}.new")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        yield fresh
+        fresh.replace(target)
+    except OSError as error:
+        raise disk_error(target, error) from error
+
+
+def mirror(folder: Folder, fresh: Path, target: Path, kept: Collection[str], how: Literal["copy", "link"]) -> None:
+    """Write the filtered folder into `fresh`, its lists as if it lay at `target`. kept: names of entries.
+
+    Raises DiskError, SourceError where a list is too large.
+    """
     parting = Parting(folder.path, target, folder.entries, frozenset(kept))
     for path in walk(folder.path):
         inner = path.relative_to(folder.path)
         if path in parting.leaving or (folder.kind == "build" and (inner.parts[0] in DERIVED or _marker(inner))):
             continue
         if (data := rewritten(path, parting)) is None:
-            _put(path, target / inner, how)
+            _put(path, fresh / inner, how)
         else:
-            write_bytes(target / inner, data)
+            write_bytes(fresh / inner, data)
 
 
 def _marker(inner: Path) -> bool:

@@ -25,11 +25,12 @@ from earthsynth_factory.importers.datasets import open_dataset
 from earthsynth_factory.recipe.load import export_blocks
 from earthsynth_factory.rfilter.thresholds import Thresholds
 from earthsynth_factory.run.filtering.account import Account, FilterSummary
-from earthsynth_factory.run.filtering.apply import check_mirror, mirror
+from earthsynth_factory.run.filtering.apply import check_mirror, mirror, whole
 from earthsynth_factory.run.filtering.decide import Limits, learn, prints_of, reasons, select, verdict
+from earthsynth_factory.run.filtering.folder import Folder
 from earthsynth_factory.run.filtering.scores import Row, ScoreJournal
 from earthsynth_factory.run.filtering.scoring import AskedRule, Scorer, Watch, asked
-from earthsynth_factory.run.filtering.sources import Folder, open_folder
+from earthsynth_factory.run.filtering.sources import open_folder
 from earthsynth_factory.run.filtering.spec import FilterSpec, build_rules, load_filter
 from earthsynth_factory.store.lock import locked
 
@@ -39,13 +40,17 @@ EXPORTED = ("coco", "yolo-detect")
 
 @dataclass(frozen=True)
 class FilterOptions:
-    """config: filter.yaml. calibrate: a folder of real labelled images. map: class words, as `prepare` takes them."""
+    """config: filter.yaml. calibrate: a folder of real labelled images. map: class words, as `prepare` takes them.
+
+    kind: of the folder, where it cannot be recognised; as `prepare` has it.
+    """
 
     config: Path | None = None
     calibrate: Path | None = None
     apply: Literal["copy", "link", "list"] = "list"
     map: Path | None = None
     device: str = "auto"
+    kind: str = "auto"
 
 
 def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | None = None) -> FilterSummary:
@@ -55,7 +60,7 @@ def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | Non
     spec = load_filter(options.config)
     base = options.config.resolve().parent if options.config else Path.cwd()
     with locked(out, "filter"):
-        folder = open_folder(path, out, options.map)
+        folder = open_folder(path, out, options.map, options.kind)
         rules = asked(
             build_rules(spec, folder.taxonomy, folder.targets, base, options.device),
             folder.taxonomy,
@@ -77,6 +82,7 @@ class _Run:
 
     def run(self, watch: Watch | None) -> FilterSummary:
         """See `run_filter`."""
+        self._limits(Thresholds())  # an unknown class is said before anything is looked at
         if self._options.apply != "list":
             check_mirror(self._folder, self._filtered)
         real = self._real(watch)
@@ -98,7 +104,8 @@ class _Run:
         ]  # fmt: skip
         scores = [found for _, found in verdicts]
         account = Account(self._folder, self._rules, rows, real, limits, scores, why, self._scored)
-        summary = account.write(self._out, self._spec.model_dump(mode="json"), str(self._options.calibrate))
+        asked = {"config": self._spec.model_dump(mode="json"), "map": _absolute(self._options.map)}
+        summary = account.write(self._out, asked, str(self._options.calibrate))
         if self._options.apply != "list":
             self._apply(account.kept)
         return summary
@@ -129,18 +136,22 @@ class _Run:
         return Scorer(journal, self._vectors, self._base, self._options.device, self._scored)
 
     def _score(self, journal: ScoreJournal, real: list[Row] | None, watch: Watch | None) -> Limits:
-        """Rules by cost: each stage sees what the stages before it left open. Gives the final thresholds."""
+        """Rules by cost: each stage sees what the stages before it left open. Gives the final thresholds.
+
+        Within a run a stage learns from what it sees, whatever else earlier runs stored, and its thresholds stand: what
+        it refused later stages did not look at.
+        """
         entries, scorer = list(self._folder.entries), self._scorer(journal)
-        limits = self._limits(Thresholds() if real is None else learn(self._spec, self._rules, real, True))
+        learnt = Thresholds() if real is None else learn(self._spec, self._rules, real, True)
         for cost in sorted({rule.spec.cost for rule in self._rules}):
             so_far = [rule for rule in self._rules if rule.spec.cost <= cost]
             scorer.score(entries, so_far, watch)
             rows = [journal.rows[entry.name] for entry in entries]
             if real is None:
-                everyone = [journal.rows[entry.name] for entry in self._folder.entries]
-                limits = self._limits(learn(self._spec, self._rules, everyone, False))
+                learnt |= learn(self._spec, self._rules, rows, False, cost)
+            limits = self._limits(learnt)
             entries = [entry for entry, row in zip(entries, rows, strict=True) if self._open(so_far, limits, row)]
-        return limits
+        return self._limits(learnt)
 
     def _open(self, rules: list[AskedRule], limits: Limits, row: Row) -> bool:
         return not row.fault and verdict(self._spec, rules, limits, row)[0] is not False
@@ -151,7 +162,12 @@ class _Run:
     def _apply(self, kept: list[str]) -> None:
         how = self._options.apply
         assert how != "list"
-        mirror(self._folder, self._filtered, kept, how)
-        if self._folder.kind in ("build", "prepared") and kept:
-            blocks: tuple[ExportSpec, ...] = export_blocks(EXPORTED)
-            export(open_dataset(self._filtered), blocks, self._filtered / "exports", lambda _: None)
+        with whole(self._filtered) as fresh:
+            mirror(self._folder, fresh, self._filtered, kept, how)
+            if self._folder.kind in ("build", "prepared") and kept:
+                blocks: tuple[ExportSpec, ...] = export_blocks(EXPORTED)
+                export(open_dataset(fresh), blocks, fresh / "exports", lambda _: None)
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())

@@ -63,11 +63,17 @@ def fixed(rule: AskedRule) -> bool:
     return rule.spec.threshold in rule.spec.model_fields_set
 
 
-def learn(spec: FilterSpec, rules: Sequence[AskedRule], rows: Sequence[Row], real: bool) -> Thresholds:
-    """Percentiles of these rows; within a run (not `real`) for rules with a model alone, pixels need no comparison."""
-    asked = [rule for rule in rules if not fixed(rule) and (real or rule.spec.cost)]
-    values = grouped((row.category, _values(row, asked)) for row in rows if not row.fault)
-    return calibrate(values, spec.false_reject, spec.least_images)
+def learn(
+    spec: FilterSpec, rules: Sequence[AskedRule], rows: Sequence[Row], real: bool, cost: int | None = None
+) -> Thresholds:
+    """Percentiles of these rows; within a run (not `real`) for rules with a model alone, pixels need no comparison.
+
+    cost: learn for rules of this cost alone. The part that each has of the false rejects is the same either way.
+    """
+    learning = [rule for rule in rules if not fixed(rule) and (real or rule.spec.cost)]
+    now = [rule for rule in learning if cost in (None, rule.spec.cost)]
+    values = grouped((row.category, _values(row, now)) for row in rows if not row.fault)
+    return calibrate(values, spec.false_reject / max(len(learning), 1), spec.least_images)
 
 
 def _values(row: Row, rules: Sequence[AskedRule]) -> dict[str, float]:

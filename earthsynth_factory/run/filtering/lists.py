@@ -32,7 +32,7 @@ def _lines(path: Path, parting: Parting) -> bytes | None:
     """One of our journals, a line an item."""
     tests: dict[str, Callable[[Any], bool]] = {
         "train.jsonl": lambda line: (
-            not {parting.source / line["file_name"], parting.source / line["mask_name"]} & parting.leaving
+            not {path.parent / line["file_name"], path.parent / line["mask_name"]} & parting.leaving
         ),
         "instances.jsonl": lambda line: line["stem"] in parting.names,
         "samples.jsonl": lambda line: f"{line['slot']:07d}" in parting.names,

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import orjson
+
 from earthsynth_factory.importers.pictures import SUFFIXES
 from earthsynth_factory.importers.readers.files import ImageFinder
-from earthsynth_factory.run.filtering.sources import Entry
+from earthsynth_factory.run.filtering.folder import Entry
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +33,9 @@ class Parting:
 
     @cached_property
     def leaving(self) -> frozenset[Path]:
-        """Files that a dropped image owns and no kept one does."""
-        return frozenset(file for entry in self.entries for file in entry.files) - self.staying
+        """Files that a dropped image owns and no kept one does, and what EarthSynth's layout made of such images."""
+        owned = frozenset(file for entry in self.entries for file in entry.files) - self.staying
+        return owned.union(*(_of_single_categories(folder, owned) for folder in {file.parent.parent for file in owned}))
 
     def image(self, name: str, near: Path) -> Path | None:
         """The file of the image that a list in the folder `near` calls by path or name; None where it is not known."""
@@ -74,3 +77,18 @@ class Parting:
         for entry in self.entries:
             found[entry.files[0].stem].add(entry.files[0])
         return found
+
+
+def _of_single_categories(folder: Path, images: Collection[Path]) -> set[Path]:
+    """Category masks and images of these images, as the `train.jsonl` of `folder` has them; empty where there is none."""
+    try:
+        lines = [orjson.loads(line) for line in (folder / "train.jsonl").read_bytes().splitlines()]
+        masks = {
+            folder / mask
+            for line in lines
+            if folder / line["file_name"] in images
+            for mask in line.get("category_masks", ())
+        }
+        return masks | {folder / line["file_name"] for line in lines if folder / line["mask_name"] in masks}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no list of that kind
+        return set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+from rasterio.errors import NotGeoreferencedWarning
 
 from earthsynth_factory.domain.sample import Candidate
 from earthsynth_factory.domain.taxonomy import Taxonomy
@@ -19,8 +21,8 @@ from earthsynth_factory.recipe.thresholds import lasting_settings
 from earthsynth_factory.rfilter.base import MeasuredRule, RuleSpec
 from earthsynth_factory.rfilter.clip_rule import ClipRuleSpec
 from earthsynth_factory.rfilter.selections.duplicates import perceptual_hash
+from earthsynth_factory.run.filtering.folder import Entry
 from earthsynth_factory.run.filtering.scores import Row, ScoreJournal
-from earthsynth_factory.run.filtering.sources import Entry
 
 BATCH = 32
 """Images in memory at a time; also what a kill costs at the most."""
@@ -70,10 +72,12 @@ class Scorer:
         """Ask every rule of every entry, as far as it is not known. Raises ModelError, DiskError."""
         waiting = [entry for entry in entries if self._lacks(entry, rules)]
         done = len(entries) - len(waiting)
-        with ThreadPoolExecutor(2, "read") as readers:
+        with warnings.catch_warnings(), ThreadPoolExecutor(2, "read") as readers:
+            # Set by readers in threads of their own, a filter of warnings is not sure to hold.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
             for start in range(0, len(waiting), BATCH):
                 chunk = waiting[start : start + BATCH]
-                self._journal.put(self._measured(list(zip(chunk, readers.map(_load, chunk), strict=True)), rules))
+                self._journal.put(self._measured(list(zip(chunk, readers.map(read, chunk), strict=True)), rules))
                 done += len(chunk)
                 if watch:
                     watch(done, len(entries))
@@ -123,7 +127,8 @@ class Scorer:
         self._open.add(rule.name)
 
 
-def _load(entry: Entry) -> Candidate | SourceError:
+def read(entry: Entry) -> Candidate | SourceError:
+    """The image and its labels, or why they cannot be used."""
     try:
         return entry.load()
     except (SourceError, StoreError) as error:

@@ -30,8 +30,17 @@ from earthsynth_factory.rfilter.selections import base as selections
 SELECTION = Stage("selection", selections.SelectionSpec, selections.KINDS)
 SelectionBlock = Annotated[SerializeAsAny[selections.SelectionSpec], BeforeValidator(SELECTION.parse)]
 
-DEFAULT_RULES = ("image_quality", "artefacts", "object_size", "clip_score", "instance_class")
-"""Those that told planted wrong pairs from right ones with the embedded CLIP; the others may, with a stronger one."""
+DEFAULT_RULES = (
+    "image_quality",
+    "artefacts",
+    "object_size",
+    "clip_score",
+    "instance_class",
+    {"kind": "layout_agreement", "segmenter": "embedded"},
+)
+"""Those that told planted wrong pairs from right ones with the embedded models; the others may, with stronger ones. The
+segmenter judges the classes that it learnt and leaves the others alone.
+"""
 
 
 class FilterSpec(Spec):

@@ -79,17 +79,20 @@ def _scores(
 def _classes_to_lend(members: Members, spec: CfCompSpec, generator: np.random.Generator) -> npt.NDArray[np.bool_]:
     """(B, 256): for each sample a first class and perhaps further ones.
 
-    Under the text criterion rare classes come first; under the mask criterion the area stays within bounds where it can.
+    Under the text criterion rare classes come first. The area stays within bounds, in the baseline too, or an ablation
+    would compare sizes; only with the mask criterion switched off it does not. What is too small alone may still be lent;
+    what is too large would be a copy of the donor.
     """
     guided = spec.mode == "cf-comp"
+    low, high = (0.0, 1.0) if guided and not spec.mask else spec.area
     shares = members.shares()
     lent = np.zeros(shares.shape, bool)
     for row, share in zip(lent, shares, strict=True):
         there = share > 0
         there[BACKGROUND] = False
-        low, high = spec.area if guided and spec.mask else (0.0, 1.0)
-        fitting = there & (share >= low) & (share <= high)
-        usable = np.flatnonzero(fitting if fitting.any() else there)
+        bounded = there & (share <= high)
+        fitting = bounded & (share >= low)
+        usable = np.flatnonzero(fitting if fitting.any() else bounded)
         if not len(usable):
             continue
         weight = members.rarity[usable] ** (spec.text if guided else 0.0)

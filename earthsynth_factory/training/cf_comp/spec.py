@@ -11,7 +11,7 @@ class CfCompSpec(Spec):
     """How composed samples are made. The weights are exponents of the three criteria; 0 switches one off."""
 
     mode: Literal["off", "cf-comp", "random"] = "cf-comp"
-    """`off`: real samples alone; `random`: partner and regions drawn blindly, the copy-paste baseline."""
+    """`off`: real samples alone; `random`: partner and classes drawn blindly, the copy-paste baseline."""
     share: float = Field(default=1 / 3, ge=0, le=0.5)
     """Composed samples as a share of the batch; 1/3 is the paper's figure (8 real, 4 composed). The batch stays as large."""
     image: float = Field(default=1.0, ge=0, le=8)
@@ -21,7 +21,7 @@ class CfCompSpec(Spec):
     text: float = Field(default=1.0, ge=0, le=8)
     """Weight of the text criterion: partners with classes that the base lacks, rare ones first."""
     area: Span = (0.002, 0.6)
-    """Share of the scene that pasted regions may take, as low..high."""
+    """Share of the scene that pasted regions may take, as low..high; not held where `cf-comp` has `mask` at 0."""
     log: bool = Field(default=False, json_schema_extra=NOT_IN_FINGERPRINT)
     """Write every choice of the first process, with its scores, to OUT/choices.jsonl."""
 

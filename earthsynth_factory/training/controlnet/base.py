@@ -19,6 +19,9 @@ from earthsynth_factory.models.registry import EARTHSYNTH, EARTHSYNTH_CARD, base
 from earthsynth_factory.training.controlnet.spec import HubControlNet, ModelSpec
 from earthsynth_factory.training.networks import CONTROL_SHARE
 
+UNKNOWN: dict[str, Any] = {"categories": None, "training_data": ()}
+"""What is not known of a base without a card."""
+
 _SAFE: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
 
 
@@ -55,16 +58,30 @@ def load_base(spec: ModelSpec, size: int, recipe_folder: Path, seed: int) -> Bas
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **_SAFE).float()
         scheduler = diffusers.DDPMScheduler.load_config(folder, subfolder="scheduler", local_files_only=True)
+        scheduler = sampled_by_unipc(scheduler)
     except Exception as error:  # diffusers raises many kinds for a damaged folder; all mean the same to the user
         raise ModelError(f"{folder}: not loadable as a Stable Diffusion pipeline: {_first_line(error)}") from error
     torch.manual_seed(seed)
     if spec.train == "scratch":
         unet = UNet2DConditionModel.from_config(unet.config)
     control, own_card = _control(spec, unet, recipe_folder)
-    card = own_card or read_card(folder) or EARTHSYNTH_CARD.model_copy(update={"categories": None})
+    card = own_card or read_card(folder) or EARTHSYNTH_CARD.model_copy(update=UNKNOWN)
     base = Base(folder, vae, text, tokenizer, unet, control, scheduler, card)
     _check_size(base, size)
     return base
+
+
+def sampled_by_unipc(scheduler: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings of a flow-matching scheduler as UniPC's, which Stable Diffusion's pipelines can run; others as they are."""
+    if not str(scheduler.get("_class_name")).startswith("FlowMatch"):
+        return scheduler
+    return {
+        "_class_name": "UniPCMultistepScheduler",
+        "num_train_timesteps": scheduler.get("num_train_timesteps", 1000),
+        "prediction_type": "flow_prediction",
+        "use_flow_sigmas": True,
+        "flow_shift": scheduler.get("shift", 1.0),
+    }
 
 
 def _control(spec: ModelSpec, unet: Any, recipe_folder: Path) -> tuple[Any, ModelCard | None]:

@@ -103,9 +103,12 @@ class LatentCache:
         """Sees what other processes have written."""
         self.shards = Shards(self._folder)
 
-    @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Moments (B, 2C, h, w) of uint8 images (B, S, S, 3)."""
+        """Moments (B, 2C, h, w) of uint8 images (B, S, S, 3); a few at once, so that memory does not grow with the batch."""
+        return torch.cat([self._encode(images[at : at + ENCODED]) for at in range(0, len(images), ENCODED)])
+
+    @torch.no_grad()
+    def _encode(self, images: Tensor) -> Tensor:
         pixels = images.to(self._device).permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not torch.float32):
             posterior = self._vae.encode(pixels.contiguous(memory_format=torch.channels_last)).latent_dist

@@ -6,6 +6,7 @@ whole pipeline (`model: OUT/model`), low-rank updates folded in and, beside it, 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +15,9 @@ from earthsynth_factory.models.card import CARD_FILE
 from earthsynth_factory.store.writer import disk_error, write_bytes
 from earthsynth_factory.training.checkpoint import write_tensors
 from earthsynth_factory.training.controlnet import lora
+from earthsynth_factory.training.controlnet.looks import Look
 from earthsynth_factory.training.controlnet.opening import Opened
-from earthsynth_factory.training.controlnet.validation import Look, make_pipeline
+from earthsynth_factory.training.controlnet.validation import make_pipeline
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 
@@ -45,11 +47,16 @@ def _save(opened: Opened, folder: Path) -> None:
         write_tensors(folder / "lora" / LORA_FILE, updates, {"rank": opened.recipe.model.lora_rank})
 
 
-def how_to_use(opened: Opened, folder: Path) -> str:
-    """The `model:` line for a recipe that builds with it."""
-    if opened.recipe.model.train == "controlnet":
-        return f"model: {{base: {opened.recipe.model.base}, controlnet: {folder}}}"
-    return f"model: {folder}"
+def how_to_use(opened: Opened, folder: str) -> str:
+    """The `model:` line for a recipe that builds with it, wherever that lies. folder: how it calls the model's."""
+    spec, folder = opened.recipe.model, json.dumps(folder, ensure_ascii=False)  # quoted as YAML reads it too
+    if spec.train != "controlnet":
+        return f"model: {folder}"
+    # A folder's path began at the training's recipe; what came from the hub lies under another name.
+    found = opened.base.folder
+    pinned = "" if spec.base_revision == "main" else f", base_revision: {spec.base_revision}"
+    base = json.dumps(str(found), ensure_ascii=False) if found.name == Path(spec.base).name else f"{spec.base}{pinned}"
+    return f"model: {{base: {base}, controlnet: {folder}}}"
 
 
 def _described(opened: Opened, out: Path, step: int, look: Look | None) -> str:
@@ -65,7 +72,7 @@ def _described(opened: Opened, out: Path, step: int, look: Look | None) -> str:
         "",
         "Use it in a recipe:",
         "",
-        f"    synthesis: {{{how_to_use(opened, out / 'model')}}}",
+        f"    synthesis: {{{how_to_use(opened, '<this folder>')}}}",
         "",
         "Training data:",
         *(f"- {name}" for name in card.training_data),
@@ -85,4 +92,4 @@ def _measured(look: Look | None, held_out: bool) -> list[str]:
 
 
 def _rows(numbers: Mapping[str, float]) -> list[str]:
-    return [f"| {name} | {value:.4f} |" for name, value in numbers.items()]
+    return [f"| {name} | {value:.4f} |" for name, value in sorted(numbers.items())]

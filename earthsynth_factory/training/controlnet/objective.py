@@ -79,7 +79,7 @@ class Objective:
 
 def _kind(scheduler: Mapping[str, Any]) -> Kind:
     name = str(scheduler.get("_class_name", ""))
-    asked = scheduler.get("prediction_type", "flow_prediction" if name.startswith("FlowMatch") else "epsilon")
+    asked = scheduler.get("prediction_type", "epsilon")
     kinds: dict[str, Kind] = {"epsilon": "epsilon", "v_prediction": "v_prediction", "flow_prediction": "flow"}
     if asked not in kinds:
         raise ModelError(f"scheduler {name}: prediction_type {asked!r} is not trained here; known: {', '.join(kinds)}")

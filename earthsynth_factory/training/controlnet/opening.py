@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from earthsynth_factory.conditions.prompts import PromptWriter
+from earthsynth_factory.errors import SourceError
 from earthsynth_factory.models.card import ModelCard, read_card
 from earthsynth_factory.models.control_image import control_lut
 from earthsynth_factory.models.device import pick_dtype
@@ -42,7 +43,13 @@ class Opened:
 
 def open_data(recipe: ControlNetRecipe, recipe_folder: Path, out: Path) -> Dataset:
     """The checked dataset; its survey is remembered beside the caches. Raises SourceError with all faults."""
-    root = (recipe_folder / Path(recipe.data.path).expanduser()).resolve()
+    given = Path(recipe.data.path).expanduser()
+    root = (recipe_folder / given).resolve()
+    if not root.is_dir():
+        remedy = (
+            f"did you mean data.path={given.resolve()}?" if given.is_dir() else "`earthsynth-factory prepare` makes one"
+        )
+        raise SourceError(f"{root}: no such folder, and data.path starts at the recipe's; {remedy}")
     name = hashlib.blake2b(str(root).encode(), digest_size=6).hexdigest()
     index = cache_folder(recipe, recipe_folder, out) / f"survey-{name}.json"
     return open_dataset(root, recipe.data, index, recipe.seed, recipe.run.loaders)
@@ -126,6 +133,7 @@ def _prompts(base: Base, batches: Batches, folder: Path, team: Team) -> PromptCa
 def _card(recipe: ControlNetRecipe, dataset: Dataset, base: Base, writer: PromptWriter) -> ModelCard:
     goes_on = recipe.model.controlnet != "new"  # then its control image and its categories are given
     known = base.card.categories if goes_on else ()
+    before = () if recipe.model.train == "scratch" else base.card.training_data
     update = {
         "name": recipe.name,
         "control": recipe.model.control or (base.card.control if goes_on else "class-id"),
@@ -134,7 +142,7 @@ def _card(recipe: ControlNetRecipe, dataset: Dataset, base: Base, writer: Prompt
         "scales": writer.scales,
         "categories": tuple(sorted({*(known or ()), *dataset.categories()})),
         "licence": recipe.licence,
-        "training_data": (dataset.about,),
+        "training_data": tuple(dict.fromkeys((*before, dataset.about))),
     }
     return base.card.model_copy(update=update)
 
@@ -148,6 +156,9 @@ def _notes(dataset: Dataset, batches: Batches, prompts: PromptCache) -> tuple[st
     if silent:
         place = silent[0].mask.name
         notes.append(f"{len(silent)} texts name no class of their mask, as that of {place}; is it meant so?")
+    mode, batch = batches.recipe.cf_comp.mode, batches.recipe.optim.batch
+    if mode != "off" and not batches.composed:
+        notes.append(f"nothing is composed: cf_comp.share of optim.batch {batch} leaves none beside two real samples")
     if not dataset.held_out:
         notes.append("no scene is held out: validation looks at training scenes")
     return tuple(notes)

@@ -11,25 +11,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 import torch
 
-from earthsynth_factory.errors import InputError, Interrupted, StoreError
+from earthsynth_factory.errors import InputError, Interrupted, ModelError, StoreError
 from earthsynth_factory.models.device import pick_device
 from earthsynth_factory.recipe.fingerprint import decisive
 from earthsynth_factory.store.lock import locked
-from earthsynth_factory.store.writer import write_bytes, write_json
+from earthsynth_factory.store.writer import write_json
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet.dataset import Dataset
 from earthsynth_factory.training.controlnet.export import export_model, how_to_use
+from earthsynth_factory.training.controlnet.log import Log
+from earthsynth_factory.training.controlnet.looks import Look, kept_look
 from earthsynth_factory.training.controlnet.opening import Opened, open_run
 from earthsynth_factory.training.controlnet.progress import TrainProgress
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 from earthsynth_factory.training.controlnet.stage import Outcome
 from earthsynth_factory.training.controlnet.team import joined
 from earthsynth_factory.training.controlnet.trackers import Sink, open_trackers
-from earthsynth_factory.training.controlnet.validation import Look, Validation
+from earthsynth_factory.training.controlnet.validation import Validation
 from earthsynth_factory.training.loop import stop_on_signal
+
+FACTS = {"position", "skipped", "bad", "recipe", "data"}
+"""What a checkpoint of this trainer says of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,12 @@ def train_controlnet(
         if team.leads:
             write_json(out / "recipe.json", recipe.model_dump(mode="json"))
         try:
-            done, look = (standing, None) if export_only else run.go_on(standing)
+            done, look = (standing, kept_look(out, standing.step)) if export_only else run.go_on(standing)
         finally:
             opened.stage.loader.close()
         if team.leads:
             export_model(opened, out, done.step, look)
-            progress.say(f"build with it:  synthesis: {{{how_to_use(opened, out / 'model')}}}")
+            progress.say(f"build with it:  synthesis: {{{how_to_use(opened, str((out / 'model').resolve()))}}}")
         team.wait()
     return out / "model"
 
@@ -87,7 +91,7 @@ class _Run:
         """Steps to the end. Raises Interrupted on SIGINT and SIGTERM, with a checkpoint written."""
         spec, steps = self.recipe, self.recipe.optim.steps
         look: Look | None = None
-        with self._sinks() as sinks, stop_on_signal() as stopped, _Log(self.out, standing.step, self.team.leads) as log:
+        with self._sinks() as sinks, stop_on_signal() as stopped, Log(self.out, standing.step, self.team.leads) as log:
             started, first = time.monotonic() - standing.seconds, standing
             stop = False
             while standing.step < steps and not stop:
@@ -98,12 +102,14 @@ class _Run:
                     outcome, losses={n: s / self.team.world for n, s in zip(outcome.losses, sums, strict=False)}
                 )
                 standing = self._after(standing, outcome, time.monotonic() - started)
-                log.write(standing, outcome, self.stage.rate(standing.step - 1), spec.cf_comp.log and self._choices())
+                log.write(standing.step, self._numbers(standing, outcome), self._choices() if spec.cf_comp.log else ())
                 self._report(standing, first, outcome, sinks)
                 if standing.step % spec.run.save_every == 0 or standing.step == steps or stop:
                     self._save(standing)
                 if standing.step % spec.validation.every == 0 or standing.step == steps:
                     look = self._look(standing.step, sinks)
+            if standing == first and self.team.leads:  # all steps were made before, but perhaps not the last look
+                look = kept_look(self.out, standing.step) or self._take(standing.step, sinks)
         if stop and standing.step < steps:
             raise Interrupted(f"stopped at step {standing.step} of {steps}; the same command with --resume goes on")
         return standing, look
@@ -114,6 +120,8 @@ class _Run:
         if found is None:
             raise StoreError(f"{self.folder}: no checkpoint to go on from; leave --resume out to begin")
         facts = found.facts
+        if not facts.keys() >= FACTS:
+            raise ModelError(f"{self.folder}: step {found.step} is no checkpoint of this trainer; remove it")
         differ = [*differences(facts["recipe"], decisive(self.recipe))]
         if facts["data"] != self._data:
             differ.append("data: the dataset's images, masks or texts have changed")
@@ -138,7 +146,7 @@ class _Run:
             path = self._keep_batch(before)
             raise InputError(
                 f"step {after.step}: loss or gradient was no number {bad} times in a row; the batch is kept in {path}. "
-                "Lower optim.lr, or set run.precision: float32"
+                "Lower optim.lr, which begins anew in another --out, or go on with --resume --set run.precision=float32"
             )
         return after
 
@@ -157,6 +165,10 @@ class _Run:
 
     def _names(self, picks: Any) -> list[str]:
         return [self.opened.dataset.samples[pick].mask.stem for pick in picks]
+
+    def _numbers(self, standing: Standing, outcome: Outcome) -> dict[str, float]:
+        rate = self.stage.rate(standing.step - 1)
+        return {**outcome.losses, "norm": outcome.norm, "lr": rate, "skipped": standing.skipped}
 
     def _choices(self) -> list[dict[str, object]]:
         return [choice for batch in self.stage.seen for choice in batch.choices(self.opened.dataset)]
@@ -188,15 +200,18 @@ class _Run:
         self.team.wait()
 
     def _look(self, step: int, sinks: list[Sink]) -> Look | None:
-        look = None
-        if self.team.leads:
-            look = Validation(self.opened, self.out).look(step)
-            shown = ", ".join(f"{name} {value:.4f}" for name, value in look.numbers.items() if "," not in name)
-            if shown:
-                self.progress.say(f"step {step}: {shown}")
-            for sink in sinks:
-                sink.log(step, {f"validation/{name}": value for name, value in look.numbers.items()})
+        """The first process looks, the others wait."""
+        look = self._take(step, sinks) if self.team.leads else None
         self.team.wait()
+        return look
+
+    def _take(self, step: int, sinks: list[Sink]) -> Look:
+        look = Validation(self.opened, self.out).look(step)
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in look.numbers.items() if "," not in name)
+        if shown:
+            self.progress.say(f"step {step}: {shown}")
+        for sink in sinks:
+            sink.log(step, {f"validation/{name}": value for name, value in look.numbers.items()})
         return look
 
     @contextmanager
@@ -210,46 +225,6 @@ class _Run:
         finally:
             for sink in sinks:
                 sink.close()
-
-
-class _Log:
-    """OUT/log.jsonl, a line a step, and OUT/choices.jsonl; lines that a resumed run will write again are dropped first."""
-
-    def __init__(self, out: Path, step: int, leads: bool) -> None:
-        self._paths = [out / "log.jsonl", out / "choices.jsonl"] if leads else []
-        for path in self._paths:
-            _cut(path, step)
-
-    def __enter__(self) -> _Log:
-        self._files = [path.open("ab", buffering=0) for path in self._paths]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for file in self._files:
-            file.close()
-
-    def write(self, standing: Standing, outcome: Outcome, rate: float, choices: Any) -> None:
-        """A step's line. Numbers are written so that they read back to the last bit; NaN is null."""
-        if not self._files:
-            return
-        line = {"step": standing.step, **outcome.losses, "norm": outcome.norm, "lr": rate, "skipped": standing.skipped}
-        self._files[0].write(orjson.dumps(line) + b"\n")  # which writes NaN as null
-        if choices:
-            self._files[1].write(orjson.dumps({"step": standing.step, "choices": choices}) + b"\n")
-
-
-def _cut(path: Path, step: int) -> None:
-    """Keeps the lines up to and with `step`; a torn one goes too."""
-    if not path.is_file():
-        return
-    kept = []
-    for line in path.read_bytes().splitlines(keepends=True):
-        try:
-            if line.endswith(b"\n") and json.loads(line)["step"] <= step:
-                kept.append(line)
-        except (ValueError, KeyError):
-            continue
-    write_bytes(path, b"".join(kept))
 
 
 def _check_folder(out: Path, go_on: bool) -> None:

@@ -70,6 +70,12 @@ class ModelSpec(Spec):
     lora_rank: int = Field(default=16, ge=1, le=512)
     """Rank of the updates under `train: lora`."""
 
+    @model_validator(mode="after")
+    def _starts_from_nothing(self) -> ModelSpec:
+        if self.train == "scratch" and self.controlnet != "new":
+            raise ValueError("train: scratch begins with random weights alone; set controlnet: new")
+        return self
+
 
 class LossSpec(Spec):
     """global + local·λ, both mean squared errors of the base model's own objective."""

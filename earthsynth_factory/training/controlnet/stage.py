@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.training import order
 from earthsynth_factory.training.checkpoint import pack_optimizer, unpack_optimizer
 from earthsynth_factory.training.controlnet.base import Base
@@ -105,7 +106,7 @@ class ControlNetStage:
         sums: dict[str, Tensor] = {}
         self.seen = []
         for place in range(passes):
-            prepared = self.loader.get(position + place * self.loader.batches.stride)
+            prepared = self._prepared(position + place * self.loader.batches.stride)
             self.seen.append(prepared.batch)
             with self._gathers(last=place == passes - 1):
                 for name, value in self._descend(prepared).items():
@@ -174,6 +175,13 @@ class ControlNetStage:
         except (KeyError, RuntimeError, ValueError) as error:
             raise InputError(f"the checkpoint is of another model ({error}); choose another --out") from error
 
+    def _prepared(self, position: int) -> Prepared:
+        try:
+            return self.loader.get(position)
+        except MemoryError as error:
+            batch = self.recipe.optim.batch
+            raise InputError(f"out of memory making a batch of {batch} ready ({error}); lower optim.batch") from error
+
     def _descend(self, prepared: Prepared) -> dict[str, Tensor]:
         try:
             inputs = self.inputs(prepared)
@@ -224,9 +232,3 @@ def halves(count: int) -> Iterator[int]:
     while count > 1:
         count //= 2
         yield count
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch says that memory ran out, on a GPU or on a CPU."""
-    told = str(error).lower()
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in told or "allocate memory" in told

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from earthsynth_factory.training import order
 from earthsynth_factory.training.controlnet.dataset import Sample
 from earthsynth_factory.training.controlnet.denoiser import merged_unet
 from earthsynth_factory.training.controlnet.loader import latent_key
+from earthsynth_factory.training.controlnet.looks import Look
 from earthsynth_factory.training.controlnet.opening import Opened, looked_at
 from earthsynth_factory.training.controlnet.stage import CPU, Inputs
 from earthsynth_factory.training.report import iou
@@ -41,14 +41,6 @@ PER_CLASS = 4
 """Most regions of one class in one image, largest first."""
 
 CLIP_CONTEXT, CLIP_LEAST = 1.3, 24
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Look:
-    """Numbers by name, and the picture."""
-
-    numbers: dict[str, float]
-    picture: Path | None
 
 
 class Validation:

@@ -16,7 +16,7 @@ from PIL import Image
 from earthsynth_factory.conditions.masks import index as mask_index
 from earthsynth_factory.conditions.masks.files import read_ids
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
-from earthsynth_factory.conditions.masks.layout import earthsynth_group, find_layout
+from earthsynth_factory.conditions.masks.layout import Entry, earthsynth_group, find_layout
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.store.writer import encode_png
 from tests.conditions.folders import DATA, context, shared, write_masks, write_prepared
@@ -182,6 +182,26 @@ def test_index_is_reused_rebuilt_and_survives_damage(tmp_path: Path, monkeypatch
     cache.write_bytes(b'{"version": 1, "masks": {"a": 3, "b": {"stamp": "x"}}}')
     _open(folder, tmp_path / "c")
     assert read == ["a", "b", "b", "a", "b"]
+
+
+def test_counting_that_is_stopped_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_masks(tmp_path / "m", a=IDS, b=IDS, c=IDS)
+    read: list[str] = []
+    count = mask_index.count
+
+    def slow(entry: Entry) -> mask_index.Counts:
+        if read == ["a", "b"]:
+            raise KeyboardInterrupt
+        read.append(entry.stem)
+        return count(entry)
+
+    monkeypatch.setattr(mask_index, "_SAVE_SECONDS", 0)
+    monkeypatch.setattr(mask_index, "count", slow)
+    with pytest.raises(KeyboardInterrupt):
+        _open(folder, tmp_path / "c")
+    monkeypatch.setattr(mask_index, "count", lambda entry: (read.append(entry.stem), count(entry))[1])
+    _open(folder, tmp_path / "c")
+    assert read == ["a", "b", "c"]
 
 
 def test_only_split_and_memory_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from earthsynth_factory.errors import InputError
+from earthsynth_factory.errors import InputError, StoreError
+from earthsynth_factory.run.filtering import apply as module
 from earthsynth_factory.run.filtering.command import FilterOptions, FilterSummary, run_filter
 from tests.importers import layouts
 from tests.making import make_image
@@ -73,6 +74,29 @@ def test_yolo_split_lists_stay_valid(apply: str, tmp_path: Path) -> None:
     assert before == {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
     again = _filter(made, tmp_path / "again")
     assert (again.images, again.kept) == (3, 3)
+
+
+def test_a_copy_that_was_killed_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out, put, count = _yolo(tmp_path / "yolo"), tmp_path / "out", module._put, 0
+
+    def die(*words: object) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise KeyboardInterrupt
+        put(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "_put", die)
+    with pytest.raises(KeyboardInterrupt):
+        _filter(source, out)
+    assert not (out / "filtered").exists()
+    monkeypatch.setattr(module, "_put", put)
+    assert _filter(source, out).kept == 3
+    _filter(source, tmp_path / "straight")
+    assert _names(out / "filtered") == _names(tmp_path / "straight/filtered")
+    assert [path.name for path in out.iterdir() if path.name.startswith(".filtered")] == []
+    with pytest.raises(StoreError, match=r"filtered: not empty; remove it, or choose another --out"):
+        _filter(source, out)
 
 
 def test_lists_of_a_folder_that_was_moved(tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ CLASSES = 100
 """Classes with charts of their own; of more, those with the most objects."""
 
 
-def objects(subject: Subject, tally: Tally) -> Section:
-    """The tab; of land cover alone it says why there is nothing to draw."""
+def objects(subject: Subject, tally: Tally) -> Section | None:
+    """The tab; of land cover alone it says why there is nothing to draw. None where objects are not known."""
+    if "objects" in subject.absent:
+        return None
     if not tally.objects[ALL].count:
         text = "No objects: the masks hold land cover alone, or nothing."
         return Section("objects", "Objects", note(text))

@@ -33,7 +33,8 @@ def _figures(subject: Subject, tally: Tally) -> Html:
         cards.append(_figure(share(passed, made), "passed the filter"))
     classes = {class_id for class_id, _ in subject.asked} or set(tally.classes)
     cards.append(_figure(count(len(classes - {NOTHING})), "classes"))
-    cards.append(_figure(count(tally.objects[ALL].count), "objects"))
+    if "objects" not in subject.absent:
+        cards.append(_figure(count(tally.objects[ALL].count), "objects"))
     return tag("ul", *cards, class_="figures")
 
 
@@ -98,20 +99,20 @@ def _rate(tally: Tally, class_id: int) -> Html:
 
 def _found(subject: Subject, tally: Tally) -> Html:
     """The table where nobody asked for counts: images of each class, and how many of them a filter kept."""
-    judged = tally.verdicts[Verdict.REJECTED] > 0
+    judged, sized = tally.verdicts[Verdict.REJECTED] > 0, "objects" not in subject.absent
     rows = [
         tag(
             "tr",
             tag("th", named(subject, class_id), scope="row"),
             *((_number(count(tally.made(class_id, *MADE))), _rate(tally, class_id)) if judged else ()),
             *(_number(count(tally.images[class_id, split, Verdict.KEPT])) for split in subject.splits),
-            _number(_objects(subject, tally, class_id)),
+            *((_number(_objects(subject, tally, class_id)),) if sized else ()),
             data_class=class_id,
         )
         for class_id in tally.classes
     ]
-    head = [*(("images", "kept") if judged else ()), *(f"images, {split}" for split in subject.splits), "objects"]
-    return table(["class", *head], rows, "Images by class")
+    head = [*(("images", "kept") if judged else ()), *(f"images, {split}" for split in subject.splits)]
+    return table(["class", *head, *(["objects"] if sized else [])], rows, "Images by class")
 
 
 def _objects(subject: Subject, tally: Tally, class_id: int) -> str:
@@ -133,7 +134,8 @@ def _notes(subject: Subject, tally: Tally) -> Iterator[Html]:
             "count. “Without condition”: attempts for which no mask could be drawn, so no image was made."
         )
     else:
-        yield note("An image counts for every class that it is listed under. Land cover has no objects to count.")
+        words = "" if "objects" in subject.absent else " Land cover has no objects to count."
+        yield note(f"An image counts for every class that it is listed under.{words}")
     yield from map(note, subject.absent.values())
 
 

@@ -1,0 +1,77 @@
+"""Labelled images as the filter sees them, whoever wrote their folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask, Origin
+from earthsynth_factory.domain.sample import Candidate, Image, Slot
+from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.errors import SourceError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One labelled image. name: unique in its folder. files: its own, the image first. load raises SourceError.
+
+    split: as published, empty where nothing is said.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    load: Callable[[], Candidate]
+    split: str = ""
+
+    def stamp(self) -> str:
+        """Changes when one of its files does."""
+        stats = [(path.name, path.stat()) if path.is_file() else (path.name, None) for path in self.files]
+        return ";".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" if stat else f"{name} -" for name, stat in stats)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An opened folder. recognised: what it was taken for and why. faults: what could not even be listed."""
+
+    path: Path
+    kind: str
+    recognised: str
+    taxonomy: Taxonomy
+    targets: tuple[int, ...]
+    entries: Sequence[Entry]
+    faults: list[str] = field(default_factory=list)
+
+
+def candidate(image: Image, mask: Mask, numbers: InstanceMap | None, taxonomy: Taxonomy, origin: str) -> Candidate:
+    """A real image as the rules see one. Its class is the largest countable one in the mask, else the largest.
+
+    Raises SourceError where image, mask and numbers contradict one another.
+    """
+    if image.shape[:2] != mask.shape:
+        raise SourceError(f"{origin}: the image has {image.shape[:2]} rows and columns, its mask {mask.shape}")
+    strange = [int(one) for one in np.unique(mask) if int(one) and all(known.id != one for known in taxonomy)]
+    if strange:
+        raise SourceError(f"{origin}: its mask has the ids {strange}, which no category has")
+    try:
+        condition = Condition(
+            mask=mask,
+            instances=np.zeros_like(mask, np.uint16) if numbers is None else numbers,
+            prompt="",
+            metres_per_pixel=0.0,
+            seed=0,
+            origin=Origin(origin, origin),
+            known_instances=numbers is not None,
+        )
+    except ValueError as error:
+        raise SourceError(str(error)) from error
+    return Candidate(Slot(0, _main_class(mask, taxonomy), "train", 0), 0, 0, condition, image)
+
+
+def _main_class(mask: Mask, taxonomy: Taxonomy) -> int | None:
+    counts = np.bincount(mask.ravel(), minlength=256)
+    present = [int(one) for one in np.flatnonzero(counts) if one]
+    things = [one for one in present if taxonomy[one].thing]
+    return max(things or present, key=lambda one: counts[one], default=None)
