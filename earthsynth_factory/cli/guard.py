@@ -21,7 +21,11 @@ class GuardedGroup(TyperGroup):
             report(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            typer.secho("\nstopped; the same command goes on where it ended", fg="yellow", err=True)
+            typer.secho(
+                "\nstopped; nothing that was finished is lost, and the same command may be given again",
+                fg="yellow",
+                err=True,
+            )
             raise typer.Exit(Interrupted.exit_code) from None
 
 
@@ -32,7 +36,7 @@ def report(error: FactoryError) -> None:
         "ended early: " if isinstance(error, Interrupted) else "error: ", fg=color, bold=True, err=True, nl=False
     )
     if isinstance(error, RecipeError) and len(error.faults) > 1:
-        typer.echo(f"{len(error.faults)} faults in the recipe", err=True)
+        typer.echo(f"{len(error.faults)} faults", err=True)
     typer.echo(str(error), err=True)
 
 

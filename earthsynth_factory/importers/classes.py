@@ -107,7 +107,9 @@ def read_map(path: Path | None) -> ClassMap:
         if category is None:
             near = taxonomy.nearest(str(value))
             faults.append(
-                f"{path}: {key}: no category is called {value!r}" + (f"; near: {', '.join(near)}" if near else "")
+                f"{path}: {key}: no category is called {value!r}"
+                + (f"; near: {', '.join(near)}" if near else "")
+                + "; {id: 100} in its place makes a category of your own"
             )
         elif isinstance(key, int):
             ids[key] = category

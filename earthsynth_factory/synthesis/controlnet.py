@@ -14,6 +14,10 @@ from earthsynth_factory.models.card import ModelCard, Scheduler
 from earthsynth_factory.models.registry import TwoPartModel, card_of, files_of
 from earthsynth_factory.synthesis.base import GeneratorSpec, ImageGenerator
 
+BATCH = 16
+
+CPU_PIXELS = 4 * 512**2
+
 
 class ControlNetSpec(GeneratorSpec):
     """diffusers' ControlNet pipeline. Numbers that are not given come from the model's card."""
@@ -34,7 +38,7 @@ class ControlNetSpec(GeneratorSpec):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto`: bfloat16 where the hardware has it, else float32 (CPU) or float16 (GPU)."""
     batch: int | None = Field(default=None, gt=0, le=256, json_schema_extra=NOT_IN_FINGERPRINT)
-    """Images to a call; by default 16 on a GPU and 4 on a CPU. Halved when memory runs out."""
+    """Images to a call; by default 16, on a CPU fewer of large ones (4 of 512 pixels). Halved when memory runs out."""
     compile: bool | None = Field(default=None, json_schema_extra=NOT_IN_FINGERPRINT)
     """Compile the networks for fixed shapes; by default off on a CPU (no gain was measured) and on for a GPU."""
 
@@ -46,6 +50,11 @@ class ControlNetSpec(GeneratorSpec):
 
     def build(self, taxonomy: Taxonomy, base: Path, device: str) -> ControlNetGenerator:
         return ControlNetGenerator(self, taxonomy, base, device)
+
+
+def cpu_batch(side: int) -> int:
+    """Images to a call on a CPU, from their side in pixels: enough that its cores have work, few enough for its memory."""
+    return max(1, min(BATCH, CPU_PIXELS // side**2))
 
 
 class ControlNetGenerator(ImageGenerator):
@@ -76,7 +85,7 @@ class ControlNetGenerator(ImageGenerator):
             negative_prompt=spec.negative_prompt,
         )
         compiled = on_gpu if spec.compile is None else spec.compile
-        self.batch = spec.batch or (16 if on_gpu else 4)
+        self.batch = spec.batch or (BATCH if on_gpu else cpu_batch(card.native_size))
         files = files_of(spec.model, self._base)
         self._pipeline = load_pipeline(files, device, dtype, sampling, self.batch, compiled)
         self._lut = control_lut(card, self._taxonomy)

@@ -51,7 +51,7 @@ def test_faults_go_to_stderr_with_code_2(run: Run, path: Path) -> None:
     code, out, err = run("recipe", "validate", path, "--set", "sead=1", "--set", "image.size=65")
     assert (code, out) == (2, "")
     assert err.splitlines() == [
-        "error: 2 faults in the recipe",
+        "error: 2 faults",
         "--set sead=1: sead → unknown key; did you mean 'seed'?",
         "--set image.size=65: image.size: 65 → must be a multiple of 8",
     ]
@@ -111,7 +111,11 @@ def test_usage_errors(run: Run) -> None:
         (RecipeError(["one"]), 2, "error: one\n"),
         (Interrupted("stopped"), 3, "ended early: stopped\n"),
         (DiskError("full"), 3, "ended early: full\n"),
-        (KeyboardInterrupt(), 3, "\nstopped; the same command goes on where it ended\n"),
+        (
+            KeyboardInterrupt(),
+            3,
+            "\nstopped; nothing that was finished is lost, and the same command may be given again\n",
+        ),
     ],
 )
 def test_errors_become_codes(run: Run, monkeypatch, error: BaseException, code: int, printed: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
-from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec
+from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec, cpu_batch
 
 
 def condition(category: int, prompt: str = "A satellite image of road", side: int = 32) -> Condition:
@@ -32,6 +32,10 @@ def opened(folder: Path, **knobs: object) -> ControlNetGenerator:
 @pytest.fixture(scope="module")
 def generator(tiny_pipeline: Path) -> ControlNetGenerator:
     return opened(tiny_pipeline)
+
+
+def test_a_cpu_takes_many_small_images_at_once_and_few_large_ones() -> None:
+    assert [cpu_batch(side) for side in (64, 128, 256, 512, 1024, 4096)] == [16, 16, 16, 4, 1, 1]
 
 
 def test_an_image_does_not_depend_on_its_batch_mates(generator: ControlNetGenerator) -> None:
