@@ -29,7 +29,9 @@ def test_every_recipe_is_listed_and_opens_with_what_it_makes() -> None:
         assert "earthsynth-factory" in head, f"{path} does not say its command"
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"earthsynth-factory (\w+)", README))))
+@pytest.mark.parametrize(
+    "command", sorted(set(re.findall(r"(?:^    |`)earthsynth-factory (\w+)", README, flags=re.MULTILINE)))
+)
 def test_every_command_shown_exists(command: str) -> None:
     assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
 

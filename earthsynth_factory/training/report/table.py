@@ -46,7 +46,7 @@ def by_category(report: Report) -> str:
 def _head(report: Report) -> str:
     models = report.models
     return (
-        f"Model: {models['steps']} steps, guidance {models['guidance']:g}; {report.held_out} held-out crops, "
+        f"{models['name']}, {models['steps']} steps, guidance {models['guidance']:g}; {report.held_out} held-out crops, "
         f"one image generated for the mask of each; seed {report.seed}. Segmenters: {report.size.segmenter.steps} steps "
         f"of {report.size.segmenter.batch} on all {report.training:,} real training crops for mask fidelity, "
         f"{report.size.arm.steps} steps of {report.size.arm.batch} in each training of the comparison."
