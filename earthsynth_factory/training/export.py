@@ -6,7 +6,6 @@ import copy
 import json
 from pathlib import Path
 
-import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 from torch import nn
@@ -74,4 +73,4 @@ def save_clip(folder: Path, model: nn.Module, spec: ClipSpec) -> None:
 
 
 def _halved(module: nn.Module) -> nn.Module:
-    return copy.deepcopy(module).to("cpu", torch.float16)
+    return copy.deepcopy(module).cpu().half()
