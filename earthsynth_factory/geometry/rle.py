@@ -42,11 +42,39 @@ def encode_patch(pixels: npt.NDArray[np.bool_], top: int, left: int, height: int
 
 def decode(text: str, height: int, width: int) -> npt.NDArray[np.bool_]:
     """The (height, width) mask of compressed counts. Raises ValueError where they do not cover it exactly."""
-    counts = _parse(text)
-    if min(counts, default=0) < 0 or sum(counts) != height * width:
-        raise ValueError(f"run lengths {text[:40]!r} do not cover {height}×{width} pixels")
+    counts = _read_counts(text, height, width)
     inside = np.arange(len(counts)) % 2 == 1
     return np.repeat(inside, counts).reshape((height, width), order="F")
+
+
+def decode_patch(text: str, height: int, width: int, most: int) -> tuple[int, int, npt.NDArray[np.bool_]] | None:
+    """Row and column of the mask's bounding box and its pixels, bool (h, w); None of an empty mask.
+
+    Costs the box alone, of a (height, width) mask however large. Raises ValueError as `decode` does, and where the box has
+    more than `most` pixels.
+    """
+    ends = np.cumsum(_read_counts(text, height, width), dtype=np.int64)
+    starts, lasts = ends[:-1:2], ends[1::2] - 1
+    starts, lasts = starts[lasts >= starts], lasts[lasts >= starts]
+    if not len(starts):
+        return None
+    left, right = int(starts[0]) // height, int(lasts[-1]) // height + 1
+    # A run that goes on in the next column touches the mask's lower border and its upper one.
+    wraps = bool((starts // height != lasts // height).any())
+    top, bottom = (0, height) if wraps else (int((starts % height).min()), int((lasts % height).max()) + 1)
+    rows, columns = bottom - top, right - left
+    if rows * columns > most:
+        raise ValueError(f"an object of {columns}×{rows} pixels is too large")
+    turns = np.zeros(rows * columns + 1, np.int8)
+    turns[_within(starts, height, top, left, rows)] = 1
+    turns[_within(lasts, height, top, left, rows) + 1] -= 1  # runs that touch in the box: up and down at one place
+    pixels = np.cumsum(turns[:-1], dtype=np.int8).astype(bool)
+    return top, left, np.ascontiguousarray(pixels.reshape((rows, columns), order="F"))
+
+
+def _within(positions: IntArray, height: int, top: int, left: int, rows: int) -> IntArray:
+    """Column-major positions in a mask of that height → positions in a box of it."""
+    return (positions // height - left) * rows + positions % height - top
 
 
 def _counts(starts: IntArray, lengths: IntArray, pixels: int) -> IntArray:
@@ -60,6 +88,13 @@ def _counts(starts: IntArray, lengths: IntArray, pixels: int) -> IntArray:
 def _encode_empty(mask: npt.NDArray[np.bool_]) -> str:
     counts: bytes = coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"]
     return counts.decode("ascii")
+
+
+def _read_counts(text: str, height: int, width: int) -> list[int]:
+    counts = _parse(text)
+    if min(counts, default=0) < 0 or sum(counts) != height * width:
+        raise ValueError(f"run lengths {text[:40]!r} do not cover {height}×{width} pixels")
+    return counts
 
 
 def _parse(text: str) -> list[int]:

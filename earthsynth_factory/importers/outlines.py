@@ -38,16 +38,9 @@ def fill_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> Patch |
             raise ValueError("a corner lies more than a million pixels away")
     if not rings:
         raise ValueError("no polygon in it")
-    left, top, right, bottom = _extent(rings, size)
-    if left >= right or top >= bottom:
-        return None
-    if (right - left) * (bottom - top) > MAX_PATCH:
-        raise ValueError(f"an object of {right - left}×{bottom - top} pixels is too large")
-    shift = np.array([left, top] * (max(map(len, rings)) // 2), np.float64)
-    moved = [(ring - shift[: len(ring)]).tolist() for ring in rings]
-    runs = coco_mask.merge(coco_mask.frPyObjects(moved, bottom - top, right - left))
-    pixels = coco_mask.decode(runs).astype(bool)
-    return (top, left, pixels) if pixels.any() else None
+    # In the whole image's coordinates, for moved ones round differently; run lengths cost no more in a large image.
+    runs = coco_mask.merge(coco_mask.frPyObjects([ring.tolist() for ring in rings], *size))
+    return rle.decode_patch(runs["counts"].decode("ascii"), *size, MAX_PATCH)
 
 
 def fill_box(left: float, top: float, width: float, height: float, size: tuple[int, int]) -> Patch | None:
@@ -74,13 +67,11 @@ def read_rle(value: Any, size: tuple[int, int]) -> Patch | None:
         if not all(isinstance(n, int) and n >= 0 for n in counts) or sum(counts) != height * width:
             raise ValueError("the run lengths do not add up to the image")
         values = np.arange(len(counts)) % 2 == 1
-        whole = np.repeat(values, counts).reshape(width, height).T
-    elif isinstance(counts, str | bytes):
+        return trim(np.repeat(values, counts).reshape(width, height).T)
+    if isinstance(counts, str | bytes):
         # Not pycocotools' decoder: it trusts what it is given.
-        whole = rle.decode(counts if isinstance(counts, str) else counts.decode("ascii"), height, width)
-    else:
-        raise ValueError("run lengths have `counts`, a list or compressed text")
-    return trim(whole)
+        return rle.decode_patch(counts if isinstance(counts, str) else counts.decode("ascii"), height, width, MAX_PATCH)
+    raise ValueError("run lengths have `counts`, a list or compressed text")
 
 
 def trim(whole: npt.NDArray[np.bool_]) -> Patch | None:
@@ -90,11 +81,3 @@ def trim(whole: npt.NDArray[np.bool_]) -> Patch | None:
         return None
     top, left = int(rows[0]), int(columns[0])
     return top, left, np.ascontiguousarray(whole[top : rows[-1] + 1, left : columns[-1] + 1])
-
-
-def _extent(rings: list[npt.NDArray[np.float64]], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the canvas: whole pixels around all rings, within the image."""
-    x = np.concatenate([ring[0::2] for ring in rings])
-    y = np.concatenate([ring[1::2] for ring in rings])
-    left, top = max(0, math.floor(x.min()) - 1), max(0, math.floor(y.min()) - 1)
-    return left, top, min(size[1], math.ceil(x.max()) + 1), min(size[0], math.ceil(y.max()) + 1)

@@ -12,7 +12,7 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.boxes import oriented_box, tight_boxes, touches_border
 from earthsynth_factory.geometry.components import components
 from earthsynth_factory.geometry.polygons import agreement, polygons_of
-from earthsynth_factory.geometry.rle import decode, encode, encode_runs
+from earthsynth_factory.geometry.rle import decode, decode_patch, encode, encode_runs
 from earthsynth_factory.geometry.runs import find_runs
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -33,6 +33,25 @@ def _ids(seed: int) -> np.ndarray:
 def test_run_lengths_come_back_exactly(seed: int) -> None:
     mask = _noise(seed)
     assert np.array_equal(decode(encode(mask), *mask.shape), mask)
+
+
+@given(SEEDS)
+@settings(max_examples=200, deadline=None)
+def test_the_box_of_a_mask_is_decoded_alone(seed: int) -> None:
+    mask = _noise(seed)
+    found = decode_patch(encode(mask), *mask.shape, mask.size)
+    if found is None:
+        assert not mask.any()
+        return
+    top, left, pixels = found
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    assert (top, left) == (rows[0], columns[0])
+    assert np.array_equal(pixels, mask[top : rows[-1] + 1, left : columns[-1] + 1])
+
+
+def test_a_box_larger_than_asked_for_is_refused() -> None:
+    with pytest.raises(ValueError, match="an object of 3×4 pixels is too large"):
+        decode_patch(encode(np.ones((4, 3), bool)), 4, 3, most=11)
 
 
 @given(SEEDS)

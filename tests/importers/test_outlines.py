@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
@@ -25,6 +25,7 @@ def whole(patch: Patch | None) -> np.ndarray:
     return canvas
 
 
+@example([[0.0, 2.0, 0.0, 3.0, 2.0, 2.3]])  # 5 · 2.3 + ½ is a whole number, 5 · (2.3 - 1) + ½ falls short of one
 @given(st.lists(polygon, min_size=1, max_size=3))
 def test_polygons_are_filled_as_pycocotools_fills_them_inside_the_image(polygons: list[list[float]]) -> None:
     inside = [[min(max(v, 0), SIZE[1 - i % 2]) for i, v in enumerate(p)] for p in polygons]
