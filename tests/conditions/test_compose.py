@@ -239,7 +239,7 @@ def test_bank_stays_within_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert 1 <= len(MaskBank(folder, TAXONOMY, tmp_path).find(21, "train")) <= 1200 // 128
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     height=st.integers(48, 160),
     width=st.integers(48, 160),

@@ -64,7 +64,7 @@ def test_view_stays_inside_unless_padded() -> None:
     assert choose_view(Variants(pad=True), (30, 60), (40, 40), 1.0, None, rng) is not None
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(["building", "water", "road", "grass", None]),
     height=st.integers(16, 200),

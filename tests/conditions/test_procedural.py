@@ -226,7 +226,7 @@ def test_the_fingerprint_follows_the_knobs_but_not_the_weight() -> None:
     assert source(weight=3.0).fingerprint() == plain != source(density=0.5).fingerprint()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     category=st.one_of(st.none(), st.sampled_from(list(TAXONOMY))),
     size=st.tuples(st.integers(16, 160), st.integers(16, 160)),

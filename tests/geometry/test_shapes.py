@@ -29,14 +29,14 @@ def _ids(seed: int) -> np.ndarray:
 
 
 @given(SEEDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_run_lengths_come_back_exactly(seed: int) -> None:
     mask = _noise(seed)
     assert np.array_equal(decode(encode(mask), *mask.shape), mask)
 
 
 @given(SEEDS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_box_of_a_mask_is_decoded_alone(seed: int) -> None:
     mask = _noise(seed)
     found = decode_patch(encode(mask), *mask.shape, mask.size)
@@ -55,7 +55,7 @@ def test_a_box_larger_than_asked_for_is_refused() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_all_instances_at_once_encode_as_pycocotools_does_each(seed: int) -> None:
     ids = _ids(seed)
     runs = find_runs(ids)
@@ -70,7 +70,7 @@ def test_run_lengths_of_another_size_are_refused(text: str) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_boxes_and_areas_are_those_of_pycocotools(seed: int) -> None:
     ids = _ids(seed)
     found = find_runs(ids)
@@ -116,7 +116,7 @@ def test_polygons_have_one_part_each() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_polygons_of_any_mask_lose_nothing_holes_included(seed: int) -> None:
     mask = _noise(seed)
     assert agreement(polygons_of(mask), mask) == 1.0

@@ -76,7 +76,7 @@ def dump(data: Any) -> str:
     return stream.getvalue()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_values_dropped_renamed_and_retyped(source: st.DataObject) -> None:
     data = load()
@@ -95,20 +95,20 @@ def test_values_dropped_renamed_and_retyped(source: st.DataObject) -> None:
     survives(dump(data))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, len(TEXT)), st.integers(0, 12), st.text(alphabet="{}[]:,-&*!#'\"|>%@`~\t\n ax0.<", max_size=6))
 def test_text_cut_and_pasted(start: int, length: int, inserted: str) -> None:
     survives(TEXT[:start] + inserted + TEXT[start + length :])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, TEXT.count("\n")), st.integers(0, TEXT.count("\n") - 1))
 def test_lines_repeated_elsewhere(to: int, line: int) -> None:
     lines = TEXT.splitlines()
     survives("\n".join([*lines[:to], lines[line], *lines[to:]]))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.text(alphabet="abcdeimnorst.0123_ ", max_size=14)
     | st.sampled_from([".".join(map(str, s)) for s in spots(load())]),

@@ -22,7 +22,7 @@ SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
 
 @given(SHAPES, st.integers(0, 2**32 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_images_and_maps_come_back_exactly(shape: tuple[int, int], seed: int) -> None:
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (*shape, 3), np.uint8)
