@@ -40,7 +40,7 @@ bench-filter: install
 	$(BIN)/python -m tests.benchmarks.filtering
 
 model-report: install
-	$(BIN)/python -m earthsynth_factory.training.report --crops $(CROPS) --size $(SIZE) --out out/model-report \
+	$(BIN)/python -m earthsynth_factory.training.embedded.report --crops $(CROPS) --size $(SIZE) --out out/model-report \
 		--readme README.md
 
 ablation: install

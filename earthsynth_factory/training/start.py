@@ -16,7 +16,7 @@ from earthsynth_factory.report.sheets import grid, to_png
 from earthsynth_factory.store.writer import write_bytes
 from earthsynth_factory.training.cf_comp.preview import tile
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from earthsynth_factory.training.recipe import Preset, TrainRecipe
+from earthsynth_factory.training.embedded.recipe import Preset, TrainRecipe
 
 PER_PAGE = 8
 """Composed samples on one picture."""
@@ -47,7 +47,7 @@ def start(path: Path, options: Options) -> Path:
             raise InputError(
                 f"{path}: --set and --preview-cf-comp are for recipes of `kind: controlnet`; edit the file"
             )
-        from earthsynth_factory.training.make import make_embedded
+        from earthsynth_factory.training.embedded.make import make_embedded
 
         return make_embedded(path, options.datasets, out, options.preset, options.export_only)
     folder = path.resolve().parent

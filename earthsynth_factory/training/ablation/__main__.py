@@ -13,10 +13,10 @@ from typing import get_args
 from earthsynth_factory.errors import FactoryError
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.store.writer import write_bytes
+from earthsynth_factory.training import markdown
 from earthsynth_factory.training.ablation import table
 from earthsynth_factory.training.ablation.plan import SIZES, Start, Trial
 from earthsynth_factory.training.ablation.run import Ablation
-from earthsynth_factory.training.report import markers
 
 MARKERS = "cf-comp-ablation"
 
@@ -27,12 +27,12 @@ def main(arguments: list[str] | None = None) -> int:
     trial = Trial(given.base, given.data, given.out, SIZES[given.size], given.start, given.device)
     try:
         if given.readme:
-            markers.check(given.readme, MARKERS)
+            markdown.check(given.readme, MARKERS)
         outcome = Ablation(trial, given.segmenter).go_on()
         summary, categories = table.summary(outcome), table.by_category(outcome)
         write_bytes(given.out / "ablation.md", f"{summary}\n\n{categories}\n".encode())
         if given.readme:
-            markers.fill(given.readme, summary, MARKERS)
+            markdown.fill(given.readme, summary, MARKERS)
     except FactoryError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from earthsynth_factory.models.segmenter import Segmenter
+from earthsynth_factory.training import iou
 from earthsynth_factory.training.controlnet.batches import Batches
 from earthsynth_factory.training.controlnet.dataset import Dataset
 from earthsynth_factory.training.controlnet.opening import looked_at
 from earthsynth_factory.training.controlnet.validation import region_accuracy, spread
-from earthsynth_factory.training.crops import CropSet
-from earthsynth_factory.training.report import iou
+from earthsynth_factory.training.embedded.crops import CropSet
 
 Scores = dict[int, float]
 

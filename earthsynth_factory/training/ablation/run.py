@@ -25,8 +25,8 @@ from earthsynth_factory.training.ablation.judge import Judge, Verdict, rare
 from earthsynth_factory.training.ablation.plan import MODES, Mode, Trial
 from earthsynth_factory.training.controlnet.opening import open_batches
 from earthsynth_factory.training.controlnet.run import train_controlnet
+from earthsynth_factory.training.embedded.report.generated import GeneratedImages, conditions_of
 from earthsynth_factory.training.grids import paint
-from earthsynth_factory.training.report.generated import GeneratedImages, conditions_of
 
 SHOWN = 8
 """Conditions on the sheet."""

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from earthsynth_factory.domain.taxonomy import earthsynth
+from earthsynth_factory.training import markdown
 from earthsynth_factory.training.ablation.judge import Scores, Verdict
 from earthsynth_factory.training.ablation.run import Outcome
-from earthsynth_factory.training.report.table import markdown
 
 _NAMES = {"off": "off", "cf-comp": "CF-Comp", "random": "random copy-paste"}
 _STARTS = {"new": "a new ControlNet on the base's UNet", "base": "the base's own ControlNet"}
@@ -18,9 +18,8 @@ _STARTS = {"new": "a new ControlNet on the base's UNet", "base": "the base's own
 def summary(outcome: Outcome) -> str:
     """What was done in a sentence, and a row for each mode beside the untouched base and the real images."""
     header = ("composition", "mask fidelity, mIoU", "rare classes", "CLIP region accuracy", "rare classes")
-    return (
-        f"{_head(outcome)}\n\n{markdown(header, [(name, *_cells(outcome, found)) for name, found in _rows(outcome)])}"
-    )
+    rows = [(name, *_cells(outcome, found)) for name, found in _rows(outcome)]
+    return f"{_head(outcome)}\n\n{markdown.table(header, rows)}"
 
 
 def by_category(outcome: Outcome) -> str:
@@ -30,7 +29,7 @@ def by_category(outcome: Outcome) -> str:
     for category in outcome.real.iou:
         name = earthsynth()[category].name + (" (rare)" if category in outcome.rare else "")
         lines.append((name, *(_spread([one.iou.get(category, 0.0) for one in found]) for _, found in rows)))
-    return markdown(("IoU", *(name for name, _ in rows)), lines)
+    return markdown.table(("IoU", *(name for name, _ in rows)), lines)
 
 
 def _head(outcome: Outcome) -> str:

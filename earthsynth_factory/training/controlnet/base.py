@@ -17,7 +17,7 @@ from earthsynth_factory.models.card import ModelCard, read_card
 from earthsynth_factory.models.controlnet_pipeline import be_quiet
 from earthsynth_factory.models.registry import EARTHSYNTH, EARTHSYNTH_CARD, base_of, controlnet_of
 from earthsynth_factory.training.controlnet.spec import HubControlNet, ModelSpec
-from earthsynth_factory.training.networks import CONTROL_SHARE
+from earthsynth_factory.training.embedded.networks import CONTROL_SHARE
 
 UNKNOWN: dict[str, Any] = {"categories": None, "training_data": ()}
 """What is not known of a base without a card."""
