@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from earthsynth_factory.training.embedded.precision import autocast
 from earthsynth_factory.training.loop import descend
-from earthsynth_factory.training.precision import autocast
 
 FOOL_WEIGHT = 0.03
 MATCH_WEIGHT = 1.0

@@ -18,10 +18,10 @@ from earthsynth_factory.training.checkpoint import pack_state, unpack_state
 from earthsynth_factory.training.embedded.adversary import Adversary
 from earthsynth_factory.training.embedded.crops import CropSet
 from earthsynth_factory.training.embedded.pca import write_encoder
+from earthsynth_factory.training.embedded.precision import autocast
 from earthsynth_factory.training.embedded.recipe import AutoencoderSpec
 from earthsynth_factory.training.grids import save_grid
 from earthsynth_factory.training.loop import descend, warmup_cosine
-from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.symmetry import dihedral as dihedral  # others take it from here
 
 GRADIENT_WEIGHT = 1.0

@@ -21,10 +21,10 @@ from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.training import order
 from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer, unpack_modules, unpack_optimizer
 from earthsynth_factory.training.embedded.crops import CropSet
+from earthsynth_factory.training.embedded.precision import autocast
 from earthsynth_factory.training.embedded.recipe import ClipSpec
 from earthsynth_factory.training.grids import save_grid
 from earthsynth_factory.training.loop import descend, warmup_cosine
-from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.symmetry import dihedral
 
 TEMPLATES = ("A satellite image of {}", "a photo of a {}", "{}", "an aerial image of a {}", "a satellite photo of {}")

@@ -18,10 +18,10 @@ from earthsynth_factory.training.embedded.adversary import Adversary
 from earthsynth_factory.training.embedded.autoencoder import reconstruction_losses, to_pixels, to_tensor
 from earthsynth_factory.training.embedded.crops import CropSet
 from earthsynth_factory.training.embedded.latents import LatentCache
+from earthsynth_factory.training.embedded.precision import autocast
 from earthsynth_factory.training.embedded.recipe import DecoderSpec
 from earthsynth_factory.training.grids import save_grid
 from earthsynth_factory.training.loop import descend, warmup_cosine
-from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.symmetry import dihedral
 
 WARMUP = 50

@@ -21,10 +21,10 @@ from earthsynth_factory.training.embedded import networks
 from earthsynth_factory.training.embedded.captions import captions
 from earthsynth_factory.training.embedded.crops import CropSet
 from earthsynth_factory.training.embedded.latents import LatentCache
+from earthsynth_factory.training.embedded.precision import autocast
 from earthsynth_factory.training.embedded.recipe import DiffusionSpec
 from earthsynth_factory.training.grids import paint, save_grid
 from earthsynth_factory.training.loop import warmup_cosine
-from earthsynth_factory.training.precision import autocast
 from earthsynth_factory.training.symmetry import dihedral
 
 WARMUP = 50
