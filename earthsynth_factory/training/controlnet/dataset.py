@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
-from earthsynth_factory.conditions.masks.layout import DatasetFile, earthsynth_group
+from earthsynth_factory.conditions.masks.layout import DatasetFile, earthsynth_group, read_about
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import MAX_ID, Taxonomy, earthsynth, make_category
 from earthsynth_factory.errors import SourceError
@@ -22,8 +21,6 @@ from earthsynth_factory.training.controlnet.survey import Survey, survey
 
 SHOWN = 200
 """Most faults in one message; how many more there are is said."""
-
-MAX_JSON_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ class Dataset:
 
 def open_dataset(root: Path, spec: DataSpec, index: Path, seed: int, threads: int = 4) -> Dataset:
     """The dataset in `root`. Raises SourceError with every fault found in it."""
-    about = _read_about(root)
+    about = read_about(root / "dataset.json")
     taxonomy, lut = classes_of(about)
     records, faults = read_records(root)
     facts = survey(root, (r.image for r in records), (r.mask for r in records), index, threads)
@@ -120,20 +117,6 @@ def classes_of(about: DatasetFile | None) -> tuple[Taxonomy, npt.NDArray[np.uint
             category = taxonomy[free[0]]
         lut[file_id] = category.id
     return taxonomy, lut
-
-
-def _read_about(root: Path) -> DatasetFile | None:
-    path = root / "dataset.json"
-    if not path.is_file():
-        return None
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise SourceError(f"{path}: larger than {MAX_JSON_BYTES} bytes; prepare the dataset in parts")
-    try:
-        return DatasetFile.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(map(str, fault["loc"])) or "the file"
-        raise SourceError(f"{path}: {place}: {fault['msg']}; prepare the dataset again") from error
 
 
 def _contradictions(records: Iterable[Record], facts: Survey, lut: npt.NDArray[np.uint8]) -> Iterable[str]:

@@ -8,25 +8,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import Tensor
 
 from earthsynth_factory.training import order
-from earthsynth_factory.training.checkpoint import pack_state, unpack_state
-from earthsynth_factory.training.embedded.adversary import Adversary
 from earthsynth_factory.training.embedded.crops import CropSet
 from earthsynth_factory.training.embedded.pca import write_encoder
+from earthsynth_factory.training.embedded.pixels import to_pixels, to_tensor
 from earthsynth_factory.training.embedded.precision import autocast
 from earthsynth_factory.training.embedded.recipe import AutoencoderSpec
+from earthsynth_factory.training.embedded.reconstruction import ReconstructionStage
 from earthsynth_factory.training.grids import save_grid
-from earthsynth_factory.training.loop import descend, warmup_cosine
-from earthsynth_factory.training.symmetry import dihedral as dihedral  # others take it from here
+from earthsynth_factory.training.symmetry import dihedral
 
-GRADIENT_WEIGHT = 1.0
 KL_WEIGHT = 1e-6
-WARMUP = 100
 
 
 def build(spec: AutoencoderSpec, size: int) -> AutoencoderKL:
@@ -45,50 +41,29 @@ def build(spec: AutoencoderSpec, size: int) -> AutoencoderKL:
     )
 
 
-class AutoencoderStage:
+class AutoencoderStage(ReconstructionStage):
     """Trains on random windows of the crops; L1 and gradient first, the adversary from `adversary_from` of the steps on."""
 
     name = "autoencoder"
+    warmup = 100
 
     def __init__(self, spec: AutoencoderSpec, crops: CropSet, size: int, seed: int, device: torch.device) -> None:
         torch.manual_seed(seed)
-        self.spec, self.seed, self.device, self.batch = spec, seed, device, spec.batch
+        self.spec, self.seed = spec, seed
         self.images = crops.images
         self.model = build(spec, size)
         write_encoder(self.model, crops.images, seed)
         self.model.to(device, memory_format=torch.channels_last)
-        self.adversary = Adversary(device)
-        self.parameters = list(self.model.parameters())
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=spec.lr, betas=(0.9, 0.98), weight_decay=1e-4)
-        self._optimizers = {"optimizer": self.optimizer, "adversary_optimizer": self.adversary.optimizer}
-        self._modules: dict[str, nn.Module] = {"model": self.model, "adversary": self.adversary.network}
+        super().__init__(spec, device, {"model": self.model})
 
-    def step(self, number: int) -> dict[str, float]:
-        """One step of the autoencoder and, once it plays, one of the adversary."""
-        factor = warmup_cosine(number, self.spec.steps, WARMUP)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.spec.lr * factor
+    def remake(self, number: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Windows of crops, through the latent and back."""
         real = self._windows(number)
         noise = order.generator(self.seed, self.device, "posterior", number)
         with autocast(self.device):
             posterior = self.model.encode(real).latent_dist
             fake = self.model.decode(posterior.sample(noise)).sample
-        losses = reconstruction_losses(real, fake.float())
-        losses["kl"] = KL_WEIGHT * posterior.kl().mean()
-        if number >= self.spec.adversary_from * self.spec.steps:
-            losses |= self.adversary.losses(real, fake)
-        descend(self.optimizer, self.parameters, torch.stack(list(losses.values())).sum())
-        if self.spec.adversary_from < 1:
-            losses["judge"] = self.adversary.learn(real, fake)
-        return {name: float(value.detach()) for name, value in losses.items()}
-
-    def state(self) -> dict[str, Tensor]:
-        """Weights and moments of both players."""
-        return pack_state(self._modules, self._optimizers)
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state`."""
-        unpack_state(self._modules, self._optimizers, tensors)
+        return real, fake, {"kl": KL_WEIGHT * posterior.kl().mean()}
 
     @torch.no_grad()
     def sample(self, path: Path) -> None:
@@ -110,13 +85,6 @@ class AutoencoderStage:
         return to_tensor(np.stack(windows), self.device)
 
 
-def reconstruction_losses(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-    """L1 of pixels and of their horizontal and vertical differences: the second is what keeps edges sharp."""
-    error = fake - real
-    across, down = error.diff(dim=3).abs().mean(), error.diff(dim=2).abs().mean()
-    return {"l1": error.abs().mean(), "gradient": GRADIENT_WEIGHT * (across + down) / 2}
-
-
 @torch.no_grad()
 def standardise(model: AutoencoderKL, mean: Tensor, deviation: Tensor) -> None:
     """Folds z' = (z − mean) / deviation, per latent channel (C,), into the 1×1 convolutions on both sides of the latent.
@@ -131,15 +99,3 @@ def standardise(model: AutoencoderKL, mean: Tensor, deviation: Tensor) -> None:
     enter.bias[channels:] -= 2 * deviation.log()
     leave.bias += leave.weight[:, :, 0, 0] @ mean
     leave.weight *= deviation[None, :, None, None]
-
-
-def to_tensor(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
-    """uint8 (B, H, W, 3) → float32 (B, 3, H, W) in [-1, 1], channels last."""
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
-    return (tensor.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-
-
-def to_pixels(images: Tensor) -> npt.NDArray[np.uint8]:
-    """The inverse of `to_tensor`, clipped."""
-    scaled = ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return np.asarray(scaled.permute(0, 2, 3, 1).cpu().numpy())

@@ -10,28 +10,26 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import Tensor
 
 from earthsynth_factory.training import order
-from earthsynth_factory.training.checkpoint import pack_state, unpack_state
-from earthsynth_factory.training.embedded.adversary import Adversary
-from earthsynth_factory.training.embedded.autoencoder import reconstruction_losses, to_pixels, to_tensor
 from earthsynth_factory.training.embedded.crops import CropSet
 from earthsynth_factory.training.embedded.latents import LatentCache
+from earthsynth_factory.training.embedded.pixels import to_pixels, to_tensor
 from earthsynth_factory.training.embedded.precision import autocast
 from earthsynth_factory.training.embedded.recipe import DecoderSpec
+from earthsynth_factory.training.embedded.reconstruction import ReconstructionStage
 from earthsynth_factory.training.grids import save_grid
-from earthsynth_factory.training.loop import descend, warmup_cosine
 from earthsynth_factory.training.symmetry import dihedral
 
-WARMUP = 50
 CELL = 8
 
 
-class DecoderStage:
+class DecoderStage(ReconstructionStage):
     """Trains `vae.decoder` and `vae.post_quant_conv` on windows that lie on the latent grid."""
 
     name = "decoder"
+    warmup = 50
 
     def __init__(
         self,
@@ -43,40 +41,16 @@ class DecoderStage:
         device: torch.device,
     ) -> None:
         torch.manual_seed(seed)
-        self.spec, self.seed, self.device, self.batch = spec, seed, device, spec.batch
+        self.spec, self.seed = spec, seed
         self.crops, self.cache, self.vae = crops, cache, vae
-        self.adversary = Adversary(device)
-        self._modules: dict[str, nn.Module] = {
-            "decoder": vae.decoder,
-            "post_quant_conv": vae.post_quant_conv,
-            "adversary": self.adversary.network,
-        }
-        self.parameters = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=spec.lr, betas=(0.9, 0.98), weight_decay=1e-4)
-        self._optimizers = {"optimizer": self.optimizer, "adversary_optimizer": self.adversary.optimizer}
+        super().__init__(spec, device, {"decoder": vae.decoder, "post_quant_conv": vae.post_quant_conv})
 
-    def step(self, number: int) -> dict[str, float]:
-        """One step of the decoder and, once it plays, one of the adversary."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.spec.lr * warmup_cosine(number, self.spec.steps, WARMUP)
+    def remake(self, number: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Windows of crops, out of their latents."""
         latents, real = self._windows(number)
         with autocast(self.device):
             fake = self.vae.decode(latents).sample
-        losses = reconstruction_losses(real, fake.float())
-        if number >= self.spec.adversary_from * self.spec.steps:
-            losses |= self.adversary.losses(real, fake)
-        descend(self.optimizer, self.parameters, torch.stack(list(losses.values())).sum())
-        if self.spec.adversary_from < 1:
-            losses["judge"] = self.adversary.learn(real, fake)
-        return {name: float(value.detach()) for name, value in losses.items()}
-
-    def state(self) -> dict[str, Tensor]:
-        """Weights and moments of both players."""
-        return pack_state(self._modules, self._optimizers)
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state`."""
-        unpack_state(self._modules, self._optimizers, tensors)
+        return real, fake, {}
 
     @torch.no_grad()
     def sample(self, path: Path) -> None:

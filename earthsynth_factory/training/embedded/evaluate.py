@@ -14,10 +14,10 @@ from earthsynth_factory.models.segmenter import Segmenter
 from earthsynth_factory.store.writer import write_bytes
 from earthsynth_factory.training import checkpoint, iou, markdown
 from earthsynth_factory.training.embedded import latents
-from earthsynth_factory.training.embedded.autoencoder import to_tensor
 from earthsynth_factory.training.embedded.clip import zero_shot
 from earthsynth_factory.training.embedded.crops import CropSet
 from earthsynth_factory.training.embedded.export import LICENCE, TRAINING_DATA
+from earthsynth_factory.training.embedded.pixels import to_tensor
 from earthsynth_factory.training.embedded.segmenter import sparse_categories
 from earthsynth_factory.training.embedded.stages import Workshop
 

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from earthsynth_factory.domain.seeds import rng
-from earthsynth_factory.training.embedded.autoencoder import standardise, to_tensor
+from earthsynth_factory.training.embedded.autoencoder import standardise
 from earthsynth_factory.training.embedded.crops import CropSet
+from earthsynth_factory.training.embedded.pixels import to_tensor
 from earthsynth_factory.training.symmetry import dihedral
 
 BATCH = 64

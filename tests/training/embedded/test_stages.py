@@ -17,11 +17,12 @@ from earthsynth_factory.errors import Interrupted, ModelError
 from earthsynth_factory.models.card import read_card
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.embedded import export, latents, networks, vocabulary
-from earthsynth_factory.training.embedded.autoencoder import AutoencoderStage, to_tensor
+from earthsynth_factory.training.embedded.autoencoder import AutoencoderStage
 from earthsynth_factory.training.embedded.captions import all_words
 from earthsynth_factory.training.embedded.clip import ClipStage, zero_shot
 from earthsynth_factory.training.embedded.decoder import DecoderStage
 from earthsynth_factory.training.embedded.diffusion import DiffusionStage
+from earthsynth_factory.training.embedded.pixels import to_tensor
 from earthsynth_factory.training.embedded.recipe import AutoencoderSpec, ClipSpec, DecoderSpec, DiffusionSpec
 from earthsynth_factory.training.loop import Pace, Stage, train
 from tests.training.embedded.test_crops import crop_set

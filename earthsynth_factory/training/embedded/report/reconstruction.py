@@ -10,8 +10,8 @@ import torch
 from diffusers import AutoencoderKL
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from earthsynth_factory.training.embedded.autoencoder import to_pixels, to_tensor
 from earthsynth_factory.training.embedded.latents import encode
+from earthsynth_factory.training.embedded.pixels import to_pixels, to_tensor
 
 BATCH = 16
 
