@@ -69,7 +69,7 @@ def _say(summary: FilterSummary) -> None:
     else:
         typer.echo(f"  thresholds for a recipe: `rfilter: {{thresholds: {summary.out}/thresholds.yaml}}`")
     if summary.faults:
-        typer.echo(f"  {len(summary.faults)} images could not be used:", err=True)
+        typer.echo(f"  images that could not be used: {len(summary.faults)}; the first:", err=True)
         for fault in summary.faults[:5]:
             typer.echo(f"    {fault}", err=True)
 

@@ -66,15 +66,19 @@ def track_ring(length: float, width: float) -> Silhouette:
 
 
 def golf_field(rng: np.random.Generator, length: float, width: float) -> Silhouette:
-    """Fairways winding side by side, joined at the club house; the rough between them is left open."""
-    shape = ellipse(0.34, 0.36, -0.3)
-    for turn in np.linspace(-1.1, 1.1, 4):
-        run = np.linspace(0, 1, 12)
-        bend = 0.09 * np.sin(run * math.pi * 1.5 + rng.uniform(0, 6))
-        line = np.stack([run * 0.75 - 0.3, bend + math.sin(turn) * run * 0.42], axis=1)
-        green = ellipse(0.17, 0.15, float(line[-1, 0]), float(line[-1, 1]))
-        shape |= strip(line, float(rng.uniform(0.11, 0.15))) | green
-    return shape.fitted(length, width)
+    """Three fairways side by side, out, back and out, each from a narrow tee to a round green with two bunkers."""
+    shape, bunkers, run, before = Silhouette(()), Silhouette(()), np.linspace(0, 1, 16), None
+    for row, ahead in zip((-0.33, 0.0, 0.33), (1, -1, 1), strict=True):
+        bend = 0.05 * np.sin(run * math.pi * rng.uniform(1, 2) + rng.uniform(0, 6))
+        line = np.stack([ahead * (run - 0.5) * rng.uniform(0.85, 1), row + bend], axis=1)
+        half = np.stack([np.zeros(16), 0.04 + 0.05 * np.sqrt(np.sin(run * math.pi * rng.uniform(0.7, 0.9)))], axis=1)
+        x, y = line[-1].tolist()
+        shape |= Silhouette((np.concatenate([line + half, (line - half)[::-1]]),)) | ellipse(0.13, 0.24, x, y)
+        bunkers |= ellipse(0.04, 0.07, x - ahead * 0.13, y + 0.03) | ellipse(0.03, 0.06, x - ahead * 0.05, y - 0.07)
+        if before is not None:  # the path from the last green
+            shape |= strip(np.array([before, line[0]]), 0.05)
+        before = line[-1]
+    return Silhouette(shape.parts, bunkers.parts).fitted(length, width)
 
 
 def pool(rng: np.random.Generator, length: float, width: float) -> Silhouette:
