@@ -40,11 +40,11 @@ bench-filter: install
 	$(BIN)/python -m tests.benchmarks.filtering
 
 model-report: install
-	$(BIN)/python -m earthsynth_factory.training.embedded.report --crops $(CROPS) --size $(SIZE) --out out/model-report \
+	$(BIN)/python -m research.embedded.report --crops $(CROPS) --size $(SIZE) --out out/model-report \
 		--readme README.md
 
 ablation: install
-	$(BIN)/python -m earthsynth_factory.training.ablation --data $(DATA) --size $(SIZE) --out out/ablation \
+	$(BIN)/python -m research.cf_comp_ablation --data $(DATA) --size $(SIZE) --out out/ablation \
 		--readme README.md
 
 clean:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.records import SampleRecord, to_line
 from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask, Origin
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import earthsynth
+from earthsynth_factory.io.atomic import encode_mask, encode_png, write_bytes, write_json
 from earthsynth_factory.labels.from_condition import LabelSpec, map_labels
-from earthsynth_factory.store.layout import Layout
-from earthsynth_factory.store.records import SampleRecord, to_line
-from earthsynth_factory.store.writer import encode_mask, encode_png, write_bytes, write_json
 
 SHIP, TANK, WATER = 17, 25, 6
 SHARD_SIZE = 4

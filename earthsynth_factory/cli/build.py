@@ -18,10 +18,10 @@ def build(
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False,
 ) -> None:
     """Make the dataset that a recipe describes; after a kill, the same command goes on where it stopped."""
+    from earthsynth_factory.build.run import build as run_build
+    from earthsynth_factory.build.run import raise_shortfall
     from earthsynth_factory.cli.progress import BuildProgress
     from earthsynth_factory.recipe.load import load_recipe
-    from earthsynth_factory.run.factory import build as run_build
-    from earthsynth_factory.run.factory import raise_shortfall
 
     loaded = load_recipe(recipe, changes or [])
     folder = out or Path("out") / recipe.stem

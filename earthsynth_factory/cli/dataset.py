@@ -18,8 +18,8 @@ def status(
     """What is done, what lacks, what was rejected and why."""
     import json
 
+    from earthsynth_factory.datasets.build.reader import StoreReader
     from earthsynth_factory.report.dataset_card import Counts
-    from earthsynth_factory.store.reader import StoreReader
 
     store = StoreReader(folder)
     counts = Counts.of(store)
@@ -57,10 +57,10 @@ def stats(
     from rich.console import Console
     from rich.progress import Progress
 
-    from earthsynth_factory.importers.datasets import open_dataset
+    from earthsynth_factory.datasets.open import open_dataset
+    from earthsynth_factory.io.atomic import write_bytes
     from earthsynth_factory.report.sheets import to_png
     from earthsynth_factory.report.statistics import plot, statistics, table
-    from earthsynth_factory.store.writer import write_bytes
 
     dataset = open_dataset(folder)
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -85,10 +85,10 @@ def preview(
     """Draw a contact sheet: image, mask and overlay of samples of every category."""
     from itertools import islice
 
+    from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.errors import StoreError
-    from earthsynth_factory.importers.datasets import open_dataset
+    from earthsynth_factory.io.atomic import write_bytes
     from earthsynth_factory.report.sheets import contact_sheet, spread
-    from earthsynth_factory.store.writer import write_bytes
 
     store = open_dataset(folder)
     # The first thousands hold every category, since the plan interleaves them.

@@ -7,7 +7,7 @@ import typer
 
 def doctor() -> None:
     """Check Python, packages, devices, models, memory and disk; exit 2 where something a build needs is missing."""
-    from earthsynth_factory.run.checks import all_checks
+    from earthsynth_factory.build.doctor import all_checks
 
     checks = all_checks()
     for check in checks:

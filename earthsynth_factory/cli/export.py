@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from earthsynth_factory.datasets.base import LabelledDataset
     from earthsynth_factory.exports.base import ExportSpec, ExportSummary
-    from earthsynth_factory.store.dataset import LabelledDataset
 
 
 def export(
@@ -31,10 +31,10 @@ def export(
 ) -> None:
     """Write the dataset in other formats, from the masters, at any time; no model is needed."""
     from earthsynth_factory.cli.progress import image_progress
+    from earthsynth_factory.datasets.build.completeness import check_finished, check_masters
+    from earthsynth_factory.datasets.views import OfClasses, OfSplits
     from earthsynth_factory.exports.write import check_targets
     from earthsynth_factory.exports.write import export as write
-    from earthsynth_factory.store.masters import check_finished, check_masters
-    from earthsynth_factory.store.views import OfClasses, OfSplits
 
     specs = _specs(_listed("--format", ",".join(formats)), changes or [], images)
     target = out or folder / "exports"
@@ -85,10 +85,10 @@ def _opened(
     """What we read as it is; anything else prepared whole in a temporary folder beside `out`."""
     from contextlib import nullcontext
 
+    from earthsynth_factory.datasets.build.layout import Layout
+    from earthsynth_factory.datasets.open import open_dataset
+    from earthsynth_factory.datasets.prepared.layout import PreparedLayout
     from earthsynth_factory.errors import InputError, SourceError
-    from earthsynth_factory.importers.datasets import open_dataset
-    from earthsynth_factory.store.layout import Layout
-    from earthsynth_factory.store.prepared_layout import PreparedLayout
 
     if Layout(folder).run.is_file() or PreparedLayout(folder).dataset.is_file():
         return nullcontext(open_dataset(folder))
@@ -105,10 +105,10 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
     from shutil import rmtree
 
     from earthsynth_factory.cli.progress import scene_progress
+    from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+    from earthsynth_factory.datasets.prepared.reader import PreparedDataset
     from earthsynth_factory.importers.crops import CropRules
     from earthsynth_factory.importers.prepare import PrepareOptions, prepare
-    from earthsynth_factory.importers.prepared import PreparedDataset
-    from earthsynth_factory.store.prepared_layout import PreparedLayout
 
     @contextmanager
     def converted() -> Iterator[LabelledDataset]:

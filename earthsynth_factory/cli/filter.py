@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from earthsynth_factory.run.filtering.account import FilterSummary
+    from earthsynth_factory.filtering.results import FilterSummary
 
 
 class Apply(StrEnum):
@@ -39,7 +39,7 @@ def filter_(
     from dataclasses import asdict
 
     from earthsynth_factory.cli.progress import scene_progress
-    from earthsynth_factory.run.filtering.command import FilterOptions, run_filter
+    from earthsynth_factory.filtering.run import FilterOptions, run_filter
 
     options = FilterOptions(config, calibrate, apply.value, map_file, device, kind)
     with scene_progress("images") as watch:
@@ -76,8 +76,8 @@ def _say(summary: FilterSummary) -> None:
 
 def _report(out: Path) -> Path | None:
     """Where the report lies. What stands in its way is said and costs no decision: those are written already."""
+    from earthsynth_factory.build.reporting import report_on
     from earthsynth_factory.errors import FactoryError
-    from earthsynth_factory.run.reporting import report_on
 
     try:
         return report_on(out)

@@ -16,10 +16,10 @@ def merge(
     """Put datasets together; say which ids and names changed, and what their splits have in common."""
     from earthsynth_factory.cli.split import say_leaks
     from earthsynth_factory.cli.writing import write_folder
+    from earthsynth_factory.datasets.build.completeness import check_finished
+    from earthsynth_factory.datasets.merged import Merged
+    from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.errors import InputError
-    from earthsynth_factory.importers.datasets import open_dataset
-    from earthsynth_factory.store.masters import check_finished
-    from earthsynth_factory.store.merged import Merged
 
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise InputError(f"{' '.join(map(str, folders))}: name two datasets or more, each once")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from earthsynth_factory.build.plan import Plan
     from earthsynth_factory.recipe.schema import Recipe
-    from earthsynth_factory.run.plan import Plan
 
 
 def plan(
@@ -24,10 +24,10 @@ def plan(
 
     No model is loaded without --probe.
     """
+    from earthsynth_factory.build import rates
+    from earthsynth_factory.build.plan import Plan, estimate
+    from earthsynth_factory.build.probe import measure
     from earthsynth_factory.recipe.load import load_recipe
-    from earthsynth_factory.run import rates
-    from earthsynth_factory.run.plan import Plan, estimate
-    from earthsynth_factory.run.probe import measure
 
     loaded = load_recipe(recipe, changes or [])
     made = Plan.of(loaded.recipe)

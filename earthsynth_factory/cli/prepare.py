@@ -44,10 +44,10 @@ def prepare(
     from dataclasses import asdict
 
     from earthsynth_factory.cli.progress import scene_progress
+    from earthsynth_factory.datasets.prepared.layout import PreparedLayout
     from earthsynth_factory.importers.crops import CropRules
     from earthsynth_factory.importers.prepare import PrepareOptions
     from earthsynth_factory.importers.prepare import prepare as run
-    from earthsynth_factory.store.prepared_layout import PreparedLayout
 
     options = PrepareOptions(
         kind=kind,

@@ -11,10 +11,10 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from earthsynth_factory.build.run import Tally
+from earthsynth_factory.build.shards import SlotSettled, WorkerReady
+from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.recipe.schema import Recipe
-from earthsynth_factory.run.factory import Tally
-from earthsynth_factory.run.shards import SlotSettled, WorkerReady
-from earthsynth_factory.store.layout import Layout
 
 LOG_SECONDS = 30
 """Where stderr is no terminal, a line is printed this often instead of a live bar."""

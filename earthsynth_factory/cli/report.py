@@ -13,7 +13,7 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/report/index.html.")] = None,
 ) -> None:
     """Write one HTML file: counts, pictures kept and not, reasons, scores, sizes, duplicates. It needs no network."""
-    from earthsynth_factory.run.reporting import report_on
+    from earthsynth_factory.build.reporting import report_on
 
     typer.echo(str(report_on(folder, out)))
 
@@ -31,7 +31,7 @@ def remake(
     ),
 ) -> None:
     """Make one image of a build again from its seeds, with its mask and its instance map."""
-    from earthsynth_factory.run.remake import remake as make
+    from earthsynth_factory.build.remake import remake as make
 
     made = make(folder, slot, attempt, base or folder, device, out)
     for path in (made.image, made.mask, made.instances):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from earthsynth_factory.store.dataset import LabelledDataset
+    from earthsynth_factory.datasets.base import LabelledDataset
 
 EXAMPLES = 5
 """So many leaks of a sort are named; the others are counted."""
@@ -25,11 +25,11 @@ def split(
 ) -> None:
     """Split by group, so that no scene feeds two splits; without --ratios, report on the splits as they are."""
     from earthsynth_factory.cli.writing import write_folder
+    from earthsynth_factory.datasets.build.completeness import check_finished
+    from earthsynth_factory.datasets.open import open_dataset
+    from earthsynth_factory.datasets.splitting import parse_ratios, split_groups
+    from earthsynth_factory.datasets.views import Resplit
     from earthsynth_factory.errors import InputError
-    from earthsynth_factory.importers.datasets import open_dataset
-    from earthsynth_factory.store.masters import check_finished
-    from earthsynth_factory.store.splitting import parse_ratios, split_groups
-    from earthsynth_factory.store.views import Resplit
 
     if (ratios is None) != (out is None):
         raise InputError("--ratios and --out go together: the dataset itself is never changed")
@@ -46,7 +46,7 @@ def split(
 def say_leaks(dataset: LabelledDataset) -> None:
     """Print what two splits have in common."""
     from earthsynth_factory.cli.progress import image_progress
-    from earthsynth_factory.store.splitting import find_leaks
+    from earthsynth_factory.datasets.splitting import find_leaks
 
     with image_progress(dataset.count, "comparing") as advance:
         leaks = find_leaks(dataset, advance)

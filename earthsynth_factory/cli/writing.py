@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from earthsynth_factory.store.dataset import LabelledDataset
+    from earthsynth_factory.datasets.base import LabelledDataset
 
 
 def write_folder(dataset: LabelledDataset, out: Path) -> None:
     """Write the prepared layout and say so. Raises StoreError where `out` holds anything, SourceError, DiskError."""
     from earthsynth_factory.cli.progress import image_progress
+    from earthsynth_factory.datasets.build.completeness import check_masters
     from earthsynth_factory.errors import StoreError
     from earthsynth_factory.exports.prepared import PreparedSpec
     from earthsynth_factory.exports.write import export_to
-    from earthsynth_factory.store.masters import check_masters
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StoreError(f"{out}: holds something already; choose an empty or new folder for --out")

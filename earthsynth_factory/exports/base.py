@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.domain.spec import Spec
-from earthsynth_factory.store.dataset import LabelledDataset
 
 KINDS = {
     "coco": "earthsynth_factory.exports.coco:CocoSpec",

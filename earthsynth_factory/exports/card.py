@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.licences import Terms, terms_of
 from earthsynth_factory.domain.taxonomy import Category
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.terms import Terms, terms_of
 
 _KNOWN = frozenset(
     ("mit", "apache-2.0", "cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0")

@@ -11,6 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
@@ -19,8 +21,6 @@ from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.geometry.polygons import agreement, polygons_of
 from earthsynth_factory.geometry.rle import decode
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
 
 
 class CocoSpec(ExportSpec):

@@ -9,8 +9,8 @@ from typing import IO, Any
 
 import orjson
 
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
 
 
 class CocoFile:

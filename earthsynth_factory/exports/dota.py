@@ -13,6 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
@@ -20,9 +22,7 @@ from earthsynth_factory.exports.images import Images, put_png
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.shapes import rectangle
 from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.writer import write_bytes, write_json
+from earthsynth_factory.io.atomic import write_bytes, write_json
 
 
 class DotaSpec(ExportSpec):

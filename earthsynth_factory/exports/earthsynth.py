@@ -16,17 +16,17 @@ from typing import Literal
 import numpy as np
 import orjson
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.prepared.training_list import training_lines
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.walk import Walk
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.prepared_layout import PreparedLayout
-from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.training_list import training_lines
-from earthsynth_factory.store.writer import encode_png, write_bytes
+from earthsynth_factory.io.atomic import encode_png, write_bytes
 
 
 class EarthSynthSpec(ExportSpec):

@@ -14,14 +14,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import Taxonomy, earthsynth
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_png
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.walk import Walk
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.writer import encode_png, write_bytes, write_json
+from earthsynth_factory.io.atomic import encode_png, write_bytes, write_json
 
 CLASSES = 40
 IGNORE = 255

@@ -14,14 +14,14 @@ from typing import Literal
 
 import numpy as np
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.walk import Walk, every_split, image_classes
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
 
 
 class ImageFolderSpec(ExportSpec):

@@ -11,9 +11,9 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.writer import disk_error, encode_png, write_bytes
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.io.atomic import disk_error, encode_png, write_bytes
 
 Images = Literal["link", "copy", "none"]
 """`link`: hard links, which cost no space; copies where the file system has none. `none`: labels alone."""

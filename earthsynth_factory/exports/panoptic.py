@@ -15,6 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND
@@ -25,9 +27,7 @@ from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.walk import Walk, crowd
 from earthsynth_factory.geometry.boxes import tight_boxes
 from earthsynth_factory.geometry.runs import find_runs
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.writer import encode_png, write_bytes
+from earthsynth_factory.io.atomic import encode_png, write_bytes
 
 _REGION = 1 << 16
 """Added to a category id: beyond any instance id, which has 16 bits."""

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import orjson
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
@@ -21,9 +23,7 @@ from earthsynth_factory.errors import InputError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import card
 from earthsynth_factory.exports.walk import Walk, crowd, image_classes, object_classes
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.writer import encode_png, write_bytes
+from earthsynth_factory.io.atomic import encode_png, write_bytes
 
 ROWS = 32
 """Images in memory at a time, and in a row group: readers that want one image decode so many at most."""

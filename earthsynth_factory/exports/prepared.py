@@ -15,20 +15,20 @@ from typing import Any, Literal
 
 import orjson
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.datasets.licences import terms_of
+from earthsynth_factory.datasets.merged import Merged
+from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, PreparedLayout
+from earthsynth_factory.datasets.prepared.training_list import training_lines
+from earthsynth_factory.datasets.views import View
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, earthsynth
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.walk import Walk
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.merged import Merged
-from earthsynth_factory.store.prepared_layout import FORMAT, VERSION, PreparedLayout
-from earthsynth_factory.store.reader import StoreReader
-from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.terms import terms_of
-from earthsynth_factory.store.training_list import training_lines
-from earthsynth_factory.store.views import View
-from earthsynth_factory.store.writer import encode_png, write_bytes
+from earthsynth_factory.io.atomic import encode_png, write_bytes
 
 
 class PreparedSpec(ExportSpec):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.geometry.boxes import clockwise, oriented_box
 from earthsynth_factory.geometry.rle import decode
-from earthsynth_factory.store.records import SampleRecord
 
 
 def patch(record: SampleRecord, instance: Instance) -> npt.NDArray[np.bool_]:

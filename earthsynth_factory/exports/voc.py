@@ -12,15 +12,15 @@ from typing import Literal
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.walk import Walk, crowd, difficult
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.writer import write_bytes
+from earthsynth_factory.io.atomic import write_bytes
 
 
 class VocSpec(ExportSpec):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.datasets.views import OfSplits
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.exports.base import Progress
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.views import OfSplits
 
 
 class Walk:

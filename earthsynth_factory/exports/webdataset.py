@@ -18,14 +18,14 @@ from typing import Any, Literal
 
 import orjson
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import card
 from earthsynth_factory.exports.walk import Walk, image_classes, object_classes
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.writer import encode_png, write_bytes, write_json
+from earthsynth_factory.io.atomic import encode_png, write_bytes, write_json
 
 _BODY = """\
 ```python

@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.layout import Layout
-from earthsynth_factory.store.writer import disk_error, write_bytes
+from earthsynth_factory.io.atomic import disk_error, write_bytes
 
 MARK = ".earthsynth-factory-export"
 """In the folder of every export: the next one may replace what has it, and nothing else."""

@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import orjson
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import Category
@@ -26,9 +28,7 @@ from earthsynth_factory.exports.shapes import patch, rectangle
 from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
 from earthsynth_factory.geometry.convex import Points, agreement, shared
 from earthsynth_factory.geometry.outlines import filled, outline_of
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.writer import write_bytes
+from earthsynth_factory.io.atomic import write_bytes
 
 _CENTRE = 0.499
 """Just short of a pixel's centre: readers that cut off and readers that round both arrive at the pixel."""

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from earthsynth_factory.errors import DiskError, SourceError
 from earthsynth_factory.importers.scene import Notes
-from earthsynth_factory.store.writer import write_bytes
+from earthsynth_factory.io.atomic import write_bytes
 
 MAX_ENTRIES = 5_000_000
 MAX_ENTRY_BYTES = 1 << 28

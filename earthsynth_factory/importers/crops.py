@@ -14,8 +14,8 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry import rle
 from earthsynth_factory.importers.classes import ClassMap
-from earthsynth_factory.importers.pictures import Picture
 from earthsynth_factory.importers.scene import Labels, SceneObject
+from earthsynth_factory.io.pictures import Picture
 
 
 @dataclass(frozen=True, slots=True)

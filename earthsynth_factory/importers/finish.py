@@ -12,12 +12,12 @@ from typing import IO, Any
 
 import orjson
 
+from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, PreparedLayout
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
-from earthsynth_factory.importers.journal import Journal
+from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import DatasetInfo, Notes, Scene
-from earthsynth_factory.store.prepared_layout import FORMAT, VERSION, PreparedLayout
-from earthsynth_factory.store.writer import disk_error, write_bytes
+from earthsynth_factory.io.atomic import disk_error, write_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,16 +15,16 @@ from typing import Any
 
 import orjson
 
+from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.errors import InputError, SourceError, StoreError
 from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.finish import Summary, finish, finished
-from earthsynth_factory.importers.journal import Journal
+from earthsynth_factory.importers.prepare_journal import Journal
+from earthsynth_factory.importers.process_scene import Bench, work
 from earthsynth_factory.importers.readers import choose
 from earthsynth_factory.importers.scene import Notes, Request, Scene, Source
-from earthsynth_factory.importers.scene_work import Bench, work
-from earthsynth_factory.store.prepared_layout import PreparedLayout
-from earthsynth_factory.store.writer import write_json
+from earthsynth_factory.io.atomic import write_json
 
 IN_FLIGHT = 4
 """Scenes handed out per worker: enough that none waits, few enough that memory stays flat."""

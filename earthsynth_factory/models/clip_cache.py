@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.errors import StoreError
+from earthsynth_factory.io.atomic import disk_error
 from earthsynth_factory.models.clip_files import ClipName, clip_identity
-from earthsynth_factory.store.writer import disk_error
 
 DIGEST = 16
 MAX_WIDTH = 8192

@@ -24,8 +24,8 @@ from torch.nn import functional as F
 
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.models.device import pick_device
-from earthsynth_factory.store.writer import write_bytes
 
 CONFIG, WEIGHTS = "segmenter.json", "segmenter.safetensors"
 MAX_CONFIG_BYTES = 1 << 16

@@ -16,7 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from earthsynth_factory.recipe.meaning import Path
+from earthsynth_factory.recipe.cross_checks import Path
 
 MAX_VALUES = 100_000
 """Most values in a recipe, each alias counted as what it stands for."""

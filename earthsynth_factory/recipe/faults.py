@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from earthsynth_factory.recipe.meaning import MeaningError, Path
-from earthsynth_factory.recipe.stages import BlockError, KindError
+from earthsynth_factory.recipe.cross_checks import MeaningError, Path
+from earthsynth_factory.recipe.plugin_blocks import BlockError, KindError
 
 _EXPECTED = {
     "int_type": "a whole number",

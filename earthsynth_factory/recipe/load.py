@@ -11,11 +11,11 @@ from pydantic import model_validator
 
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.exports.base import ExportSpec
-from earthsynth_factory.recipe import meaning, overrides
+from earthsynth_factory.recipe import cross_checks, overrides
 from earthsynth_factory.recipe.document import Document
+from earthsynth_factory.recipe.plugin_blocks import ExportBlock
 from earthsynth_factory.recipe.reading import Block, changed, read_text, refused, validated
 from earthsynth_factory.recipe.schema import Recipe
-from earthsynth_factory.recipe.stages import ExportBlock
 from earthsynth_factory.recipe.thresholds import check_thresholds
 
 
@@ -70,7 +70,7 @@ class _Exports(Spec):
 
     @model_validator(mode="after")
     def _make_sense(self) -> _Exports:
-        found = meaning.problems(self.model_dump())
+        found = cross_checks.problems(self.model_dump())
         if found:
-            raise meaning.MeaningError(found)
+            raise cross_checks.MeaningError(found)
         return self

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from earthsynth_factory.domain.taxonomy import normalise
+from earthsynth_factory.recipe.cross_checks import Path
 from earthsynth_factory.recipe.document import Document, Fault, Place, read_document, shown
-from earthsynth_factory.recipe.meaning import Path
 
 
 def apply(document: Document, changes: Sequence[str], within: str = "") -> None:

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.errors import RecipeError
-from earthsynth_factory.recipe import meaning, overrides
+from earthsynth_factory.recipe import cross_checks, overrides
+from earthsynth_factory.recipe.cross_checks import Path
 from earthsynth_factory.recipe.document import Document, read_document, shown
 from earthsynth_factory.recipe.faults import Refusal, refusals
-from earthsynth_factory.recipe.meaning import Path
 
 MAX_BYTES = 4 << 20
 """Largest recipe file."""
@@ -59,7 +59,7 @@ def _note_refusals(document: Document, error: ValidationError, spec: type[Spec])
         return  # the text could not be read at all, so what is missing says nothing
     data: Any = document.data or {}
     found = refusals(error, spec, data)
-    found += [Refusal(problem.path, problem.message) for problem in meaning.problems(data)]
+    found += [Refusal(problem.path, problem.message) for problem in cross_checks.problems(data)]
     for refusal in dict.fromkeys(found):
         if refusal.path not in document.unread:
             value = "" if refusal.of_key else _shown_at(data, refusal.path)

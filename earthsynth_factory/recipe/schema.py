@@ -12,9 +12,9 @@ from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, CountSpan, Field,
 from earthsynth_factory.domain.taxonomy import MAX_ID, Category, Taxonomy
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.labels.from_condition import LabelSpec
-from earthsynth_factory.recipe import meaning
-from earthsynth_factory.recipe.meaning import MAX_IMAGES
-from earthsynth_factory.recipe.stages import ExportBlock, GeneratorBlock, RuleBlock, SourceBlock
+from earthsynth_factory.recipe import cross_checks
+from earthsynth_factory.recipe.cross_checks import MAX_IMAGES
+from earthsynth_factory.recipe.plugin_blocks import ExportBlock, GeneratorBlock, RuleBlock, SourceBlock
 
 Whole = Annotated[int, Field(strict=True)]
 """A whole number, written as one: neither `true` nor "5"."""
@@ -187,9 +187,9 @@ class Recipe(Spec):
 
     @model_validator(mode="after")
     def _make_sense(self) -> Recipe:
-        problems = meaning.problems(self.model_dump())
+        problems = cross_checks.problems(self.model_dump())
         if problems:
-            raise meaning.MeaningError(problems)
+            raise cross_checks.MeaningError(problems)
         try:
             self.taxonomy()
         except InputError as error:
@@ -203,7 +203,7 @@ class Recipe(Spec):
 
     def taxonomy(self) -> Taxonomy:
         """EarthSynth's categories and the recipe's own; an own one without an id has the next free one above 68."""
-        return meaning.taxonomy_of([block.model_dump() for block in self.categories])
+        return cross_checks.taxonomy_of([block.model_dump() for block in self.categories])
 
     def blocks(self) -> Iterator[tuple[Category, CategoryBlock]]:
         """Each block with the category it names, in the recipe's order."""

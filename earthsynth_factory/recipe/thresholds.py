@@ -15,8 +15,8 @@ from typing import Annotated, Any
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import RecipeError
+from earthsynth_factory.recipe.cross_checks import unknown_category
 from earthsynth_factory.recipe.document import Document, shown
-from earthsynth_factory.recipe.meaning import unknown_category
 from earthsynth_factory.recipe.reading import changed, read_text, refused, validated
 from earthsynth_factory.recipe.schema import Recipe
 from earthsynth_factory.rfilter.base import KINDS, RuleSpec

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.exports.base import ExportSummary
-from earthsynth_factory.store.reader import StoreReader
-from earthsynth_factory.store.writer import write_bytes
+from earthsynth_factory.io.atomic import write_bytes
 
 
 @dataclass

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageDraw
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
 
 GAP = 6
 CAPTION = 14

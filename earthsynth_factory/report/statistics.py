@@ -11,9 +11,9 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageDraw
 
+from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
-from earthsynth_factory.store.dataset import LabelledDataset
 
 BINS = np.geomspace(1, 32768, 241)
 """Edges of the size histogram, pixels: percentiles are right to 5 %, and memory does not grow with the dataset."""

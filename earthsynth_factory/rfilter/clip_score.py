@@ -15,7 +15,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.rfilter.base import Measures
 from earthsynth_factory.rfilter.clip_rule import ClipRule, ClipRuleSpec
-from earthsynth_factory.rfilter.wording import BACKGROUNDS, caption
+from earthsynth_factory.rfilter.prompts import BACKGROUNDS, caption
 
 
 class ClipScoreSpec(ClipRuleSpec):

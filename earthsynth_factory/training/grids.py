@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.store.writer import write_bytes
+from earthsynth_factory.io.atomic import write_bytes
 
 
 def paint(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

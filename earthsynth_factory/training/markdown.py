@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from earthsynth_factory.errors import InputError
-from earthsynth_factory.store.writer import write_bytes
+from earthsynth_factory.io.atomic import write_bytes
 
 NAME = "model-report"
 START, END = f"<!-- {NAME} -->", f"<!-- /{NAME} -->"

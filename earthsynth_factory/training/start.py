@@ -11,12 +11,12 @@ import orjson
 
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.recipe.load import load_block
 from earthsynth_factory.report.sheets import grid, to_png
-from earthsynth_factory.store.writer import write_bytes
 from earthsynth_factory.training.cf_comp.preview import tile
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from earthsynth_factory.training.embedded.recipe import Preset, TrainRecipe
+from research.embedded.recipe import Preset, TrainRecipe
 
 PER_PAGE = 8
 """Composed samples on one picture."""
@@ -47,7 +47,7 @@ def start(path: Path, options: Options) -> Path:
             raise InputError(
                 f"{path}: --set and --preview-cf-comp are for recipes of `kind: controlnet`; edit the file"
             )
-        from earthsynth_factory.training.embedded.make import make_embedded
+        from research.embedded.make import make_embedded
 
         return make_embedded(path, options.datasets, out, options.preset, options.export_only)
     folder = path.resolve().parent
@@ -63,7 +63,7 @@ def preview_cf_comp(recipe: ControlNetRecipe, recipe_folder: Path, out: Path, co
 
     Raises InputError where the recipe composes nothing.
     """
-    from earthsynth_factory.training.controlnet.opening import open_batches
+    from earthsynth_factory.training.controlnet.setup import open_batches
 
     batches = open_batches(recipe, recipe_folder, out)
     if not batches.composed:

@@ -13,19 +13,21 @@ PACKAGE = Path(__file__).parents[2] / "earthsynth_factory"
 NAME = PACKAGE.name
 
 FLOORS = {
-    "errors": 0, "domain": 0,
-    "geometry": 1, "store": 1,
-    "models": 2,
-    "conditions": 3, "synthesis": 3, "rfilter": 3, "labels": 3, "exports": 3,
-    "recipe": 4, "importers": 4, "training": 4, "report": 4,
-    "run": 5,
-    "cli": 6,
+    "errors": 0,
+    "domain": 1, "geometry": 1,
+    "io": 2, "labels": 2,
+    "datasets": 3, "models": 3,
+    "conditions": 4, "synthesis": 4, "rfilter": 4, "exports": 4,
+    "recipe": 5, "importers": 5, "report": 5,
+    "training": 6, "filtering": 6, "evaluation": 6,
+    "build": 7,
+    "cli": 8,
 }  # fmt: skip
 """As the design has them."""
 
 STAGES = {"conditions", "synthesis", "rfilter", "labels", "exports"}
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "open_clip"}
-HEAVY_AT_TOP = {"models", "training"}
+HEAVY_AT_TOP = {"models", "training", "evaluation"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

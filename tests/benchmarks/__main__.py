@@ -18,10 +18,10 @@ import numpy as np
 import PIL.Image
 import torch
 
+from earthsynth_factory.build.run import build
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline
 from earthsynth_factory.recipe.load import load_recipe
-from earthsynth_factory.run.factory import build
-from earthsynth_factory.store.reader import StoreReader
 from tests.tiny_models import TINY, save_pipeline
 
 IMAGES, SIDE, STEPS = 48, 128, 10

@@ -20,15 +20,15 @@ from pathlib import Path
 import numpy as np
 import orjson
 
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.records import SampleRecord, to_line
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.sample import Candidate, Image, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.exports.base import KINDS
+from earthsynth_factory.io.atomic import encode_png
 from earthsynth_factory.labels.from_condition import LabelSpec, map_labels
 from earthsynth_factory.recipe.load import export_blocks
-from earthsynth_factory.store.reader import StoreReader
-from earthsynth_factory.store.records import SampleRecord, to_line
-from earthsynth_factory.store.writer import encode_png
 from tests.making import SHIP, WATER, make_image, write_run
 
 SIDE, OBJECTS = 128, 20

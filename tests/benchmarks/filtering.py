@@ -15,13 +15,13 @@ import PIL.Image
 import torch
 
 from earthsynth_factory.domain.taxonomy import earthsynth
+from earthsynth_factory.filtering.scores import Row
+from earthsynth_factory.filtering.scoring import asked
+from earthsynth_factory.filtering.spec import FilterSpec, build_rules
+from earthsynth_factory.filtering.thresholds import Limits, learn, verdict
 from earthsynth_factory.models.clip import load_clip
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.rfilter.base import MeasuredRule
-from earthsynth_factory.run.filtering.decide import Limits, learn, verdict
-from earthsynth_factory.run.filtering.scores import Row
-from earthsynth_factory.run.filtering.scoring import asked
-from earthsynth_factory.run.filtering.spec import FilterSpec, build_rules
 from tests.rfilter.planted import area_under_curve, degenerate, right_pairs, swapped, wrong_class
 
 TARGETS = [1, 2, 4, 6, 8, 12, 17, 21, 25]

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from earthsynth_factory.build.run import build
 from earthsynth_factory.recipe.load import load_recipe
-from earthsynth_factory.run.factory import build
 
 started = time.perf_counter()
 build(load_recipe(Path(sys.argv[1])), Path(sys.argv[2]))

@@ -20,13 +20,13 @@ from diffusers import AutoencoderKL, ControlNetModel, DDPMScheduler, UNet2DCondi
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from earthsynth_factory.io.atomic import encode_png, write_bytes
 from earthsynth_factory.models.device import pick_dtype
 from earthsynth_factory.models.weights import EMBEDDED
-from earthsynth_factory.store.writer import encode_png, write_bytes
-from earthsynth_factory.training.controlnet.opening import Opened, open_run
-from earthsynth_factory.training.controlnet.records import Record, read_records
+from earthsynth_factory.training.controlnet.distributed import Team
+from earthsynth_factory.training.controlnet.setup import Opened, open_run
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from earthsynth_factory.training.controlnet.team import Team
+from earthsynth_factory.training.controlnet.train_jsonl import Record, read_records
 from tests.tiny_models import SD15, TINY, save_pipeline
 from tests.training.scenes import scene, text_of
 

@@ -10,10 +10,10 @@ import numpy as np
 import orjson
 import pytest
 
-from earthsynth_factory.importers.datasets import open_dataset
-from earthsynth_factory.importers.prepared import PreparedDataset
-from earthsynth_factory.store.reader import StoreReader
-from earthsynth_factory.store.records import SampleRecord
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.datasets.open import open_dataset
+from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from tests.cli.conftest import Run
 from tests.exports.stores import crowded_store, hashes, odd_store
 from tests.importers import layouts

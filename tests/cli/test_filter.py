@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
+from earthsynth_factory.datasets.open import open_dataset
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.importers.datasets import open_dataset
+from earthsynth_factory.filtering import scoring
+from earthsynth_factory.filtering.run import FilterOptions, FilterSummary, run_filter
 from earthsynth_factory.models import clip
 from earthsynth_factory.recipe.load import export_blocks
-from earthsynth_factory.run.filtering import scoring
-from earthsynth_factory.run.filtering.command import FilterOptions, FilterSummary, run_filter
 from tests.cli.conftest import Run
 from tests.making import make_condition, make_image, make_store
 

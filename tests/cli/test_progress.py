@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from earthsynth_factory.build.run import build
+from earthsynth_factory.build.shards import SlotSettled
 from earthsynth_factory.cli import progress
 from earthsynth_factory.cli.progress import BuildProgress
 from earthsynth_factory.recipe.load import load_recipe
-from earthsynth_factory.run.factory import build
-from earthsynth_factory.run.shards import SlotSettled
-from tests.run.building import RECIPE, write_recipe
+from tests.build.building import RECIPE, write_recipe
 
 TANK, PLANE = 25, 16
 

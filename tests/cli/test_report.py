@@ -11,18 +11,18 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from earthsynth_factory.build import run as build_run
+from earthsynth_factory.build.plan import Plan
+from earthsynth_factory.build.run import build
 from earthsynth_factory.cli import app
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.exports.prepared import PreparedSpec
 from earthsynth_factory.exports.write import export_to
+from earthsynth_factory.filtering.run import FilterOptions, run_filter
 from earthsynth_factory.recipe.load import load_recipe
-from earthsynth_factory.run import factory
-from earthsynth_factory.run.factory import build
-from earthsynth_factory.run.filtering.command import FilterOptions, run_filter
-from earthsynth_factory.run.plan import Plan
-from earthsynth_factory.store.reader import StoreReader
+from tests.build.building import write_recipe
 from tests.making import make_condition, make_image
 from tests.report.subjects import Page
-from tests.run.building import write_recipe
 
 RECIPE = """
 name: "small </script> & <b>"
@@ -135,7 +135,7 @@ def test_a_report_that_fails_costs_no_build(tmp_path: Path, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(factory, "report_on_build", fail)
+    monkeypatch.setattr(build_run, "report_on_build", fail)
     result = build(load_recipe(write_recipe(tmp_path, RECIPE)), tmp_path / "out")
     assert (tmp_path / "out/README.md").is_file() and not (tmp_path / "out/report").exists()
     [note] = result.notes

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.geometry.boxes import tight_boxes
 from earthsynth_factory.geometry.rle import encode
 from earthsynth_factory.geometry.runs import find_runs
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.reader import StoreReader
 from tests.making import SHIP, TANK, make_store
 
 ODD = {SHIP: "no", TANK: "Öl/tank, groß & <50 m>: 1"}

@@ -12,12 +12,12 @@ import pytest
 import supervision
 from torchvision.datasets import VOCDetection
 
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.exports.dota import DotaSpec
 from earthsynth_factory.exports.voc import VocSpec
 from earthsynth_factory.geometry.boxes import clockwise, oriented_box
 from earthsynth_factory.geometry.convex import agreement
-from earthsynth_factory.store.reader import StoreReader
-from earthsynth_factory.store.records import SampleRecord
 from tests.exports.stores import ODD, crowded_store, odd_store, write
 from tests.making import make_store
 

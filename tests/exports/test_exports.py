@@ -16,14 +16,14 @@ import supervision
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import FactoryError, InputError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.coco import CocoSpec
 from earthsynth_factory.exports.prepared import PreparedSpec
 from earthsynth_factory.exports.semantic import SemanticSpec
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.importers.prepared import PreparedDataset
-from earthsynth_factory.store.reader import StoreReader
 from tests.exports.stores import hashes
 from tests.making import SHIP, TANK, WATER, make_store
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.exports import parquet
 from earthsynth_factory.exports.parquet import ParquetSpec
 from earthsynth_factory.exports.webdataset import WebDatasetSpec
 from earthsynth_factory.geometry.rle import decode
-from earthsynth_factory.store.reader import StoreReader
 from tests.exports.stores import ODD, hashes, odd_store, write
 from tests.making import SHIP
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from torchvision.datasets import ImageFolder
 
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.merged import Merged
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.exports.base import KINDS, ExportSpec
 from earthsynth_factory.exports.earthsynth import EarthSynthSpec
 from earthsynth_factory.exports.gsnet import PARENTS, GsnetSpec
 from earthsynth_factory.exports.imagefolder import ImageFolderSpec, folder_name
+from earthsynth_factory.io.atomic import encode_png, write_bytes
 from earthsynth_factory.recipe.load import export_blocks
-from earthsynth_factory.store.merged import Merged
-from earthsynth_factory.store.reader import StoreReader
-from earthsynth_factory.store.writer import encode_png, write_bytes
-from earthsynth_factory.training.controlnet.records import read_records
+from earthsynth_factory.training.controlnet.train_jsonl import read_records
 from tests.exports.stores import ODD, hashes, odd_store, read, write
 from tests.making import SHIP, WATER, make_store
 

@@ -19,10 +19,10 @@ import PIL.Image
 import pytest
 from ruamel.yaml import YAML
 
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.exports.base import KINDS
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.recipe.load import export_blocks
-from earthsynth_factory.store.reader import StoreReader
 from tests.making import make_store
 
 README = (Path(__file__).parents[2] / "README.md").read_text()

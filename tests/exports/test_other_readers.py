@@ -14,10 +14,10 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.transforms.functional import to_tensor
 
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.exports.coco import CocoSpec
 from earthsynth_factory.exports.semantic import SemanticSpec
 from earthsynth_factory.exports.voc import VocSpec
-from earthsynth_factory.store.reader import StoreReader
 from tests.exports.stores import read, write
 from tests.making import make_store
 

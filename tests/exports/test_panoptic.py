@@ -11,8 +11,8 @@ import numpy.typing as npt
 import orjson
 import pytest
 
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.exports.panoptic import PanopticSpec
-from earthsynth_factory.store.reader import StoreReader
 from tests.exports.stores import crowded_store, read, write
 from tests.making import SHIP, TANK, WATER, make_store
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import orjson
 import pytest
 
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.views import OfSplits
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.imagefolder import ImageFolderSpec
 from earthsynth_factory.exports.odvg import OdvgSpec
 from earthsynth_factory.exports.parquet import ParquetSpec
 from earthsynth_factory.exports.semantic import SemanticSpec
 from earthsynth_factory.exports.yolo import YoloDetectSpec
-from earthsynth_factory.store.reader import StoreReader
-from earthsynth_factory.store.views import OfSplits
 from tests.exports.stores import write
 from tests.making import SHIP, make_store
 

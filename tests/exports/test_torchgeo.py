@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.exports.dota import DotaSpec
 from earthsynth_factory.exports.imagefolder import ImageFolderSpec
-from earthsynth_factory.store.reader import StoreReader
 from tests.exports.stores import write
 from tests.making import make_store
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import supervision
 
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.yolo import YoloDetectSpec, YoloObbSpec, YoloSegmentSpec
 from earthsynth_factory.geometry.boxes import clockwise, oriented_box
 from earthsynth_factory.geometry.convex import agreement
-from earthsynth_factory.store.reader import StoreReader
 from tests.exports.stores import ODD, crowded_store, odd_store, slanted_store, write
 from tests.making import make_store
 

@@ -16,10 +16,10 @@ import pytest
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.crops import CropRules
-from earthsynth_factory.importers.pictures import Picture
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
 from earthsynth_factory.importers.readers.files import read_xml
 from earthsynth_factory.importers.readers.pickles import read_plain
+from earthsynth_factory.io.pictures import Picture
 from tests.importers import layouts
 
 OPTIONS = PrepareOptions(rules=CropRules(0), workers=1)

@@ -15,7 +15,8 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from earthsynth_factory.conditions.masks.layout import find_layout
+from earthsynth_factory.datasets.prepared.document import find_layout
+from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import InputError, SourceError, StoreError
 from earthsynth_factory.exports.coco import CocoSpec
 from earthsynth_factory.exports.write import export
@@ -23,7 +24,6 @@ from earthsynth_factory.geometry.rle import decode
 from earthsynth_factory.importers import prepare as module
 from earthsynth_factory.importers.crops import CropRules, starts
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
-from earthsynth_factory.importers.prepared import PreparedDataset
 from tests.importers import layouts
 
 SMALL = PrepareOptions(rules=CropRules(side=32, overlap=0.25), keep_empty=1.0, workers=1)

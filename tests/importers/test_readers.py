@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
-from earthsynth_factory.importers.prepared import PreparedDataset
 from earthsynth_factory.importers.readers import READERS, choose
 from tests.importers import layouts
 from tests.importers.layouts import H, W

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
-from earthsynth_factory.importers.prepared import PreparedDataset
 from earthsynth_factory.importers.readers import choose
 from tests.conditions.folders import shared
 

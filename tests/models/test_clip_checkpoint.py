@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.clip import facts, load_clip
 from earthsynth_factory.models.clip_files import OpenClipModel, clip_checkpoint, clip_identity
-from earthsynth_factory.recipe.stages import RULE
+from earthsynth_factory.recipe.plugin_blocks import RULE
 from tests.making import make_image
 from tests.models.test_clip import CONFIG
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from earthsynth_factory.build.plan import Plan, estimate
 from earthsynth_factory.errors import RecipeError
 from earthsynth_factory.recipe.load import parse_recipe
-from earthsynth_factory.run.plan import Plan, estimate
 
 TEXT = """\
 name: mutant

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from earthsynth_factory.recipe.json_schema import json_schema
 from earthsynth_factory.recipe.load import parse_recipe
+from earthsynth_factory.recipe.plugin_blocks import EXPORT, GENERATOR, RULE, SOURCE
 from earthsynth_factory.recipe.schema import Recipe
-from earthsynth_factory.recipe.stages import EXPORT, GENERATOR, RULE, SOURCE
 from earthsynth_factory.recipe.template import STARTER
 
 BASE: dict[str, Any] = {

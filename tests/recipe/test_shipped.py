@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.conditions.base import SourceContext, Want
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.recipe.load import load_recipe
-from earthsynth_factory.run.plan import Plan
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 SHIPPED = sorted(path for path in FOLDER.rglob("*.yaml") if "\nkind: " not in path.read_text())  # those train

@@ -14,7 +14,7 @@ from earthsynth_factory.domain.condition import Origin
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.taxonomy import Taxonomy, make_category
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.report.html.subject import ALL, NOTHING, Entry, Pixels, RuleFacts, Subject, Verdict
+from earthsynth_factory.report.html.model import ALL, NOTHING, Entry, Pixels, RuleFacts, Subject, Verdict
 
 SCRIPT = "</script><script>document.title='broken'</script>"
 IMAGE = "<img src=x onerror=\"document.title='broken'\">"

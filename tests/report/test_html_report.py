@@ -14,7 +14,7 @@ import pytest
 
 from earthsynth_factory.domain.taxonomy import Taxonomy, make_category
 from earthsynth_factory.report.html.markup import plain
-from earthsynth_factory.report.html.subject import Entry, Pixels, Subject, Verdict
+from earthsynth_factory.report.html.model import Entry, Pixels, Subject, Verdict
 from earthsynth_factory.report.html.write import report
 from tests.report.subjects import HOSTILE, IMAGE, QUOTES, SCRIPT, UNSEEN, Page, hostile_subject
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from earthsynth_factory.domain.sample import Candidate
-from earthsynth_factory.run.filtering.folder import candidate
-from earthsynth_factory.run.filtering.sources import open_folder
+from earthsynth_factory.filtering.labelled_folder import candidate
+from earthsynth_factory.filtering.sources import open_folder
 
 DATA = Path(__file__).parents[1] / "data"
 SIDE = 96

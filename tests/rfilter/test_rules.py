@@ -12,7 +12,7 @@ from earthsynth_factory.domain.sample import Score
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.models.segmenter import Segmenter
-from earthsynth_factory.recipe.stages import RULE
+from earthsynth_factory.recipe.plugin_blocks import RULE
 from earthsynth_factory.rfilter.base import KINDS, MeasuredRule
 from earthsynth_factory.rfilter.expression import Expression
 from earthsynth_factory.rfilter.selections.base import Gathered, Prints

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from earthsynth_factory.training.controlnet.opening import Opened, open_run
+from earthsynth_factory.training.controlnet.distributed import Team
+from earthsynth_factory.training.controlnet.setup import Opened, open_run
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from earthsynth_factory.training.controlnet.team import Team
 
 ALONE = Team(0, 1, torch.device("cpu"))
 

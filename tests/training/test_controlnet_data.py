@@ -10,12 +10,12 @@ import pytest
 
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.store.writer import encode_png, write_bytes
+from earthsynth_factory.io.atomic import encode_png, write_bytes
 from earthsynth_factory.training.controlnet.batches import Batches
 from earthsynth_factory.training.controlnet.dataset import Dataset, open_dataset
 from earthsynth_factory.training.controlnet.pictures import fit_image, fit_mask
-from earthsynth_factory.training.controlnet.records import read_records, resolve
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe, DataSpec
+from earthsynth_factory.training.controlnet.train_jsonl import read_records, resolve
 from tests.training.scenes import TANK, scene, text_of, write_about, write_layout
 
 HERE = DataSpec(path=".", held_out=0)
@@ -98,10 +98,10 @@ def test_the_survey_is_remembered_until_a_file_changes(tmp_path: Path, monkeypat
     root = write_layout(tmp_path / "d", 3)
     first = opened(root)
     looked: list[Path] = []
-    from earthsynth_factory.training.controlnet import survey
+    from earthsynth_factory.training.controlnet import file_index
 
-    real = survey._look_at_image
-    monkeypatch.setattr(survey, "_look_at_image", lambda path: (looked.append(path), real(path))[1])
+    real = file_index._look_at_image
+    monkeypatch.setattr(file_index, "_look_at_image", lambda path: (looked.append(path), real(path))[1])
     assert opened(root).samples == first.samples
     assert looked == []
     write_bytes(root / "images/AA_0_0.png", encode_png(np.zeros((32, 32, 3), np.uint8)))

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from earthsynth_factory.store.writer import encode_png, write_bytes
+from earthsynth_factory.io.atomic import encode_png, write_bytes
 from earthsynth_factory.training.controlnet.validation import Validation
 from tests.training.controlnet_runs import opened_of, recipe_of
 

@@ -29,14 +29,14 @@ from earthsynth_factory.errors import (
     SourceError,
     StoreError,
 )
+from earthsynth_factory.io.lock import locked
 from earthsynth_factory.models.card import read_card
-from earthsynth_factory.store.lock import locked
 from earthsynth_factory.synthesis.controlnet import ControlNetSpec
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet import run as runs
 from earthsynth_factory.training.controlnet.log import Log
 from earthsynth_factory.training.controlnet.run import train_controlnet
-from earthsynth_factory.training.controlnet.stage import ControlNetStage
+from earthsynth_factory.training.controlnet.trainer import ControlNetStage
 from earthsynth_factory.training.start import Options, start
 from tests.synthesis.test_controlnet import condition
 from tests.training.controlnet_runs import recipe_of

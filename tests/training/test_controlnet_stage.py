@@ -18,13 +18,13 @@ from earthsynth_factory.errors import InputError, ModelError
 from earthsynth_factory.models.controlnet_pipeline import make_scheduler
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet import lora
-from earthsynth_factory.training.controlnet.base import load_base
+from earthsynth_factory.training.controlnet.base_model import load_base
 from earthsynth_factory.training.controlnet.batches import Batches
 from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCache, Shards
 from earthsynth_factory.training.controlnet.denoiser import Average, merged_unet
 from earthsynth_factory.training.controlnet.loss import cells, losses
 from earthsynth_factory.training.controlnet.objective import Objective
-from earthsynth_factory.training.controlnet.opening import fill_latents, open_data
+from earthsynth_factory.training.controlnet.setup import fill_latents, open_data
 from tests.tiny_models import TINY
 from tests.training.controlnet_runs import opened_of, recipe_of
 from tests.training.scenes import write_layout

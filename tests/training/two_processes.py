@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from earthsynth_factory.training.controlnet.opening import open_run
-from earthsynth_factory.training.controlnet.team import joined
+from earthsynth_factory.training.controlnet.distributed import joined
+from earthsynth_factory.training.controlnet.setup import open_run
 from tests.training.controlnet_runs import recipe_of
 
 base, scenes, out = map(Path, sys.argv[1:])

@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from earthsynth_factory.conditions.base import SourceContext
 from earthsynth_factory.conditions.masks import index as mask_index
-from earthsynth_factory.conditions.masks.files import read_ids
-from earthsynth_factory.conditions.masks.layout import Entry, Layout, find_layout
 from earthsynth_factory.conditions.masks.objects import Object, components, objects_of
+from earthsynth_factory.datasets.prepared.document import Entry, Layout, find_layout
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.domain.splits import assign_groups
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.id_masks import read_ids
 
 CACHE_BYTES = 96 << 20
 """Decoded masks kept in memory, per folder."""

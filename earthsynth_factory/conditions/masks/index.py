@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import orjson
 
-from earthsynth_factory.conditions.masks.files import Ids, read_ids
-from earthsynth_factory.conditions.masks.layout import Entry, Layout
+from earthsynth_factory.datasets.prepared.document import Entry, Layout
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.store.writer import write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.id_masks import Ids, read_ids
 
 _VERSION = 1
 _SAVE_SECONDS = 60.0

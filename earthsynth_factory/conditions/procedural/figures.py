@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from earthsynth_factory.conditions.procedural import craft, structures, vehicles
+from earthsynth_factory.conditions.procedural import aircraft_and_ships, structures, vehicles
 from earthsynth_factory.conditions.procedural.shapes import Silhouette, cross, ellipse, rectangle, ring, rounded
 
 Figure = Callable[[np.random.Generator, float, float], Silhouette]
@@ -25,8 +25,8 @@ def _fixed(build: Callable[[float, float], Silhouette]) -> Figure:
 def _plane(_rng: np.random.Generator, length: float, span: float) -> Silhouette:
     """Sports planes have straight wings, the largest jets four engines."""
     if length < 15:
-        return craft.light_plane(length, span)
-    return craft.airliner(length, span, engines=(0.3, 0.58) if length > 69 else (0.33,))
+        return aircraft_and_ships.light_plane(length, span)
+    return aircraft_and_ships.airliner(length, span, engines=(0.3, 0.58) if length > 69 else (0.33,))
 
 
 def _vehicle(rng: np.random.Generator, length: float, width: float) -> Silhouette:
@@ -38,7 +38,13 @@ def _heavy(rng: np.random.Generator, length: float, width: float) -> Silhouette:
 
 
 def _ship(_rng: np.random.Generator, length: float, beam: float) -> Silhouette:
-    build = craft.motorboat if length < 18 else craft.hull if length < 90 else craft.cargo_ship
+    build = (
+        aircraft_and_ships.motorboat
+        if length < 18
+        else aircraft_and_ships.hull
+        if length < 90
+        else aircraft_and_ships.cargo_ship
+    )
     return build(length, beam)
 
 
@@ -47,8 +53,8 @@ def _ell(length: float, width: float) -> Silhouette:
     return side | rectangle(length * 0.35, width, -length * 0.325)
 
 
-_twin, _quad = _fixed(craft.airliner), _fixed(partial(craft.airliner, engines=(0.28, 0.58)))
-_wide = _fixed(partial(craft.airliner, body=0.088))
+_twin, _quad = _fixed(aircraft_and_ships.airliner), _fixed(partial(aircraft_and_ships.airliner, engines=(0.28, 0.58)))
+_wide = _fixed(partial(aircraft_and_ships.airliner, body=0.088))
 _bar = _fixed(rectangle)
 
 FIGURES: dict[str, Figure] = {
@@ -87,26 +93,26 @@ FIGURES: dict[str, Figure] = {
     "trailer": _fixed(vehicles.trailer),
     "truck tractor": _fixed(vehicles.truck_tractor),
     "plane": _plane,
-    "helicopter": _fixed(craft.helicopter),
+    "helicopter": _fixed(aircraft_and_ships.helicopter),
     "A220": _twin,
     "A321": _twin,
     "A330": _wide,
     "A350": _wide,
-    "ARJ21": _fixed(craft.regional_jet),
+    "ARJ21": _fixed(aircraft_and_ships.regional_jet),
     "Boeing737": _twin,
     "Boeing747": _quad,
     "Boeing777": _wide,
     "Boeing787": _wide,
     "C919": _twin,
     "ship": _ship,
-    "motorboat": _fixed(craft.motorboat),
-    "fishing boat": _fixed(partial(craft.hull, bow=0.35, stern=0.7)),
-    "tugboat": _fixed(craft.tugboat),
-    "engineering ship": _fixed(craft.engineering_ship),
-    "passenger ship": _fixed(partial(craft.hull, bow=0.24, stern=0.9)),
-    "dry cargo ship": _fixed(craft.cargo_ship),
-    "liquid cargo ship": _fixed(craft.cargo_ship),
-    "warship": _fixed(craft.warship),
+    "motorboat": _fixed(aircraft_and_ships.motorboat),
+    "fishing boat": _fixed(partial(aircraft_and_ships.hull, bow=0.35, stern=0.7)),
+    "tugboat": _fixed(aircraft_and_ships.tugboat),
+    "engineering ship": _fixed(aircraft_and_ships.engineering_ship),
+    "passenger ship": _fixed(partial(aircraft_and_ships.hull, bow=0.24, stern=0.9)),
+    "dry cargo ship": _fixed(aircraft_and_ships.cargo_ship),
+    "liquid cargo ship": _fixed(aircraft_and_ships.cargo_ship),
+    "warship": _fixed(aircraft_and_ships.warship),
 }
 
 GENERIC: dict[Shape, Figure] = {
@@ -117,8 +123,8 @@ GENERIC: dict[Shape, Figure] = {
     "l": _fixed(_ell),
     "ring": _fixed(lambda length, _width: ring(length, length * 0.55)),
     "plane": _twin,
-    "ship": _fixed(craft.hull),
-    "helicopter": _fixed(craft.helicopter),
+    "ship": _fixed(aircraft_and_ships.hull),
+    "helicopter": _fixed(aircraft_and_ships.helicopter),
     "car": _fixed(vehicles.car),
     "blob": structures.plot,
 }

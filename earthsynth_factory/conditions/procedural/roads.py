@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from earthsynth_factory.conditions.procedural.drawing import Stage
 from earthsynth_factory.conditions.procedural.shapes import Pose, polygon, rectangle
-from earthsynth_factory.conditions.procedural.stage import Stage
 
 TRAFFIC = ("road", "bridge", "overpass", "roundabout", "intersection")
 """What vehicles drive on."""

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
+from earthsynth_factory.conditions.procedural.drawing import Knobs, Stage, key_of, shape_of
 from earthsynth_factory.conditions.procedural.figures import FIGURES, Shape
 from earthsynth_factory.conditions.procedural.scenes import LAND, OWN, SCENES, STANDS_ON, Scene
-from earthsynth_factory.conditions.procedural.stage import Knobs, Stage, key_of, shape_of
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.spec import Field, Span

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.conditions.procedural.canvas import Bools
+from earthsynth_factory.conditions.procedural.drawing import Stage
 from earthsynth_factory.conditions.procedural.shapes import (
     Points,
     Pose,
@@ -19,7 +20,6 @@ from earthsynth_factory.conditions.procedural.shapes import (
     rectangle,
     strip,
 )
-from earthsynth_factory.conditions.procedural.stage import Stage
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in a frame."""

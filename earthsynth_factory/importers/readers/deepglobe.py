@@ -6,10 +6,10 @@ from itertools import islice
 from pathlib import Path
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.pictures import Picture, colour_raster, threshold_raster
 from earthsynth_factory.importers.readers.dense import colours_table, uncounted
 from earthsynth_factory.importers.readers.files import split_of, walk
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
+from earthsynth_factory.io.pictures import Picture, colour_raster, threshold_raster
 
 COLOURS = {
     0x00FFFF: "urban land",

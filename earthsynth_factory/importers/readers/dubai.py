@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.pictures import colour_raster
 from earthsynth_factory.importers.readers.dense import colours_table, uncounted
 from earthsynth_factory.importers.readers.files import listing
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
+from earthsynth_factory.io.pictures import colour_raster
 
 METRES_PER_PIXEL = 0.8
 """Our estimate: villas, lanes and car parks measured by eye. The publisher states none."""

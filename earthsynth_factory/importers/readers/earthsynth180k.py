@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from earthsynth_factory.conditions.masks.layout import earthsynth_group
+from earthsynth_factory.datasets.prepared.document import earthsynth_group
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.archives import unpack
-from earthsynth_factory.importers.pictures import id_raster
 from earthsynth_factory.importers.readers.dense import ids_table
 from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, split_of
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
+from earthsynth_factory.io.pictures import id_raster
 
 INFO = DatasetInfo(
     name="EarthSynth-180K",

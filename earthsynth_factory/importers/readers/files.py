@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import orjson
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.pictures import SUFFIXES
+from earthsynth_factory.io.pictures import SUFFIXES
 
 MAX_JSON_BYTES = 4 << 30
 MAX_TEXT_BYTES = 1 << 26

@@ -7,10 +7,10 @@ from pathlib import Path
 from earthsynth_factory.domain.seeds import unit
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import table_of_names
-from earthsynth_factory.importers.pictures import Picture, id_raster
 from earthsynth_factory.importers.readers.dense import ids_table, uncounted
 from earthsynth_factory.importers.readers.files import listing
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
+from earthsynth_factory.io.pictures import Picture, id_raster
 
 METRES_PER_PIXEL = 4.0
 """Gaofen-2's multispectral ground sampling; that the crops were not resampled is our assumption."""

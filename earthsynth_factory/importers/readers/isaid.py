@@ -8,7 +8,6 @@ import numpy as np
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
-from earthsynth_factory.importers.pictures import Picture, colour_raster, pack_colours
 from earthsynth_factory.importers.readers.dense import colours_table, uncounted
 from earthsynth_factory.importers.readers.files import folders_named, listing, split_of
 from earthsynth_factory.importers.scene import (
@@ -21,6 +20,7 @@ from earthsynth_factory.importers.scene import (
     SceneObject,
     Source,
 )
+from earthsynth_factory.io.pictures import Picture, colour_raster, pack_colours
 
 COLOURS = {
     0x000000: "background",

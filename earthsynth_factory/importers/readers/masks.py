@@ -6,7 +6,6 @@ from pathlib import Path
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
-from earthsynth_factory.importers.pictures import colour_raster, id_raster
 from earthsynth_factory.importers.readers.dense import colours_table, ids_table
 from earthsynth_factory.importers.readers.files import (
     by_stem,
@@ -17,6 +16,7 @@ from earthsynth_factory.importers.readers.files import (
     split_of,
 )
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
+from earthsynth_factory.io.pictures import colour_raster, id_raster
 
 PAIRS = (
     ("images", "masks"),

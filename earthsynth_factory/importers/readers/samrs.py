@@ -7,7 +7,6 @@ from typing import Any
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.outlines import read_rle
-from earthsynth_factory.importers.pictures import id_raster
 from earthsynth_factory.importers.readers.dense import ids_table
 from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, split_of
 from earthsynth_factory.importers.readers.pickles import read_plain
@@ -22,6 +21,7 @@ from earthsynth_factory.importers.scene import (
     SceneObject,
     Source,
 )
+from earthsynth_factory.io.pictures import id_raster
 
 UNLABELLED = 255
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
 from earthsynth_factory.domain.plugins import spec_class
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.report.html.markup import number
-from earthsynth_factory.report.html.subject import ALL, NOT_BEST, NOTHING, Entry, Pixels, RuleFacts, Subject, Verdict
+from earthsynth_factory.report.html.model import ALL, NOT_BEST, NOTHING, Entry, Pixels, RuleFacts, Subject, Verdict
 from earthsynth_factory.rfilter.base import KINDS, RuleSpec
-from earthsynth_factory.store.reader import StoreReader
-from earthsynth_factory.store.records import RejectRecord, SampleRecord
 
 
 def subject_of_build(

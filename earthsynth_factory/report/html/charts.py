@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from earthsynth_factory.report.html.counts import Grid
 from earthsynth_factory.report.html.markup import Html, count, joined, number, tag
-from earthsynth_factory.report.html.tally import Grid
 
 WIDTH, HEIGHT = 360, 190
 LEFT, RIGHT, TOP, BOTTOM = 38, 10, 34, 24

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.report.html.subject import Entry
+from earthsynth_factory.report.html.model import Entry
 from earthsynth_factory.rfilter.selections.duplicates import perceptual_hash
 
 BITS = 4

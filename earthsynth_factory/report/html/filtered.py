@@ -12,11 +12,11 @@ from typing import Any
 
 import orjson
 
+from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
+from earthsynth_factory.report.html.model import ALL, NOTHING, Entry, RuleFacts, Subject, Verdict
 from earthsynth_factory.report.html.prepared import entry_of
-from earthsynth_factory.report.html.subject import ALL, NOTHING, Entry, RuleFacts, Subject, Verdict
-from earthsynth_factory.store.dataset import LabelledDataset
 
 DECISION, SCORES = "filter.json", "scores.csv"
 """The two files of a filter's output that are read here."""

@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
+from earthsynth_factory.report.html.counts import Tally
 from earthsynth_factory.report.html.markup import Html, escaped, island, joined, plain, tag
+from earthsynth_factory.report.html.model import Subject, Verdict
 from earthsynth_factory.report.html.sections.base import Section
-from earthsynth_factory.report.html.subject import Subject, Verdict
-from earthsynth_factory.report.html.tally import Tally
 
 CLASSES = 255
 """Classes in the filter: all that a mask can hold."""

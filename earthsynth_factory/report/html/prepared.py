@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from earthsynth_factory.report.html.subject import NOTHING, Entry, Pixels, Subject, Verdict
-from earthsynth_factory.store.dataset import LabelledDataset
-from earthsynth_factory.store.records import SampleRecord
-from earthsynth_factory.store.terms import terms_of
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.datasets.licences import terms_of
+from earthsynth_factory.report.html.model import NOTHING, Entry, Pixels, Subject, Verdict
 
 _ABSENT = {
     "scores": "No scores: nothing was filtered here. `earthsynth-factory filter` scores this folder.",

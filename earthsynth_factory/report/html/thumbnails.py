@@ -13,7 +13,7 @@ import PIL.Image
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.report.html.subject import Pixels
+from earthsynth_factory.report.html.model import Pixels
 from earthsynth_factory.report.sheets import OVERLAY, outlines
 
 SIDE = 256

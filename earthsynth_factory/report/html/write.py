@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.report.html.clusters import find_clusters
+from earthsynth_factory.report.html.counts import Tally
+from earthsynth_factory.report.html.model import Subject
 from earthsynth_factory.report.html.page import render
 from earthsynth_factory.report.html.sections.duplicates import duplicates
 from earthsynth_factory.report.html.sections.gallery import Wall, gallery
@@ -13,9 +16,6 @@ from earthsynth_factory.report.html.sections.objects import objects
 from earthsynth_factory.report.html.sections.overview import overview
 from earthsynth_factory.report.html.sections.reasons import reasons
 from earthsynth_factory.report.html.sections.scores import scores
-from earthsynth_factory.report.html.subject import Subject
-from earthsynth_factory.report.html.tally import Tally
-from earthsynth_factory.store.writer import write_bytes
 
 
 def write_report(subject: Subject, path: Path) -> None:

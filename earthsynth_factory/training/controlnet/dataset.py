@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.conditions.masks.layout import DatasetFile, earthsynth_group, read_about
+from earthsynth_factory.datasets.prepared.document import DatasetFile, earthsynth_group, read_about
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import MAX_ID, Taxonomy, earthsynth, make_category
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.training.cf_comp.criteria import rarity
-from earthsynth_factory.training.controlnet.records import LIST, Record, read_records
+from earthsynth_factory.training.controlnet.file_index import Survey, survey
 from earthsynth_factory.training.controlnet.spec import DataSpec
-from earthsynth_factory.training.controlnet.survey import Survey, survey
+from earthsynth_factory.training.controlnet.train_jsonl import LIST, Record, read_records
 
 SHOWN = 200
 """Most faults in one message; how many more there are is said."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from earthsynth_factory.training.controlnet import lora
-from earthsynth_factory.training.controlnet.base import Base
+from earthsynth_factory.training.controlnet.base_model import Base
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 
 

@@ -11,13 +11,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from earthsynth_factory.io.atomic import disk_error, write_bytes
 from earthsynth_factory.models.card import CARD_FILE
-from earthsynth_factory.store.writer import disk_error, write_bytes
 from earthsynth_factory.training.checkpoint import write_tensors
 from earthsynth_factory.training.controlnet import lora
-from earthsynth_factory.training.controlnet.looks import Look
-from earthsynth_factory.training.controlnet.opening import Opened
+from earthsynth_factory.training.controlnet.setup import Opened
 from earthsynth_factory.training.controlnet.validation import make_pipeline
+from earthsynth_factory.training.controlnet.validation_result import Look
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from earthsynth_factory.store.writer import disk_error, write_bytes
+from earthsynth_factory.io.atomic import disk_error, write_bytes
 
 
 class Log:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from earthsynth_factory.conditions.masks.files import read_ids
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.id_masks import read_ids
 
 MAX_PIXELS = 1 << 26
 """Largest image that is decoded, in pixels: 8192 × 8192."""

@@ -14,22 +14,22 @@ from typing import Any
 import torch
 
 from earthsynth_factory.errors import InputError, Interrupted, ModelError, StoreError
+from earthsynth_factory.io.atomic import write_json
+from earthsynth_factory.io.lock import locked
 from earthsynth_factory.models.device import pick_device
 from earthsynth_factory.recipe.fingerprint import decisive
-from earthsynth_factory.store.lock import locked
-from earthsynth_factory.store.writer import write_json
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet.dataset import Dataset
+from earthsynth_factory.training.controlnet.distributed import joined
 from earthsynth_factory.training.controlnet.export import export_model, how_to_use
 from earthsynth_factory.training.controlnet.log import Log
-from earthsynth_factory.training.controlnet.looks import Look, kept_look
-from earthsynth_factory.training.controlnet.opening import Opened, open_run
 from earthsynth_factory.training.controlnet.progress import TrainProgress
+from earthsynth_factory.training.controlnet.setup import Opened, open_run
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from earthsynth_factory.training.controlnet.stage import Outcome
-from earthsynth_factory.training.controlnet.team import joined
 from earthsynth_factory.training.controlnet.trackers import Sink, open_trackers
+from earthsynth_factory.training.controlnet.trainer import Outcome
 from earthsynth_factory.training.controlnet.validation import Validation
+from earthsynth_factory.training.controlnet.validation_result import Look, kept_look
 from earthsynth_factory.training.loop import stop_on_signal
 
 FACTS = {"position", "skipped", "bad", "recipe", "data"}

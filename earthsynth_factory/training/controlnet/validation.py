@@ -15,20 +15,20 @@ from diffusers import StableDiffusionControlNetPipeline
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.models.clip import ClipModel, crop_square, load_clip
 from earthsynth_factory.models.control_image import control_images, control_lut
 from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline, Sampling, make_scheduler
 from earthsynth_factory.models.segmenter import Segmenter
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.report.sheets import color_mask, grid, overlay, to_png
-from earthsynth_factory.store.writer import write_bytes, write_json
 from earthsynth_factory.training import iou, order
 from earthsynth_factory.training.controlnet.dataset import Sample
 from earthsynth_factory.training.controlnet.denoiser import merged_unet
 from earthsynth_factory.training.controlnet.loader import latent_key
-from earthsynth_factory.training.controlnet.looks import Look
-from earthsynth_factory.training.controlnet.opening import Opened, looked_at
-from earthsynth_factory.training.controlnet.stage import CPU, Inputs
+from earthsynth_factory.training.controlnet.setup import Opened, looked_at
+from earthsynth_factory.training.controlnet.trainer import CPU, Inputs
+from earthsynth_factory.training.controlnet.validation_result import Look
 
 BUCKETS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Shares of the way to pure noise at which the loss is measured."""

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from earthsynth_factory.conditions.masks import index as mask_index
-from earthsynth_factory.conditions.masks.files import read_ids
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
-from earthsynth_factory.conditions.masks.layout import Entry, earthsynth_group, find_layout
+from earthsynth_factory.datasets.prepared.document import Entry, earthsynth_group, find_layout
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.store.writer import encode_png
+from earthsynth_factory.io.atomic import encode_png
+from earthsynth_factory.io.id_masks import read_ids
 from tests.conditions.folders import DATA, context, shared, write_masks, write_prepared
 
 IDS = np.array([[0, 1, 2], [3, 6, 25]], np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from earthsynth_factory.conditions.procedural.drawing import Stage
 from earthsynth_factory.conditions.procedural.scenes import (
     airport,
     corridor,
@@ -14,7 +15,6 @@ from earthsynth_factory.conditions.procedural.scenes import (
     sports,
     town,
 )
-from earthsynth_factory.conditions.procedural.stage import Stage
 
 Scene = Callable[[Stage], None]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from earthsynth_factory.conditions.procedural.drawing import Stage
 from earthsynth_factory.conditions.procedural.roads import Road
 from earthsynth_factory.conditions.procedural.shapes import Pose, polygon, rectangle
-from earthsynth_factory.conditions.procedural.stage import Stage
 from earthsynth_factory.conditions.procedural.terrain import mottled
 
 RUNWAY = 45.0

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from earthsynth_factory.conditions.procedural.drawing import Stage
 from earthsynth_factory.conditions.procedural.roads import Road
 from earthsynth_factory.conditions.procedural.shapes import strip
-from earthsynth_factory.conditions.procedural.stage import Stage
 from earthsynth_factory.conditions.procedural.terrain import lake, quilt, river, strewn, trees, winding, wood
 
 COARSE = 2.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from earthsynth_factory.conditions.procedural.drawing import Stage
 from earthsynth_factory.conditions.procedural.roads import Road, drive, paint_all
 from earthsynth_factory.conditions.procedural.shapes import ellipse, rectangle
-from earthsynth_factory.conditions.procedural.stage import Stage
 from earthsynth_factory.conditions.procedural.terrain import mottled, river, strewn, trees
 
 ABUTMENT = 0.12

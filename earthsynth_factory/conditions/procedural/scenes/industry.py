@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from earthsynth_factory.conditions.procedural.drawing import Stage
 from earthsynth_factory.conditions.procedural.roads import Road
 from earthsynth_factory.conditions.procedural.shapes import rectangle
-from earthsynth_factory.conditions.procedural.stage import Stage
 from earthsynth_factory.conditions.procedural.terrain import mottled, trees
 
 

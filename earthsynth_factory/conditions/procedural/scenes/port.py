@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from earthsynth_factory.conditions.procedural.drawing import Stage
 from earthsynth_factory.conditions.procedural.shapes import Pose, rectangle
-from earthsynth_factory.conditions.procedural.stage import Stage
 from earthsynth_factory.conditions.procedural.terrain import mottled, river, shore, strewn, trees, wood
 
 VESSELS = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from earthsynth_factory.conditions.procedural import structures
+from earthsynth_factory.conditions.procedural.drawing import Stage
 from earthsynth_factory.conditions.procedural.roads import Road
 from earthsynth_factory.conditions.procedural.shapes import Pose, rectangle
-from earthsynth_factory.conditions.procedural.stage import Stage
 from earthsynth_factory.conditions.procedural.terrain import mottled, strewn, trees
 
 _RUN_OFF = {"tennis court": (13.0, 7.3), "basketball court": (4.0, 4.0), "soccer ball field": (10.0, 10.0)}

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
+from earthsynth_factory.conditions.procedural.drawing import Stage
 from earthsynth_factory.conditions.procedural.roads import DRIVEN, Road, drive, junction, paint_all, passing
 from earthsynth_factory.conditions.procedural.shapes import Pose, Silhouette, ellipse, rectangle
-from earthsynth_factory.conditions.procedural.stage import Stage
 from earthsynth_factory.conditions.procedural.terrain import lake, mottled, strewn, trees
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from earthsynth_factory.report.html.charts import dot
 from earthsynth_factory.report.html.markup import Html, joined, plain, tag
-from earthsynth_factory.report.html.subject import Subject
+from earthsynth_factory.report.html.model import Subject
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from earthsynth_factory.report.html.clusters import BITS, Clusters
+from earthsynth_factory.report.html.counts import Tally
 from earthsynth_factory.report.html.markup import Html, count, counted, joined, tag
+from earthsynth_factory.report.html.model import Entry, Verdict
 from earthsynth_factory.report.html.sections.base import Section, note
 from earthsynth_factory.report.html.sections.gallery import Wall
-from earthsynth_factory.report.html.subject import Entry, Verdict
-from earthsynth_factory.report.html.tally import Tally
 
 SHOWN, MEMBERS = 12, 6
 """Clusters with pictures, and pictures of each."""

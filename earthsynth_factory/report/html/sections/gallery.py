@@ -8,10 +8,10 @@ from itertools import count as counter
 from typing import Any
 
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.report.html.counts import Tally, short_reason
 from earthsynth_factory.report.html.markup import Html, count, counted, joined, number, plain, tag
+from earthsynth_factory.report.html.model import Entry, Subject, Verdict
 from earthsynth_factory.report.html.sections.base import Section, note
-from earthsynth_factory.report.html.subject import Entry, Subject, Verdict
-from earthsynth_factory.report.html.tally import Tally, short_reason
 from earthsynth_factory.report.html.thumbnails import Thumbnail, thumbnail
 
 BUDGET = {Verdict.KEPT: 3_000_000, Verdict.REJECTED: 2_000_000}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from earthsynth_factory.report.html.markup import Html, facts, joined, plain, tag
+from earthsynth_factory.report.html.model import Subject
 from earthsynth_factory.report.html.sections.base import Section, heading, note
-from earthsynth_factory.report.html.subject import Subject
 
 DOCUMENT = 60_000
 """Characters of the resolved recipe that are shown."""

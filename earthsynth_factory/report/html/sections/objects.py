@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from earthsynth_factory.report.html import charts
+from earthsynth_factory.report.html.counts import LOWEST, STEPS, Grid, Shapes, Tally
 from earthsynth_factory.report.html.markup import Html, counted, joined, tag
+from earthsynth_factory.report.html.model import ALL, Subject
 from earthsynth_factory.report.html.sections.base import Section, named, note
-from earthsynth_factory.report.html.subject import ALL, Subject
-from earthsynth_factory.report.html.tally import LOWEST, STEPS, Grid, Shapes, Tally
 
 CLASSES = 100
 """Classes with charts of their own; of more, those with the most objects."""

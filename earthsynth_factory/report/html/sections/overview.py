@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from earthsynth_factory.report.html.charts import bar
+from earthsynth_factory.report.html.counts import Tally
 from earthsynth_factory.report.html.markup import Html, count, counted, joined, share, table, tag
+from earthsynth_factory.report.html.model import ALL, NOTHING, Subject, Verdict
 from earthsynth_factory.report.html.sections.base import Section, heading, named, note
-from earthsynth_factory.report.html.subject import ALL, NOTHING, Subject, Verdict
-from earthsynth_factory.report.html.tally import Tally
 
 MADE = (Verdict.KEPT, Verdict.SPARE, Verdict.REJECTED)
 PASSED = (Verdict.KEPT, Verdict.SPARE)

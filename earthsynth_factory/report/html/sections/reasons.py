@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
+from earthsynth_factory.report.html.counts import Tally
 from earthsynth_factory.report.html.markup import Html, count, joined, table, tag
+from earthsynth_factory.report.html.model import NO_CONDITION, NOT_BEST, Subject
 from earthsynth_factory.report.html.sections.base import Section, named, note
-from earthsynth_factory.report.html.subject import NO_CONDITION, NOT_BEST, Subject
-from earthsynth_factory.report.html.tally import Tally
 
 SHADES = 4
 

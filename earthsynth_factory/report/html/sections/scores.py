@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from earthsynth_factory.report.html import charts
+from earthsynth_factory.report.html.counts import Tally
 from earthsynth_factory.report.html.markup import Html, counted, joined, number, tag
+from earthsynth_factory.report.html.model import ALL, RuleFacts, Subject
 from earthsynth_factory.report.html.sections.base import Section, heading, named, note
 from earthsynth_factory.report.html.sections.objects import CLASSES
 from earthsynth_factory.report.html.sections.overview import MADE, legend
 from earthsynth_factory.report.html.sketch import Sketch, quantiles, spread
-from earthsynth_factory.report.html.subject import ALL, RuleFacts, Subject
-from earthsynth_factory.report.html.tally import Tally
 
 BARS = 32
 EDGE = 0.005

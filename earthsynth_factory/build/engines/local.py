@@ -1,0 +1,131 @@
+"""The engine of one machine: this process, or several, one device each."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import signal
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from earthsynth_factory.build.engines.base import Engine, Report, Task
+from earthsynth_factory.errors import FactoryError, Interrupted
+
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class LocalEngine(Engine):
+    """One worker for each entry of `devices`; with a single one everything happens in this process."""
+
+    devices: Sequence[str]
+
+    def run(self, task: Task, items: Sequence[int], report: Report, stop: threading.Event) -> None:
+        if len(self.devices) > 1:
+            _Processes(task, items, report, stop).run(self.devices)
+            return
+        work = task.open(self.devices[0], report)
+        for item in items:
+            if stop.is_set():
+                return
+            work(item, stop)
+
+
+class _Processes:
+    """Several processes, each at the end of a pipe of its own: one that is killed takes no shared lock with it."""
+
+    def __init__(self, task: Task, items: Sequence[int], report: Report, stop: threading.Event) -> None:
+        # Fresh interpreters: forking a process that has threads or a CUDA context can hang.
+        self._context = mp.get_context("spawn")
+        self._task = task
+        self._items = deque(items)
+        self._report = report
+        self._stop = stop
+        self._halt = self._context.RawValue("b", 0)
+        self._failure: FactoryError | None = None
+        self._workers: dict[Connection, BaseProcess] = {}
+
+    def run(self, devices: Sequence[str]) -> None:
+        """Raises the first error of a worker, once the others have kept what they were making."""
+        started = [self._start(device) for device in devices]
+        try:
+            while self._workers:
+                self._halt.value |= self._stop.is_set() or self._failure is not None
+                for pipe in wait(list(self._workers), timeout=POLL_SECONDS):
+                    assert isinstance(pipe, Connection)
+                    self._hear(pipe)
+        finally:
+            self._halt.value = 1
+            for pipe in self._workers:
+                pipe.close()
+            for worker in started:
+                worker.join()
+        if self._failure:
+            raise self._failure
+
+    def _start(self, device: str) -> BaseProcess:
+        ours, theirs = self._context.Pipe()
+        worker = self._context.Process(target=_work, args=(self._task, device, theirs, self._halt))
+        worker.start()
+        theirs.close()
+        self._workers[ours] = worker
+        return worker
+
+    def _hear(self, pipe: Connection) -> None:
+        try:
+            kind, body = pipe.recv()
+        except (EOFError, ConnectionError):
+            self._gone(pipe)
+            return
+        if kind == "report":
+            self._report(body)
+        elif kind == "idle":
+            more = self._items and not self._halt.value
+            pipe.send(self._items.popleft() if more else None)
+        else:
+            self._failure = self._failure or body
+
+    def _gone(self, pipe: Connection) -> None:
+        """A worker closed its end: it is done, or it died."""
+        worker = self._workers.pop(pipe)
+        worker.join()
+        if worker.exitcode and not self._failure:
+            self._failure = Interrupted(
+                f"worker {worker.pid} died (exit code {worker.exitcode}; -9 is often a lack of memory); "
+                "run the same command again: it goes on where it stopped, with fewer `engine.workers` if need be"
+            )
+
+
+def _work(task: Task, device: str, pipe: Connection, halt: Any) -> None:
+    """Body of a worker process. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop = threading.Event()
+    threading.Thread(target=_watch, args=(halt, stop), daemon=True).start()
+    try:
+        work = task.open(device, lambda body: pipe.send(("report", body)))
+        while (item := _next_item(pipe)) is not None:
+            work(item, stop)
+    except (BrokenPipeError, EOFError):
+        pass  # the parent is gone, and nobody is left to tell
+    except FactoryError as error:
+        pipe.send(("failed", error))
+    except Exception as error:
+        pipe.send(("failed", FactoryError(f"a worker failed: {error}\n{traceback.format_exc()}")))
+
+
+def _next_item(pipe: Connection) -> int | None:
+    pipe.send(("idle", None))
+    item: int | None = pipe.recv()
+    return item
+
+
+def _watch(halt: Any, stop: threading.Event) -> None:
+    while not halt.value:
+        time.sleep(POLL_SECONDS)
+    stop.set()

@@ -1,0 +1,79 @@
+"""One image of a build made again from its seeds: the condition and the image of a slot's attempt, kept or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from earthsynth_factory.build.pipeline import Line
+from earthsynth_factory.build.plan import Plan
+from earthsynth_factory.build.run import identity_of
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.errors import InputError, StoreError
+from earthsynth_factory.io.atomic import encode_mask, encode_png, write_bytes
+from earthsynth_factory.labels.from_condition import map_labels
+from earthsynth_factory.recipe.fingerprint import fingerprint
+from earthsynth_factory.recipe.schema import Recipe
+
+
+@dataclass(frozen=True)
+class Remade:
+    """The files that were written."""
+
+    image: Path
+    mask: Path
+    instances: Path
+
+
+def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str, out: Path) -> Remade:
+    """Make the slot's attempt again; without a number, the kept one. base: where the recipe's relative paths start.
+
+    Raises StoreError where the folder is no build, its models or masks are others now, or there is no such attempt;
+    NoCondition where the attempt's condition could not be drawn; ModelError, DiskError.
+    """
+    store = StoreReader(folder)
+    recipe = _recipe(store)
+    line = Line.of(recipe, base, device)
+    if fingerprint(recipe, identity_of(recipe, line, base)) != store.run.get("fingerprint"):
+        raise StoreError(
+            f"{folder}: its models or mask sources are others now than when it was made (fingerprint "
+            f"{str(store.run.get('fingerprint'))[:12]}); give the folder of its recipe with --base"
+        )
+    number = _kept(store, slot) if attempt is None else attempt
+    if not 0 <= number < recipe.rfilter.max_attempts:
+        raise InputError(f"--attempt {number}: the recipe has the attempts 0–{recipe.rfilter.max_attempts - 1}")
+    return _made(line, Plan.of(recipe), slot, number, out)
+
+
+def _recipe(store: StoreReader) -> Recipe:
+    """The resolved recipe. A plug-in that it names is imported, as `build` does."""
+    try:
+        return Recipe.model_validate(store.run["recipe"])
+    except (KeyError, ValidationError) as error:
+        raise StoreError(f"{store.layout.run}: holds no recipe of this version ({error})") from error
+
+
+def _kept(store: StoreReader, slot: int) -> int:
+    for record in store.samples():
+        if record.slot == slot:
+            return record.attempt
+    raise StoreError(f"{store.root}: slot {slot} has no kept image; name one of its attempts with --attempt")
+
+
+def _made(line: Line, plan: Plan, index: int, attempt: int, out: Path) -> Remade:
+    try:
+        slot = plan.slot(index)
+    except IndexError as error:
+        raise InputError(f"{error}; give the number of an image, as its file is called") from error
+    condition = line.draw(slot, attempt // line.recipe.rfilter.candidates)
+    line.generator.open()
+    [candidate] = line.synthesise([slot], [attempt], [condition])
+    labels = map_labels(condition, line.recipe.labels, line.taxonomy)
+    stem = f"{slot.stem}_{attempt:03d}"
+    made = Remade(out / f"{stem}.png", out / f"{stem}_mask.png", out / f"{stem}_instances.png")
+    write_bytes(made.image, encode_png(candidate.image))
+    write_bytes(made.mask, encode_mask(condition.mask, line.taxonomy))
+    write_bytes(made.instances, encode_png(labels.instance_map))
+    return made

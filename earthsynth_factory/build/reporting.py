@@ -1,0 +1,86 @@
+"""The report of any folder of ours: what the report's own floor cannot know is brought to it here, the plan and whatever
+`filter` can read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from earthsynth_factory.build.plan import Plan
+from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.open import open_dataset
+from earthsynth_factory.errors import SourceError
+from earthsynth_factory.filtering import labelled_folder as labelled
+from earthsynth_factory.filtering.scoring import read
+from earthsynth_factory.filtering.sources import open_folder
+from earthsynth_factory.report.html.builds import subject_of_build
+from earthsynth_factory.report.html.filtered import DECISION, Source, read_decision, subject_of_filter
+from earthsynth_factory.report.html.model import Entry, Pixels, Verdict
+from earthsynth_factory.report.html.prepared import subject_of_prepared
+from earthsynth_factory.report.html.write import write_report
+
+UNSPLIT = "all"
+"""Stands for the split of images of which none is published."""
+
+_ABSENT = {
+    "objects": "Sizes of objects are measured in builds and prepared data alone: `earthsynth-factory prepare` brings this "
+    "folder in."
+}
+
+
+def report_on(folder: Path, path: Path | None = None) -> Path:
+    """Write the report of a build's output, finished or not, of a prepared dataset, or of what `filter` wrote of any folder.
+
+    Returns where it lies. Raises StoreError, SourceError where the folder is none of these or is damaged, InputError,
+    DiskError.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{folder}: no such folder")
+    place = path or report_path(folder)
+    if (folder / DECISION).is_file():
+        decision = read_decision(folder)
+        write_report(subject_of_filter(folder, decision, _filtered(folder, decision)), place)
+        return place
+    dataset = open_dataset(folder)
+    if isinstance(dataset, StoreReader):
+        report_on_build(dataset, Plan.recorded(dataset), place)
+    else:
+        write_report(subject_of_prepared(dataset), place)
+    return place
+
+
+def report_on_build(store: StoreReader, plan: Plan, path: Path) -> None:
+    """Write the report of a build. Raises as `report_on`."""
+    asked = {(category, split): count for category, split, count in plan.needs()}
+    write_report(subject_of_build(store, asked, plan.split_of), path)
+
+
+def report_path(folder: Path) -> Path:
+    """Where a folder's report lies unless the user says otherwise."""
+    return Layout(folder).report / "index.html"
+
+
+def _filtered(folder: Path, decision: Mapping[str, Any]) -> Source:
+    """What was filtered, opened as the filter did. folder: the filter's own, where archives lie unpacked."""
+    path, kind, words = Path(decision["source"]), decision["kind"], decision.get("map")
+    if kind in ("build", "prepared"):
+        return Source.of(open_dataset(path))
+    opened = open_folder(path, folder, Path(words) if words else None, kind)
+    splits = list(dict.fromkeys(entry.split or UNSPLIT for entry in opened.entries))
+    return Source(path.name, opened.taxonomy, splits, partial(_entries, opened), _ABSENT)
+
+
+def _entries(folder: labelled.Folder) -> Iterator[Entry]:
+    for entry in folder.entries:
+        yield Entry(entry.name, Verdict.KEPT, (), entry.split or UNSPLIT, pixels=partial(_pixels, entry))
+
+
+def _pixels(entry: labelled.Entry) -> Pixels:
+    found = read(entry)
+    if isinstance(found, SourceError):
+        raise found
+    return Pixels(found.image, found.condition.mask, found.condition.instances)

@@ -1,0 +1,241 @@
+"""`build`: a recipe and a folder in, a dataset out; and the same command again after a kill."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import orjson
+
+from earthsynth_factory.build import rates
+from earthsynth_factory.build.engines.local import LocalEngine
+from earthsynth_factory.build.pipeline import Line
+from earthsynth_factory.build.plan import Plan
+from earthsynth_factory.build.reporting import report_on_build, report_path
+from earthsynth_factory.build.run_record import adopt, new_record
+from earthsynth_factory.build.shard_journal import read_marker
+from earthsynth_factory.build.shards import ShardTask, SlotSettled, WorkerReady
+from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.errors import Interrupted, RecipeError, Shortfall
+from earthsynth_factory.exports.write import export
+from earthsynth_factory.io.atomic import disk_error, write_bytes, write_json
+from earthsynth_factory.io.lock import locked
+from earthsynth_factory.recipe.fingerprint import fingerprint
+from earthsynth_factory.recipe.load import LoadedRecipe
+from earthsynth_factory.recipe.schema import Recipe
+from earthsynth_factory.report.dataset_card import write_card
+
+Watch = Callable[[SlotSettled | WorkerReady], None]
+"""Called in the main thread with everything the workers report."""
+
+
+@dataclass
+class Tally:
+    """What this session did so far.
+
+    reasons: why images were not kept → how many. made, passed: class id (None: negatives) → images made, and those of
+    them that every rule passed.
+    """
+
+    accepted: int = 0
+    short: int = 0
+    images: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    made: Counter[int | None] = field(default_factory=Counter)
+    passed: Counter[int | None] = field(default_factory=Counter)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, told: SlotSettled | WorkerReady) -> None:
+        if isinstance(told, WorkerReady):
+            self.facts = dict(told.facts)
+            return
+        self.accepted += told.accepted
+        self.short += not told.accepted
+        self.images += told.images
+        self.made[told.category] += told.images
+        self.passed[told.category] += told.passed
+        self.reasons.update(reason.partition(":")[0] for reason in told.reasons)
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A finished build. short: (category name, split) → images that lack. notes: what exports could not hold."""
+
+    out: Path
+    accepted: int
+    asked: int
+    short: dict[tuple[str, str], int]
+    notes: tuple[str, ...]
+
+
+def build(loaded: LoadedRecipe, out: Path, *, keep_rejects: bool = False, watch: Watch = lambda _: None) -> BuildResult:
+    """Make the dataset, or go on with it. Raises Interrupted after Ctrl-C, and whatever a stage raises.
+
+    A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.
+    """
+    recipe, base = loaded.recipe, loaded.base
+    plan = Plan.of(recipe)
+    line = Line.of(recipe, base, "cpu")
+    _check_sources(line, plan)
+    identity = identity_of(recipe, line, base)
+    with locked(out, "build"):
+        record = adopt(out, new_record(recipe, identity, fingerprint(recipe, identity)))
+        layout = Layout(out)
+        write_json(layout.run, record)  # First of all: by it a killed build is known for ours.
+        write_bytes(layout.recipe, loaded.text.encode())
+        task = ShardTask(recipe, base, out, record["shard_size"], keep_rejects)
+        _fill(task, plan, layout, record, watch)
+        return _finish(recipe, plan, layout)
+
+
+def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
+    """What decides the pixels beside the recipe: contents of the mask sources, hashes of the weights, thresholds."""
+    learnt = line.thresholds.plain()
+    return {
+        **({"thresholds": learnt} if learnt else {}),
+        "sources": [source.fingerprint() for source, _ in line.sources],
+        "synthesis": dict(recipe.synthesis.identity(base)),
+        "rfilter": [dict(rule.identity(base)) for rule in recipe.rfilter.rules],
+    }
+
+
+def _check_sources(line: Line, plan: Plan) -> None:
+    """Raises RecipeError naming every category and split that no source can serve, before any image is made."""
+    faults = []
+    for category, split, count in plan.needs():
+        if not line.supports(category, split):
+            name = "negatives" if category is None else repr(line.taxonomy[category].name)
+            faults.append(
+                f"conditions: no source has masks for {name} in the split {split!r} ({count} images asked for); "
+                "add a source that has, or leave the category out"
+            )
+    if faults:
+        raise RecipeError(faults)
+
+
+def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], watch: Watch) -> None:
+    """Fill the shards that are not committed yet."""
+    shards = -(-len(plan) // task.shard_size)
+    todo = [number for number in range(shards) if not layout.shard(number).marker.is_file()]
+    if not todo:
+        return
+    tally, started = Tally(), time.monotonic()
+
+    def report(told: Any) -> None:
+        tally.add(told)
+        watch(told)
+
+    devices = _devices(task.recipe, len(todo))
+    with _stop_on_signals() as stop:
+        try:
+            LocalEngine(devices).run(task, todo, report, stop)
+        finally:
+            if tally.facts:
+                write_json(layout.run, {**record, "line": tally.facts})
+            _log_session(layout, tally, time.monotonic() - started, len(devices))
+    if stop.is_set():
+        raise Interrupted(f"stopped with everything kept; run the same command again to go on in {layout.root}")
+    rates.remember(task.recipe, tally.facts, tally.images, time.monotonic() - started)
+
+
+def _devices(recipe: Recipe, shards: int) -> list[str]:
+    """A device for each worker: GPUs in turn where there are several, else the recipe's choice for all."""
+    device, workers = recipe.engine.device, max(1, min(recipe.engine.workers, shards))
+    if device not in ("auto", "cuda"):
+        return [device] * workers
+    from earthsynth_factory.models.device import all_devices
+
+    return all_devices(device, workers)
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; the second Ctrl-C interrupts at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> None:
+    """A line of `sessions.jsonl`: times and rates, which differ from run to run and so stay out of `run.json`."""
+    line = {
+        "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(seconds, 2),
+        "workers": workers,
+        "images": tally.images,
+        "accepted": tally.accepted,
+        "short": tally.short,
+        "rejected_by": dict(sorted(tally.reasons.items())),
+    }
+    try:
+        with layout.sessions.open("ab") as file:
+            file.write(orjson.dumps(line) + b"\n")
+    except OSError as error:
+        raise disk_error(layout.sessions, error) from error
+
+
+def _finish(recipe: Recipe, plan: Plan, layout: Layout) -> BuildResult:
+    """Exports, dataset card, report and the final counts, from what is on disk."""
+    store = StoreReader(layout.root)
+    accepted = sum(read_marker(shard)["accepted"] for shard in layout.present_shards())
+    short = shortfalls(plan, store) if accepted < len(plan) else {}
+    summaries = export(store, recipe.exports, layout.exports, lambda _: None)
+    write_card(store, summaries, short)
+    notes = [note for summary in summaries for note in summary.notes]
+    return BuildResult(layout.root, accepted, len(plan), short, (*notes, *_report(store, plan)))
+
+
+def _report(store: StoreReader, plan: Plan) -> list[str]:
+    """Write the report. The dataset is whole without it, so what goes wrong here becomes a note."""
+    path = report_path(store.root)
+    try:
+        report_on_build(store, plan, path)
+    except Exception as error:  # a defect of the report must never cost a build its end
+        return [f"{path}: no report ({error}); `earthsynth-factory report {store.root}` writes it"]
+    return []
+
+
+def shortfalls(plan: Plan, store: StoreReader) -> dict[tuple[str, str], int]:
+    """(category name, split) → images asked for and not there."""
+    made = Counter((record.category, record.split) for record in store.samples())
+    names = {category.id: category.name for category in store.taxonomy}
+    lacking = {
+        ("negatives" if category is None else names[category], split): count - made[category, split]
+        for category, split, count in plan.needs()
+    }
+    return {where: count for where, count in lacking.items() if count > 0}
+
+
+def raise_shortfall(result: BuildResult, reasons: Sequence[tuple[str, int]]) -> None:
+    """Raises Shortfall that names every category that lacks images, and the commonest reasons."""
+    if not result.short:
+        return
+    lines = [f"  {name} ({split}): {count} short" for (name, split), count in sorted(result.short.items())]
+    why = ", ".join(f"{rule} {count}×" for rule, count in reasons) or "no condition could be drawn"
+    raise Shortfall(
+        f"{result.accepted} of {result.asked} images were accepted:\n"
+        + "\n".join(lines)
+        + f"\nWhy images were not kept: {why}. Raise `rfilter.max_attempts`, loosen the rules, or add a source."
+    )

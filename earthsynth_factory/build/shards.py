@@ -1,0 +1,88 @@
+"""The task an engine runs for `build`: fill one shard after another with one line."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from earthsynth_factory.build.engines.base import Report
+from earthsynth_factory.build.pipeline import Line
+from earthsynth_factory.build.plan import Plan
+from earthsynth_factory.build.shard_journal import Outcome, ShardJournal
+from earthsynth_factory.build.worker import Worker
+from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.recipe.schema import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSettled:
+    """What a worker reports of each slot.
+
+    images: how many were made for it. passed: how many of these every rule passed. reasons: why they were not kept.
+    """
+
+    slot: int
+    category: int | None
+    split: str
+    accepted: bool
+    images: int
+    passed: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady:
+    """What a worker reports once its models are loaded: `Line.describe`."""
+
+    facts: dict[str, object]
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Fills shards of one output folder. Picklable: every worker builds its own line from the recipe."""
+
+    recipe: Recipe
+    base: Path
+    out: Path
+    shard_size: int
+    keep_rejects: bool
+
+    def open(self, device: str, report: Report) -> Callable[[int, threading.Event], None]:
+        line = Line.of(self.recipe, self.base, device)
+        line.open()
+        report(WorkerReady(line.describe()))
+        plan = Plan.of(self.recipe)
+        return lambda number, stop: self._fill(line, plan, number, report, stop)
+
+    def _fill(self, line: Line, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
+        slots = shard_slots(number, self.shard_size, len(plan))
+        journal = ShardJournal(Layout(self.out).shard(number), slots, line.taxonomy)
+        journal.open()
+        try:
+            todo = (plan.slot(index) for index in range(journal.next_slot, slots.stop))
+            worker = Worker(
+                line,
+                todo,
+                journal,
+                lambda outcome: report(_settled(outcome)),
+                keep_rejects=self.keep_rejects,
+                writers=self.recipe.engine.writers,
+            )
+            worker.run(stop)
+        finally:
+            journal.close()
+
+
+def shard_slots(number: int, shard_size: int, total: int) -> range:
+    """Slot numbers of a shard."""
+    return range(number * shard_size, min((number + 1) * shard_size, total))
+
+
+def _settled(outcome: Outcome) -> SlotSettled:
+    slot, kept = outcome.slot, outcome.sample is not None
+    made = kept + sum(record.made for record in outcome.rejects)
+    passed = kept + sum(record.passed for record in outcome.rejects)
+    reasons = tuple(reason for record in outcome.rejects for reason in record.reasons)
+    return SlotSettled(slot.index, slot.category, slot.split, kept, made, passed, reasons)

@@ -1,0 +1,193 @@
+"""One slot's whole way, on one page.
+
+A slot is filled by trials. A trial is one condition with `candidates` images made for it; the best that every rule
+passes becomes the slot's sample. If none passes, the next condition is tried, until `max_attempts` images were made.
+What a slot becomes depends on the recipe, the models and the slot alone, so slots may be worked on together and in any
+order: threads draw conditions ahead, the generator takes full batches from whatever trials are open, a thread judges,
+others write. The journal alone is kept in slot order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from earthsynth_factory.build.pipeline import Line
+from earthsynth_factory.build.shard_journal import Outcome, ShardJournal, reject_record
+from earthsynth_factory.conditions.base import NoCondition
+from earthsynth_factory.datasets.build.records import NOT_BEST, RejectRecord, SampleRecord, reject_of
+from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.sample import Candidate, Slot, Verdict
+
+AHEAD_BATCHES = 3
+"""Trials with a condition drawn or being drawn, in batches: the generator must never wait for a mask."""
+
+UNSETTLED_BATCHES = 32
+"""Slots in work or waiting for an earlier slot to settle, in batches: bounds what a slow slot can hold up."""
+
+
+@dataclass(eq=False)
+class Trial:
+    """A slot's attempt with one condition. `past` holds what earlier trials of the slot rejected."""
+
+    slot: Slot
+    number: int
+    attempts: range
+    past: list[RejectRecord]
+    condition: Future[Condition] = field(default_factory=Future)
+    judged: list[tuple[Candidate, Verdict]] = field(default_factory=list)
+
+
+class Worker:
+    """Fills the slots of one shard. `settled` is called, in slot order, with every outcome once it is on disk."""
+
+    def __init__(
+        self,
+        line: Line,
+        slots: Iterator[Slot],
+        journal: ShardJournal,
+        settled: Callable[[Outcome], None],
+        *,
+        keep_rejects: bool = False,
+        writers: int = 2,
+    ) -> None:
+        self._line = line
+        self._slots = slots
+        self._journal = journal
+        self._settled = settled
+        self._keep_rejects = keep_rejects
+        self._draw = ThreadPoolExecutor(2, "draw")
+        self._judge = ThreadPoolExecutor(1, "judge")
+        self._write = ThreadPoolExecutor(writers, "write")
+        self._requests: deque[tuple[Trial, int]] = deque()
+        self._judging: set[Future[list[Trial]]] = set()
+        self._outcomes: dict[int, Future[Outcome]] = {}
+        self._unsettled = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Settle every slot; once `stop` is set, only what is already in the making. Raises what a stage raises."""
+        try:
+            while not stop.is_set() and self._step():
+                pass
+            self._collect(wait_for_all=True)
+            self._settle(wait_for_all=True)
+        finally:
+            for pool in (self._draw, self._judge, self._write):
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _step(self) -> bool:
+        """Open slots, make one batch of images, take in what was judged. False when every slot is settled."""
+        self._open_slots()
+        batch = self._take_batch()
+        if batch:
+            trials, attempts = zip(*batch, strict=True)
+            drawn = [trial.condition.result() for trial in trials]
+            candidates = self._line.synthesise([trial.slot for trial in trials], attempts, drawn)
+            self._judging.add(self._judge.submit(self._judged, trials, candidates))
+        self._collect(wait_for_all=False, block=not batch)
+        self._settle(wait_for_all=not batch)
+        return bool(self._requests or self._judging or self._unsettled or self._open_slots())
+
+    def _open_slots(self) -> bool:
+        """Begin new slots while there is room; False where there was none to begin."""
+        size, opened = self._line.generator.batch, False
+        while len(self._requests) < AHEAD_BATCHES * size and self._unsettled < UNSETTLED_BATCHES * size:
+            slot = next(self._slots, None)
+            if slot is None:
+                break
+            opened = True
+            self._unsettled += 1
+            self._begin(slot, 0, [])
+        return opened
+
+    def _begin(self, slot: Slot, number: int, past: list[RejectRecord]) -> None:
+        """Begin the slot's trial of this number, or end the slot where its attempts are used up."""
+        rfilter = self._line.recipe.rfilter
+        first = number * rfilter.candidates
+        trial = Trial(slot, number, range(first, min(first + rfilter.candidates, rfilter.max_attempts)), past)
+        if not trial.attempts:
+            self._end(slot, None, past)
+            return
+        trial.condition = self._draw.submit(self._line.draw, slot, number)
+        self._requests.extend((trial, attempt) for attempt in trial.attempts)
+
+    def _take_batch(self) -> list[tuple[Trial, int]]:
+        """The next requests whose conditions could be drawn. A short batch only where nothing could still fill it."""
+        size = self._line.generator.batch
+        batch: list[tuple[Trial, int]] = []
+        while self._requests and len(batch) < size:
+            trial, attempt = self._requests.popleft()
+            try:
+                trial.condition.result()
+                batch.append((trial, attempt))
+            except NoCondition as error:
+                self._without_condition(trial, str(error))
+        if len(batch) < size and self._judging:
+            self._requests.extendleft(reversed(batch))
+            return []
+        return batch
+
+    def _without_condition(self, trial: Trial, reason: str) -> None:
+        while self._requests and self._requests[0][0] is trial:
+            self._requests.popleft()
+        reject = reject_of(trial.slot, trial.attempts.start, f"no condition: {reason}")
+        self._begin(trial.slot, trial.number + 1, [*trial.past, reject])
+
+    def _judged(self, trials: Sequence[Trial], candidates: Sequence[Candidate]) -> list[Trial]:
+        """Judge a batch; the trials that are complete with it."""
+        for trial, candidate, verdict in zip(trials, candidates, self._line.judge(candidates), strict=True):
+            trial.judged.append((candidate, verdict))
+            if self._keep_rejects and not verdict.kept:
+                self._journal.put_rejected(candidate)
+        return [trial for trial in dict.fromkeys(trials) if len(trial.judged) == len(trial.attempts)]
+
+    def _collect(self, wait_for_all: bool, block: bool = False) -> None:
+        """Decide the trials whose judgement has come in; wait for one of them if told to `block`."""
+        if self._judging and (wait_for_all or block):
+            wait(self._judging, return_when="ALL_COMPLETED" if wait_for_all else FIRST_COMPLETED)
+        for future in [future for future in self._judging if future.done()]:
+            self._judging.remove(future)
+            for trial in future.result():
+                self._decide(trial)
+
+    def _decide(self, trial: Trial) -> None:
+        """Keep the best of a trial's candidates that every rule passed (of equals the first), or try again."""
+        kept = [pair for pair in trial.judged if pair[1].kept]
+        best = max(kept, key=lambda pair: (pair[1].rank, -pair[0].attempt), default=None)
+        rejects = trial.past + [
+            reject_record(candidate, verdict, verdict.reasons or [f"{NOT_BEST} {len(trial.judged)}"])
+            for candidate, verdict in trial.judged
+            if best is None or candidate is not best[0]
+        ]
+        if best is None:
+            self._begin(trial.slot, trial.number + 1, rejects)
+        else:
+            self._end(trial.slot, best, rejects)
+
+    def _end(self, slot: Slot, best: tuple[Candidate, Verdict] | None, rejects: list[RejectRecord]) -> None:
+        self._outcomes[slot.index] = self._write.submit(self._written, slot, best, rejects)
+
+    def _written(self, slot: Slot, best: tuple[Candidate, Verdict] | None, rejects: list[RejectRecord]) -> Outcome:
+        """Label and write the sample. The outcome holds no pixels, so slots may wait for their turn in the journal."""
+        if best is None:
+            return Outcome(slot, None, tuple(rejects)).as_short()
+        sample = self._line.label(*best)
+        self._journal.put_pixels(sample)
+        return Outcome(slot, SampleRecord.of(sample), tuple(rejects))
+
+    def _settle(self, wait_for_all: bool) -> None:
+        """Record the outcomes that follow on the journal without a gap; optionally wait until they are written."""
+        ready: list[Outcome] = []
+        while (future := self._outcomes.get(self._journal.next_slot + len(ready))) is not None:
+            if not (wait_for_all or future.done()):
+                break
+            ready.append(future.result())
+        if ready:
+            self._journal.settle(ready)
+        for outcome in ready:
+            del self._outcomes[outcome.slot.index]
+            self._settled(outcome)
+        self._unsettled -= len(ready)

@@ -1,0 +1,1 @@
+"""What `build` writes: masters, journals, the run record."""

@@ -1,0 +1,40 @@
+"""Whether everything is there that an export is to be made of."""
+
+from __future__ import annotations
+
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.errors import SourceError, StoreError
+
+NAMED = 5
+"""So many missing files are named; the others are counted."""
+
+
+def check_finished(dataset: LabelledDataset) -> None:
+    """Raises StoreError where `dataset` is a build whose shards are not all committed."""
+    if not isinstance(dataset, StoreReader):
+        return
+    done, shards = dataset.shards
+    if done < shards:
+        raise StoreError(
+            f"{dataset.root}: this build is not finished, {done} of {shards} shards are committed; run the same build "
+            "command again, or give --partial to take the images that are recorded so far"
+        )
+
+
+def check_masters(dataset: LabelledDataset) -> int:
+    """The number of images. Raises SourceError naming those whose file is missing."""
+    count, missing = 0, []
+    for record in dataset.samples():
+        count += 1
+        path = dataset.image_path(record)
+        if not path.is_file():
+            missing.append(str(path))
+    if missing:
+        more = f"\nand {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        raise SourceError(
+            f"{len(missing)} of {count} images are missing, bring them back or build again:\n"
+            + "\n".join(missing[:NAMED])
+            + more
+        )
+    return count

@@ -1,0 +1,70 @@
+"""What a dataset may be used for and whom to credit, as its own records say it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.merged import Merged
+from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.errors import StoreError
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """licence: `unknown` where nothing is said. dense: every pixel was labelled, so that background is no "unknown"."""
+
+    source: str
+    licence: str
+    credit: str
+    dense: bool
+
+
+def terms_of(dataset: LabelledDataset) -> Terms:
+    """Raises StoreError where the records are damaged."""
+    if isinstance(dataset, Merged):
+        every = [terms_of(part) for part in dataset.parts]
+        return Terms(
+            _joined(terms.source for terms in every),
+            _joined(terms.licence for terms in every),
+            _joined(terms.credit for terms in every),
+            all(terms.dense for terms in every),
+        )
+    base = getattr(dataset, "base", None)
+    if base is not None:
+        return terms_of(base)
+    prepared = PreparedLayout(dataset.root).dataset
+    if prepared.is_file():
+        about = _read(prepared)
+        texts = [str(about.get(key, "")) for key in ("source", "licence", "credit")]
+        return Terms(texts[0], texts[1] or UNKNOWN, texts[2], bool(about.get("dense")))
+    return _of_build(_read(Layout(dataset.root).run))
+
+
+def _of_build(run: Mapping[str, Any]) -> Terms:
+    line = run.get("line", {})
+    synthesis = line.get("synthesis", {})
+    licences = [str(text) for text in (synthesis.get("licence"), *line.get("licences", [])) if text]
+    made = f"made by earthsynth-factory, recipe {run['name']}, fingerprint {run['fingerprint']}"
+    data = [str(text) for text in synthesis.get("training_data", [])]
+    return Terms(made, _joined(licences) or UNKNOWN, _joined(data), True)
+
+
+def _joined(texts: Any) -> str:
+    return "; ".join(dict.fromkeys(text for text in texts if text))
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        found = orjson.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: missing or damaged ({error})") from error
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,24 @@
+"""Any folder of labelled images that we can read as it is: a build's output, or a prepared dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.prepared.reader import PreparedDataset
+from earthsynth_factory.errors import StoreError
+
+
+def open_dataset(path: Path) -> LabelledDataset:
+    """Raises `StoreError` where the folder is neither, `SourceError` where it is damaged."""
+    if PreparedLayout(path).dataset.is_file():
+        return PreparedDataset(path)
+    if Layout(path).run.is_file():
+        return StoreReader(path)
+    raise StoreError(
+        f"{path}: neither the output of a build (run.json) nor a prepared dataset (dataset.json); "
+        f"bring other data in with `earthsynth-factory prepare {path} --out DIR`"
+    )

@@ -1,0 +1,197 @@
+"""Reading a prepared folder: what it says of itself, and the image, mask and objects of each item."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from earthsynth_factory.datasets.build.records import SampleRecord, instance_of
+from earthsynth_factory.datasets.prepared.document import read_about
+from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.domain.condition import Origin
+from earthsynth_factory.domain.masks import present_classes
+from earthsynth_factory.domain.sample import Instance
+from earthsynth_factory.domain.taxonomy import EARTHSYNTH_TEMPLATE, Taxonomy, earthsynth, make_category
+from earthsynth_factory.errors import SourceError
+from earthsynth_factory.geometry import rle
+from earthsynth_factory.geometry.boxes import tight_boxes, touches_border
+from earthsynth_factory.geometry.components import components
+from earthsynth_factory.geometry.runs import find_runs
+from earthsynth_factory.io.id_masks import read_ids
+from earthsynth_factory.io.pictures import Picture
+
+UNSPLIT = "train"
+"""The split of items for which dataset.json says none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRecord(SampleRecord):
+    """A record that keeps the item's own name. metres_per_pixel: 0 where nothing is known."""
+
+    name: str = ""
+
+    @property
+    def stem(self) -> str:
+        return self.name
+
+
+class PreparedDataset:
+    """A folder that `prepare` wrote, as a `LabelledDataset`. Items are read when asked for; nothing is kept."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises `SourceError` where `root` holds no dataset.json, or one of another format."""
+        about = read_about(PreparedLayout(root).dataset)
+        if about is None:
+            raise SourceError(f"{root}: holds no dataset.json; prepare the dataset first")
+        self.root, self.about = root, about
+        self._layout = PreparedLayout(root)
+
+    @property
+    def name(self) -> str:
+        return self.about.name
+
+    @cached_property
+    def version(self) -> str:
+        """A digest of dataset.json."""
+        return hashlib.blake2b(self._layout.dataset.read_bytes(), digest_size=6).hexdigest()
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """EarthSynth's categories and those of the dataset's own."""
+        known = {category.id for category in earthsynth()}
+        own = [make_category(index, name) for index, name in self.about.classes.items() if index not in known]
+        return earthsynth().extended(own)
+
+    @property
+    def targets(self) -> frozenset[int]:
+        """Every category that occurs."""
+        return frozenset(self.about.classes)
+
+    @property
+    def splits(self) -> list[str]:
+        """Those that occur: train, val, test, then any other by name."""
+        found = {item.split or UNSPLIT for item in self.about.items.values()}
+        return sorted(found, key=lambda split: (("train", "val", "test", split).index(split), split))
+
+    @property
+    def count(self) -> int:
+        return len(self.about.items)
+
+    def samples(self) -> Iterator[PreparedRecord]:
+        """In the order of dataset.json. Where no objects are listed they are the connected parts of countable classes."""
+        lines = self._lines()
+        waiting = next(lines, None)
+        for slot, stem in enumerate(self.about.items):
+            found: tuple[Instance, ...] | None = None
+            if waiting is not None and waiting[0] == stem:
+                found, waiting = waiting[1], next(lines, None)
+            yield self._record(slot, stem, found)
+
+    def image_path(self, record: SampleRecord) -> Path:
+        return self.path_of(record.stem)
+
+    def image(self, record: SampleRecord) -> npt.NDArray[np.uint8]:
+        return self.read_image(record.stem)
+
+    def mask(self, record: SampleRecord) -> npt.NDArray[np.uint8]:
+        return self.read_mask(record.stem)
+
+    def instances(self, record: SampleRecord) -> npt.NDArray[np.uint16]:
+        numbers = self.read_numbers(record.stem)
+        return self._parts(self.mask(record)) if numbers is None else numbers
+
+    def path_of(self, stem: str) -> Path:
+        """Where the item's image lies. Raises `SourceError` where there is none."""
+        listed = self.about.items[stem].image
+        names = [listed] if listed else [f"{stem}{suffix}" for suffix in (".png", ".jpg", ".jpeg")]
+        found = next((path for path in map(self._layout.image, names) if path.is_file()), None)
+        if found is None:
+            raise SourceError(f"{self.root / 'images'}: no image for {stem!r}; prepare the dataset again")
+        return found
+
+    def read_image(self, stem: str) -> npt.NDArray[np.uint8]:
+        """RGB (H, W, 3). Raises `SourceError` where it is missing or damaged."""
+        with Picture(self.path_of(stem)) as picture:
+            return picture.rgb(0, picture.shape[0])
+
+    def read_mask(self, stem: str) -> npt.NDArray[np.uint8]:
+        """Category ids (H, W). Raises `SourceError` where it is missing or damaged."""
+        return read_ids(self._layout.mask(stem)).astype(np.uint8)
+
+    def read_numbers(self, stem: str) -> npt.NDArray[np.uint16] | None:
+        """Instance ids (H, W), 0 = none; None where the dataset knows no objects."""
+        path = self._layout.instances(stem)
+        return read_ids(path) if path.is_file() else None
+
+    def _record(self, slot: int, stem: str, listed: tuple[Instance, ...] | None) -> PreparedRecord:
+        item = self.about.items[stem]
+        size, categories = item.size, item.categories
+        if listed is None or size is None or categories is None:
+            mask = self.read_mask(stem)
+            size, categories = (mask.shape[0], mask.shape[1]), tuple(present_classes(mask))
+            listed = self._found(mask, self.read_numbers(stem)) if listed is None else listed
+        names = ", ".join(self.taxonomy[category].name for category in categories)
+        return PreparedRecord(
+            slot=slot,
+            category=None,
+            split=item.split or UNSPLIT,
+            width=size[1],
+            height=size[0],
+            metres_per_pixel=item.metres_per_pixel or 0.0,
+            prompt=EARTHSYNTH_TEMPLATE.format(classes=names) if names else "A satellite image",
+            classes=categories,
+            instances=listed,
+            scores={},
+            attempt=0,
+            condition_seed=0,
+            image_seed=0,
+            origin=Origin(f"real:{self.name}", item.group, {}),
+            name=stem,
+        )
+
+    def _parts(self, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+        return components(mask, [category.id for category in self.taxonomy if category.thing])
+
+    def _found(self, mask: npt.NDArray[np.uint8], numbers: npt.NDArray[np.uint16] | None) -> tuple[Instance, ...]:
+        """Instances of a map, or of a mask's connected parts."""
+        runs = find_runs(self._parts(mask) if numbers is None else numbers)
+        boxes, areas, texts = tight_boxes(runs), runs.areas(), rle.encode_runs(runs)
+        at_border = touches_border(boxes, *mask.shape)
+        rows, columns = runs.corners()
+        return tuple(
+            Instance(
+                id=int(runs.ids[n]),
+                category=int(mask[rows[n], columns[n]]),
+                box=tuple(boxes[n].tolist()),
+                area=int(areas[n]),
+                rle=texts[n],
+                visible=1.0,
+                truncated=bool(at_border[n]),
+            )
+            for n in range(len(runs.ids))
+        )
+
+    def _lines(self) -> Iterator[tuple[str, tuple[Instance, ...]]]:
+        path = self._layout.instance_lines
+        if not path.is_file():
+            return
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    record = orjson.loads(line)
+                    yield record["stem"], tuple(instance_of(entry) for entry in record["instances"])
+                except (ValueError, KeyError, TypeError) as error:
+                    raise SourceError(f"{path}:{number}: damaged line; prepare the dataset again") from error
+
+
+def instance_categories(mask: npt.NDArray[np.uint8], numbers: npt.NDArray[np.uint16]) -> dict[int, int]:
+    """Instance id → category id, by the first pixel of each instance. Both arrays are (H, W)."""
+    ids, first = np.unique(numbers, return_index=True)
+    return {int(i): int(mask.ravel()[at]) for i, at in zip(ids, first, strict=True) if i}

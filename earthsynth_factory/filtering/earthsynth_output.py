@@ -1,0 +1,53 @@
+"""What the authors' `test.py` writes: pictures `<category>_<mask stem>_<i>.png`, whose control images (raw class ids) lie in
+the same folder or below it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from earthsynth_factory.domain.sample import Candidate, Slot
+from earthsynth_factory.domain.taxonomy import earthsynth
+from earthsynth_factory.filtering.labelled_folder import Entry, Folder, candidate
+from earthsynth_factory.importers.readers.files import walk
+from earthsynth_factory.io.id_masks import read_ids
+from earthsynth_factory.io.pictures import Picture
+
+TEST_OUTPUT = "earthsynth-test"
+"""Kind of a folder that the authors' `test.py` wrote."""
+
+
+def open_test_output(path: Path) -> Folder | None:
+    """The folder as what `test.py` writes; None where no picture is named so and has its control image."""
+    if not path.is_dir():
+        return None
+    pictures = [file for file in walk(path) if file.suffix.lower() == ".png"]
+    stems = {file.stem: file for file in pictures}
+    taxonomy = earthsynth()
+    prefixes = {category.name.replace(" ", mark): category.id for category in taxonomy if category.id for mark in "_ "}
+    entries, targets = [], set()
+    for picture in pictures:
+        body, _, number = picture.stem.rpartition("_")
+        # Of `road_tile` and a class that begins alike the longer name is meant.
+        names = sorted((name for name in prefixes if body.startswith(f"{name}_")), key=len, reverse=True)
+        control = next((stems[body[len(name) + 1 :]] for name in names if body[len(name) + 1 :] in stems), None)
+        if control is not None and number.isdigit() and control != picture:
+            category = next(prefixes[name] for name in names if body[len(name) + 1 :] == control.stem)
+            targets.add(category)
+            entries.append(Entry(picture.stem, (picture,), partial(_load_test, picture, control, category)))
+    if not entries:
+        return None
+    why = f"output of EarthSynth's test.py: pictures such as {entries[0].files[0].name} beside their control images"
+    return Folder(path, TEST_OUTPUT, why, taxonomy, tuple(sorted(targets)), entries)
+
+
+def _load_test(picture: Path, control: Path, category: int) -> Candidate:
+    with Picture(picture) as opened:
+        image = opened.rgb(0, opened.shape[0])
+    ids = read_ids(control).astype(np.uint8)
+    # The picture was asked for one category of the mask alone.
+    made = candidate(image, np.where(ids == category, ids, 0).astype(np.uint8), None, earthsynth(), str(picture))
+    return Candidate(Slot(0, category, "test", 0), 0, 0, made.condition, image)

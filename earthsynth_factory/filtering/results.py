@@ -1,0 +1,154 @@
+"""What a finished filter says: tables, keep-list, thresholds, curves, counts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from earthsynth_factory.domain.sample import Score
+from earthsynth_factory.filtering.curves import Curve, draw_curves
+from earthsynth_factory.filtering.labelled_folder import Folder
+from earthsynth_factory.filtering.scores import Row, write_tables
+from earthsynth_factory.filtering.scoring import AskedRule
+from earthsynth_factory.filtering.thresholds import Limits
+from earthsynth_factory.io.atomic import write_bytes, write_json
+from earthsynth_factory.recipe.thresholds import ALL, lasting_settings
+
+THRESHOLDS = "thresholds.yaml"
+
+
+@dataclass(frozen=True)
+class FilterSummary:
+    """What was decided. thresholds_from: `real`, or `run` where nothing real was given. classes: name → (kept, all).
+
+    scored: rule → images that it had to look at in this run; what is stored is not looked at again.
+    """
+
+    out: Path
+    recognised: str
+    images: int
+    kept: int
+    thresholds_from: str
+    classes: dict[str, tuple[int, int]]
+    reasons: dict[str, int]
+    faults: list[str]
+    scored: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Account:
+    """rows: of the folder's entries, in their order; scores and why (reasons, empty where kept) of each. real: rows of the
+    images that thresholds were learnt from, None without.
+    """
+
+    folder: Folder
+    rules: Sequence[AskedRule]
+    rows: Sequence[Row]
+    real: Sequence[Row] | None
+    limits: Limits
+    scores: Sequence[Mapping[str, Score]]
+    why: Sequence[Sequence[str]]
+    scored: Mapping[str, int]
+
+    @property
+    def kept(self) -> list[str]:
+        """Names of the entries that stay."""
+        return [row.name for row, reason in zip(self.rows, self.why, strict=True) if not reason]
+
+    def write(self, out: Path, asked: Mapping[str, Any], learnt_from: str) -> FilterSummary:
+        """Every file but the filtered folder. asked: what the user set, as plain JSON. learnt_from: the real images.
+
+        Raises DiskError.
+        """
+        summary = self._summary(out)
+        write_tables(out, *self._table())
+        write_bytes(out / "keep.txt", "".join(f"{name}\n" for name in self.kept).encode())
+        write_json(out / "filter.json", self._facts(summary, asked))
+        draw_curves(out / "curves.png", {rule.name: self._curve(rule) for rule in self.rules})
+        if self.real is not None:
+            write_bytes(out / THRESHOLDS, self._thresholds(f"{len(self.real)} images of {learnt_from}"))
+        return summary
+
+    def _facts(self, summary: FilterSummary, asked: Mapping[str, Any]) -> dict[str, Any]:
+        said = {key: value for key, value in asdict(summary).items() if key not in ("out", "scored")}
+        classes = {name: {"kept": some, "all": count} for name, (some, count) in summary.classes.items()}
+        thresholds = {rule.name: self._shown(rule) for rule in self.rules}
+        about = {"source": str(self.folder.path.resolve()), "kind": self.folder.kind}
+        return {**about, **said, "classes": classes, "thresholds": thresholds, **asked}
+
+    def _thresholds(self, learnt_from: str) -> bytes:
+        """What a recipe takes; values as JSON, which YAML takes too."""
+        lines = [f"learnt_from: {json.dumps(learnt_from)}", "rules:"]
+        for rule in self.rules:
+            lines += [
+                f"  {json.dumps(rule.name)}:",
+                f"    settings: {json.dumps(lasting_settings(rule.spec))}",
+                f"    least: {json.dumps(self._shown(rule))}",
+            ]
+        return "\n".join([*lines, ""]).encode()
+
+    def _table(self) -> tuple[list[str], list[dict[str, Any]]]:
+        rows = zip(self.folder.entries, self.rows, self.scores, self.why, strict=True)
+        table = [
+            {
+                "id": row.name,
+                "image": str(entry.files[0]),
+                "category": self._name(row.category),
+                "kept": int(not reason),
+                "reasons": "; ".join(reason),
+                **self._cells(row, found),
+            }
+            for entry, row, found, reason in rows
+        ]
+        names = [rule.name for rule in self.rules]
+        limits = [f"threshold.{name}" for name in names]
+        measured = dict.fromkeys(key for cells in table for key in cells if "." in key and key not in limits)
+        return ["id", "image", "category", "kept", "reasons", *names, *measured, *limits], table
+
+    def _cells(self, row: Row, found: Mapping[str, Score]) -> dict[str, float]:
+        cells: dict[str, float] = {}
+        for rule in self.rules:
+            measures = row.measures(rule.name, rule.settings) or {}
+            if rule.name in found and measures:
+                cells[rule.name] = found[rule.name].value
+                cells[f"threshold.{rule.name}"] = self.limits.least(rule, row.category)
+            cells |= {f"{rule.name}.{name}": value for name, value in measures.items()}
+        return cells
+
+    def _name(self, category: int | None) -> str:
+        return "" if category is None else self.folder.taxonomy[category].name
+
+    def _shown(self, rule: AskedRule) -> dict[str, float]:
+        """Least values by class name; `all` for classes without one of their own."""
+        learnt = self.limits.data.least.get(rule.name, {})
+        classes = {*learnt, *(one for one, own in self.limits.own.items() if rule.name in own)} - {None}
+        named = {self._name(one): self.limits.least(rule, one) for one in classes}
+        return {ALL: self.limits.least(rule, None), **dict(sorted(named.items()))}
+
+    def _curve(self, rule: AskedRule) -> Curve:
+        def values(part: Sequence[Row]) -> list[float]:
+            found = (row.measures(rule.name, rule.settings) or {} for row in part)
+            return [numbers[rule.rule.primary] for numbers in found if rule.rule.primary in numbers]
+
+        return values(self.rows), values(self.real or []), self.limits.least(rule, None)
+
+    def _summary(self, out: Path) -> FilterSummary:
+        usable = [(row, reason) for row, reason in zip(self.rows, self.why, strict=True) if not row.fault]
+        everyone = Counter(self._name(row.category) or "negatives" for row, _ in usable)
+        staying = Counter(self._name(row.category) or "negatives" for row, reason in usable if not reason)
+        counted = Counter(one.split(":")[0] for _, reason in usable for one in reason)
+        return FilterSummary(
+            out,
+            self.folder.recognised,
+            len(self.rows),
+            sum(staying.values()),
+            "run" if self.real is None else "real",
+            {name: (staying[name], count) for name, count in sorted(everyone.items())},
+            dict(counted.most_common()),
+            [*self.folder.faults, *(row.fault for row in self.rows if row.fault)],
+            dict(self.scored),
+        )

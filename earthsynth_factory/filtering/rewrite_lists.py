@@ -1,0 +1,108 @@
+"""Lists of images without the dropped ones: COCO documents, our own journals, split lists; paths in YAML.
+
+What is no list of images is left to be linked or copied as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from earthsynth_factory.errors import SourceError
+from earthsynth_factory.filtering.kept_files import Parting
+from earthsynth_factory.importers.readers.files import MAX_TEXT_BYTES
+
+MAX_DOCUMENT = 1 << 30
+"""Largest JSON list that is rewritten, in bytes."""
+
+CLASS_NAMES = {"classes.txt", "obj.names"}
+"""Text files that name classes, which might be called like images."""
+
+
+def rewritten(path: Path, parting: Parting) -> bytes | None:
+    """The list without the dropped images; None where the file is none. Raises SourceError where it is too large."""
+    writer = _WRITERS.get(path.suffix.lower())
+    return writer(path, parting) if writer else None
+
+
+def _lines(path: Path, parting: Parting) -> bytes | None:
+    """One of our journals, a line an item."""
+    tests: dict[str, Callable[[Any], bool]] = {
+        "train.jsonl": lambda line: (
+            not {path.parent / line["file_name"], path.parent / line["mask_name"]} & parting.leaving
+        ),
+        "instances.jsonl": lambda line: line["stem"] in parting.names,
+        "samples.jsonl": lambda line: f"{line['slot']:07d}" in parting.names,
+    }
+    if path.name not in tests:
+        return None
+    try:
+        return b"".join(line for line in _read(path).splitlines(True) if tests[path.name](orjson.loads(line)))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _document(path: Path, parting: Parting) -> bytes | None:
+    """A COCO document, or the list of a prepared dataset."""
+    try:
+        document = orjson.loads(_read(path))
+        if path == parting.source / "dataset.json":
+            items = {stem: item for stem, item in document["items"].items() if stem in parting.names}
+            return orjson.dumps({**document, "items": items}, option=orjson.OPT_INDENT_2) + b"\n"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if isinstance(document, dict) and all(isinstance(document.get(key), list) for key in ("images", "annotations")):
+        return orjson.dumps(_coco(document, path.parent, parting))
+    return None
+
+
+def _coco(document: dict[str, Any], near: Path, parting: Parting) -> dict[str, Any]:
+    """Without the images whose file leaves, and without their annotations. Ids stay as they are."""
+    images = [
+        image
+        for image in document["images"]
+        if isinstance(image, dict) and parting.image(str(image.get("file_name", "")), near) not in parting.leaving
+    ]
+    ids = {image.get("id") for image in images}
+    annotations = [one for one in document["annotations"] if isinstance(one, dict) and one.get("image_id") in ids]
+    return {**document, "images": images, "annotations": annotations}
+
+
+def _text(path: Path, parting: Parting) -> bytes | None:
+    """A list of a split, a line an image (YOLO's train.txt, VOC's ImageSets)."""
+    if path in parting.staying or path.name in CLASS_NAMES or path.stat().st_size > MAX_TEXT_BYTES:
+        return None
+    lines = path.read_bytes().decode("utf-8", "surrogateescape").splitlines(True)
+    named = [parting.named(line.strip(), path.parent) for line in lines]
+    if not any(named):
+        return None
+    kept = [line for line, images in zip(lines, named, strict=True) if not images or images - parting.leaving]
+    return parting.moved("".join(kept)).encode("utf-8", "surrogateescape")
+
+
+def _yaml(path: Path, parting: Parting) -> bytes | None:
+    """Settings that say where the images lie, such as YOLO's data.yaml."""
+    if path.stat().st_size > MAX_TEXT_BYTES:
+        return None
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    moved = parting.moved(text)
+    return None if moved == text else moved.encode("utf-8", "surrogateescape")
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_size > MAX_DOCUMENT:
+        raise SourceError(f"{path}: larger than {MAX_DOCUMENT} bytes; use --apply list")
+    return path.read_bytes()
+
+
+_WRITERS: dict[str, Callable[[Path, Parting], bytes | None]] = {
+    ".jsonl": _lines,
+    ".json": _document,
+    ".txt": _text,
+    ".lst": _text,
+    ".yaml": _yaml,
+    ".yml": _yaml,
+}

@@ -1,0 +1,137 @@
+"""Rules over a folder: what is stored is not measured again, what is out already the dear rules do not see."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from rasterio.errors import NotGeoreferencedWarning
+
+from earthsynth_factory.domain.sample import Candidate
+from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.errors import SourceError, StoreError
+from earthsynth_factory.filtering.labelled_folder import Entry
+from earthsynth_factory.filtering.scores import Row, ScoreJournal
+from earthsynth_factory.models.clip_cache import EmbeddingCache, cache_file, content_hash
+from earthsynth_factory.recipe.thresholds import lasting_settings
+from earthsynth_factory.rfilter.base import MeasuredRule, RuleSpec
+from earthsynth_factory.rfilter.clip_rule import ClipRuleSpec
+from earthsynth_factory.rfilter.selections.duplicates import perceptual_hash
+
+BATCH = 32
+"""Images in memory at a time; also what a kill costs at the most."""
+
+Watch = Callable[[int, int], None]
+"""Called with images done and images in all."""
+
+
+@dataclass(frozen=True)
+class AskedRule:
+    """A rule with what its stored numbers depend on. `settings` changes when they would."""
+
+    spec: RuleSpec
+    rule: MeasuredRule
+    settings: str
+
+    @property
+    def name(self) -> str:
+        return self.spec.kind
+
+
+def asked(
+    rules: Iterable[tuple[RuleSpec, MeasuredRule]], taxonomy: Taxonomy, targets: Sequence[int], base: Path
+) -> list[AskedRule]:
+    """Rules with the digests of their settings. Raises ModelError where weights lack."""
+    words = [taxonomy[target].words for target in targets]
+    found = []
+    for spec, rule in rules:
+        lasting = {"kind": spec.kind, **lasting_settings(spec)}
+        facts = orjson.dumps([lasting, dict(spec.identity(base)), words], option=orjson.OPT_SORT_KEYS)
+        found.append(AskedRule(spec, rule, hashlib.blake2b(facts, digest_size=8).hexdigest()))
+    return found
+
+
+class Scorer:
+    """Measures the images of one folder. Models are loaded when the first image needs them."""
+
+    def __init__(
+        self, journal: ScoreJournal, vectors: Path, base: Path, device: str, scored: Counter[str] | None = None
+    ) -> None:
+        """scored: rule → images it was asked of, counted on."""
+        self._journal, self._vectors, self._base, self._device = journal, vectors, base, device
+        self._scored: Counter[str] = Counter() if scored is None else scored
+        self._open: set[str] = set()
+
+    def score(self, entries: Sequence[Entry], rules: Sequence[AskedRule], watch: Watch | None = None) -> None:
+        """Ask every rule of every entry, as far as it is not known. Raises ModelError, DiskError."""
+        waiting = [entry for entry in entries if self._lacks(entry, rules)]
+        done = len(entries) - len(waiting)
+        with warnings.catch_warnings(), ThreadPoolExecutor(2, "read") as readers:
+            # Set by readers in threads of their own, a filter of warnings is not sure to hold.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            for start in range(0, len(waiting), BATCH):
+                chunk = waiting[start : start + BATCH]
+                self._journal.put(self._measured(list(zip(chunk, readers.map(read, chunk), strict=True)), rules))
+                done += len(chunk)
+                if watch:
+                    watch(done, len(entries))
+
+    def _lacks(self, entry: Entry, rules: Sequence[AskedRule]) -> bool:
+        row = self._journal.rows.get(entry.name)
+        if row is None or row.stamp != entry.stamp():
+            return True
+        return not row.fault and any(row.measures(rule.name, rule.settings) is None for rule in rules)
+
+    def _measured(
+        self, loaded: Sequence[tuple[Entry, Candidate | SourceError]], rules: Sequence[AskedRule]
+    ) -> list[Row]:
+        rows = [self._row(entry, found) for entry, found in loaded]
+        good = [(row, found) for row, (_, found) in zip(rows, loaded, strict=True) if isinstance(found, Candidate)]
+        for rule in rules:
+            lacking = [(row, found) for row, found in good if row.measures(rule.name, rule.settings) is None]
+            if lacking:
+                self._ready(rule)
+                measures = rule.rule.measure([found for _, found in lacking])
+                self._scored[rule.name] += len(lacking)
+                for (row, _), numbers in zip(lacking, measures, strict=True):
+                    row.measured[rule.name] = {"settings": rule.settings, "measures": dict(numbers)}
+        return rows
+
+    def _row(self, entry: Entry, found: Candidate | SourceError) -> Row:
+        stamp = entry.stamp()
+        if isinstance(found, SourceError):
+            return Row(entry.name, stamp, fault=str(found))
+        known = self._journal.rows.get(entry.name)
+        if known is not None and known.stamp == stamp:
+            return known
+        digest, phash = content_hash(found.image).hex(), f"{perceptual_hash(found.image):016x}"
+        return Row(entry.name, stamp, found.slot.category, digest, phash)
+
+    def _ready(self, rule: AskedRule) -> None:
+        if rule.name in self._open:
+            return
+        rule.rule.open()
+        if isinstance(rule.spec, ClipRuleSpec) and rule.spec.looks_with_clip:
+            from earthsynth_factory.models.clip import load_clip
+
+            clip = load_clip(rule.spec.model, self._base, self._device)
+            file = cache_file(self._vectors, rule.spec.model, self._base)
+            if clip.cached_in != file:
+                clip.remember(EmbeddingCache(file))
+        self._open.add(rule.name)
+
+
+def read(entry: Entry) -> Candidate | SourceError:
+    """The image and its labels, or why they cannot be used."""
+    try:
+        return entry.load()
+    except (SourceError, StoreError) as error:
+        return SourceError(str(error))
+    except (OSError, ValueError) as error:  # a reader met a file that it has no words for
+        return SourceError(f"{entry.files[0]}: cannot be read ({error})")

@@ -1,0 +1,156 @@
+"""What a folder is, and its labelled images one by one, each with the files that are its own.
+
+Builds and prepared datasets are read as they are, what the authors' `test.py` wrote by `authors`, every other format through
+`prepare`'s readers, images whole.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.datasets.open import open_dataset
+from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.prepared.reader import PreparedDataset
+from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.sample import Candidate, Slot
+from earthsynth_factory.errors import InputError, SourceError
+from earthsynth_factory.filtering.earthsynth_output import TEST_OUTPUT, open_test_output
+from earthsynth_factory.filtering.labelled_folder import Entry, Folder, candidate
+from earthsynth_factory.importers.classes import ClassMap, read_map
+from earthsynth_factory.importers.crops import CropRules, cut
+from earthsynth_factory.importers.readers import choose
+from earthsynth_factory.importers.scene import Aid, Notes, Reader, Request, Scene, Source
+from earthsynth_factory.io.pictures import Picture
+
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+
+
+def open_folder(path: Path, workspace: Path, map_file: Path | None = None, kind: str = "auto") -> Folder:
+    """Recognise and list `path`; nothing in it is changed. workspace: a folder of ours, where archives are unpacked.
+
+    kind: `auto`, one of `prepare`'s, or one that an earlier run recognised, as `Folder.kind` has it.
+
+    Raises SourceError, InputError where it is of no known kind or holds no labelled image.
+    """
+    if not path.exists():
+        raise SourceError(f"{path}: no such file or folder")
+    if Layout(path).run.is_file() or PreparedLayout(path).dataset.is_file():
+        folder = _stored(path)
+    elif kind in ("auto", TEST_OUTPUT) and (made := open_test_output(path)):
+        folder = made
+    else:
+        folder = _foreign(path, workspace, read_map(map_file), kind)
+    if not folder.entries:
+        raise SourceError(f"{path}: no labelled image in it ({folder.recognised}); give the folder that holds them")
+    return folder
+
+
+def _stored(path: Path) -> Folder:
+    store = open_dataset(path)
+    if isinstance(store, PreparedDataset):
+        entries = [_prepared_entry(store, stem) for stem in store.about.items]
+        why = f"a prepared dataset: {store.name}"
+    else:
+        assert isinstance(store, StoreReader)
+        entries = [_built_entry(store, record) for record in store.samples()]
+        why = f"the output of a build: {store.name}"
+    kind = "prepared" if isinstance(store, PreparedDataset) else "build"
+    return Folder(path, kind, why, store.taxonomy, tuple(sorted(store.targets)), entries)
+
+
+def _prepared_entry(store: PreparedDataset, stem: str) -> Entry:
+    layout = PreparedLayout(store.root)
+    listed = store.about.items[stem].image or f"{stem}.png"
+    try:
+        image = store.path_of(stem)
+    except SourceError:
+        image = layout.image(listed)  # said when it is loaded
+
+    def load() -> Candidate:
+        store.path_of(stem)
+        numbers = store.read_numbers(stem)
+        return candidate(store.read_image(stem), store.read_mask(stem), numbers, store.taxonomy, stem)
+
+    return Entry(stem, (image, layout.mask(stem), layout.instances(stem)), load)
+
+
+def _built_entry(store: StoreReader, record: SampleRecord) -> Entry:
+    shard = store.shard_of(record)
+    files = (shard.image(record.stem), shard.mask(record.stem), shard.instances(record.stem))
+
+    def load() -> Candidate:
+        visible = MappingProxyType({instance.id: instance.visible for instance in record.instances})
+        slot = Slot(record.slot, record.category, record.split, 0)
+        image, mask, numbers = store.image(record), store.mask(record), store.instances(record)
+        try:
+            condition = Condition(
+                mask,
+                numbers,
+                record.prompt,
+                record.metres_per_pixel,
+                record.condition_seed,
+                record.origin,
+                True,
+                visible,
+            )
+        except ValueError as error:
+            raise SourceError(f"{files[1]}: {error}") from error
+        return Candidate(slot, record.attempt, record.image_seed, condition, image)
+
+    return Entry(record.stem, files, load)
+
+
+def _foreign(path: Path, workspace: Path, classes: ClassMap, kind: str) -> Folder:
+    notes = Notes()
+    reader, why, source = _opened(path, Request(path, workspace / "unpacked", classes, notes), kind)
+    classes.check(source.words, path)
+    targets = sorted({found for word in source.words if (found := classes.find(word))})
+    return Folder(
+        path,
+        reader.kind,
+        why,
+        classes.taxonomy,
+        tuple(targets),
+        list(_scenes(reader, source.scenes, classes)),
+        notes.faults,
+    )
+
+
+def _opened(path: Path, request: Request, kind: str) -> tuple[Reader, str, Source]:
+    """The reader for `path`, why it was chosen, and the dataset."""
+    try:
+        reader, why = choose(path, kind)
+        return reader, why, reader.open(request)
+    except InputError as error:
+        if path.suffix.lower() in ARCHIVES:
+            raise InputError(f"{error}. An archive of another kind must be unpacked; give the folder then") from error
+        raise
+
+
+def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap) -> Iterator[Entry]:
+    seen: Counter[str] = Counter()
+    for scene in scenes:
+        seen[scene.stem] += 1
+        name = scene.stem if seen[scene.stem] == 1 else f"{scene.stem}-{seen[scene.stem]}"
+        labels = scene.labels if isinstance(scene.labels, tuple | list) else (scene.labels,)
+        files = (scene.image, *(part for part in labels if isinstance(part, Path)))
+        yield Entry(name, files, partial(_load_scene, reader, scene, classes), scene.split or "")
+
+
+def _load_scene(reader: Reader, scene: Scene, classes: ClassMap) -> Candidate:
+    with Picture(scene.image) as picture:
+        labels = reader.labels(scene, Aid(picture.shape, classes, Notes(strict=True)))
+        try:
+            [crop] = cut(picture, labels, classes, CropRules(0, 0.0, 0.0), Counter())
+        finally:
+            if labels.raster is not None:
+                labels.raster.close()
+    assert crop.image is not None
+    return candidate(crop.image, crop.mask, crop.numbers, classes.taxonomy, str(scene.image))

@@ -1,0 +1,97 @@
+"""filter.yaml: which rules are asked, how they are combined, and where thresholds come from.
+
+    rules: [image_quality, {kind: clip_score, min_margin: -0.05}, instance_class]
+    keep: image_quality and (clip_score or instance_class >= 0.8)
+    per_class: {ship: {clip_score: -0.1}}
+    false_reject: 0.1
+    select: [duplicates, {kind: top, count: 500}]
+
+A threshold is, in this order: that of `per_class`; the one written in the rule; a percentile of real images; without
+those, for rules with a model, a percentile within the run; else the rule's default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, SerializeAsAny, model_validator
+
+from earthsynth_factory.domain.spec import Field, Spec
+from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.errors import InputError
+from earthsynth_factory.recipe.load import load_block
+from earthsynth_factory.recipe.plugin_blocks import RuleBlock, Stage
+from earthsynth_factory.rfilter.base import MeasuredRule, RuleSpec
+from earthsynth_factory.rfilter.expression import Expression
+from earthsynth_factory.rfilter.selections import base as selections
+
+SELECTION = Stage("selection", selections.SelectionSpec, selections.KINDS)
+SelectionBlock = Annotated[SerializeAsAny[selections.SelectionSpec], BeforeValidator(SELECTION.parse)]
+
+DEFAULT_RULES = (
+    "image_quality",
+    "artefacts",
+    "object_size",
+    "clip_score",
+    "instance_class",
+    {"kind": "layout_agreement", "segmenter": "embedded"},
+)
+"""Those that told planted wrong pairs from right ones with the embedded models; the others may, with stronger ones. The
+segmenter judges the classes that it learnt and leaves the others alone.
+"""
+
+
+class FilterSpec(Spec):
+    """A filter's configuration; see the module."""
+
+    rules: tuple[RuleBlock, ...] = Field(default=DEFAULT_RULES, validate_default=True)
+    """Asked of every image; a kind stands once."""
+    keep: str | None = None
+    """Expression over the rules' names; without one every rule must pass."""
+    per_class: dict[str, dict[str, float]] = Field(default={})
+    """Category → rule → least value."""
+    false_reject: float = Field(default=0.1, gt=0, lt=1)
+    """Share of real images that all calibrated rules together may refuse."""
+    least_images: int = Field(default=20, ge=1)
+    """Classes with fewer images share the percentile of all classes."""
+    select: tuple[SelectionBlock, ...] = Field(default=("duplicates",), validate_default=True)
+    """Asked in this order of what the rules kept."""
+
+    @model_validator(mode="after")
+    def _make_sense(self) -> FilterSpec:
+        names = [rule.kind for rule in self.rules]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"rules: {', '.join(sorted(twice))} stands twice; a filter asks each rule once")
+        for category, limits in self.per_class.items():
+            if strange := set(limits) - set(names):
+                raise ValueError(f"per_class: {category}: no rule is called {', '.join(sorted(strange))}")
+        try:
+            self.expression()
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def expression(self) -> Expression:
+        """How the rules are combined."""
+        names = [rule.kind for rule in self.rules]
+        return Expression(self.keep or " and ".join(names) or "True", names)
+
+
+def load_filter(path: Path | None) -> FilterSpec:
+    """The configuration in a file, or the one that ships. Raises RecipeError with every fault of the file."""
+    return FilterSpec() if path is None else load_block(path, lambda _: FilterSpec)
+
+
+def build_rules(
+    spec: FilterSpec, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str
+) -> list[tuple[RuleSpec, MeasuredRule]]:
+    """The rules by cost, not yet opened. Raises InputError for a plug-in that cannot decide from stored numbers."""
+    found = []
+    for block in sorted(spec.rules, key=lambda rule: rule.cost):
+        rule = block.build(taxonomy, targets, base, device)
+        if not isinstance(rule, MeasuredRule):
+            raise InputError(f"rule {block.kind!r}: derive it from MeasuredRule, so that its scores can be stored")
+        found.append((block, rule))
+    return found

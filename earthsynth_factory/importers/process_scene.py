@@ -1,0 +1,151 @@
+"""One scene's whole way, in a worker process: labels read, crops cut, files written, and the record of it made."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.prepared.training_list import training_lines
+from earthsynth_factory.domain.masks import present_classes
+from earthsynth_factory.domain.seeds import unit
+from earthsynth_factory.errors import SourceError
+from earthsynth_factory.importers.classes import ClassMap
+from earthsynth_factory.importers.crops import Crop, CropRules, cut
+from earthsynth_factory.importers.scene import Aid, Labels, Notes, Reader, Scene
+from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.pictures import Picture
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every scene of a run is worked with. keep_empty: share of crops without any class that are kept."""
+
+    reader: Reader
+    classes: ClassMap
+    out: Path
+    rules: CropRules
+    keep_empty: float
+    augment: bool
+    strict: bool
+
+
+def work(bench: Bench, scene: Scene) -> dict[str, Any]:
+    """Write the crops of a scene; gives its journal record. An unusable scene is a fault in the record, not an error.
+
+    Raises `SourceError` where `strict`, `DiskError` where writing fails.
+    """
+    notes = Notes(bench.strict)
+    items: list[dict[str, Any]] = []
+    try:
+        with Picture(scene.image) as picture:
+            labels = bench.reader.labels(scene, Aid(picture.shape, bench.classes, notes))
+            try:
+                items.extend(_crops(bench, scene, picture, labels, notes.left_out))
+            finally:
+                if labels.raster is not None:
+                    labels.raster.close()
+    except SourceError as error:
+        notes.error(error)
+        _remove(bench.out, items)
+        items = []
+    return {"scene": scene.stem, "items": items, "faults": notes.faults, "left_out": dict(notes.left_out)}
+
+
+def _crops(
+    bench: Bench, scene: Scene, picture: Picture, labels: Labels, left_out: Counter[str]
+) -> list[dict[str, Any]]:
+    whole = bench.rules.side == 0
+    scale = scene.metres_per_pixel or picture.metres_per_pixel()
+    items = []
+    for number, crop in enumerate(
+        cut(picture, labels, bench.classes, bench.rules, left_out, pixels=not _as_is(bench, scene))
+    ):
+        stem = scene.stem if whole else f"{scene.stem}_{number}"
+        categories = present_classes(crop.mask)
+        if not categories and unit(0, "empty crop", stem) >= bench.keep_empty:
+            left_out["empty crop"] += 1
+            continue
+        name = _write(bench, scene, crop, stem, categories)
+        items.append(_record(bench, scene, crop, stem, name, scale, categories))
+    return items
+
+
+def _write(bench: Bench, scene: Scene, crop: Crop, stem: str, categories: list[int]) -> str:
+    """Every file of one crop; gives the image's file name. Flushed to disk by whoever writes the journal."""
+    layout = PreparedLayout(bench.out)
+    name = stem + (scene.image.suffix.lower() if crop.image is None else ".png")
+    image = layout.image(name)
+    if crop.image is not None:
+        write_bytes(image, encode_png(crop.image), durable=False)
+    elif scene.image.is_relative_to(bench.out):
+        link(scene.image, image)  # what was unpacked here is ours: no second copy
+    else:
+        write_bytes(image, scene.image.read_bytes(), durable=False)
+    write_bytes(layout.mask(stem), encode_png(crop.mask), durable=False)
+    if crop.numbers is not None:
+        write_bytes(layout.instances(stem), encode_png(crop.numbers), durable=False)
+    if bench.augment:
+        for category in categories:
+            known = bench.classes.taxonomy[category].name
+            alone = np.where(crop.mask == category, crop.mask, 0).astype(np.uint8)
+            write_bytes(layout.category_mask(stem, known), encode_png(alone), durable=False)
+            link(image, layout.category_image(stem, known, image.suffix))
+    return name
+
+
+def _as_is(bench: Bench, scene: Scene) -> bool:
+    """Whether the image's own bytes are taken over: whole images in a format that every reader knows."""
+    return bench.rules.side == 0 and scene.image.suffix.lower() in (".png", ".jpg", ".jpeg")
+
+
+def link(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        target.unlink()
+        os.link(source, target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        link(source, target)
+    except OSError:
+        write_bytes(target, source.read_bytes(), durable=False)
+
+
+def _record(
+    bench: Bench, scene: Scene, crop: Crop, stem: str, name: str, scale: float | None, categories: list[int]
+) -> dict[str, Any]:
+    counts = np.bincount(crop.mask.ravel(), minlength=256)
+    return {
+        "stem": stem,
+        "about": {
+            "group": scene.group,
+            "split": scene.split,
+            "metres_per_pixel": scale,
+            "image": name,
+            "size": list(crop.mask.shape),
+            "corner": [crop.top, crop.left],
+            "categories": categories,
+        },
+        "pixels": {str(category): int(counts[category]) for category in np.flatnonzero(counts)},
+        "instances": None if crop.numbers is None else [asdict(one) for one in crop.instances],
+        "lines": training_lines(stem, name, categories, bench.classes.taxonomy, bench.augment),
+    }
+
+
+def _remove(out: Path, items: list[dict[str, Any]]) -> None:
+    """Take back the files of items that do not stand."""
+    layout = PreparedLayout(out)
+    for item in items:
+        stem = item["stem"]
+        paths = [layout.image(item["about"]["image"]), layout.mask(stem), layout.instances(stem)]
+        for line in item["lines"][1:]:
+            paths += [out / line["file_name"], out / line["mask_name"]]
+        for path in paths:
+            path.unlink(missing_ok=True)

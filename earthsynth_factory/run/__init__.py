@@ -1,1 +1,0 @@
-"""The run: plan → shards → workers → store."""

@@ -1,1 +1,0 @@
-"""Floor 1: the masters on disk. Every path is named here once."""

@@ -1,0 +1,116 @@
+"""The report as Markdown: one table for the README and the pipeline's card, its CLIP rows for the CLIP's card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from earthsynth_factory.domain.taxonomy import earthsynth
+from earthsynth_factory.training import markdown
+from research.embedded.report.distance import Distance
+from research.embedded.report.measure import Report
+
+Row = tuple[str, str, str]
+
+READABLE = 0.05
+"""IoU on real images below which the segmenter does not know a category well enough to judge images by it."""
+
+
+def summary(report: Report) -> str:
+    """Every measure in a row, beside what it compares with."""
+    rows = [*_image_rows(report), *_clip_rows(report), *_useful_rows(report)]
+    return f"{_head(report)}\n\n{markdown.table(('measure', 'value', 'beside it'), rows)}"
+
+
+def clip_summary(report: Report) -> str:
+    """The CLIP's rows alone."""
+    return markdown.table(("measure", "value", "beside it"), _clip_rows(report))
+
+
+def by_category(report: Report) -> str:
+    """IoU on real and generated images, their ratio where real ones are readable, and CLIP's top-1, by category."""
+    rows = []
+    for category, real in report.fidelity.real.items():
+        made = report.fidelity.generated.get(category, 0.0)
+        right, tried = report.separation.top1_by_category.get(category, (0, 0))
+        rows.append(
+            (
+                earthsynth()[category].name,
+                f"{real:.1%}",
+                f"{made:.1%}",
+                f"{made / real:.0%}" if real >= READABLE else "–",
+                f"{right / tried:.0%} of {tried}" if tried else "–",
+            )
+        )
+    return markdown.table(("category", "IoU on real", "IoU on generated", "share", "CLIP top-1"), rows)
+
+
+def _head(report: Report) -> str:
+    models = report.models
+    return (
+        f"{models['name']}, {models['steps']} steps, guidance {models['guidance']:g}; {report.held_out} held-out crops, "
+        f"one image generated for the mask of each; seed {report.seed}. Segmenters: {report.size.segmenter.steps} steps "
+        f"of {report.size.segmenter.batch} on all {report.training:,} real training crops for mask fidelity, "
+        f"{report.size.arm.steps} steps of {report.size.arm.batch} in each training of the comparison."
+    )
+
+
+def _image_rows(report: Report) -> list[Row]:
+    copied, fidelity = report.reconstruction, report.fidelity
+    count = report.generated.count
+    sizes = f"{count} against {count}, CLIP features of our own: not comparable with Inception's"
+    return [
+        ("autoencoder, PSNR", f"{copied.psnr:.1f} dB", f"{report.held_out} crops"),
+        ("autoencoder, SSIM", f"{copied.ssim:.3f}", f"{report.held_out} crops"),
+        ("KID × 1000", _kid(report.generated), f"{_floors(report, _kid)}; {sizes}"),
+        ("FID", _fid(report.generated), f"{_floors(report, _fid)}; {sizes}"),
+        (
+            "mask fidelity, mIoU on generated images",
+            f"{fidelity.generated_miou:.1%}",
+            f"{fidelity.real_miou:.1%} on the real images of the same masks: {fidelity.ratio:.0%} of it (goal: 70%); "
+            f"{len(fidelity.real)} categories",
+        ),
+    ]
+
+
+def _clip_rows(report: Report) -> list[Row]:
+    found = report.separation
+    tried = sum(pair[1] for pair in found.top1_by_category.values())
+    return [
+        (
+            "CLIP, zero-shot top-1",
+            f"{found.top1:.1%}",
+            f"{found.mean_top1:.1%} as the mean over {len(found.top1_by_category)} categories (goal: 70%); {tried} patches",
+        ),
+        ("CLIP, right against wrong prompts, AUC", f"{found.auc:.3f}", "0.5 is chance"),
+        ("CLIP, cosine of the right prompt less the best wrong one", f"{found.margin:+.3f}", "mean over patches"),
+    ]
+
+
+def _useful_rows(report: Report) -> list[Row]:
+    return [
+        (
+            f"mIoU on held-out real crops, trained on {arm.real} real crops ({arm.real / report.training:.0%})"
+            + (f" and {arm.generated} {_KINDS[arm.name]}" if arm.generated else ""),
+            f"{arm.mean:.1%} ± {arm.spread:.1%}",
+            f"{len(arm.values)} seeds, standard deviation",
+        )
+        for arm in report.arms
+    ]
+
+
+_KINDS = {
+    "with generated": "generated ones",
+    "with generated, R-Filter": "generated ones, the half that R-Filter's `clip_score` rates higher",
+}
+
+
+def _kid(distance: Distance) -> str:
+    return f"{1000 * distance.kid:.1f} ± {1000 * distance.kid_spread:.1f}"
+
+
+def _fid(distance: Distance) -> str:
+    return f"{distance.fid:.2f}"
+
+
+def _floors(report: Report, show: Callable[[Distance], str]) -> str:
+    return f"real against real {show(report.floor)}, reconstructions {show(report.reconstructed)}"

@@ -1,0 +1,74 @@
+"""SIGKILL at random moments, run again, and the dataset is the one of an uninterrupted run, byte by byte."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from earthsynth_factory.datasets.build.layout import Layout
+from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
+
+KILLS = 20
+
+PIPELINE = RECIPE.replace("{kind: fake}", "{kind: controlnet, model: PIPELINE, steps: 2, guidance: 1.0, batch: 4}")
+
+
+def _killed_until_done(recipe: Path, out: Path, kills: int, seconds: float) -> int:
+    """Run the build in processes that are killed after random times, then once to its end; how many died at work."""
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["tests.build.building", "torch", "diffusers", "earthsynth_factory.conditions.procedural"]
+    )
+    chance, died = random.Random(11), 0
+    for _ in range(kills):
+        process = context.Process(target=run_build, args=(recipe, out))
+        process.start()
+        process.join(chance.uniform(0.02, 1.0) * seconds)
+        died += process.is_alive()
+        process.kill()
+        process.join()
+    process = context.Process(target=run_build, args=(recipe, out))
+    process.start()
+    process.join(300)
+    assert process.exitcode == 0
+    return died
+
+
+def _seconds(recipe: Path, out: Path) -> float:
+    started = time.monotonic()
+    run_build(recipe, out)
+    return time.monotonic() - started
+
+
+def test_fake_build_survives_kills(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    seconds = _seconds(recipe, tmp_path / "whole")
+    died = _killed_until_done(recipe, tmp_path / "killed", KILLS, seconds / 4)
+    assert died >= KILLS / 2, "the kills came too late to mean anything"
+    assert tree_hash(tmp_path / "killed") == tree_hash(tmp_path / "whole")
+
+
+@pytest.mark.timeout(600)
+def test_pipeline_build_survives_kills(tmp_path: Path, tiny_pipeline: Path) -> None:
+    recipe = write_recipe(tmp_path, PIPELINE.replace("PIPELINE", str(tiny_pipeline)))
+    seconds = _seconds(recipe, tmp_path / "whole")
+    died = _killed_until_done(recipe, tmp_path / "killed", KILLS, seconds / 4)
+    assert died >= KILLS / 2, "the kills came too late to mean anything"
+    assert tree_hash(tmp_path / "killed") == tree_hash(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("torn", [b'{"slot": 3, "cat', b"{"])
+def test_torn_last_line_is_redone(tmp_path: Path, torn: bytes) -> None:
+    recipe = write_recipe(tmp_path)
+    run_build(recipe, tmp_path / "whole")
+    run_build(recipe, tmp_path / "torn")
+    shard = Layout(tmp_path / "torn").shard(1)
+    lines = shard.samples.read_bytes().splitlines(keepends=True)
+    shard.samples.write_bytes(b"".join(lines[:3]) + torn)
+    shard.marker.unlink()
+    run_build(recipe, tmp_path / "torn")
+    assert tree_hash(tmp_path / "torn") == tree_hash(tmp_path / "whole")

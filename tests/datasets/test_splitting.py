@@ -1,0 +1,67 @@
+"""What leaks between splits: changed copies are found in every orientation, other images are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from earthsynth_factory.datasets import splitting
+from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.splitting import find_leaks
+from earthsynth_factory.io.atomic import encode_png
+from tests.making import make_store
+
+Image = npt.NDArray[np.uint8]
+
+
+def _scene(seed: int) -> Image:
+    """Soft blobs: more like a picture from above than noise is."""
+    noise = np.random.default_rng(seed).normal(128, 400, (48, 48, 3)).astype(np.float32)
+    return np.clip(cv2.GaussianBlur(noise, (0, 0), 4), 0, 255).astype(np.uint8)
+
+
+def _store(root: Path, images: dict[int, Image]) -> StoreReader:
+    """Six images, of which numbers 2 and 5 are in val."""
+    store = StoreReader(make_store(root))
+    for record in store.samples():
+        store.image_path(record).write_bytes(encode_png(images.get(record.slot, _scene(record.slot))))
+    return store
+
+
+CHANGED = {
+    "as it is": lambda image: image,
+    "darker": lambda image: (image * 0.7).astype(np.uint8),
+    "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
+    "turned": lambda image: np.ascontiguousarray(np.rot90(image)),
+    "mirrored and turned": lambda image: np.ascontiguousarray(np.rot90(image[::-1])),
+    "half the size": lambda image: cv2.resize(image, (24, 24), interpolation=cv2.INTER_AREA),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
+def test_a_changed_copy_in_another_split_is_found(tmp_path: Path, change) -> None:  # type: ignore[no-untyped-def]
+    leaks = find_leaks(_store(tmp_path, {5: change(_scene(1))}), lambda _: None)
+    assert leaks.alike == ((("train", "0000001"), ("val", "0000005")),)
+    assert (leaks.groups, leaks.uncompared) == ({}, 0)
+
+
+def test_copies_within_a_split_are_no_leak(tmp_path: Path) -> None:
+    assert find_leaks(_store(tmp_path, {1: _scene(0), 4: _scene(0)}), lambda _: None).alike == ()
+
+
+def test_the_nearest_is_named_whatever_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy = np.clip(_scene(0) + np.random.default_rng(0).normal(0, 6, (48, 48, 3)), 0, 255).astype(np.uint8)
+    store = _store(tmp_path, {1: noisy, 5: _scene(0)})
+    for block in (1, 2, 1024):
+        monkeypatch.setattr(splitting, "BLOCK", block)
+        assert find_leaks(store, lambda _: None).alike == ((("train", "0000000"), ("val", "0000005")),)
+
+
+def test_images_of_one_grey_are_counted_and_not_compared(tmp_path: Path) -> None:
+    flat = np.full((48, 48, 3), 90, np.uint8)
+    leaks = find_leaks(_store(tmp_path, {0: flat, 5: flat}), lambda _: None)
+    assert (leaks.alike, leaks.uncompared) == ((), 2)

@@ -1,0 +1,99 @@
+"""The whole ablation on a random pipeline and scenes of 32 px."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from earthsynth_factory.models.card import ModelCard
+from earthsynth_factory.models.segmenter import Segmenter, SegmenterConfig, SegmenterNetwork
+from earthsynth_factory.synthesis.controlnet import ControlNetGenerator
+from earthsynth_factory.training.controlnet.run import train_controlnet
+from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
+from research.cf_comp_ablation import run
+from research.cf_comp_ablation.__main__ import main
+from research.cf_comp_ablation.plan import SIZES, Size, Trial
+from tests.training.scenes import BUILDING, ROAD, TANK, WATER, write_layout
+
+TINY = Size(steps=2, batch=4, variants=1, conditions=3, sampling=2, seeds=(1, 2))
+CARD = ModelCard(name="Random pipeline", control="palette", native_size=32, steps=2, guidance=1.0)
+MARKED = "<!-- cf-comp-ablation -->\n<!-- /cf-comp-ablation -->"
+
+
+@pytest.fixture
+def command(tiny_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setitem(SIZES, "quick", TINY)
+    base = tmp_path / "base"
+    shutil.copytree(tiny_pipeline, base)
+    (base / "card.json").write_text(CARD.model_dump_json())
+    write_layout(tmp_path / "data", count=8, singles=False, about=True)
+    torch.manual_seed(0)
+    config = SegmenterConfig(categories=(0, ROAD, WATER, BUILDING, TANK), widths=(4, 8))
+    Segmenter(SegmenterNetwork(config), config, torch.device("cpu")).save(tmp_path / "segmenter")
+    folders = {"data": "data", "out": "out", "base": "base", "segmenter": "segmenter"}
+    named = [word for name, folder in folders.items() for word in (f"--{name}", str(tmp_path / folder))]
+    return [*named, "--size", "quick", "--device", "cpu"]
+
+
+def test_it_trains_draws_and_fills_the_readme_and_goes_on(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme, out = tmp_path / "README.md", tmp_path / "out"
+    readme.write_text(f"# ours\n\n{MARKED}\n\nend\n")
+    trained: list[str] = []
+
+    def noted(recipe: ControlNetRecipe, recipe_folder: Path, folder: Path, resume: bool) -> Path:
+        trained.append(folder.name)
+        return train_controlnet(recipe, recipe_folder, folder, resume)
+
+    monkeypatch.setattr(run, "train_controlnet", noted)
+    assert main([*command, "--readme", str(readme)]) == 0
+    assert trained == ["off-1", "cf-comp-1", "random-1", "off-2", "cf-comp-2", "random-2"]
+    table = readme.read_text()
+    assert "From a new ControlNet on the base's UNet: 2 steps of 4 samples on 7 images, 2 seeds each" in table
+    assert [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")][2:] == [
+        "| off", "| CF-Comp", "| random copy-paste", "| untouched base", "| real images",
+    ]  # fmt: skip
+    modes = [json.loads((out / "runs" / name / "recipe.json").read_text())["cf_comp"]["mode"] for name in trained]
+    assert modes == ["off", "cf-comp", "random"] * 2
+    assert (out / "sheet.png").is_file()
+    assert "ablation 6/6 runs  0 min left" in capsys.readouterr().err
+
+    # A killed run is made again; what was finished is kept, and the same comes out.
+    (out / "runs" / "random-2" / "done.json").unlink()
+    kept = (out / "ablation.md").read_text()
+    monkeypatch.setattr(ControlNetGenerator, "generate", lambda *_: pytest.fail("drawn again"))
+    assert main(command) == 0
+    assert trained[6:] == ["random-2"]
+    assert (out / "ablation.md").read_text() == kept
+
+
+def test_another_ablation_in_the_folder_is_refused(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "ablation.json").write_text("{}")
+    assert main(command) == 2
+    assert "ablation.json: holds an ablation with other settings, base or data; choose another --out" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_readme_without_markers_is_refused_before_the_work(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "README.md").write_text("none")
+    assert main([*command, "--readme", str(tmp_path / "README.md")]) == 2
+    assert "the table needs one line <!-- cf-comp-ablation -->" in capsys.readouterr().err
+
+
+def test_runs_differ_in_mode_and_seed_alone(tmp_path: Path) -> None:
+    trial = Trial("embedded", tmp_path, tmp_path, TINY, "new", "cpu")
+    recipes = [trial.recipe(CARD, mode, seed).model_dump() for mode, seed in trial.runs()]
+    assert {(r["cf_comp"]["mode"], r["seed"]) for r in recipes} == set(trial.runs())
+    rest = [{**r, "cf_comp": {**r["cf_comp"], "mode": 0}, "seed": 0, "name": ""} for r in recipes]
+    assert all(one == rest[0] for one in rest)

@@ -1,0 +1,136 @@
+"""The metrics against values that are known in closed form or by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from earthsynth_factory.training.iou import confusion, ious, mean_iou
+from research.embedded.report.distance import across_halves, frechet, kid, polynomial_mmd
+from research.embedded.report.fidelity import MaskFidelity
+from research.embedded.report.reconstruction import compare
+from research.embedded.report.separation import auc, margin
+
+
+def gaussians(count: int, depth: int, shift: float = 0.0, scale: float = 1.0, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, scale, (count, depth)) + shift
+
+
+def whitened(values: np.ndarray) -> np.ndarray:
+    """Exactly mean 0 and covariance 1, so that closed forms hold without sampling error."""
+    centred = values - values.mean(axis=0)
+    return centred @ np.linalg.inv(np.linalg.cholesky(np.cov(centred, rowvar=False))).T
+
+
+def test_frechet_of_shifted_and_scaled_gaussians() -> None:
+    x = whitened(gaussians(500, 6))
+    assert frechet(x, x) == pytest.approx(0, abs=1e-9)
+    assert frechet(x, x + 0.5) == pytest.approx(6 * 0.25)
+    assert frechet(x, 3 * x) == pytest.approx(6 * (3 - 1) ** 2)
+
+
+def test_frechet_where_covariances_do_not_commute() -> None:
+    x = whitened(gaussians(400, 2))
+    first, second = np.array([[2.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [0.5, 3.0]])
+    a, b = x @ first.T, x @ second.T
+    product = (first @ first.T) @ (second @ second.T)
+    expected = np.trace(first @ first.T + second @ second.T) - 2 * np.sqrt(np.linalg.eigvals(product)).real.sum()
+    assert frechet(a, b) == pytest.approx(expected)
+
+
+def test_mmd_by_hand() -> None:
+    x, y = np.array([[1.0], [2.0]]), np.array([[0.0], [1.0]])
+    within = (1 * 2 + 1) ** 3 + (0 * 1 + 1) ** 3
+    between = np.mean([(a * b + 1) ** 3 for a in (1, 2) for b in (0, 1)])
+    assert polynomial_mmd(x, y) == pytest.approx(within - 2 * between)
+
+
+def test_kid_is_zero_on_average_within_one_distribution_and_grows_with_a_shift() -> None:
+    x, y = gaussians(600, 8), gaussians(600, 8, seed=1)
+    same, spread = kid(x, y, seed=1)
+    assert abs(same) < 0.05
+    assert 0 < spread < 0.3
+    near, far = kid(x, y + 0.5, seed=1)[0], kid(x, y + 1, seed=1)[0]
+    assert 5 * abs(same) < near < far
+    assert kid(x, y, seed=1) == kid(x, y, seed=1)
+
+
+def test_halves_never_meet_their_own_masks() -> None:
+    real = gaussians(200, 4)
+    floor, own, other = (across_halves(real, made, 1) for made in (real, real + 1e-9, real + 2))
+    assert floor.count == 100
+    assert own.fid == pytest.approx(floor.fid, abs=1e-6)
+    assert floor.fid > 0.01  # an image against itself would make it 0
+    assert other.fid > floor.fid + 10
+    assert other.kid > floor.kid
+
+
+def test_iou_by_hand() -> None:
+    truth = np.array([[[1, 1, 6, 6]]], np.uint8)
+    predicted = np.array([[[1, 6, 6, 0]]], np.uint8)
+    counts = confusion(truth, predicted, np.array([True]), ())
+    assert ious(counts) == {1: pytest.approx(1 / 2), 6: pytest.approx(1 / 3)}
+    assert mean_iou(counts) == pytest.approx(5 / 12)
+
+
+def test_background_of_a_sparse_mask_speaks_of_sparse_categories_alone() -> None:
+    truth = np.array([[[25, 0, 0, 0]]], np.uint8)
+    predicted = np.array([[[25, 25, 6, 0]]], np.uint8)
+    sparse = confusion(truth, predicted, np.array([False]), (25,))
+    assert ious(sparse) == {25: pytest.approx(1 / 2)}
+    assert sparse.sum() == 2
+    assert confusion(truth, predicted, np.array([True]), (25,)).sum() == 4
+
+
+def test_mean_iou_of_background_alone_is_not_a_number() -> None:
+    empty = np.zeros((1, 2, 2), np.uint8)
+    assert np.isnan(mean_iou(confusion(empty, empty, np.array([True]), ())))
+
+
+def test_the_ratio_of_mask_fidelity() -> None:
+    found = MaskFidelity({1: 0.4, 6: 0.8}, {1: 0.2, 6: 0.1})
+    assert (found.real_miou, found.generated_miou, found.ratio) == (
+        pytest.approx(0.6),
+        pytest.approx(0.15),
+        pytest.approx(0.25),
+    )
+    assert MaskFidelity({1: 0.0}, {1: 0.2}).ratio == 0
+
+
+def test_psnr_and_ssim() -> None:
+    real = np.full((2, 32, 32, 3), 100, np.uint8)
+    found = compare(real, real + np.uint8(5))
+    assert found.psnr == pytest.approx(20 * np.log10(255 / 5))
+    assert 0.99 < found.ssim < 1
+    assert compare(real, real).psnr == 100
+    noise = np.random.default_rng(0).integers(0, 256, real.shape).astype(np.uint8)
+    assert compare(noise, noise[::-1].copy()).ssim < 0.1
+
+
+def test_auc_and_margin_by_hand() -> None:
+    cosines = np.array([[0.9, 0.1, 0.3], [0.5, 0.4, 0.3]], np.float32)
+    right = np.array([0, 1])
+    # right 0.9, 0.4; wrong 0.1, 0.3, 0.5, 0.3: 0.9 beats four, 0.4 beats three.
+    assert auc(cosines, right) == pytest.approx(7 / 8)
+    assert margin(cosines, right) == pytest.approx(((0.9 - 0.3) + (0.4 - 0.5)) / 2)
+    assert auc(np.zeros((3, 2), np.float32), np.array([0, 1, 0])) == 0.5
+
+
+def test_metrics_agree_with_the_network_that_is_measured() -> None:
+    """The autoencoder's way through tensors keeps order, channels and range."""
+    from diffusers import AutoencoderKL
+
+    from research.embedded.report.reconstruction import BATCH, reconstruct
+
+    class Mirror(AutoencoderKL):  # decodes what it encoded: the pixels themselves
+        def encode(self, x):
+            mode = lambda: x  # noqa: E731
+            return type("Out", (), {"latent_dist": type("Dist", (), {"mode": staticmethod(mode)})})
+
+        def decode(self, z):
+            return type("Out", (), {"sample": z})
+
+    torch.manual_seed(0)
+    images = np.random.default_rng(0).integers(0, 256, (BATCH + 3, 8, 8, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(reconstruct(Mirror(norm_num_groups=1, block_out_channels=(4,)), images), images)
