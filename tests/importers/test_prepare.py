@@ -187,7 +187,7 @@ def test_killed_runs_go_on_and_end_in_the_same_files(tmp_path: Path) -> None:
     source = many(tmp_path / "in", 60)
     script = (
         "import sys; from pathlib import Path\n"
-        "from earthsynth_factory.importers import journal; journal.FLUSH_SECONDS = 0.05\n"
+        "from earthsynth_factory.importers import prepare_journal; prepare_journal.FLUSH_SECONDS = 0.05\n"
         "from earthsynth_factory.importers.crops import CropRules\n"
         "from earthsynth_factory.importers.prepare import PrepareOptions, prepare\n"
         "prepare(Path(sys.argv[1]), Path(sys.argv[2]), PrepareOptions(rules=CropRules(32, 0.25), augment=True, workers=1))\n"
