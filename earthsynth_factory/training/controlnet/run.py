@@ -16,6 +16,7 @@ import torch
 from earthsynth_factory.errors import InputError, Interrupted, ModelError, StoreError
 from earthsynth_factory.io.atomic import write_json
 from earthsynth_factory.io.lock import locked
+from earthsynth_factory.io.signals import stop_on_signal
 from earthsynth_factory.models.device import pick_device
 from earthsynth_factory.recipe.fingerprint import decisive
 from earthsynth_factory.training import checkpoint
@@ -30,7 +31,6 @@ from earthsynth_factory.training.controlnet.trackers import Sink, open_trackers
 from earthsynth_factory.training.controlnet.trainer import Outcome
 from earthsynth_factory.training.controlnet.validation import Validation
 from earthsynth_factory.training.controlnet.validation_result import Look, kept_look
-from earthsynth_factory.training.loop import stop_on_signal
 
 FACTS = {"position", "skipped", "bad", "recipe", "data"}
 """What a checkpoint of this trainer says of itself."""

@@ -25,7 +25,7 @@ from earthsynth_factory.training.controlnet.loader import Loader, Prepared
 from earthsynth_factory.training.controlnet.loss import cells, losses
 from earthsynth_factory.training.controlnet.objective import Objective
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from earthsynth_factory.training.loop import warmup_cosine
+from earthsynth_factory.training.schedule import warmup_cosine
 
 CPU = torch.device("cpu")
 
