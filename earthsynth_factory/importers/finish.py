@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +16,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import DatasetInfo, Notes, Scene
-from earthsynth_factory.io.atomic import disk_error, write_bytes
+from earthsynth_factory.io.atomic import replacing, write_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +68,7 @@ def finish(
     layout = PreparedLayout(out)
     tally = _Tally(Counter(), Counter(), Counter(notes.left_out), list(notes.faults))
     items: dict[str, Any] = {}
-    with ExitStack() as stack:
-        lines = stack.enter_context(_replacing(layout.train))
-        instances = stack.enter_context(_replacing(layout.instance_lines))
+    with _replacing(layout.train) as lines, _replacing(layout.instance_lines) as instances:
         for record in journal.records(scene.stem for scene in scenes):
             tally.left_out.update(record["left_out"])
             tally.problems.extend(record["faults"])
@@ -116,13 +113,5 @@ def _named(counts: Counter[int], taxonomy: Taxonomy) -> dict[str, int]:
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file written beside `path` that takes its place when all of it is on the disk."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise disk_error(path, error) from error
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        yield file
