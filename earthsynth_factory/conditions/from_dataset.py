@@ -14,7 +14,7 @@ from earthsynth_factory.conditions.masks.objects import length
 from earthsynth_factory.conditions.masks.view import Variants, choose_view, stretch
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Mask, Origin
-from earthsynth_factory.domain.masks import present_ids
+from earthsynth_factory.domain.masks import present_classes, present_ids
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.geometry.components import components
@@ -172,7 +172,7 @@ class DatasetSource(ConditionSource):
         detail: dict[str, str | int | float],
         rng: np.random.Generator,
     ) -> Condition:
-        present = present_ids(crop.mask)
+        present = present_classes(crop.mask)
         return Condition(
             mask=crop.mask,
             instances=crop.instances if known else np.zeros_like(crop.instances),

@@ -58,7 +58,7 @@ def load_base(spec: ModelSpec, size: int, recipe_folder: Path, seed: int) -> Bas
         vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", **_SAFE).float()
         text = CLIPTextModel.from_pretrained(folder / "text_encoder", **_SAFE).float()
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **_SAFE).float()
+        unet = load_unet(folder)
         scheduler = diffusers.DDPMScheduler.load_config(folder, subfolder="scheduler", local_files_only=True)
         scheduler = sampled_by_unipc(scheduler)
     except Exception as error:  # diffusers raises many kinds for a damaged folder; all mean the same to the user
@@ -71,6 +71,11 @@ def load_base(spec: ModelSpec, size: int, recipe_folder: Path, seed: int) -> Bas
     base = Base(folder, vae, text, tokenizer, unet, control, scheduler, card)
     _check_size(base, size)
     return base
+
+
+def load_unet(folder: Path) -> Any:
+    """The UNet of a base's folder on the CPU, in float32."""
+    return UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **_SAFE).float()
 
 
 def sampled_by_unipc(scheduler: Mapping[str, Any]) -> Mapping[str, Any]:
