@@ -90,13 +90,13 @@ class ShardJournal:
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Record outcomes whose pixels are on disk; they must follow on `next_slot` without a gap."""
         assert self._samples and self._rejects, "the journal is not open"
-        for outcome in outcomes:
-            assert outcome.slot.index == self.next_slot, "slots are settled in order"
-            self.next_slot += 1
+        for place, outcome in enumerate(outcomes, start=self.next_slot):
+            assert outcome.slot.index == place, "slots are settled in order"
         rejects = b"".join(to_line(record) for outcome in outcomes for record in outcome.rejects)
         samples = [to_line(outcome.sample) for outcome in outcomes if outcome.sample]
         append_line(self._rejects, rejects, self._layout.rejects)
         append_line(self._samples, b"".join(samples), self._layout.samples)
+        self.next_slot += len(outcomes)
         self.accepted += len(samples)
 
     def close(self) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from earthsynth_factory.datasets.build.layout import Layout, ShardLayout
@@ -18,12 +19,14 @@ from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
-from earthsynth_factory.errors import StoreError
+from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.jsonl import records
 from earthsynth_factory.io.rgb import read_rgb
 
-REMEDY = "is it of another version? Make the shard anew: move its folder away and run the same build command"
+Number = TypeVar("Number", np.uint8, np.uint16)
+REMEDY = "move the shard's folder and its .json away and run the same build command to make it anew"
+"""What helps where a committed shard is damaged."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class StoreReader:
 
     def image(self, record: SampleRecord) -> Image:
         """(H, W, 3) uint8 sRGB."""
-        return read_rgb(self.image_path(record))
+        return _read(read_rgb, self.image_path(record))
 
     def rejected_path(self, record: RejectRecord) -> Path:
         """Where the rejected image is, if the build was to keep it (`--keep-rejects`)."""
@@ -123,12 +126,19 @@ class StoreReader:
 
     def rejected_image(self, record: RejectRecord) -> Image:
         """(H, W, 3) uint8 sRGB. Raises SourceError where it was not kept."""
-        return read_rgb(self.rejected_path(record))
+        return _read(read_rgb, self.rejected_path(record))
 
     def mask(self, record: SampleRecord) -> Mask:
         """(H, W) uint8 class ids."""
-        return read_ids(self.shard_of(record).mask(record.stem)).astype(np.uint8)
+        return _read(read_ids, self.shard_of(record).mask(record.stem)).astype(np.uint8)
 
     def instances(self, record: SampleRecord) -> InstanceMap:
         """(H, W) uint16 instance ids, those of the record's instances."""
-        return read_ids(self.shard_of(record).instances(record.stem))
+        return _read(read_ids, self.shard_of(record).instances(record.stem))
+
+
+def _read(read: Callable[[Path], npt.NDArray[Number]], path: Path) -> npt.NDArray[Number]:
+    try:
+        return read(path)
+    except SourceError as error:
+        raise SourceError(f"{error}; or {REMEDY}") from error
