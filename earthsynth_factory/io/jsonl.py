@@ -43,8 +43,9 @@ def open_to_append(path: Path) -> IO[bytes]:
     """The file, made where it is missing, without a torn last line. Raises DiskError where the disk refuses."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_file():
-            os.truncate(path, sum(map(len, whole_lines(path))))
+        whole = sum(map(len, whole_lines(path)))
+        if path.is_file() and path.stat().st_size > whole:
+            os.truncate(path, whole)
         return path.open("ab")
     except OSError as error:
         raise disk_error(path, error) from error
