@@ -9,11 +9,9 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.domain.condition import Origin
+from earthsynth_factory.domain.outcome import NO_CONDITION, Outcome, Reason
 from earthsynth_factory.domain.sample import Instance, Sample, Score, Slot
 from earthsynth_factory.geometry.given import Given
-
-NOT_BEST = "not the best of"
-"""How the reason begins of an image that every rule passed and that was not kept all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +78,16 @@ class SampleRecord:
 class RejectRecord:
     """A candidate that was not kept, or a condition that could not be drawn: a line of `rejects.jsonl`.
 
-    attempt: number of the image, or of the first image of a condition that could not be drawn. scores: rule → value,
-    empty without an image; the seeds are None then. short: True on the last line of a slot that stays empty.
+    attempt: number of the image, or of the first image of a condition that could not be drawn. outcome: all but `KEPT`.
+    scores: rule → value, empty without an image; the seeds are None then. short: True on the last line of a slot that
+    stays empty.
     """
 
     slot: int
     category: int | None
     attempt: int
-    reasons: tuple[str, ...]
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
     scores: Mapping[str, float]
     condition_seed: int | None
     image_seed: int | None
@@ -96,19 +96,19 @@ class RejectRecord:
     @property
     def made(self) -> bool:
         """Whether there was an image; without a condition there was none."""
-        return self.image_seed is not None
+        return self.outcome is not Outcome.UNDRAWN
 
     @property
     def passed(self) -> bool:
         """Whether every rule passed the image and only a better one of its condition was taken instead."""
-        return self.made and all(reason.startswith(NOT_BEST) for reason in self.reasons)
+        return self.outcome is Outcome.SPARE
 
     @classmethod
     def parse(cls, line: bytes) -> RejectRecord:
         """The record in a line. Raises ValueError, KeyError or TypeError where it is no such line."""
         data = orjson.loads(line)
-        data["reasons"] = tuple(data["reasons"])
-        return cls(**data)
+        data["reasons"] = tuple(Reason(**reason) for reason in data["reasons"])
+        return cls(**{**data, "outcome": Outcome(data["outcome"])})
 
 
 def instance_of(data: Mapping[str, Any]) -> Instance:
@@ -137,6 +137,7 @@ def _values(scores: Mapping[str, Score]) -> dict[str, float]:
     return {name: round(score.value, 6) for name, score in scores.items()}
 
 
-def reject_of(slot: Slot, attempt: int, reason: str) -> RejectRecord:
+def undrawn(slot: Slot, attempt: int, why: str) -> RejectRecord:
     """The record of a condition that could not be drawn."""
-    return RejectRecord(slot.index, slot.category, attempt, (reason,), {}, None, None)
+    reason = Reason(NO_CONDITION, why)
+    return RejectRecord(slot.index, slot.category, attempt, Outcome.UNDRAWN, (reason,), {}, None, None)
