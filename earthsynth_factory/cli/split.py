@@ -39,7 +39,8 @@ def split(
     if ratios is not None and out is not None:
         shares = parse_ratios(ratios)
         dataset = Resplit(dataset, split_groups(dataset, shares, seed), list(shares))
-        write_folder(dataset, out)
+        source = str(folder.resolve())
+        write_folder(dataset, out, "split", {"source": source, "ratios": shares, "seed": seed})
     say_leaks(dataset)
 
 

@@ -13,33 +13,46 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any, TypedDict
 
 import orjson
+from pydantic import Field
 
+from earthsynth_factory.datasets.build.records import ClassId, parsed
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.atomic import append_line, disk_error, write_bytes
+from earthsynth_factory.io.atomic import append_line, appending, disk_error, replacing, write_changed
+from earthsynth_factory.io.tables import cell
+
+
+class Measured(TypedDict):
+    """settings: a digest of those of the rule. measures: name → number; None where it could not be measured."""
+
+    settings: str
+    measures: dict[str, float | None]
 
 
 @dataclass
 class Row:
-    """What is known of one image. measured: rule → {"settings": digest, "measures": {…}}. fault: why it is unusable."""
+    """What is known of one image. measured: rule → its numbers. fault: why it is unusable."""
 
     name: str
     stamp: str
-    category: int | None = None
-    digest: str = ""
-    phash: str = ""
-    measured: dict[str, dict[str, Any]] = field(default_factory=dict)
+    category: ClassId | None = None
+    digest: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")] = ""
+    phash: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")] = ""
+    measured: dict[str, Measured] = field(default_factory=dict)
     fault: str = ""
 
     def measures(self, rule: str, settings: str) -> Mapping[str, float] | None:
         """The rule's numbers; None where it was not asked, or with other settings."""
         found = self.measured.get(rule)
-        return None if found is None or found["settings"] != settings else found["measures"]
+        if found is None or found["settings"] != settings:
+            return None
+        return {name: math.nan if value is None else value for name, value in found["measures"].items()}
 
 
 class ScoreJournal:
@@ -50,7 +63,7 @@ class ScoreJournal:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = path.open("a+b")
+            self._file: IO[bytes] = appending(path)
             self._file.truncate(self._read())
         except OSError as error:
             raise disk_error(path, error) from error
@@ -66,33 +79,35 @@ class ScoreJournal:
         self._file.close()
 
     def _read(self) -> int:
-        self._file.seek(0)
         end = 0
-        for number, line in enumerate(self._file, start=1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                row = Row(**orjson.loads(line))
-            except (ValueError, TypeError) as error:
-                raise StoreError(f"{self._path}:{number}: damaged line; choose another --out") from error
-            self.rows[row.name] = row
-            end += len(line)
+        with self._path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    row = parsed(line, Row)
+                except ValueError as error:
+                    fault = f"{self._path}:{number}: damaged line ({error}); choose another --out"
+                    raise StoreError(fault) from error
+                self.rows[row.name] = row
+                end += len(line)
         return end
 
 
 def write_tables(folder: Path, columns: list[str], rows: list[dict[str, Any]]) -> list[Path]:
     """`scores.csv` and, where pyarrow is there, `scores.parquet`; gives the files written. Raises DiskError."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([cell(row.get(name, "")) for name in columns] for row in rows)
     written = [folder / "scores.csv"]
-    write_bytes(written[0], text.getvalue().encode())
+    write_changed(written[0], text.getvalue().encode("utf-8", "surrogateescape"))
     try:
         import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
         import pyarrow.parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         return written
     table = pyarrow.table({name: [row.get(name) for row in rows] for name in columns})
-    pyarrow.parquet.write_table(table, folder / "scores.parquet")
+    with replacing(folder / "scores.parquet") as file:
+        pyarrow.parquet.write_table(table, file)
     return [*written, folder / "scores.parquet"]

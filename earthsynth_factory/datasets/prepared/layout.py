@@ -9,7 +9,7 @@
       instances/<stem>.png                     16-bit instance ids, 0 = none; where the dataset knows objects
       instances.jsonl                          a line for every image: the full mask of each object, also where covered
       dataset.json                             names, terms, classes, and per image its group, split, metres per pixel
-      prepare.json  prepare.jsonl              how it was made; the journal of scenes that are done
+      .earthsynth-factory.json  prepare.jsonl  how it was made; the journal of scenes that are done
       problems.txt                             what was skipped and why
 
 The layout of the first five and the keys of train.jsonl: EarthSynth's public repository. Paths in train.jsonl are relative
@@ -47,8 +47,10 @@ class PreparedLayout:
         return self.root / "instances.jsonl"
 
     @property
-    def settings(self) -> Path:
-        return self.root / "prepare.json"
+    def folders(self) -> tuple[Path, ...]:
+        """The folders in it."""
+        names = ("images", "masks", "instances", "category_images", "category_masks")
+        return tuple(self.root / name for name in names)
 
     @property
     def journal(self) -> Path:
