@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from earthsynth_factory.io.printable import one_line
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a prepared folder holds. pixels, objects: by category name. left_out: what was dropped, by reason."""
+    """What a prepared folder holds. pixels, objects: by category name. left_out: what was dropped, by reason.
+    remarks: what was used otherwise than it stands in the source, by sentence.
+    """
 
     kind: str
     recognised: str
@@ -30,6 +32,7 @@ class Summary:
     objects: dict[str, int]
     left_out: dict[str, int]
     problems: int
+    remarks: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, out: Path, kind: str, recognised: str) -> Summary:
@@ -49,6 +52,7 @@ class _Tally:
     pixels: Counter[int]
     objects: Counter[int]
     left_out: Counter[str]
+    remarks: Counter[str]
     problems: list[str]
 
 
@@ -66,13 +70,14 @@ def finish(
     Raises `SourceError` where no scene could be used at all; then no dataset.json is written.
     """
     layout = PreparedLayout(out)
-    tally = _Tally(Counter(), Counter(), Counter(notes.left_out), list(notes.faults))
+    tally = _Tally(Counter(), Counter(), Counter(notes.left_out), +notes.remarks, list(notes.faults))
     items: dict[str, Any] = {}
     with ExitStack() as stack:
         lines = stack.enter_context(replacing(layout.train))
         instances = stack.enter_context(replacing(layout.instance_lines))
         for record in journal.records(scene.stem for scene in scenes):
             tally.left_out.update(record["left_out"])
+            tally.remarks.update(record.get("remarks", {}))
             tally.problems.extend(record["faults"])
             for item in record["items"]:
                 items[item["stem"]] = item["about"]
@@ -94,6 +99,7 @@ def finish(
             "pixels": _named(tally.pixels, taxonomy),
             "objects": _named(tally.objects, taxonomy),
             "left_out": dict(sorted(tally.left_out.items())),
+            "remarks": dict(sorted(tally.remarks.items())),
             "problems": len(tally.problems),
         },
         "items": items,

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -68,6 +68,7 @@ class SceneRecord:
     items: tuple[ItemRecord, ...]
     faults: tuple[str, ...]
     left_out: dict[str, int]
+    remarks: dict[str, int] = field(default_factory=dict)
 
 
 class Journal:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from earthsynth_factory.domain.condition import Origin
 from earthsynth_factory.domain.sample import Instance, Sample, Score, Slot
+from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.io.gates import plain
 
 NOT_BEST = "not the best of"
@@ -34,8 +35,21 @@ def _sound(instance: Instance) -> Instance:
         raise ValueError("an object's box is x, y, width, height in pixels, its area a count of them")
     if not 0 <= instance.visible <= 1 or not instance.rle.isascii():
         raise ValueError("an object is visible to a share of 0–1, its run lengths are ASCII")
+    if instance.given is not None:
+        _check_given(instance.given)
     return instance
 
+
+def _check_given(given: Given) -> None:
+    numbers = [*(given.box or ()), *(number for ring in given.rings() for number in ring)]
+    if not given.rings() or any(len(ring) < 6 or len(ring) % 2 for ring in given.rings()):
+        raise ValueError("what was given of an object is neither polygons, nor a box, nor corners")
+    if not all(abs(number) <= MAX_GIVEN for number in numbers):
+        raise ValueError("what was given of an object lies millions of pixels away")
+
+
+MAX_GIVEN = 1e7
+"""No corner of an object lies farther away, in pixels."""
 
 Objects = tuple[Annotated[Instance, AfterValidator(_sound)], ...]
 
@@ -147,9 +161,19 @@ def _adapter(kind: type[Record]) -> TypeAdapter[Record]:
     return TypeAdapter(kind)
 
 
+def instance_fields(instance: Instance) -> dict[str, Any]:
+    """The instance as plain values for a line of JSON; `given` is left out where there is none."""
+    values = {field.name: getattr(instance, field.name) for field in fields(Instance)}
+    given = values.pop("given")
+    return {**values, "given": given.fields()} if given else values
+
+
 def to_line(record: SampleRecord | RejectRecord) -> bytes:
     """The record as one line of JSON with its newline; equal records give equal bytes."""
-    return orjson.dumps(asdict(record), option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+    values = asdict(record)
+    if isinstance(record, SampleRecord):
+        values["instances"] = [instance_fields(instance) for instance in record.instances]
+    return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
 
 
 def _values(scores: Mapping[str, Score]) -> dict[str, float]:
