@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import orjson
@@ -28,9 +24,11 @@ from earthsynth_factory.datasets.build.marker import Marker, read_marker
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.errors import Interrupted, RecipeError, Shortfall
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.io.atomic import append_line, appending, json_bytes, write_changed
+from earthsynth_factory.io.atomic import json_bytes, write_changed
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
 from earthsynth_factory.io.gates import write_below
+from earthsynth_factory.io.jsonl import append_line, open_to_append
+from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.recipe.fingerprint import fingerprint
 from earthsynth_factory.recipe.load import LoadedRecipe
 from earthsynth_factory.recipe.schema import Recipe
@@ -158,7 +156,7 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], l
         watch(told)
 
     devices = _devices(task.recipe, len(todo))
-    with _stop_on_signals() as stop:
+    with stop_on_signals() as stop:
         try:
             LocalEngine(devices).run(task, todo, report, stop)
         finally:
@@ -178,27 +176,6 @@ def _devices(recipe: Recipe, shards: int) -> list[str]:
     return all_devices(device, workers)
 
 
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; the second Ctrl-C interrupts at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> None:
     """A line of `sessions.jsonl`: times and rates, which differ from run to run and so stay out of `run.json`."""
     line = {
@@ -210,7 +187,7 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
         "short": tally.short,
         "rejected_by": dict(sorted(tally.reasons.items())),
     }
-    with appending(layout.sessions) as file:
+    with open_to_append(layout.sessions) as file:
         append_line(file, orjson.dumps(line) + b"\n", layout.sessions)
 
 

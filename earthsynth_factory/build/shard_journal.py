@@ -18,17 +18,10 @@ from earthsynth_factory.datasets.build.records import Record, RejectRecord, Samp
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.atomic import (
-    append_line,
-    appending,
-    disk_error,
-    encode_mask,
-    encode_png,
-    sweep,
-    write_bytes,
-    write_json,
-)
+from earthsynth_factory.io.atomic import disk_error, sweep, write_bytes, write_json
 from earthsynth_factory.io.gates import write_below
+from earthsynth_factory.io.jsonl import append_line, open_to_append, whole_lines
+from earthsynth_factory.io.png import encode_mask, encode_png
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +62,7 @@ class ShardJournal:
         self.next_slot = next((record.slot for _, record in samples if not layout.has(record.stem)), first)
         self.accepted = sum(record.slot < self.next_slot for _, record in samples)
         cut(layout, self.next_slot)
-        self._samples, self._rejects = appending(layout.samples), appending(layout.rejects)
+        self._samples, self._rejects = open_to_append(layout.samples), open_to_append(layout.rejects)
 
     def put_pixels(self, sample: Sample) -> None:
         """Write image, mask and instance map of a sample, each whole or not at all."""
@@ -154,16 +147,11 @@ def read_lines(path: Path, kind: type[Record]) -> tuple[list[tuple[bytes, Record
     again. A torn last line is none.
     """
     found: list[tuple[bytes, Record]] = []
-    if not path.is_file():
-        return found, False
-    with path.open("rb") as lines:
-        for line in lines:
-            if not line.endswith(b"\n"):
-                break
-            try:
-                found.append((line, parsed(line, kind)))
-            except ValueError:  # a power cut may leave a block of zeros
-                return found, True
+    for line in whole_lines(path):
+        try:
+            found.append((line, parsed(line, kind)))
+        except ValueError:  # a power cut may leave a block of zeros
+            return found, True
     return found, False
 
 

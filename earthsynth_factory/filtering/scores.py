@@ -17,14 +17,14 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import orjson
 from pydantic import Field
 
 from earthsynth_factory.datasets.build.records import ClassId, parsed
-from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.atomic import append_line, appending, disk_error, replacing, write_changed
+from earthsynth_factory.io.atomic import new_file, write_changed
+from earthsynth_factory.io.jsonl import append_line, open_to_append, records
 from earthsynth_factory.io.tables import cell
 
 
@@ -61,12 +61,9 @@ class ScoreJournal:
     def __init__(self, path: Path) -> None:
         self.rows: dict[str, Row] = {}
         self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = appending(path)
-            self._file.truncate(self._read())
-        except OSError as error:
-            raise disk_error(path, error) from error
+        for row in records(path, lambda line: parsed(line, Row), "choose another --out"):
+            self.rows[row.name] = row
+        self._file = open_to_append(path)
 
     def put(self, rows: Iterable[Row]) -> None:
         """Record rows whole; on disk when this returns. Raises DiskError."""
@@ -77,21 +74,6 @@ class ScoreJournal:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-    def _read(self) -> int:
-        end = 0
-        with self._path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    row = parsed(line, Row)
-                except ValueError as error:
-                    fault = f"{self._path}:{number}: damaged line ({error}); choose another --out"
-                    raise StoreError(fault) from error
-                self.rows[row.name] = row
-                end += len(line)
-        return end
 
 
 def write_tables(folder: Path, columns: list[str], rows: list[dict[str, Any]]) -> list[Path]:
@@ -108,6 +90,6 @@ def write_tables(folder: Path, columns: list[str], rows: list[dict[str, Any]]) -
     except ImportError:
         return written
     table = pyarrow.table({name: [row.get(name) for row in rows] for name in columns})
-    with replacing(folder / "scores.parquet") as file:
+    with new_file(folder / "scores.parquet") as file:
         pyarrow.parquet.write_table(table, file)
     return [*written, folder / "scores.parquet"]

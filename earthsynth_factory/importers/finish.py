@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import DatasetInfo, Notes, Scene
-from earthsynth_factory.io.atomic import replacing, write_bytes
+from earthsynth_factory.io.atomic import new_file, write_bytes
 from earthsynth_factory.io.printable import one_line
 
 
@@ -72,9 +71,7 @@ def finish(
     layout = PreparedLayout(out)
     tally = _Tally(Counter(), Counter(), Counter(notes.left_out), +notes.remarks, list(notes.faults))
     items: dict[str, Any] = {}
-    with ExitStack() as stack:
-        lines = stack.enter_context(replacing(layout.train))
-        instances = stack.enter_context(replacing(layout.instance_lines))
+    with new_file(layout.train) as lines, new_file(layout.instance_lines) as instances:
         for record in journal.records(scene.stem for scene in scenes):
             tally.left_out.update(record["left_out"])
             tally.remarks.update(record.get("remarks", {}))

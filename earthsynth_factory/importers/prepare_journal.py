@@ -15,10 +15,10 @@ import orjson
 from pydantic import AfterValidator
 
 from earthsynth_factory.datasets.build.records import ClassId, Objects, Side, parsed
-from earthsynth_factory.errors import StoreError
 from earthsynth_factory.importers.scene import Scene
-from earthsynth_factory.io.atomic import append_line, appending, disk_error
 from earthsynth_factory.io.gates import plain
+from earthsynth_factory.io.jsonl import append_line, open_to_append, placed_records
+from earthsynth_factory.io.stamps import stamp_or_none
 
 FLUSH_SECONDS = 2.0
 """A kill costs the scenes of the last so many seconds."""
@@ -80,13 +80,12 @@ class Journal:
         self._places: dict[str, tuple[int, str]] = {}
         self._waiting: list[tuple[str, str, bytes]] = []
         self._flushed = time.monotonic()
-        end = self._index()
-        self._file: IO[bytes] = appending(path)
-        try:
-            if os.fstat(self._file.fileno()).st_size > end:
-                self._file.truncate(end)
-        except OSError as error:
-            raise disk_error(path, error) from error
+        remedy = "prepare into a new folder"
+        for start, record in placed_records(path, lambda line: parsed(line, SceneRecord), remedy):
+            self._places[record.scene] = (start, record.stamp)
+            if record.stamp == GONE:
+                del self._places[record.scene]
+        self._file: IO[bytes] = open_to_append(path)
 
     def __contains__(self, scene: Scene) -> bool:
         """Whether this very scene, its files unchanged, is done."""
@@ -142,27 +141,6 @@ class Journal:
             with suppress(OSError):  # what could not be written was said by `flush`
                 self._file.close()
 
-    def _index(self) -> int:
-        """Where each scene's newest line begins; gives the length up to the last whole line."""
-        if not self._path.is_file():
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            return 0
-        end = 0
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    record = parsed(line, SceneRecord)
-                except ValueError as error:
-                    fault = f"{self._path}:{number}: damaged line ({error}); prepare into a new folder"
-                    raise StoreError(fault) from error
-                self._places[record.scene] = (end, record.stamp)
-                if record.stamp == GONE:
-                    del self._places[record.scene]
-                end += len(line)
-        return end
-
 
 def has_records(path: Path) -> bool:
     """Whether a journal lies there and holds anything."""
@@ -175,8 +153,7 @@ def stamp(scene: Scene) -> str:
     labels = scene.labels if isinstance(scene.labels, tuple | list) else (scene.labels,)
     for part in (scene.image, *labels):
         if isinstance(part, Path):
-            stat = part.stat() if part.is_file() else None
-            parts.append(f"{part.name} {stat.st_size} {stat.st_mtime_ns}" if stat else f"{part.name} missing")
+            parts.append(f"{part.name} {stamp_or_none(part) or 'missing'}")
         else:
             parts.append(repr(part))
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()

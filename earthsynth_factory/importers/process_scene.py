@@ -19,8 +19,9 @@ from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.crops import Crop, CropRules, cut
 from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import Aid, Labels, Notes, Reader, Scene
-from earthsynth_factory.io.atomic import encode_png, put_file, write_bytes
+from earthsynth_factory.io.atomic import put_file, write_bytes
 from earthsynth_factory.io.pictures import Picture
+from earthsynth_factory.io.png import encode_png
 
 
 @dataclass(frozen=True)

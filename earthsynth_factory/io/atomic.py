@@ -1,4 +1,4 @@
-"""Writes so that a kill loses nothing that was recorded: temporary file, fsync, rename, then the journal line."""
+"""Files written whole or not at all: temporary file, fsync, rename."""
 
 from __future__ import annotations
 
@@ -6,22 +6,14 @@ import errno
 import os
 import secrets
 import shutil
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import DiskError, FactoryError, StoreError
-
-_PNG = b"\x89PNG\r\n\x1a\n"
-
 
 TEMPORARY = ".esf-tmp"
 """How the names of our unfinished files end; what a killed run left of them may be removed by whoever holds the folder."""
@@ -29,32 +21,53 @@ TEMPORARY = ".esf-tmp"
 _FRESH = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
-def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
-    """Put `data` at `path` whole or not at all, in place of a file or link there. Raises DiskError, StoreError.
+@contextmanager
+def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
+    """A path beside `path` to write to: it becomes `path`, in place of a file or link there, when the block ends, and is
+    gone when the block fails.
 
-    durable: wait until the disk has it. Without, the caller flushes many files at once before it records them.
+    durable: wait until the disk has it. Without, the caller flushes many files at once before it records them. Raises
+    DiskError, StoreError.
     """
-    with replacing(path, durable) as file:
+    with _in_place_of(path) as temporary:
+        _made(temporary).close()
+        yield temporary
+        if durable:
+            _flush(temporary)
+
+
+@contextmanager
+def new_file(path: Path, durable: bool = True) -> Iterator[IO[bytes]]:
+    """As `replacing`, opened for writing."""
+    with _in_place_of(path) as temporary, _made(temporary) as file:
+        yield file
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
+    """Put `data` at `path` whole or not at all; see `replacing`."""
+    with new_file(path, durable) as file:
         file.write(data)
 
 
 @contextmanager
-def replacing(path: Path, durable: bool = True) -> Iterator[IO[bytes]]:
-    """A new file that takes the place of `path` when all of it is written. Raises DiskError, StoreError."""
+def _in_place_of(path: Path) -> Iterator[Path]:
     temporary = temporary_beside(path)
     try:
-        with _made(temporary) as file:
-            yield file
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+        yield temporary
         temporary.replace(path)
-    except OSError as error:
+    except BaseException as error:
         _removed(temporary)
-        raise disk_error(path, error) from error
-    except BaseException:
-        _removed(temporary)
+        if isinstance(error, OSError):
+            raise disk_error(path, error) from error
         raise
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def temporary_beside(path: Path) -> Path:
@@ -99,15 +112,6 @@ def _linked(source: Path, target: Path) -> bool:
         return False
 
 
-def appending(path: Path) -> IO[bytes]:
-    """A journal opened for appending, made where it is missing; never through a link. Raises DiskError, StoreError."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        return os.fdopen(os.open(path, flags, 0o666), "ab")
-    except OSError as error:
-        raise disk_error(path, error) from error
-
-
 def _made(path: Path) -> IO[bytes]:
     """A file that was not there, opened for writing; its folder is made where it is missing."""
     try:
@@ -131,16 +135,6 @@ def write_changed(path: Path, data: bytes) -> None:
     """As `write_bytes`, but a file that holds just this is not touched."""
     if path.is_symlink() or not path.is_file() or path.stat().st_size != len(data) or path.read_bytes() != data:
         write_bytes(path, data)
-
-
-def append_line(file: IO[bytes], line: bytes, path: Path) -> None:
-    """Append a journal line and see it onto the disk. Raises DiskError where the disk refuses."""
-    try:
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
-    except OSError as error:
-        raise disk_error(path, error) from error
 
 
 _MENDABLE = {
@@ -174,34 +168,3 @@ def disk_error(path: Path, error: OSError) -> FactoryError:
         return StoreError(f"{path}: {_LASTING[error.errno]}; remove what is there, or choose another folder")
     remedy = _MENDABLE.get(error.errno or 0, error.strerror or str(error))
     return DiskError(f"{path}: {remedy}, then run the same command again: it goes on where it stopped")
-
-
-def encode_png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], palette: list[int] | None = None) -> bytes:
-    """PNG of an (H, W, 3) uint8 image, an (H, W) uint8 mask (colour-mapped with `palette`) or an (H, W) uint16 map.
-
-    Lossless and a pure function of the pixels. Rows are filtered by the one above; imagery is then entropy-coded alone
-    (`Z_HUFFMAN_ONLY`), some eight times faster than level 6 and no larger, masks by runs (`Z_RLE`), three times faster.
-    """
-    color_type = 2 if pixels.ndim == 3 else 3 if palette is not None else 0
-    depth = 16 if pixels.dtype == np.uint16 else 8
-    samples = np.ascontiguousarray(pixels.astype(">u2").view(np.uint8) if depth == 16 else pixels)
-    rows = samples.reshape(pixels.shape[0], -1)
-    filtered = np.empty((rows.shape[0], rows.shape[1] + 1), np.uint8)
-    filtered[:, 0] = 2  # PNG's filter type Up
-    filtered[:, 1:] = np.diff(rows, axis=0, prepend=np.uint8(0))
-    packer = zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY if pixels.ndim == 3 else zlib.Z_RLE)
-    data = packer.compress(filtered.tobytes()) + packer.flush()
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, color_type, 0, 0, 0)
-    chunks = [_chunk(b"IHDR", header)]
-    if palette is not None:
-        chunks.append(_chunk(b"PLTE", bytes(palette)))
-    return b"".join([_PNG, *chunks, _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
-
-
-def encode_mask(mask: npt.NDArray[np.uint8], taxonomy: Taxonomy) -> bytes:
-    """A class-id mask as 8-bit palette PNG: readers get the ids, viewers the colours."""
-    return encode_png(mask, taxonomy.palette())
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

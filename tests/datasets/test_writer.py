@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import DiskError, StoreError
-from earthsynth_factory.io.atomic import appending, encode_mask, encode_png, put_file, write_bytes
+from earthsynth_factory.io.atomic import put_file, write_bytes
+from earthsynth_factory.io.jsonl import open_to_append
+from earthsynth_factory.io.png import encode_mask, encode_png
 
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
@@ -67,7 +69,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     theirs.write_bytes(b"mine")
     (tmp_path / "link").symlink_to(theirs)
     with pytest.raises(StoreError, match="is a link"):
-        appending(tmp_path / "link")
+        open_to_append(tmp_path / "link")
     write_bytes(tmp_path / "link", b"new")
     assert (theirs.read_bytes(), (tmp_path / "link").read_bytes()) == (b"mine", b"new")
     put_file(tmp_path / "link", theirs, link=True)

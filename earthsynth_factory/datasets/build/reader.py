@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import orjson
-import PIL.Image
 
 from earthsynth_factory.datasets.build.layout import Layout, ShardLayout
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
@@ -23,8 +21,13 @@ from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.io.gates import read_below
+from earthsynth_factory.io.id_masks import read_ids
+from earthsynth_factory.io.jsonl import records
+from earthsynth_factory.io.rgb import read_rgb
 
-MEND = "run the same build command again"
+REMEDY = "is it of another version? Make the shard anew: move its folder away and run the same build command"
+
+Pixels = TypeVar("Pixels", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True)
@@ -85,33 +88,35 @@ class StoreReader:
         """Every recorded sample, ascending by slot, one at a time."""
         known, splits = {category.id for category in self.taxonomy}, set(self.splits)
 
-        def check(record: SampleRecord) -> None:
+        def checked(line: bytes) -> SampleRecord:
+            record = SampleRecord.parse(line)
             used = {*record.classes, *(instance.category for instance in record.instances), record.category} - {None}
             if record.split not in splits:
                 raise ValueError(f"split {record.split!r}, which run.json does not have")
             if strange := used - known:
                 raise ValueError(f"classes {sorted(strange, key=str)}, which run.json does not have")
+            return record
 
         last = -1
         for shard in self.layout.present_shards():
-            for record in _records(shard.samples, SampleRecord, check):
+            for record in records(shard.samples, checked, REMEDY):
                 if record.slot <= last:
-                    raise StoreError(f"{shard.samples}: slot {record.slot} stands twice or out of order; {MEND}")
+                    raise StoreError(f"{shard.samples}: slot {record.slot} stands twice or out of order; {REMEDY}")
                 last = record.slot
                 yield record
 
     def rejects(self) -> Iterator[RejectRecord]:
         """Every recorded reject, ascending by slot, one at a time."""
         for shard in self.layout.present_shards():
-            yield from _records(shard.rejects, RejectRecord, lambda _: None)
+            yield from records(shard.rejects, RejectRecord.parse, REMEDY)
 
     def slots(self) -> Iterator[tuple[int, list[RejectRecord], SampleRecord | None]]:
         """Every slot that has a record, ascending: its number, its rejects, and its sample or None where there is none."""
         both: Iterator[RejectRecord | SampleRecord] = merge(
             self.rejects(), self.samples(), key=lambda record: record.slot
         )
-        for slot, records in groupby(both, key=lambda record: record.slot):
-            *rejects, last = records
+        for slot, of_slot in groupby(both, key=lambda record: record.slot):
+            *rejects, last = of_slot
             sample = last if isinstance(last, SampleRecord) else None
             yield slot, [one for one in (*rejects, last) if isinstance(one, RejectRecord)], sample
 
@@ -140,7 +145,7 @@ class StoreReader:
 
     def image(self, record: SampleRecord) -> Image:
         """(H, W, 3) uint8 sRGB."""
-        return self._pixels(self.image_path(record), record, ("RGB",), np.uint8)
+        return self._of_size(read_rgb(read_below(self.image_path(record), self.root)), self.image_path(record), record)
 
     def rejected_path(self, record: RejectRecord) -> Path:
         """Where the rejected image is, if the build was to keep it (`--keep-rejects`)."""
@@ -148,49 +153,27 @@ class StoreReader:
 
     def rejected_image(self, record: RejectRecord) -> Image:
         """(H, W, 3) uint8 sRGB. Raises SourceError where it was not kept."""
-        return np.asarray(_read(self.rejected_path(record), self.root).convert("RGB"), dtype=np.uint8)
+        return read_rgb(read_below(self.rejected_path(record), self.root))
 
     def mask(self, record: SampleRecord) -> Mask:
         """(H, W) uint8 class ids."""
-        return self._pixels(self.shard_of(record).mask(record.stem), record, ("P", "L"), np.uint8)
+        return self._ids(self.shard_of(record).mask(record.stem), record, 255).astype(np.uint8)
 
     def instances(self, record: SampleRecord) -> InstanceMap:
         """(H, W) uint16 instance ids, those of the record's instances."""
-        return self._pixels(self.shard_of(record).instances(record.stem), record, ("I;16", "I"), np.uint16)
+        return self._ids(self.shard_of(record).instances(record.stem), record, 0xFFFF)
 
-    def _pixels(self, path: Path, record: SampleRecord, modes: tuple[str, ...], dtype: type[np.generic]) -> Any:
-        """(H, W) or (H, W, 3). Raises SourceError where the file is none of its record's size and kind."""
-        image = _read(path, self.root)
-        if image.size != (record.width, record.height) or image.mode not in modes:
-            width, height = image.size
+    def _ids(self, path: Path, record: SampleRecord, most: int) -> InstanceMap:
+        ids = self._of_size(read_ids(read_below(path, self.root)), path, record)
+        if ids.max(initial=0) > most:
+            raise SourceError(f"{path}: has ids beyond {most}; {REMEDY}")
+        return ids
+
+    def _of_size(self, pixels: Pixels, path: Path, record: SampleRecord) -> Pixels:
+        """The pixels. Raises SourceError where they are of another size than the record says."""
+        if pixels.shape[:2] != (record.height, record.width):
+            height, width = pixels.shape[:2]
             raise SourceError(
-                f"{path}: {width}×{height} {image.mode} pixels, its record says {record.width}×{record.height} "
-                f"{modes[0]}; {MEND}"
+                f"{path}: {width}×{height} pixels, its record says {record.width}×{record.height}; {REMEDY}"
             )
-        return np.asarray(image, dtype=dtype)
-
-
-def _records(path: Path, kind: Any, check: Callable[[Any], None]) -> Iterator[Any]:
-    """Parsed lines of a journal. A last line without its newline was being written when the run died: it is skipped."""
-    if not path.is_file():
-        return
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                record = kind.parse(line)
-                check(record)
-            except ValueError as error:
-                raise StoreError(f"{path}:{number}: not a record of this version ({error}); {MEND}") from error
-            yield record
-
-
-def _read(path: Path, root: Path) -> PIL.Image.Image:
-    """The decoded PNG. Palette images keep their indices, which are the class ids."""
-    try:
-        image = PIL.Image.open(read_below(path, root), formats=["PNG"])
-        image.load()
-    except (OSError, ValueError, SyntaxError, struct.error, zlib.error, PIL.Image.DecompressionBombError) as error:
-        raise SourceError(f"{path}: missing or no readable image; {MEND}") from error
-    return image
+        return pixels
