@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, PreparedLayout
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import DatasetInfo, Notes, Scene
@@ -22,6 +22,7 @@ from earthsynth_factory.io.printable import one_line
 class Summary:
     """What a prepared folder holds. pixels, objects: by category name. left_out: what was dropped, by reason.
     remarks: what was used otherwise than it stands in the source, by sentence.
+    ignored: pixels of which nobody says what they are.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Summary:
     left_out: dict[str, int]
     problems: int
     remarks: dict[str, int] = field(default_factory=dict)
+    ignored: int = 0
 
     @classmethod
     def of(cls, out: Path, kind: str, recognised: str) -> Summary:
@@ -62,9 +64,15 @@ def finished(out: Path) -> bool:
 
 
 def finish(
-    out: Path, info: DatasetInfo, taxonomy: Taxonomy, scenes: list[Scene], journal: Journal, notes: Notes
+    out: Path,
+    info: DatasetInfo,
+    taxonomy: Taxonomy,
+    scenes: list[Scene],
+    journal: Journal,
+    notes: Notes,
+    imagery: dict[str, Any],
 ) -> None:
-    """Write train.jsonl, instances.jsonl, problems.txt and, last, dataset.json.
+    """Write train.jsonl, instances.jsonl, problems.txt and, last, dataset.json. imagery: how images became pictures.
 
     Raises `SourceError` where no scene could be used at all; then no dataset.json is written.
     """
@@ -87,10 +95,12 @@ def finish(
     if not items:
         first = f"; the first problem: {tally.problems[0]}" if tally.problems else ""
         raise SourceError(f"{info.name}: not one image could be used, see {layout.problems}{first}")
+    ignored = tally.pixels.pop(IGNORE, 0)
     document = {
         "format": FORMAT,
         "version": VERSION,
         **asdict(info),
+        **({"imagery": imagery} if imagery else {}),
         "classes": {str(c): taxonomy[c].name for c in sorted(tally.pixels) if c != BACKGROUND},
         "counts": {
             "pixels": _named(tally.pixels, taxonomy),
@@ -98,6 +108,7 @@ def finish(
             "left_out": dict(sorted(tally.left_out.items())),
             "remarks": dict(sorted(tally.remarks.items())),
             "problems": len(tally.problems),
+            "ignored": ignored,
         },
         "items": items,
     }

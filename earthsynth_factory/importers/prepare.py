@@ -16,6 +16,7 @@ from typing import Any
 
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.errors import InputError, SourceError
+from earthsynth_factory.importers import imagery
 from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.finish import Summary, finish, finished
@@ -39,6 +40,7 @@ Watch = Callable[[int, int], None]
 class PrepareOptions:
     """kind: a reader's, or `auto`. keep_empty: share of crops without any class that are kept. augment: write category
     images and masks; None: what is usual for the kind. segments: COCO results whose masks stand in for boxes.
+    stretch, bands: how images of more than 8 bits or three bands become pictures (`io.stretch`; red, green, blue from 1).
     """
 
     kind: str = "auto"
@@ -47,6 +49,8 @@ class PrepareOptions:
     augment: bool | None = None
     map: Path | None = None
     segments: Path | None = None
+    stretch: str | None = None
+    bands: tuple[int, int, int] | None = None
     strict: bool = False
     workers: int | None = None
 
@@ -72,7 +76,8 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
         source = reader.open(request)
         classes.check(source.words, path)
         scenes = _distinct(source)
-        bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict)
+        look = imagery.settle(out, scenes, options.stretch, options.bands, notes)
+        bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, look)
         _prepare(bench, source, scenes, notes, claim, options.workers, watch)
     return Summary.of(out, reader.kind, why)
 
@@ -103,7 +108,7 @@ def _prepare(
         if not (claim.done(outcome) and finished(bench.out)):
             claim.reopen()
             forget_gone(bench.out, journal, scenes)
-            finish(bench.out, source.info, bench.classes.taxonomy, scenes, journal, notes)
+            finish(bench.out, source.info, bench.classes.taxonomy, scenes, journal, notes, imagery.fields(bench.look))
             claim.finish(outcome)
 
 
@@ -150,6 +155,8 @@ def _settings(kind: str, path: Path, options: PrepareOptions, rules: CropRules, 
         "category_augmentation": augment,
         "map": options.map.read_text(encoding="utf-8") if options.map else None,
         "segments": str(options.segments.resolve()) if options.segments else None,
+        "stretch": options.stretch,
+        "bands": list(options.bands) if options.bands else None,
     }
 
 
