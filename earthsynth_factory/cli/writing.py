@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
+from earthsynth_factory.cli.say import say
 
 if TYPE_CHECKING:
     from earthsynth_factory.datasets.base import LabelledDataset
@@ -25,12 +25,12 @@ def write_folder(dataset: LabelledDataset, out: Path, command: str, settings: Ma
 
     with claimed(out, command, {**settings, "content": content_of(dataset)}) as claim:
         if claim.done(""):
-            typer.echo(f"{out}: is written already, from the same images with the same options; nothing was changed")
+            say(f"{out}: is written already, from the same images with the same options; nothing was changed")
             return
         with image_progress(check_masters(dataset), "writing") as advance:
             claim.begin()
             summary = write_format(dataset, PreparedSpec(), out, advance)
             claim.finish("")
-    typer.echo(f"{out}: {', '.join(f'{split} {count}' for split, count in summary.counts.items())}")
+    say(f"{out}: {', '.join(f'{split} {count}' for split, count in summary.counts.items())}")
     for note in summary.notes:
-        typer.echo(f"  note: {note}")
+        say(f"  note: {note}")

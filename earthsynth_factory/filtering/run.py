@@ -43,7 +43,8 @@ EXPORTED = ("coco", "yolo-detect")
 class FilterOptions:
     """config: filter.yaml. calibrate: a folder of real labelled images. map: class words, as `prepare` takes them.
 
-    kind: of the folder, where it cannot be recognised; as `prepare` has it.
+    kind: of the folder, where it cannot be recognised; as `prepare` has it. plugins: whether those that the configuration
+    names may be imported.
     """
 
     config: Path | None = None
@@ -52,13 +53,14 @@ class FilterOptions:
     map: Path | None = None
     device: str = "auto"
     kind: str = "auto"
+    plugins: bool = False
 
 
 def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | None = None) -> FilterSummary:
     """Score and decide; nothing in `path` is changed. Raises InputError and its kin, DiskError."""
     if out.resolve().is_relative_to(path.resolve()):
         raise StoreError(f"{out}: lies inside {path}, which is only read; choose another --out")
-    spec = load_filter(options.config)
+    spec = load_filter(options.config, options.plugins)
     base = options.config.resolve().parent if options.config else Path.cwd()
     settings = {"source": str(path.resolve())}
     with claimed(out, "filter", settings) as claim:

@@ -17,10 +17,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 import orjson
 from pydantic import Field
+from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
 from earthsynth_factory.datasets.build.records import ClassId, parsed
 from earthsynth_factory.io.atomic import new_file, write_changed

@@ -144,7 +144,7 @@ def test_other_options_in_the_same_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"was made with keep_empty 1.0 \(now 0.5\)"):
         prepare(source, tmp_path / "out", PrepareOptions(rules=SMALL.rules, keep_empty=0.5, workers=1))
     layouts.text(tmp_path / "full" / "precious.txt", "mine")
-    with pytest.raises(StoreError, match="holds other files"):
+    with pytest.raises(StoreError, match="not empty and no prepare of ours"):
         prepare(source, tmp_path / "full", SMALL)
 
 
