@@ -118,7 +118,7 @@ def load_pipeline(
 
 
 def compile_networks(pipe: Any) -> None:
-    """Compile in place, whole: the repeated blocks alone leave the convolutions and their norms uncompiled, half of the work."""
+    """Compile in place, whole: compiling the repeated blocks alone leaves out the convolutions, half of the work."""
     for network in (pipe.unet, pipe.controlnet, pipe.vae.decoder):
         network.compile(fullgraph=True, dynamic=False)
 
