@@ -49,7 +49,7 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
 
 
 def _recipe(store: StoreReader) -> Recipe:
-    """The resolved recipe. A plug-in that it names is imported, as `build` does."""
+    """The resolved recipe. A plug-in that it names is imported only where that is allowed."""
     try:
         return Recipe.model_validate(store.run["recipe"])
     except (KeyError, ValidationError) as error:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
+from earthsynth_factory.datasets.build.records import parsed
 from earthsynth_factory.domain.outcome import Outcome, Reason
 
 DECISIONS = "decisions.jsonl"
@@ -16,13 +17,13 @@ DECISIONS = "decisions.jsonl"
 @dataclass(frozen=True, slots=True)
 class Decision:
     """name: of the image, in its folder. category: class that it was judged by, empty without one. reasons: empty if it
-    is kept. scores: rule → value.
+    is kept. scores: rule → value, None where it does not apply.
     """
 
     name: str
     category: str
     reasons: tuple[Reason, ...]
-    scores: Mapping[str, float]
+    scores: Mapping[str, float | None]
 
     @property
     def outcome(self) -> Outcome:
@@ -30,9 +31,8 @@ class Decision:
 
     @classmethod
     def parse(cls, line: bytes) -> Decision:
-        """The decision in a line. Raises ValueError, KeyError or TypeError where it is no such line."""
-        data = orjson.loads(line)
-        return cls(**{**data, "reasons": tuple(Reason(**reason) for reason in data["reasons"])})
+        """The decision in a line. Raises ValueError that says what is wrong with it."""
+        return parsed(line, cls)
 
     def line(self) -> bytes:
         """As one line of JSON with its newline."""

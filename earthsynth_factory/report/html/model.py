@@ -39,7 +39,7 @@ class Entry:
     groups: tuple[int, ...]
     split: str
     reasons: tuple[Reason, ...] = ()
-    scores: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float | None] = field(default_factory=dict)
     instances: tuple[Instance, ...] = ()
     size: tuple[int, int] | None = None
     metres_per_pixel: float | None = None
