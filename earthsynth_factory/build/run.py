@@ -16,16 +16,19 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.build import rates
+from earthsynth_factory.build.doubts import doubts_of
 from earthsynth_factory.build.engines.local import LocalEngine
 from earthsynth_factory.build.pipeline import Line
 from earthsynth_factory.build.plan import Plan
+from earthsynth_factory.build.preflight import check
+from earthsynth_factory.build.preflight.model_fit import unknown_targets
 from earthsynth_factory.build.reporting import report_on_build, report_path
 from earthsynth_factory.build.run_record import adopt, new_record
 from earthsynth_factory.build.shard_journal import read_marker
 from earthsynth_factory.build.shards import ShardTask, SlotSettled, WorkerReady
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.reader import StoreReader
-from earthsynth_factory.errors import Interrupted, RecipeError, Shortfall
+from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.io.atomic import disk_error, write_bytes, write_json
 from earthsynth_factory.io.lock import locked
@@ -77,18 +80,30 @@ class BuildResult:
     notes: tuple[str, ...]
 
 
-def build(loaded: LoadedRecipe, out: Path, *, keep_rejects: bool = False, watch: Watch = lambda _: None) -> BuildResult:
+def build(
+    loaded: LoadedRecipe,
+    out: Path,
+    *,
+    keep_rejects: bool = False,
+    watch: Watch = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> BuildResult:
     """Make the dataset, or go on with it. Raises Interrupted after Ctrl-C, and whatever a stage raises.
+
+    warn: called before anything is made with each line about what is doubtful in the recipe.
 
     A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.
     """
     recipe, base = loaded.recipe, loaded.base
     plan = Plan.of(recipe)
+    for line_to_read in check(loaded, out, building=True):
+        warn(line_to_read)
     line = Line.of(recipe, base, "cpu")
-    _check_sources(line, plan)
     identity = identity_of(recipe, line, base)
     with locked(out, "build"):
-        record = adopt(out, new_record(recipe, identity, fingerprint(recipe, identity)))
+        record = adopt(
+            out, new_record(recipe, identity, fingerprint(recipe, identity), unknown_targets(recipe, line.card))
+        )
         layout = Layout(out)
         write_json(layout.run, record)  # First of all: by it a killed build is known for ours.
         write_bytes(layout.recipe, loaded.text.encode())
@@ -106,20 +121,6 @@ def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
         "synthesis": dict(recipe.synthesis.identity(base)),
         "rfilter": [dict(rule.identity(base)) for rule in recipe.rfilter.rules],
     }
-
-
-def _check_sources(line: Line, plan: Plan) -> None:
-    """Raises RecipeError naming every category and split that no source can serve, before any image is made."""
-    faults = []
-    for category, split, count in plan.needs():
-        if not line.supports(category, split):
-            name = "negatives" if category is None else repr(line.taxonomy[category].name)
-            faults.append(
-                f"conditions: no source has masks for {name} in the split {split!r} ({count} images asked for); "
-                "add a source that has, or leave the category out"
-            )
-    if faults:
-        raise RecipeError(faults)
 
 
 def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], watch: Watch) -> None:
@@ -202,8 +203,10 @@ def _finish(recipe: Recipe, plan: Plan, layout: Layout) -> BuildResult:
     accepted = sum(read_marker(shard)["accepted"] for shard in layout.present_shards())
     short = shortfalls(plan, store) if accepted < len(plan) else {}
     summaries = export(store, recipe.exports, layout.exports, lambda _: None)
-    write_card(store, summaries, short)
-    notes = [note for summary in summaries for note in summary.notes]
+    doubts = doubts_of(store, recipe)
+    write_json(layout.doubts, doubts)
+    write_card(store, summaries, short, doubts)
+    notes = [*doubts, *(note for summary in summaries for note in summary.notes)]
     return BuildResult(layout.root, accepted, len(plan), short, (*notes, *_report(store, plan)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,8 +24,12 @@ _BEFORE_RECORD = (LOCK, ".run.json.tmp")
 _PACKAGES = ("torch", "diffusers", "transformers", "open-clip-torch", "numpy", "opencv-python-headless")
 
 
-def new_record(recipe: Recipe, identity: Mapping[str, Any], fingerprint: str) -> dict[str, Any]:
-    """The record of a build that begins. identity: what decides the pixels, beside the recipe."""
+def new_record(
+    recipe: Recipe, identity: Mapping[str, Any], fingerprint: str, unknown: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The record of a build that begins. identity: what decides the pixels, beside the recipe. unknown: classes asked for
+    that the model's card does not know.
+    """
     return {
         "format": FORMAT,
         "version": 1,
@@ -35,6 +39,7 @@ def new_record(recipe: Recipe, identity: Mapping[str, Any], fingerprint: str) ->
         "identity": dict(identity),
         "taxonomy": [asdict(category) for category in recipe.taxonomy()],
         "targets": list(recipe.targets()),
+        "unknown": list(unknown),
         "splits": list(recipe.splits),
         "images": recipe.images,
         "shard_size": recipe.engine.shard_size,

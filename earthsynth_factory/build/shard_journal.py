@@ -88,14 +88,14 @@ class ShardJournal:
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Record outcomes whose pixels are on disk; they must follow on `next_slot` without a gap."""
         assert self._samples and self._rejects, "the journal is not open"
-        for outcome in outcomes:
-            assert outcome.slot.index == self.next_slot, "slots are settled in order"
-            self.next_slot += 1
+        numbers = [outcome.slot.index for outcome in outcomes]
+        assert numbers == list(range(self.next_slot, self.next_slot + len(outcomes))), "slots are settled in order"
         rejects = b"".join(to_line(record) for outcome in outcomes for record in outcome.rejects)
         samples = [to_line(outcome.sample) for outcome in outcomes if outcome.sample]
         append_line(self._rejects, rejects, self._layout.rejects)
         append_line(self._samples, b"".join(samples), self._layout.samples)
         self.accepted += len(samples)
+        self.next_slot += len(outcomes)  # not before they are on the disk: `close` commits by it
 
     def close(self) -> None:
         """Close the files; when every slot is settled, write the commit marker."""

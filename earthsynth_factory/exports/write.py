@@ -8,6 +8,7 @@ from pathlib import Path
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.views import OfClasses, of_labels
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.io.atomic import disk_error, write_bytes
@@ -22,7 +23,12 @@ def export(store: LabelledDataset, specs: Sequence[ExportSpec], out: Path, progr
     Raises DiskError, StoreError, SourceError, and InputError as `check_targets`.
     """
     check_targets(specs, out, store.root)
-    return [export_to(store, spec, out / spec.kind, progress, mark=True) for spec in specs]
+    return [export_to(_narrowed(store, spec), spec, out / spec.kind, progress, mark=True) for spec in specs]
+
+
+def _narrowed(store: LabelledDataset, spec: ExportSpec) -> LabelledDataset:
+    """The dataset with the classes that the block names, or its own labels' classes."""
+    return OfClasses(store, spec.classes) if isinstance(spec.classes, tuple) else of_labels(store)
 
 
 def check_targets(specs: Sequence[ExportSpec], out: Path, source: Path) -> None:

@@ -146,7 +146,7 @@ def test_no_source_for_a_category_is_said_before_any_image(tmp_path: Path) -> No
     own = RECIPE.replace(
         "- {name: plane, count: 8}", "- {name: plane, count: 8}\n  - {name: zebra, thing: true, count: 2}"
     )
-    with pytest.raises(RecipeError, match="no source has masks for 'zebra' in the split"):
+    with pytest.raises(RecipeError, match=r"categories\.2\.name: 'zebra' → no source has masks for it in the split"):
         run_build(write_recipe(tmp_path, own), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

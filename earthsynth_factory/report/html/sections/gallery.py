@@ -32,6 +32,7 @@ class Wall:
     data: dict[str, Any] = field(default_factory=dict)
     pairs: set[tuple[int, str]] = field(default_factory=set)
     unreadable: list[str] = field(default_factory=list)
+    unkept: int = 0
     used: int = 0
     _ids: Iterator[int] = field(default_factory=counter)
 
@@ -59,6 +60,7 @@ class Wall:
 
     def _thumbnail(self, entry: Entry) -> Thumbnail | None:
         if entry.pixels is None:
+            self.unkept += 1
             return None
         try:
             return thumbnail(entry.pixels(), self.subject.taxonomy)
@@ -73,6 +75,8 @@ def gallery(tally: Tally, wall: Wall) -> Section:
     for verdict, title in ((Verdict.KEPT, "Kept"), (Verdict.REJECTED, "Not kept")):
         if tally.verdicts[verdict]:
             parts.append(_group(tally, wall, verdict, title))
+    if wall.unkept and wall.subject.asked:
+        parts.append(note("Images that were not kept are not on the disk; `build --keep-rejects` keeps them."))
     if wall.unreadable:
         names = ", ".join(plain(name, 40) for name in wall.unreadable[:5])
         parts.append(note(f"{counted(len(wall.unreadable), 'image')} cannot be read: {names}"))
@@ -163,7 +167,7 @@ def _group(tally: Tally, wall: Wall, verdict: Verdict, title: str) -> Html:
 
 
 def _toggle() -> Html:
-    box = tag("input", type="checkbox", id="labels", checked=True)
+    box = tag("input", type="checkbox", id="labels")  # pictures first: under a colour any smear looks like its label
     return tag("p", tag("label", box, " masks over the pictures"), class_="toggle")
 
 
