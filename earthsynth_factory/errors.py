@@ -60,3 +60,8 @@ class Shortfall(Interrupted):
 
 class DiskError(Interrupted):
     """A write failed (disk full, folder read-only). What was recorded before it stands."""
+
+
+def first_line(error: BaseException, most: int = 300) -> str:
+    """What a library's error says, on one line of at most `most` characters; its kind if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]

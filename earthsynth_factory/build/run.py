@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import orjson
@@ -32,6 +28,7 @@ from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.io.atomic import disk_error, write_bytes, write_json
 from earthsynth_factory.io.lock import locked
+from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.recipe.fingerprint import fingerprint
 from earthsynth_factory.recipe.load import LoadedRecipe
 from earthsynth_factory.recipe.schema import Recipe
@@ -136,7 +133,7 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], w
         watch(told)
 
     devices = _devices(task.recipe, len(todo))
-    with _stop_on_signals() as stop:
+    with stop_on_signals() as stop:
         try:
             LocalEngine(devices).run(task, todo, report, stop)
         finally:
@@ -156,27 +153,6 @@ def _devices(recipe: Recipe, shards: int) -> list[str]:
     from earthsynth_factory.models.device import all_devices
 
     return all_devices(device, workers)
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; the second Ctrl-C interrupts at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> None:

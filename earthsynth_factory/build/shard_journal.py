@@ -8,7 +8,7 @@ whatever lies behind it is redone to the same bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -20,7 +20,9 @@ from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.atomic import append_line, disk_error, encode_mask, encode_png, write_bytes, write_json
+from earthsynth_factory.io.atomic import disk_error, write_bytes, write_json
+from earthsynth_factory.io.jsonl import append_line, whole_lines
+from earthsynth_factory.io.png import encode_mask, encode_png
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +60,8 @@ class ShardJournal:
                 leftover.unlink()
         except OSError as error:
             raise disk_error(layout.root, error) from error
-        samples = list(_whole_lines(layout.samples))
-        rejects = list(_whole_lines(layout.rejects))
+        samples = list(whole_lines(layout.samples))
+        rejects = list(whole_lines(layout.rejects))
         settled = {SampleRecord.parse(line).slot for line in samples}
         self.accepted = len(samples)
         settled |= {record.slot for record in map(RejectRecord.parse, rejects) if record.short}
@@ -88,14 +90,14 @@ class ShardJournal:
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Record outcomes whose pixels are on disk; they must follow on `next_slot` without a gap."""
         assert self._samples and self._rejects, "the journal is not open"
-        numbers = [outcome.slot.index for outcome in outcomes]
-        assert numbers == list(range(self.next_slot, self.next_slot + len(outcomes))), "slots are settled in order"
+        for place, outcome in enumerate(outcomes, start=self.next_slot):
+            assert outcome.slot.index == place, "slots are settled in order"
         rejects = b"".join(to_line(record) for outcome in outcomes for record in outcome.rejects)
         samples = [to_line(outcome.sample) for outcome in outcomes if outcome.sample]
         append_line(self._rejects, rejects, self._layout.rejects)
         append_line(self._samples, b"".join(samples), self._layout.samples)
+        self.next_slot += len(outcomes)
         self.accepted += len(samples)
-        self.next_slot += len(outcomes)  # not before they are on the disk: `close` commits by it
 
     def close(self) -> None:
         """Close the files; when every slot is settled, write the commit marker."""
@@ -143,13 +145,6 @@ def read_marker(layout: ShardLayout) -> dict[str, int]:
         return dict(orjson.loads(layout.marker.read_bytes()))
     except (OSError, ValueError, TypeError) as error:
         raise StoreError(f"{layout.marker}: damaged; delete this one file and run the same command again") from error
-
-
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    """Lines of a journal, without a torn last one."""
-    if path.is_file():
-        with path.open("rb") as lines:
-            yield from (line for line in lines if line.endswith(b"\n"))
 
 
 def _rewrite(path: Path, lines: Sequence[bytes]) -> None:

@@ -13,7 +13,8 @@ from typing import Literal
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
-from earthsynth_factory.io.atomic import disk_error, encode_png, write_bytes
+from earthsynth_factory.io.atomic import disk_error, write_bytes
+from earthsynth_factory.io.png import encode_png
 
 Images = Literal["link", "copy", "none"]
 """`link`: hard links, which cost no space; copies where the file system has none. `none`: labels alone."""

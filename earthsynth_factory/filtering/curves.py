@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 
 WIDTH, HEIGHT, MARGIN = 420, 260, 44
 INK, RUN, REAL, LIMIT = (40, 40, 40), (30, 110, 200), (220, 120, 30), (170, 170, 170)

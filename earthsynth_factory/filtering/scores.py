@@ -16,12 +16,12 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
-from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.atomic import append_line, disk_error, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.jsonl import append_line, open_to_append, records
 
 
 @dataclass
@@ -48,12 +48,9 @@ class ScoreJournal:
     def __init__(self, path: Path) -> None:
         self.rows: dict[str, Row] = {}
         self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = path.open("a+b")
-            self._file.truncate(self._read())
-        except OSError as error:
-            raise disk_error(path, error) from error
+        for row in records(path, lambda line: Row(**orjson.loads(line)), "choose another --out"):
+            self.rows[row.name] = row
+        self._file = open_to_append(path)
 
     def put(self, rows: Iterable[Row]) -> None:
         """Record rows whole; on disk when this returns. Raises DiskError."""
@@ -64,20 +61,6 @@ class ScoreJournal:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-    def _read(self) -> int:
-        self._file.seek(0)
-        end = 0
-        for number, line in enumerate(self._file, start=1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                row = Row(**orjson.loads(line))
-            except (ValueError, TypeError) as error:
-                raise StoreError(f"{self._path}:{number}: damaged line; choose another --out") from error
-            self.rows[row.name] = row
-            end += len(line)
-        return end
 
 
 def write_tables(folder: Path, columns: list[str], rows: list[dict[str, Any]]) -> list[Path]:

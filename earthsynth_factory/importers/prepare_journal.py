@@ -7,13 +7,13 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
-from earthsynth_factory.errors import StoreError
 from earthsynth_factory.importers.scene import Scene
-from earthsynth_factory.io.atomic import append_line, disk_error
+from earthsynth_factory.io.jsonl import append_line, open_to_append, placed_records
+from earthsynth_factory.io.stamps import stamp_or_none
 
 FLUSH_SECONDS = 2.0
 """A kill costs the scenes of the last so many seconds."""
@@ -28,13 +28,9 @@ class Journal:
         self._places: dict[str, tuple[int, str]] = {}
         self._waiting: list[tuple[str, str, bytes]] = []
         self._flushed = time.monotonic()
-        end = self._index()
-        try:
-            if path.is_file() and path.stat().st_size > end:
-                os.truncate(path, end)
-            self._file: IO[bytes] = path.open("ab")
-        except OSError as error:
-            raise disk_error(path, error) from error
+        for start, (scene, mark) in placed_records(path, _scene_and_stamp, "prepare into a new folder"):
+            self._places[scene] = (start, mark)
+        self._file = open_to_append(path)
 
     def __contains__(self, scene: Scene) -> bool:
         """Whether this very scene, its files unchanged, is done."""
@@ -72,23 +68,10 @@ class Journal:
         self.flush()
         self._file.close()
 
-    def _index(self) -> int:
-        """Where each scene's newest line begins; gives the length up to the last whole line."""
-        if not self._path.is_file():
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            return 0
-        end = 0
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    record = orjson.loads(line)
-                    self._places[record["scene"]] = (end, record["stamp"])
-                except (ValueError, KeyError, TypeError) as error:
-                    raise StoreError(f"{self._path}:{number}: damaged line; prepare into a new folder") from error
-                end += len(line)
-        return end
+
+def _scene_and_stamp(line: bytes) -> tuple[str, str]:
+    record = orjson.loads(line)
+    return record["scene"], record["stamp"]
 
 
 def stamp(scene: Scene) -> str:
@@ -97,8 +80,7 @@ def stamp(scene: Scene) -> str:
     labels = scene.labels if isinstance(scene.labels, tuple | list) else (scene.labels,)
     for part in (scene.image, *labels):
         if isinstance(part, Path):
-            stat = part.stat() if part.is_file() else None
-            parts.append(f"{part.name} {stat.st_size} {stat.st_mtime_ns}" if stat else f"{part.name} missing")
+            parts.append(f"{part.name} {stamp_or_none(part) or 'missing'}")
         else:
             parts.append(repr(part))
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models.card import Scheduler
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.models.registry import ModelFiles
@@ -130,7 +130,7 @@ def load_pipeline(
             **options,
         )
     except Exception as error:  # diffusers raises many kinds for a damaged folder; all mean the same to the user
-        raise ModelError(f"{files.pipeline}: not loadable as a ControlNet pipeline: {_first_line(error)}") from error
+        raise ModelError(f"{files.pipeline}: not loadable as a ControlNet pipeline: {first_line(error)}") from error
     pipe.scheduler = make_scheduler(pipe.scheduler, sampling.scheduler)
     pipe.set_progress_bar_config(disable=True)
     pipe.to(device, dtype)
@@ -159,7 +159,3 @@ def make_scheduler(own: Any, name: Scheduler) -> Any:
     import diffusers
 
     return getattr(diffusers, _SCHEDULERS[name]).from_config(own.config)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

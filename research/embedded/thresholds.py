@@ -1,7 +1,8 @@
 """`python -m research.embedded.thresholds DATASET… --out DIR`: the thresholds that ship with the embedded models.
 
 From real labelled images (prepared, cut to the models' size), some of every class: the percentiles by which the default
-rules refuse at most `FALSE_REJECT` of them altogether. To be made again whenever CLIP or the segmenter change; a test compares the hashes.
+rules refuse at most `FALSE_REJECT` of them altogether. To be made again whenever CLIP or the segmenter change; a test
+compares the hashes.
 """
 
 from __future__ import annotations

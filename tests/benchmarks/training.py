@@ -20,7 +20,8 @@ from diffusers import AutoencoderKL, ControlNetModel, DDPMScheduler, UNet2DCondi
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.models.device import pick_dtype
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.training.controlnet.distributed import Team

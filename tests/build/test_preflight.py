@@ -12,8 +12,7 @@ import pytest
 from earthsynth_factory.build import doubts
 from earthsynth_factory.build.preflight import check, space, weights
 from earthsynth_factory.datasets.build.reader import StoreReader
-from earthsynth_factory.datasets.build.records import SampleRecord
-from earthsynth_factory.errors import DiskError, RecipeError
+from earthsynth_factory.errors import RecipeError
 from earthsynth_factory.io.atomic import encode_png, write_bytes
 from earthsynth_factory.recipe.load import LoadedRecipe, load_recipe
 from tests.build.building import RECIPE, run_build, write_recipe
@@ -155,22 +154,3 @@ def test_images_that_the_default_filter_would_refuse_are_counted(
     assert told.startswith(f"Of {store.count} accepted images that were looked at again, ")
     calibrated = recipe.rfilter.model_copy(update={"thresholds": "embedded", "rules": doubts.FilterSpec().rules})
     assert list(doubts.unlike_the_filter(store, asked.model_copy(update={"rfilter": calibrated}))) == []
-
-
-def test_a_shard_is_not_committed_over_lines_that_found_no_room(tmp_path: Path) -> None:
-    from earthsynth_factory.build.shard_journal import Outcome, ShardJournal
-    from earthsynth_factory.datasets.build.layout import Layout
-
-    run_build(write_recipe(tmp_path), tmp_path / "out")
-    store = StoreReader(tmp_path / "out")
-    records: list[SampleRecord] = [record for record in store.samples() if record.slot < 7]
-    journal = ShardJournal(Layout(tmp_path / "new").shard(0), range(7), store.taxonomy)
-    journal.open()
-    assert journal._samples  # put /dev/full in its place
-    journal._samples.close()
-    journal._samples = Path("/dev/full").open("wb")  # noqa: SIM115  # the journal closes it
-    slots = [type("Slot", (), {"index": record.slot})() for record in records]
-    outcomes = [Outcome(slot, record, ()) for slot, record in zip(slots, records, strict=True)]  # type: ignore[arg-type]
-    with pytest.raises(DiskError):
-        journal.settle(outcomes)
-    assert journal.next_slot == 0

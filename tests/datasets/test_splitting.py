@@ -12,7 +12,7 @@ import pytest
 from earthsynth_factory.datasets import splitting
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.splitting import find_leaks
-from earthsynth_factory.io.atomic import encode_png
+from earthsynth_factory.io.png import encode_png
 from tests.making import make_store
 
 Image = npt.NDArray[np.uint8]

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import DiskError
-from earthsynth_factory.io.atomic import encode_mask, encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_mask, encode_png
 
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 

@@ -335,9 +335,9 @@ def test_trackers_that_are_there_get_numbers_and_others_are_named(
 @pytest.mark.parametrize("name", ["train_earthsynth", "finetune_own_classes", "train_tiny"])
 def test_shipped_recipes_are_valid(name: str) -> None:
     from earthsynth_factory.recipe.load import load_block
-    from earthsynth_factory.training.start import _kind
+    from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 
-    assert load_block(ROOT / f"recipes/{name}.yaml", _kind).kind == "controlnet"  # type: ignore[attr-defined]
+    assert load_block(ROOT / f"recipes/{name}.yaml", lambda _: ControlNetRecipe).kind == "controlnet"
 
 
 def test_all_faults_of_a_recipe_come_together(tmp_path: Path) -> None:
@@ -392,9 +392,9 @@ def test_pictures_without_training(data: Path, tmp_path: Path) -> None:
         start(path, Options(out=tmp_path / "out", preview=10, changes=["cf_comp.mode=off"]))
 
 
-def test_embedded_recipes_still_go_their_own_way(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--set and --preview-cf-comp are for recipes of `kind: controlnet`"):
-        start(ROOT / "recipes/train_embedded.yaml", Options(changes=["seed=2"]))
+def test_a_recipe_of_another_kind_is_refused() -> None:
+    with pytest.raises(RecipeError, match="kind: 'embedded' → must be 'controlnet'"):
+        start(ROOT / "recipes/train_embedded.yaml", Options())
 
 
 def test_mask_fidelity_by_class_where_a_segmenter_is_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

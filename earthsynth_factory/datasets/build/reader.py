@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import orjson
-import PIL.Image
 
 from earthsynth_factory.datasets.build.layout import Layout, ShardLayout
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
@@ -20,6 +20,13 @@ from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
+from earthsynth_factory.io.id_masks import read_ids
+from earthsynth_factory.io.jsonl import records
+from earthsynth_factory.io.rgb import read_rgb
+
+Number = TypeVar("Number", np.uint8, np.uint16)
+REMEDY = "move the shard's folder and its .json away and run the same build command to make it anew"
+"""What helps where a committed shard is damaged."""
 
 
 @dataclass(frozen=True)
@@ -79,20 +86,20 @@ class StoreReader:
     def samples(self) -> Iterator[SampleRecord]:
         """Every recorded sample, ascending by slot, one at a time."""
         for shard in self.layout.present_shards():
-            yield from _records(shard.samples, SampleRecord)
+            yield from records(shard.samples, SampleRecord.parse, REMEDY)
 
     def rejects(self) -> Iterator[RejectRecord]:
         """Every recorded reject, ascending by slot, one at a time."""
         for shard in self.layout.present_shards():
-            yield from _records(shard.rejects, RejectRecord)
+            yield from records(shard.rejects, RejectRecord.parse, REMEDY)
 
     def slots(self) -> Iterator[tuple[int, list[RejectRecord], SampleRecord | None]]:
         """Every slot that has a record, ascending: its number, its rejects, and its sample or None where there is none."""
         both: Iterator[RejectRecord | SampleRecord] = merge(
             self.rejects(), self.samples(), key=lambda record: record.slot
         )
-        for slot, records in groupby(both, key=lambda record: record.slot):
-            *rejects, last = records
+        for slot, of_slot in groupby(both, key=lambda record: record.slot):
+            *rejects, last = of_slot
             sample = last if isinstance(last, SampleRecord) else None
             yield slot, [one for one in (*rejects, last) if isinstance(one, RejectRecord)], sample
 
@@ -111,7 +118,7 @@ class StoreReader:
 
     def image(self, record: SampleRecord) -> Image:
         """(H, W, 3) uint8 sRGB."""
-        return np.asarray(_read(self.image_path(record)), dtype=np.uint8)
+        return _read(read_rgb, self.image_path(record))
 
     def rejected_path(self, record: RejectRecord) -> Path:
         """Where the rejected image is, if the build was to keep it (`--keep-rejects`)."""
@@ -119,36 +126,19 @@ class StoreReader:
 
     def rejected_image(self, record: RejectRecord) -> Image:
         """(H, W, 3) uint8 sRGB. Raises SourceError where it was not kept."""
-        return np.asarray(_read(self.rejected_path(record)).convert("RGB"), dtype=np.uint8)
+        return _read(read_rgb, self.rejected_path(record))
 
     def mask(self, record: SampleRecord) -> Mask:
         """(H, W) uint8 class ids."""
-        return np.asarray(_read(self.shard_of(record).mask(record.stem)), dtype=np.uint8)
+        return _read(read_ids, self.shard_of(record).mask(record.stem)).astype(np.uint8)
 
     def instances(self, record: SampleRecord) -> InstanceMap:
         """(H, W) uint16 instance ids, those of the record's instances."""
-        return np.asarray(_read(self.shard_of(record).instances(record.stem)), dtype=np.uint16)
+        return _read(read_ids, self.shard_of(record).instances(record.stem))
 
 
-def _records(path: Path, kind: Any) -> Iterator[Any]:
-    """Parsed lines of a journal. A last line without its newline was being written when the run died: it is skipped."""
-    if not path.is_file():
-        return
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield kind.parse(line)
-            except (ValueError, KeyError, TypeError) as error:
-                raise StoreError(f"{path}:{number}: not a record of this version ({error})") from error
-
-
-def _read(path: Path) -> PIL.Image.Image:
-    """The decoded PNG. Palette images keep their indices, which are the class ids."""
+def _read(read: Callable[[Path], npt.NDArray[Number]], path: Path) -> npt.NDArray[Number]:
     try:
-        image = PIL.Image.open(path, formats=["PNG"])
-        image.load()
-    except (OSError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise SourceError(f"{path}: missing or no readable image; run the same build command again") from error
-    return image
+        return read(path)
+    except SourceError as error:
+        raise SourceError(f"{error}; or {REMEDY}") from error

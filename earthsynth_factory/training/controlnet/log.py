@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.io.atomic import disk_error, write_bytes
+from earthsynth_factory.io.jsonl import whole_lines
 
 
 class Log:
@@ -45,9 +45,9 @@ def _cut(path: Path, step: int) -> None:
     if not path.is_file():
         return
     kept = []
-    for line in path.read_bytes().splitlines(keepends=True):
+    for line in whole_lines(path):
         try:
-            if line.endswith(b"\n") and json.loads(line)["step"] <= step:
+            if orjson.loads(line)["step"] <= step:
                 kept.append(line)
         except (ValueError, KeyError):
             continue

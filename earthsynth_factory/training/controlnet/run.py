@@ -16,6 +16,7 @@ import torch
 from earthsynth_factory.errors import InputError, Interrupted, ModelError, StoreError
 from earthsynth_factory.io.atomic import write_json
 from earthsynth_factory.io.lock import locked
+from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.models.device import pick_device
 from earthsynth_factory.recipe.fingerprint import decisive
 from earthsynth_factory.training import checkpoint
@@ -30,7 +31,6 @@ from earthsynth_factory.training.controlnet.trackers import Sink, open_trackers
 from earthsynth_factory.training.controlnet.trainer import Outcome
 from earthsynth_factory.training.controlnet.validation import Validation
 from earthsynth_factory.training.controlnet.validation_result import Look, kept_look
-from earthsynth_factory.training.loop import stop_on_signal
 
 FACTS = {"position", "skipped", "bad", "recipe", "data"}
 """What a checkpoint of this trainer says of itself."""
@@ -91,12 +91,12 @@ class _Run:
         """Steps to the end. Raises Interrupted on SIGINT and SIGTERM, with a checkpoint written."""
         spec, steps = self.recipe, self.recipe.optim.steps
         look: Look | None = None
-        with self._sinks() as sinks, stop_on_signal() as stopped, Log(self.out, standing.step, self.team.leads) as log:
+        with self._sinks() as sinks, stop_on_signals() as stopped, Log(self.out, standing.step, self.team.leads) as log:
             started, first = time.monotonic() - standing.seconds, standing
             stop = False
             while standing.step < steps and not stop:
                 outcome = self.stage.step(standing.step, standing.position)
-                sums = self.team.total([*outcome.losses.values(), float(bool(stopped))])
+                sums = self.team.total([*outcome.losses.values(), float(stopped.is_set())])
                 stop = sums[-1] > 0
                 outcome = replace(
                     outcome, losses={n: s / self.team.world for n, s in zip(outcome.losses, sums, strict=False)}
