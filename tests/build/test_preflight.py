@@ -13,7 +13,8 @@ from earthsynth_factory.build import doubts
 from earthsynth_factory.build.preflight import check, space, weights
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.errors import RecipeError
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.recipe.load import LoadedRecipe, load_recipe
 from tests.build.building import RECIPE, run_build, write_recipe
 

@@ -12,7 +12,8 @@ import typer
 
 from earthsynth_factory import __version__, cli
 from earthsynth_factory.errors import DiskError, Interrupted, RecipeError
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.recipe.template import STARTERS, starter
 from tests.cli.conftest import Run
 from tests.importers import layouts
