@@ -80,6 +80,10 @@ class ConditionSource(ABC):
         Raises NoCondition where this seed leads nowhere, SourceError where a file of the source is damaged.
         """
 
+    def masks_of(self) -> Mapping[int, int]:
+        """Category id → masks that hold it, over all splits; empty for a source that draws."""
+        return {}
+
     def licences(self) -> list[str]:
         """Licence and credit lines of the data that conditions are taken from; none for drawn ones."""
         return []

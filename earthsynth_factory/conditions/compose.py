@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -103,6 +104,9 @@ class ComposeSource(ConditionSource):
         backgrounds = self._backgrounds.content if self._backgrounds else "plain"
         own = self._spec.model_dump_json(exclude={"path": True, "weight": True, "backgrounds": {"path"}})
         return f"compose {self._folder.content} {backgrounds} {own}"
+
+    def masks_of(self) -> Mapping[int, int]:
+        return self._folder.masks_of()
 
     def licences(self) -> list[str]:
         lines = self._folder.licences() + (self._backgrounds.licences() if self._backgrounds else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -68,6 +69,9 @@ class DatasetSource(ConditionSource):
 
     def fingerprint(self) -> str:
         return f"dataset {self._folder.content} {self._spec.model_dump_json(exclude={'path', 'weight'})}"
+
+    def masks_of(self) -> Mapping[int, int]:
+        return self._folder.masks_of()
 
     def licences(self) -> list[str]:
         return self._folder.licences()
