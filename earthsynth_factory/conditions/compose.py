@@ -25,6 +25,7 @@ from earthsynth_factory.conditions.placement import Stamp, find_place, render
 from earthsynth_factory.conditions.scene import Scene
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Origin
+from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import Category
 from earthsynth_factory.errors import SourceError
@@ -181,7 +182,7 @@ class ComposeSource(ConditionSource):
 
     def _condition(self, draft: _Draft) -> Condition:
         want, ground, scene = draft.want, draft.ground, draft.scene
-        present = np.flatnonzero(np.bincount(scene.mask.ravel(), minlength=256)).tolist()
+        present = present_classes(scene.mask)
         detail = {**ground.detail, "bank": ", ".join(draft.groups)}
         if scene.picture is not None:
             detail["objects"] = " ".join(cutout.name for cutout in draft.placed)

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from earthsynth_factory.conditions.masks.crop import Crop
-from earthsynth_factory.conditions.masks.objects import MAX_INSTANCES
 from earthsynth_factory.conditions.pasting import MARGIN, blended, coverage, in_light, light_of
 from earthsynth_factory.conditions.placement import Bits, Stamp, Window, overlap
+from earthsynth_factory.geometry.components import MAX_COMPONENTS
 
 
 class Scene:
@@ -62,7 +62,7 @@ class Scene:
         if any(self._left[number] - lost < min_visible * self._full[number] for number, lost in hidden.items()):
             return False
         number = max(self._full, default=0) + 1
-        if number > MAX_INSTANCES:
+        if number > MAX_COMPONENTS:
             return False
         for lower, lost in hidden.items():
             self._left[lower] -= lost

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models.denoise import Request, Sampling, decode, denoise
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.models.registry import ModelFiles
@@ -106,7 +106,7 @@ def load_pipeline(
             **options,
         )
     except Exception as error:  # diffusers raises many kinds for a damaged folder; all mean the same to the user
-        raise ModelError(f"{files.pipeline}: not loadable as a ControlNet pipeline: {_first_line(error)}") from error
+        raise ModelError(f"{files.pipeline}: not loadable as a ControlNet pipeline: {first_line(error)}") from error
     pipe.scheduler = make_scheduler(pipe.scheduler, sampling.scheduler)
     pipe.set_progress_bar_config(disable=True)
     pipe.to(device, dtype)
@@ -118,7 +118,7 @@ def load_pipeline(
 
 
 def compile_networks(pipe: Any) -> None:
-    """Compile in place, whole: the repeated blocks alone leave the convolutions and their norms uncompiled, half of the work."""
+    """Compile in place, whole: compiling the repeated blocks alone leaves out the convolutions, half of the work."""
     for network in (pipe.unet, pipe.controlnet, pipe.vae.decoder):
         network.compile(fullgraph=True, dynamic=False)
 
@@ -131,7 +131,3 @@ def be_quiet() -> None:
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()
         library.set_verbosity_error()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.conditions.masks.folder import Item, MaskFolder
-from earthsynth_factory.conditions.masks.index import publish
 from earthsynth_factory.domain.condition import Image
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.pictures import SUFFIXES, Picture
 
 CACHE_BYTES = 256 << 20
@@ -79,7 +79,7 @@ def _digest(paths: dict[str, Path], cache: Path) -> str:
         fresh = isinstance(line, list) and line[:2] == stamp and len(line) == 3
         lines[stem] = line if fresh else [*stamp, _content(path)]
     if lines != known:
-        publish(cache, orjson.dumps(lines))
+        write_bytes(cache, orjson.dumps(lines))
     whole = hashlib.blake2b(digest_size=16)
     for stem in sorted(lines):
         whole.update(f"{stem}:{lines[stem][2]}\0".encode())
