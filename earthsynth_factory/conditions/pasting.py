@@ -83,11 +83,5 @@ def coverage(shape: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     return np.asarray(np.minimum(1, (inside + 0.5) / SOFT) * shape, np.float32)
 
 
-def blended(below: Image, above: Image, share: npt.NDArray[np.float32]) -> Image:
-    """`above` over `below` (h, w, 3), by the share (h, w) of it that is seen; where that is 0, `below` to the bit."""
-    mixed = below + share[..., None] * (above.astype(np.float32) - below)
-    return np.asarray(np.where(share[..., None] > 0, np.rint(mixed), below), np.uint8)
-
-
 def _to_lab(pixels: Image) -> Lab:
     return np.asarray(cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)

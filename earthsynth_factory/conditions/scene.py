@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from earthsynth_factory.conditions.masks.crop import Crop
-from earthsynth_factory.conditions.pasting import MARGIN, blended, coverage, in_light, light_of
+from earthsynth_factory.conditions.pasting import MARGIN, coverage, in_light, light_of
 from earthsynth_factory.conditions.placement import Bits, Stamp, Window, overlap
+from earthsynth_factory.geometry.blending import blended
 from earthsynth_factory.geometry.components import MAX_COMPONENTS
 
 

@@ -15,6 +15,7 @@ from earthsynth_factory.models.card import ModelCard
 
 KINDS = {
     "controlnet": "earthsynth_factory.synthesis.controlnet:ControlNetSpec",
+    "edit": "earthsynth_factory.synthesis.edit:EditSpec",
     "collage": "earthsynth_factory.synthesis.collage:CollageSpec",
     "fake": "earthsynth_factory.synthesis.fake:FakeSpec",
 }

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from earthsynth_factory.conditions.compose import ComposeSource, ComposeSpec
 from earthsynth_factory.conditions.from_dataset import DatasetSource, DatasetSpec
 from earthsynth_factory.conditions.masks.view import View
-from earthsynth_factory.conditions.pasting import GAIN, SHIFT, Light, blended, coverage, in_light, light_of
+from earthsynth_factory.conditions.pasting import GAIN, SHIFT, Light, coverage, in_light, light_of
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.geometry.blending import blended
 from earthsynth_factory.io.png import encode_png
 from tests.conditions.folders import context, want, write_masks, write_prepared
 
