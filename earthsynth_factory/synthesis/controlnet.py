@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.models.card import ModelCard, Scheduler
 from earthsynth_factory.models.registry import TwoPartModel, card_of, files_of
 from earthsynth_factory.synthesis.base import GeneratorSpec, ImageGenerator
@@ -48,8 +48,8 @@ class ControlNetSpec(GeneratorSpec):
     def identity(self, base: Path) -> Mapping[str, str]:
         return files_of(self.model, base).hashes()
 
-    def build(self, taxonomy: Taxonomy, base: Path, device: str) -> ControlNetGenerator:
-        return ControlNetGenerator(self, taxonomy, base, device)
+    def build(self, context: StageContext) -> ControlNetGenerator:
+        return ControlNetGenerator(self, context)
 
 
 def cpu_batch(side: int) -> int:
@@ -60,13 +60,13 @@ def cpu_batch(side: int) -> int:
 class ControlNetGenerator(ImageGenerator):
     """See `ControlNetSpec`. Not yet opened it holds no weights."""
 
-    def __init__(self, spec: ControlNetSpec, taxonomy: Taxonomy, base: Path, device: str) -> None:
+    def __init__(self, spec: ControlNetSpec, context: StageContext) -> None:
         self.batch = spec.batch or 0
         self._spec = spec
-        self._card = spec.card(base)
-        self._taxonomy = taxonomy
-        self._base = base
-        self._device = device
+        self._card = spec.card(context.base)
+        self._taxonomy = context.taxonomy
+        self._base = context.base
+        self._device = context.device
 
     def open(self) -> None:
         from earthsynth_factory.models import device as devices
