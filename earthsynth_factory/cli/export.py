@@ -37,11 +37,13 @@ def export(
     from earthsynth_factory.datasets.views import OfClasses, OfSplits
     from earthsynth_factory.exports.write import check_targets
     from earthsynth_factory.exports.write import export as write
+    from earthsynth_factory.io.lock import locked
 
     specs = _specs(_listed("--format", ",".join(formats)), changes or [], images)
     target = out or folder / "exports"
     check_targets(specs, target, folder)
-    with _opened(folder, out, kind, map_file) as dataset:
+    source = _opened(folder, out, kind, map_file)
+    with locked(target, "export"), source as dataset:  # held from before another dataset is converted in it
         if not partial:
             check_finished(dataset)
         if classes is not None:
@@ -50,7 +52,7 @@ def export(
             dataset = OfSplits(dataset, _listed("--split", split))
         count = check_masters(dataset)
         with image_progress(len(specs) * count, "writing") as advance:
-            summaries = write(dataset, specs, target, advance)
+            summaries = write(dataset, specs, target, advance, held=True)
     _say(summaries, target)
 
 

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,16 +42,19 @@ class Mark:
     summary: dict[str, Any]
 
 
-def export(store: LabelledDataset, specs: Sequence[ExportSpec], out: Path, progress: Progress) -> list[ExportSummary]:
+def export(
+    store: LabelledDataset, specs: Sequence[ExportSpec], out: Path, progress: Progress, held: bool = False
+) -> list[ExportSummary]:
     """Write each format to `out/<kind>`, as far as it is not there already. The masters are only read.
 
+    held: whether the caller holds the lock of `out`.
     Raises DiskError, StoreError, SourceError, and InputError as `check_targets`.
     """
     if not specs:
         return []
     check_targets(specs, out, store.root)
     content = content_of(store)
-    with locked(out, "export"):
+    with nullcontext() if held else locked(out, "export"):
         _sweep(out)
         return [_export_one(store, spec, out / spec.kind, digest_of(_dump(spec), content), progress) for spec in specs]
 
