@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
@@ -25,7 +25,8 @@ from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.jsonl import records
 from earthsynth_factory.io.rgb import read_rgb
 
-REMEDY = "is it of another version? Make the shard anew: move its folder away and run the same build command"
+REMEDY = "move the shard's folder and its .json away and run the same build command to make it anew"
+"""What helps where a committed shard is damaged."""
 
 Pixels = TypeVar("Pixels", bound=npt.NDArray[Any])
 
@@ -145,7 +146,8 @@ class StoreReader:
 
     def image(self, record: SampleRecord) -> Image:
         """(H, W, 3) uint8 sRGB."""
-        return self._of_size(read_rgb(read_below(self.image_path(record), self.root)), self.image_path(record), record)
+        path = self.image_path(record)
+        return self._of_size(self._read(read_rgb, path), path, record)
 
     def rejected_path(self, record: RejectRecord) -> Path:
         """Where the rejected image is, if the build was to keep it (`--keep-rejects`)."""
@@ -153,7 +155,7 @@ class StoreReader:
 
     def rejected_image(self, record: RejectRecord) -> Image:
         """(H, W, 3) uint8 sRGB. Raises SourceError where it was not kept."""
-        return read_rgb(read_below(self.rejected_path(record), self.root))
+        return self._read(read_rgb, self.rejected_path(record))
 
     def mask(self, record: SampleRecord) -> Mask:
         """(H, W) uint8 class ids."""
@@ -164,10 +166,16 @@ class StoreReader:
         return self._ids(self.shard_of(record).instances(record.stem), record, 0xFFFF)
 
     def _ids(self, path: Path, record: SampleRecord, most: int) -> InstanceMap:
-        ids = self._of_size(read_ids(read_below(path, self.root)), path, record)
+        ids = self._of_size(self._read(read_ids, path), path, record)
         if ids.max(initial=0) > most:
             raise SourceError(f"{path}: has ids beyond {most}; {REMEDY}")
         return ids
+
+    def _read(self, read: Callable[[Path], Pixels], path: Path) -> Pixels:
+        try:
+            return read(read_below(path, self.root))
+        except SourceError as error:
+            raise SourceError(f"{error}; or {REMEDY}") from error
 
     def _of_size(self, pixels: Pixels, path: Path, record: SampleRecord) -> Pixels:
         """The pixels. Raises SourceError where they are of another size than the record says."""
