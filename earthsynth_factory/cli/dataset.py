@@ -31,7 +31,7 @@ def status(
     if verify:
         _verify(store)
     counts = Counts.of(store)
-    accepted, asked = sum(counts.accepted.values()), int(store.run["images"])
+    accepted, asked = sum(counts.accepted.values()), store.count
     if as_json:
         facts = {
             "accepted": accepted,

@@ -192,7 +192,7 @@ def bombs(folder: Path, inputs: Inputs) -> Iterator[Attack]:
 
 
 def _limited() -> None:
-    with open("/proc/self/statm") as file:
+    with Path("/proc/self/statm").open() as file:
         pages = int(file.read().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

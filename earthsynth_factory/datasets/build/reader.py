@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from earthsynth_factory.datasets.build.layout import Layout, ShardLayout
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
+from earthsynth_factory.datasets.build.run_file import read_run
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
@@ -46,19 +46,21 @@ class StoreReader:
         """The run record, `run.json`."""
         path = self.layout.run
         try:
-            found = orjson.loads(path.read_bytes())
+            return read_run(path.read_bytes())
         except FileNotFoundError:
             raise StoreError(f"{self.root}: no {path.name} here; is it the output folder of a build?") from None
-        except ValueError as error:
-            raise StoreError(f"{path}: damaged ({error}); run the same build command again to rewrite it") from error
-        if not isinstance(found, dict):
-            raise StoreError(f"{path}: not a run record")
-        return found
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{path}: damaged ({error}); put it back, or move the folder away and build again"
+            ) from error
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
         """The categories the dataset was made with, in the recipe's spelling."""
-        return Taxonomy(tuple(Category(**{**item, "color": tuple(item["color"])}) for item in self.run["taxonomy"]))
+        lines = self.run["taxonomy"]
+        return Taxonomy(
+            tuple(Category(*(one[key] for key in ("id", "name", "color", "thing", "words"))) for one in lines)
+        )
 
     @property
     def name(self) -> str:
@@ -78,6 +80,8 @@ class StoreReader:
     @property
     def count(self) -> int:
         """Images that the recipe asks for."""
+        if self.run.get("images") is None:
+            raise StoreError(f"{self.layout.run}: says no number of images; put it back, or build again elsewhere")
         return int(self.run["images"])
 
     @property
