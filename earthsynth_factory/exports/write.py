@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from earthsynth_factory import __version__
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import parsed
 from earthsynth_factory.errors import InputError, SourceError
@@ -43,20 +44,27 @@ class Mark:
 
 
 def export(
-    store: LabelledDataset, specs: Sequence[ExportSpec], out: Path, progress: Progress, held: bool = False
+    store: LabelledDataset,
+    specs: Sequence[ExportSpec],
+    out: Path,
+    progress: Progress,
+    held: bool = False,
+    content: str | None = None,
 ) -> list[ExportSummary]:
     """Write each format to `out/<kind>`, as far as it is not there already. The masters are only read.
 
-    held: whether the caller holds the lock of `out`.
+    held: whether the caller holds the lock of `out`. content: what `content_of` would say, where the caller knows better.
     Raises DiskError, StoreError, SourceError, and InputError as `check_targets`.
     """
     if not specs:
         return []
     check_targets(specs, out, store.root)
-    content = content_of(store)
+    known = content or content_of(store)
     with nullcontext() if held else locked(out, "export"):
         _sweep(out)
-        return [_export_one(store, spec, out / spec.kind, digest_of(_dump(spec), content), progress) for spec in specs]
+        digests = [digest_of(spec.model_dump(mode="json"), known, __version__) for spec in specs]
+        pairs = zip(specs, digests, strict=True)
+        return [_export_one(store, spec, out / spec.kind, digest, progress) for spec, digest in pairs]
 
 
 def check_targets(specs: Sequence[ExportSpec], out: Path, source: Path) -> None:
@@ -168,7 +176,3 @@ def _walk(folder: Path, above: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
                 yield from _walk(folder / entry.name, f"{name}/")
             elif name != MARK:
                 yield name, entry
-
-
-def _dump(spec: ExportSpec) -> dict[str, Any]:
-    return spec.model_dump(mode="json")

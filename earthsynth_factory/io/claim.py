@@ -121,6 +121,11 @@ def read_mark(out: Path) -> dict[str, Any] | None:
     return dict(mark)
 
 
+def finished_of(out: Path) -> str | None:
+    """The digest of what was finished there; None where nothing was."""
+    return (read_mark(out) or {}).get("finished")
+
+
 def digest_of(*parts: object) -> str:
     """A short digest of plain data, the same on every machine."""
     told = hashlib.blake2b(digest_size=16)
