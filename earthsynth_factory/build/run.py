@@ -42,7 +42,7 @@ Watch = Callable[[SlotSettled | WorkerReady], None]
 class Tally:
     """What this session did so far.
 
-    reasons: why images were not kept → how many. made, passed: class id (None: negatives) → images made, and those of
+    reasons: what refused images → how many. made, passed: class id (None: negatives) → images made, and those of
     them that every rule passed.
     """
 
@@ -63,7 +63,7 @@ class Tally:
         self.images += told.images
         self.made[told.category] += told.images
         self.passed[told.category] += told.passed
-        self.reasons.update(reason.partition(":")[0] for reason in told.reasons)
+        self.reasons.update(reason.rule for reason in told.reasons)
 
 
 @dataclass(frozen=True)

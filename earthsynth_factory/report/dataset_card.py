@@ -40,7 +40,7 @@ class Counts:
             counts.images.update((class_id, record.split) for class_id in record.classes)
             counts.objects.update(instance.category for instance in record.instances)
         for reject in store.rejects():
-            counts.rejected.update({reason.partition(":")[0] for reason in reject.reasons})
+            counts.rejected.update({reason.rule for reason in reject.reasons})
             counts.made[reject.category] += reject.made
             counts.passed[reject.category] += reject.passed
         counts.made.update(counts.kept)

@@ -14,6 +14,7 @@ import pytest
 
 from earthsynth_factory.build import run as build_run
 from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.errors import DiskError, Interrupted, RecipeError, Shortfall, StoreError
 from earthsynth_factory.io import atomic
 from earthsynth_factory.recipe.load import load_recipe
@@ -136,7 +137,7 @@ def test_shortfall_names_the_class_and_the_reason(tmp_path: Path) -> None:
     assert caught.value.exit_code == 3
     rejects = list(StoreReader(tmp_path / "out").rejects())
     assert len(rejects) == 32 * 6
-    assert all("flat" in record.reasons[0] for record in rejects)
+    assert all("flat" in record.reasons[0].text for record in rejects)
     assert "Fewer images than the recipe asks for" in (tmp_path / "out/README.md").read_text()
 
 
@@ -144,7 +145,7 @@ def test_rejected_images_are_kept_on_request(tmp_path: Path) -> None:
     strict = RECIPE.replace("rules: [image_quality]", "rules: [{kind: image_quality, min_contrast: 40}]")
     loaded = load_recipe(write_recipe(tmp_path, strict))
     build_run.build(loaded, tmp_path / "out", keep_rejects=True)
-    failed = [r for r in StoreReader(tmp_path / "out").rejects() if not r.reasons[0].startswith("not the best")]
+    failed = [r for r in StoreReader(tmp_path / "out").rejects() if r.outcome is not Outcome.SPARE]
     kept = list((tmp_path / "out").rglob("rejects/*.png"))
     assert failed
     assert len(kept) == len(failed)

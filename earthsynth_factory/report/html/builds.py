@@ -10,10 +10,11 @@ from typing import Any
 
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
+from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.domain.plugins import spec_class
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.report.html.markup import number
-from earthsynth_factory.report.html.model import ALL, NOT_BEST, NOTHING, Entry, Pixels, RuleFacts, Subject, Verdict
+from earthsynth_factory.report.html.model import ALL, NOTHING, Entry, Pixels, RuleFacts, Subject
 from earthsynth_factory.rfilter.base import KINDS, RuleSpec
 
 
@@ -76,7 +77,7 @@ def _entries(store: StoreReader, split_of: Callable[[int], str]) -> Iterator[Ent
 def _kept(store: StoreReader, record: SampleRecord, light: SampleRecord) -> Entry:
     return Entry(
         name=record.stem,
-        verdict=Verdict.KEPT,
+        outcome=Outcome.KEPT,
         groups=(_group(record.category),),
         split=record.split,
         scores=record.scores,
@@ -103,7 +104,7 @@ def _rejected(store: StoreReader, reject: RejectRecord, split: str, sample: Samp
 
     return Entry(
         name=f"{reject.slot:07d}",
-        verdict=_verdict(reject),
+        outcome=reject.outcome,
         groups=(_group(reject.category),),
         split=split,
         reasons=reject.reasons,
@@ -117,12 +118,6 @@ def _rejected(store: StoreReader, reject: RejectRecord, split: str, sample: Samp
         final=reject.short,
         pixels=pixels if kept else None,
     )
-
-
-def _verdict(reject: RejectRecord) -> Verdict:
-    if reject.image_seed is None:
-        return Verdict.UNDRAWN
-    return Verdict.SPARE if all(reason.startswith(NOT_BEST) for reason in reject.reasons) else Verdict.REJECTED
 
 
 def _group(class_id: int | None) -> int:
