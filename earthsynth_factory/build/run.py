@@ -16,12 +16,13 @@ from earthsynth_factory.build.engines.local import LocalEngine
 from earthsynth_factory.build.pipeline import Line
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.reporting import report_on_build, report_path
-from earthsynth_factory.build.run_record import adopt, new_record
+from earthsynth_factory.build.run_record import new_record, resume_or_create
 from earthsynth_factory.build.shards import ShardTask, SlotSettled, WorkerReady
 from earthsynth_factory.build.verify import damages, reopen_damaged
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.marker import Marker, read_marker
 from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.run_record import RunRecord
 from earthsynth_factory.errors import Interrupted, RecipeError, Shortfall
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.io.atomic import json_bytes, write_changed
@@ -97,14 +98,14 @@ def build(
     identity = identity_of(recipe, line, base)
     layout = Layout(out)
     with claimed(out, "build", {}, ours=layout.run.is_file()) as claim:
-        record = adopt(out, new_record(recipe, identity, fingerprint(recipe, identity)))
+        record = resume_or_create(out, new_record(recipe, identity, fingerprint(recipe, identity)))
         for folder in (layout.shards, layout.exports, layout.report):
             write_below(folder, out)
         claim.begin()  # First of all: by it a killed build is known for ours.
-        write_changed(layout.run, json_bytes(record))
+        write_changed(layout.run, json_bytes(record.plain()))
         write_changed(layout.recipe, loaded.text.encode())
         notes = reopen_damaged(StoreReader(out), verify)
-        task = ShardTask(recipe, base, out, record["shard_size"], keep_rejects)
+        task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
         _fill(task, plan, layout, record, line, watch)
         return _finish(recipe, plan, layout, claim, notes)
 
@@ -134,7 +135,7 @@ def _check_sources(line: Line, plan: Plan) -> None:
         raise RecipeError(faults)
 
 
-def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], line: Line, watch: Watch) -> None:
+def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: Line, watch: Watch) -> None:
     """Fill the shards that are not committed yet. line: of the recipe, not open.
 
     What the models are is written down before the first image is asked of them: a build that was killed behind its last
@@ -143,15 +144,15 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], l
     shards = -(-len(plan) // task.shard_size)
     todo = [number for number in range(shards) if not layout.shard(number).marker.is_file()]
     if not todo:
-        if "line" not in record:
+        if not record.described:
             line.open()
-            write_changed(layout.run, json_bytes({**record, "line": line.describe()}))
+            write_changed(layout.run, json_bytes(record.with_line(line.describe()).plain()))
         return
     tally, started = Tally(), time.monotonic()
 
     def report(told: Any) -> None:
         if isinstance(told, WorkerReady) and not tally.facts:
-            write_changed(layout.run, json_bytes({**record, "line": told.facts}))
+            write_changed(layout.run, json_bytes(record.with_line(told.facts).plain()))
         tally.add(told)
         watch(told)
 
@@ -200,7 +201,7 @@ def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: lis
     markers = _markers(store)
     accepted = sum(marker.accepted for marker in markers)
     short = shortfalls(plan, store) if accepted < len(plan) else {}
-    outcome = digest_of(store.run["fingerprint"], store.run["software"], [marker.sha256 for marker in markers])
+    outcome = digest_of(store.run.fingerprint, store.run.software, [marker.sha256 for marker in markers])
     summaries = export(store, recipe.exports, layout.exports, lambda _: None)
     write_card(store, summaries, short)
     notes += [note for summary in summaries for note in summary.notes]

@@ -123,7 +123,7 @@ def test_shard_size_may_change_between_sessions(tmp_path: Path) -> None:
     run_build(recipe, tmp_path / "out")
     before = tree_hash(tmp_path / "out", ("run.json",))
     run_build(recipe, tmp_path / "out", "engine.shard_size=3")
-    assert StoreReader(tmp_path / "out").run["shard_size"] == 7
+    assert StoreReader(tmp_path / "out").run.shard_size == 7
     assert tree_hash(tmp_path / "out", ("run.json",)) == before
 
 

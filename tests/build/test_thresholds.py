@@ -73,7 +73,7 @@ def test_what_filter_learnt_a_build_uses(tmp_path: Path) -> None:
     learnt = tmp_path / "scored/thresholds.yaml"
     recipe = write_recipe(tmp_path, RECIPE.replace("[image_quality]", f"[image_quality], thresholds: {learnt}"))
     run_build(recipe, tmp_path / "out")
-    least = StoreReader(tmp_path / "out").run["identity"]["thresholds"]
+    least = StoreReader(tmp_path / "out").run.identity["thresholds"]
     assert least["image_quality"][str(PLANE)] == 3.4 and least["image_quality"]["all"] <= 0.02
     assert list(least) == ["image_quality"]  # the recipe asks no other rule
     assert "6 images of" in learnt.read_text()

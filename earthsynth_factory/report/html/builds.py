@@ -34,7 +34,7 @@ def subject_of_build(
         rules=rules,
         absent={} if rules else {"scores": "The recipe has no rules, so nothing was scored."},
         making=_making(store),
-        document=json.dumps(_decisive(store.run.get("recipe", {})), indent=2, ensure_ascii=False),
+        document=json.dumps(_decisive(store.run.recipe), indent=2, ensure_ascii=False),
         commands=_COMMANDS,
         command="earthsynth-factory remake . {name} --attempt {attempt} --out remade",
     )
@@ -51,8 +51,7 @@ _COMMANDS = (
 
 
 def _lead(store: StoreReader) -> str:
-    synthesis = store.run.get("line", {}).get("synthesis", {})
-    if synthesis.get("kind") == "fake":
+    if store.run.line.dry:
         return "A dry run: the images are coloured masks with grain, made by no model. Do not train on them."
     return "These images were made by a model; no satellite took them."
 
@@ -127,8 +126,7 @@ def _group(class_id: int | None) -> int:
 def _rules(store: StoreReader) -> Iterator[tuple[str, RuleFacts]]:
     """Rule → its limits. A plug-in's are not known: what a folder's record names is not imported to look at it."""
     seen, learnt = dict[str, int](), _learnt(store)
-    run = store.run
-    for block in run.get("recipe", {}).get("rfilter", {}).get("rules", []):
+    for block in store.run.rules:
         kind = str(block.get("kind"))
         seen[kind] = seen.get(kind, 0) + 1
         name = kind if seen[kind] == 1 else f"{kind}#{seen[kind]}"
@@ -150,7 +148,7 @@ def _learnt(store: StoreReader) -> dict[str, dict[int, float]]:
     try:
         return {
             str(rule): {ALL if word == "all" else int(word): float(least) for word, least in classes.items()}
-            for rule, classes in store.run.get("identity", {}).get("thresholds", {}).items()
+            for rule, classes in store.run.identity.get("thresholds", {}).items()
         }
     except (AttributeError, TypeError, ValueError) as error:
         raise StoreError(f"{store.layout.run}: damaged identity.thresholds ({error})") from error
@@ -158,14 +156,14 @@ def _learnt(store: StoreReader) -> dict[str, dict[int, float]]:
 
 def _making(store: StoreReader) -> list[tuple[str, list[tuple[str, str]]]]:
     run = store.run
-    recipe, line = run.get("recipe", {}), run.get("line", {})
+    recipe = run.recipe
     rfilter = recipe.get("rfilter", {})
     groups = [
-        ("Build", {"seed": recipe.get("seed"), "fingerprint": run.get("fingerprint")}),
-        ("Images", _decisive(line.get("synthesis", recipe.get("synthesis", {})))),
+        ("Build", {"seed": recipe.get("seed"), "fingerprint": run.fingerprint}),
+        ("Images", _decisive(run.line.synthesis or recipe.get("synthesis", {}))),
         ("Filter", {name: rfilter.get(name) for name in ("candidates", "max_attempts")} | _settings(rfilter)),
         ("Thresholds from a file, in place of the rules' own", _thresholds(store)),
-        ("Software", dict(run.get("software", {}))),
+        ("Software", dict(run.software)),
     ]
     return [(title, [_fact(name, value) for name, value in found.items() if value]) for title, found in groups if found]
 
