@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.gates import plain
+from earthsynth_factory.io import gates
 
 FORMAT: Final = "earthsynth-factory/run"
 
@@ -60,7 +60,7 @@ class RunRecord(BaseModel):
     identity: dict[str, Any]
     taxonomy: tuple[Category, ...]
     targets: tuple[int, ...]
-    splits: tuple[Annotated[str, AfterValidator(plain)], ...]
+    splits: tuple[Annotated[str, AfterValidator(gates.plain)], ...]
     images: int = Field(ge=0, le=9_999_999)
     shard_size: int = Field(gt=0, le=9_999_999)
     software: dict[str, str]
