@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from types import TracebackType
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None  # type: ignore[assignment]
 
 LOG_SECONDS = 30
 """Where stderr is no terminal, a line is printed this often instead of a live bar."""
@@ -74,5 +78,7 @@ def memory() -> str:
     """Most memory that was in use: the GPU's, or this process's."""
     if torch.cuda.is_available():
         return f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
+    if resource is None:
+        return "memory unknown"
     unit = 1 if sys.platform == "darwin" else 1024
     return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.1f} GiB"
