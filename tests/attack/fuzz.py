@@ -270,7 +270,7 @@ def _lines(inputs: Inputs) -> list[tuple[bytes, Parse]]:
         ("shards/*.json", inputs.build, partial(parsed, kind=Marker)),
         ("instances.jsonl", inputs.prepared, partial(parsed, kind=ObjectsLine)),
         ("dataset.json", inputs.prepared, DatasetFile.model_validate_json),
-        ("scores.jsonl", inputs.filtered, partial(parsed, kind=Row)),
+        ("scores.jsonl", inputs.filtered, Row.parse),
     ]
     found: list[tuple[bytes, Parse]] = []
     for pattern, folder, parse in kinds:
