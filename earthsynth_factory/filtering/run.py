@@ -33,7 +33,6 @@ from earthsynth_factory.filtering.sources import open_folder
 from earthsynth_factory.filtering.spec import FilterSpec, build_rules, load_filter
 from earthsynth_factory.filtering.thresholds import Limits, learn, prints_of, reasons, select, verdict
 from earthsynth_factory.io.claim import Claim, claimed, digest_of, is_free
-from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.recipe.load import export_blocks
 from earthsynth_factory.rfilter.thresholds import Thresholds
 
@@ -65,10 +64,8 @@ def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | Non
     spec = load_filter(options.config, options.plugins)
     base = options.config.resolve().parent if options.config else Path.cwd()
     settings = {"source": str(path.resolve())}
-    with claimed(out, "filter", settings) as claim:
+    with claimed(out, "filter", settings, folders=("vectors", "real", "real/vectors", "report", "filtered")) as claim:
         claim.begin()
-        for place in (out / "vectors", out / "real", out / "report", out / "filtered"):
-            write_below(place, out)
         folder = open_folder(path, out, options.map, options.kind)
         rules = asked(
             build_rules(spec, folder.taxonomy, folder.targets, base, options.device),
