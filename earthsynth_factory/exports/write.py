@@ -21,6 +21,7 @@ import orjson
 from earthsynth_factory import __version__
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import parsed
+from earthsynth_factory.datasets.views import OfClasses, of_labels
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.geometry.rle import RunLengthError
@@ -67,6 +68,11 @@ def export(
         return [_export_one(store, spec, out / spec.kind, digest, progress) for spec, digest in pairs]
 
 
+def _narrowed(store: LabelledDataset, spec: ExportSpec) -> LabelledDataset:
+    """The dataset with the classes that the block names, or its own labels' classes."""
+    return OfClasses(store, spec.classes) if isinstance(spec.classes, tuple) else of_labels(store)
+
+
 def check_targets(specs: Sequence[ExportSpec], out: Path, source: Path) -> None:
     """Raises InputError where a format would take the place of what no export wrote, or of the folder it is made from."""
     if out.exists() and not out.is_dir():
@@ -106,7 +112,7 @@ def _export_one(
     fresh = target.with_name(f".{secrets.token_hex(6)}{TEMPORARY}")
     try:
         fresh.mkdir(parents=True)
-        summary = write_format(store, spec, fresh, progress)
+        summary = write_format(_narrowed(store, spec), spec, fresh, progress)
         count, names = _names(fresh)
         write_json(fresh / MARK, asdict(Mark(digest, count, names, asdict(summary))))
         _replace(target, fresh)
