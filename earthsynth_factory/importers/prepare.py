@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.prepared.layout import FOLDERS, PreparedLayout
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.importers import imagery
 from earthsynth_factory.importers.classes import read_map
@@ -24,7 +24,6 @@ from earthsynth_factory.importers.prepare_journal import Journal, has_records, s
 from earthsynth_factory.importers.process_scene import Bench, drop_old_files, forget_gone, work
 from earthsynth_factory.importers.readers import choose
 from earthsynth_factory.importers.scene import Notes, Request, Scene, Source
-from earthsynth_factory.io.atomic import sweep
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.processes import be_a_child, spawning
@@ -67,10 +66,9 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
     rules = options.rules if reader.cuts else replace(options.rules, side=0)
     augment = options.augment if options.augment is not None else not reader.cuts
     settings = _settings(reader.kind, path, options, rules, augment)
-    with claimed(out, "prepare", settings, same=has_records(PreparedLayout(out).journal)) as claim:
+    begun = has_records(PreparedLayout(out).journal)
+    with claimed(out, "prepare", settings, folders=FOLDERS, same=begun) as claim:
         claim.begin()
-        for folder in PreparedLayout(out).folders:
-            sweep(write_below(folder, out))
         notes = Notes(options.strict)
         request = Request(path, write_below(out / "unpacked", out), classes, notes, options.segments)
         source = reader.open(request)

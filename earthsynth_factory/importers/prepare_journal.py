@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Annotated, Any
 
 import orjson
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from earthsynth_factory.datasets.build.records import ClassId, Objects, Side, parsed
 from earthsynth_factory.importers.scene import Scene
@@ -54,7 +54,7 @@ class ItemRecord:
 
     stem: Name
     about: Listed
-    pixels: dict[ClassId, int]
+    pixels: dict[Annotated[int, Field(ge=0, le=255)], int]
     instances: Objects | None
     lines: tuple[SingleLine, ...]
 
