@@ -1,1 +1,1 @@
-"""Floor 6: whether a dataset makes a model better, by how much, and how sure that is."""
+"""Floor 6: whether data make a model better, by how much and how surely, judged by what took no part in making them."""
