@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -157,3 +158,18 @@ def image_progress(total: int, words: str) -> Iterator[Callable[[int], None]]:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(words, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def evaluation_progress() -> Iterator[Any]:
+    """What an evaluation tells, on stderr: sentences, images read, runs done with the time left."""
+    from earthsynth_factory.evaluation.run import Events
+
+    console = Console(stderr=True)
+
+    def ran(done: int, total: int, left: float) -> None:
+        console.print(f"{done}/{total} runs; {left / 60:.0f} min left" if left >= 90 else f"{done}/{total} runs; {left:.0f} s left")
+
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("images", total=None)
+        yield Events(say=console.print, read=lambda count: bar.advance(task, count), ran=ran)

@@ -6,6 +6,7 @@ Shapes: N images of side S. Boxes are x1, y1, x2, y2 in pixels of the S × S ima
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,11 +109,10 @@ def open_pool(folder: Path) -> Pool:
 
 @dataclass(frozen=True, slots=True)
 class PoolOptions:
-    """side: S. held_out: most images of val, and of test. made: most synthetic images for every real one."""
+    """side: S. held_out: most images of val, and of test."""
 
     side: int
     held_out: int
-    made: float
     seed: int
 
 
@@ -135,18 +135,16 @@ def write_pool(
 
 
 def _chosen(members: Members, part: str, options: PoolOptions) -> Sequence[MergedRecord]:
-    """All of train; of val and test as many as are looked at, scene by scene in turn; of made ones what doses can ask for."""
+    """All that may be trained on; of val and test as many as are looked at, taken from the scenes in turn."""
     records = members.records[part]
-    if part == TRAIN:
+    if part not in HELD_OUT:
         return records
-    most = options.held_out if part in HELD_OUT else round(options.made * len(members.records[TRAIN]))
-    turn: dict[str, int] = {}
+    turns = Counter[str]()
     ranked = []
     for record in sorted(records, key=lambda record: derive(options.seed, part, record.stem)):
-        scene = record.origin.group if part in HELD_OUT else ""
-        turn[scene] = turn.get(scene, -1) + 1
-        ranked.append((turn[scene], record))
-    kept = [record for _, record in sorted(ranked, key=lambda pair: pair[0])[:most]]
+        turns[record.origin.group] += 1
+        ranked.append((turns[record.origin.group], record))
+    kept = [record for _, record in sorted(ranked, key=lambda pair: pair[0])[: options.held_out]]
     return sorted(kept, key=lambda record: record.slot)
 
 

@@ -21,7 +21,7 @@ from earthsynth_factory.evaluation.outcomes import outcome_of
 from earthsynth_factory.evaluation.plan import Run, material
 from earthsynth_factory.evaluation.pool import Pool
 from earthsynth_factory.evaluation.spec import Budget, ModelSpec, Task
-from earthsynth_factory.evaluation.views import Seen, seen
+from earthsynth_factory.evaluation.views import seen
 from earthsynth_factory.models.device import pick_device
 
 WARMUP = 0.05
@@ -61,7 +61,7 @@ def train_run(pool: Pool, settings: Settings, run: Run, on_step: Step = lambda _
         "run": {"arm": run.arm, "share": run.share, "dose": run.dose, "seed": run.seed},
         "shown": trainer.account(),
         "loss": {"first": losses[0], "last": _tail(losses)},
-        "diverged": not all(map(math.isfinite, losses)),
+        "diverged": not all(map(math.isfinite, losses)) or _tail(losses) >= losses[0],
         "outcomes": outcomes,
         "seconds": round(time.monotonic() - started, 2),
     }
@@ -142,5 +142,3 @@ def warmup_cosine(step: int, steps: int) -> float:
 def _tail(losses: Sequence[float]) -> float:
     return float(np.mean(losses[-max(1, round(TAIL * len(losses))) :]))
 
-
-__all__ = ["Seen", "Settings", "look", "train_run", "warmup_cosine"]
