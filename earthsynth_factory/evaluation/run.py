@@ -66,6 +66,10 @@ def evaluate(recipe: EvaluationRecipe, out: Path, events: Events) -> Path:
     from earthsynth_factory.evaluation.result import write_result
 
     check_out(recipe, out)
+    if recipe.trainer is not None:
+        from earthsynth_factory.evaluation.trainer import check_trainer
+
+        check_trainer(recipe.trainer)
     with locked(out, "evaluation"):
         evaluation = opened(recipe, ResultFolder(out), events)
         if recipe.trainer is not None:

@@ -111,6 +111,14 @@ class EvaluationRecipe(Spec):
             raise ValueError("arms: `compared` needs `compare`, a second synthetic dataset")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _arms_of_a_trainer(cls, data: object) -> object:
+        """A trainer of one's own is not told how to augment: its default arms differ by their data alone."""
+        if isinstance(data, dict) and data.get("trainer") and "arms" not in data:
+            return data | {"arms": tuple(arm for arm in DEFAULT_ARMS if arm != "augmented")}
+        return data
+
     def budgeted(self) -> Budget:
         """The sizes of every run."""
         given = {name: getattr(self, name) for name in Budget.model_fields}

@@ -41,7 +41,7 @@ class Summary:
 
     def __init__(self, recipe: EvaluationRecipe, pool: Pool, settings: Mapping[str, Setting]) -> None:
         self.recipe, self.pool, self.settings = recipe, pool, settings
-        self.metric = HEADLINE[recipe.task]
+        self.metric = (recipe.trainer.metric or "score") if recipe.trainer else HEADLINE[recipe.task]
         self._kept: dict[tuple[str, str], list[Scores]] = {}
         self._units = {part: pool.units(part) for part in (VAL, TEST)}
         self._weights = {part: resamplings(units, recipe.seed) for part, units in self._units.items()}
@@ -60,11 +60,20 @@ class Summary:
     def scores(self, group: str, part: str = TEST) -> list[Scores]:
         """By seed."""
         if (group, part) not in self._kept:
-            scorer = Scorer(self.recipe.task, self.pool, part)
-            self._kept[group, part] = [
-                scorer(record["outcomes"][part], self._weights[part]) for record in self.settings[group].records
-            ]
+            self._kept[group, part] = [self._scored(record, part) for record in self.settings[group].records]
         return self._kept[group, part]
+
+    def _scored(self, record: Mapping[str, Any], part: str) -> Scores:
+        """A user's trainer gives one number, which no resampling changes."""
+        if "outcomes" in record:
+            return Scorer(self.recipe.task, self.pool, part)(record["outcomes"][part], self._weights[part])
+        return Scores({self.metric: np.full(len(self._weights[part]), record["scores"].get(part, np.nan))}, {})
+
+    def by_test_image(self, group: str) -> Floats:
+        """(N,) of every test image alone, in points, mean over seeds."""
+        scorer, alone = Scorer(self.recipe.task, self.pool, TEST), np.eye(len(self.pool.of(TEST)), dtype=np.int64)
+        found = [scorer(one["outcomes"][TEST], alone).metrics[self.metric] for one in self.settings[group].records]
+        return np.asarray(100 * np.mean(found, axis=0))
 
     def headline(self, group: str, part: str = TEST) -> Floats:
         """(seeds, 1 + resamplings) of the number that verdicts are about."""
@@ -133,6 +142,7 @@ class Summary:
     def _verdict(self, group: str, gap: Difference, run: Run) -> str:
         noise = [one for one, setting in self.settings.items() if setting.first.arm == "noise" and setting.first.share == run.share]
         words = verdict(gap, self.metric, self.scenes, self.by_image)
+        words += "; over seeds alone" if self.recipe.trainer else ""
         return words + (about_noise(gap, self.difference(noise[0], group)) if noise else "")
 
     def _baseline(self, run: Run, base: str) -> str:
@@ -151,6 +161,7 @@ class Summary:
         values = {
             classes.names[column - 1]: [100 * float(one.by_class[column][0]) for one in self.scores(group)]
             for column in classes.judged
+            if column in self.scores(group)[0].by_class
         }
         return {name: _spread(found) for name, found in values.items()}
 
