@@ -28,11 +28,15 @@ class Budget(StrEnum):
 
 
 def evaluate(
-    recipe: Annotated[Path | None, typer.Argument(help="All of it in a YAML file; options given beside it win.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Argument(help="All of it in a YAML file; options given beside it win.")
+    ] = None,
     real: Annotated[Path | None, typer.Option(help="Real images with a test split, prepared or built.")] = None,
     synthetic: Annotated[list[Path] | None, typer.Option(help="The dataset to judge. May be repeated.")] = None,
     task: Annotated[Task | None, typer.Option(help="What the model learns.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the runs and the result.")] = Path("out/evaluation"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the runs and the result.")] = Path(
+        "out/evaluation"
+    ),
     budget: Annotated[Budget | None, typer.Option(help="Size of a run. [default: quick]")] = None,
     arms: Annotated[str | None, typer.Option(help="By comma: real,augmented,synthetic,noise,two-streams,…")] = None,
     seeds: Annotated[int | None, typer.Option(help="Paired runs of every arm. [default: 4]")] = None,
@@ -45,6 +49,7 @@ def evaluate(
     ] = None,
     format_: Annotated[str, typer.Option("--format", help="Of the data for --trainer.")] = "coco",
     metric: Annotated[str | None, typer.Option(help="Which number of metrics.json counts.")] = None,
+    percent: Annotated[bool, typer.Option("--percent", help="The trainer's numbers are 0 to 100.")] = False,
     backbone: Annotated[str | None, typer.Option(help="resnet18, timm:NAME, … [default: EfficientNet-Lite0]")] = None,
     weights: Annotated[str | None, typer.Option(help="none, imagenet, or a safetensors file.")] = None,
     side: Annotated[int | None, typer.Option(help="Pixels an image is brought to. [default: the budget's]")] = None,
@@ -57,7 +62,7 @@ def evaluate(
     """Train with and without a dataset, equal in all else, and say what it did: a gain, none or a loss, and how sure."""
     from earthsynth_factory.evaluation.run import evaluate as run
 
-    own = {"command": trainer, "format": format_, "metric": metric} if trainer else None
+    own = {"command": trainer, "format": format_, "metric": metric, "percent": percent} if trainer else None
     model = {key: value for key, value in (("backbone", backbone), ("weights", weights)) if value is not None}
     given: dict[str, Any] = {
         "real": real and str(real.absolute()),

@@ -181,5 +181,7 @@ def _load(network: nn.Module, path: Path) -> None:
     fitting = {key: value for key, value in tensors.items() if key in own and value.shape == own[key].shape}
     missing = [key for key in own if key not in fitting and not key.startswith(("classifier", "fc", "head"))]
     if missing:
-        raise ModelError(f"{path}: lacks {len(missing)} tensors of the backbone, such as {missing[0]}; give its own weights")
+        raise ModelError(
+            f"{path}: lacks {len(missing)} tensors of the backbone, such as {missing[0]}; give its own weights"
+        )
     network.load_state_dict(fitting, strict=False)

@@ -38,7 +38,11 @@ def _how(document: Mapping[str, Any]) -> str:
     budget, units = document["budget"], document["test_units"]
     what = {"segment": "Segmentation", "detect": "Detection", "classify": "Classification"}[document["task"]]
     network = document["trainer"]["command"] if document["trainer"] else document["model"]["backbone"]
-    size = "" if document["trainer"] else f", {budget['steps']} steps of {budget['batch']} images at {budget['side']} pixels"
+    size = (
+        ""
+        if document["trainer"]
+        else f", {budget['steps']} steps of {budget['batch']} images at {budget['side']} pixels"
+    )
     return (
         f"{what} with {network}{size} in every arm, {document['seeds']} paired seeds; {document['metric']} in points on "
         f"{document['looked_at']['test']} real test images ({units['count']} {units['are']} resampled). "

@@ -62,7 +62,9 @@ def classes_of(members: Members, task: Task) -> Classes:
     if task == "classify" and len(ids) < 2:
         raise InputError(f"{real}: one class only ({_names(ids, taxonomy)}); a classifier needs two to tell apart")
     if task == "segment" and len(ids) < 2 and not _has_background(members):
-        raise InputError(f"{real}: one class only ({_names(ids, taxonomy)}), and no pixel is anything else; prepare more")
+        raise InputError(
+            f"{real}: one class only ({_names(ids, taxonomy)}), and no pixel is anything else; prepare more"
+        )
     notes = []
     for part in (SYNTHETIC, COMPARED):
         if members.records[part]:

@@ -32,7 +32,10 @@ def lines(series: Sequence[tuple[str, Sequence[Point]]], unit_x: str, unit_y: st
     frame = _Frame(spots, low - 0.05 * (high - low), high + 0.05 * (high - low))
     drawn = [joined(frame.series(points, STYLES[place % 3])) for place, (_, points) in enumerate(series)]
     names = joined(_names([name for name, _ in series]))
-    titles = tag("text", unit_y, class_="unit", x=LEFT, y=11), tag("text", unit_x, x=WIDTH - RIGHT, y=11, text_anchor="end")
+    titles = (
+        tag("text", unit_y, class_="unit", x=LEFT, y=11),
+        tag("text", unit_x, x=WIDTH - RIGHT, y=11, text_anchor="end"),
+    )
     parts = [tag("title", label), joined(frame.axes()), *drawn, *titles]
     chart = tag("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", class_="chart")
     return tag("figure", chart, tag("figcaption", names))

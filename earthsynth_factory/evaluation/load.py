@@ -27,5 +27,3 @@ def load(path: Path | None, given: Mapping[str, Any]) -> EvaluationRecipe:
     found = {"real": base / recipe.real, "synthetic": tuple(base / one for one in recipe.synthetic)}
     compare = None if recipe.compare is None else base / recipe.compare
     return recipe.model_copy(update={**found, "compare": compare})
-
-

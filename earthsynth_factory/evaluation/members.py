@@ -57,7 +57,9 @@ def gather(recipe: EvaluationRecipe, progress: Callable[[int], None]) -> Members
     notes += [*_leave_out_twins(records, leaks, recipe), *_leave_out(records, leaks)]
     for part in (TRAIN, SYNTHETIC, VAL, TEST):
         if not records[part]:
-            raise InputError(f"{_place(part, recipe)}: no image is left for {part}; {'; '.join(notes) or 'it is empty'}")
+            raise InputError(
+                f"{_place(part, recipe)}: no image is left for {part}; {'; '.join(notes) or 'it is empty'}"
+            )
     warnings += _card_warnings(made, recipe.synthetic, real, {record.origin.group for record in records[TEST]})
     return Members(roles.base_merged, {part: tuple(records[part]) for part in PARTS}, tuple(notes), tuple(warnings))
 
@@ -101,7 +103,10 @@ def _with_splits(real: LabelledDataset, seed: int) -> tuple[LabelledDataset, lis
     notes = [f"{real.root}: its split {split!r} is not used" for split in sorted(found - {*SHARES})]
     if VAL in found:
         return real, notes
-    return _ValFromTrain(real, seed), [*notes, f"{real.root}: has no val split; a fifth of the training scenes became it"]
+    return _ValFromTrain(real, seed), [
+        *notes,
+        f"{real.root}: has no val split; a fifth of the training scenes became it",
+    ]
 
 
 class _ValFromTrain(View):

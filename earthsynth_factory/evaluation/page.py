@@ -52,7 +52,9 @@ def _lead(document: Mapping[str, Any], title: str) -> Html:
     for share in document["shares"]:
         for arm in share["arms"]:
             if arm["arm"] == "synthetic":
-                lines_.append(tag("p", tag("strong", f"{share['real_images']} real images: "), arm["verdict"], class_="state"))
+                lines_.append(
+                    tag("p", tag("strong", f"{share['real_images']} real images: "), arm["verdict"], class_="state")
+                )
         if "against_compared" in share:
             lines_.append(tag("p", share["against_compared"]["verdict"], class_="state"))
     lines_ += [tag("p", warning, class_="state") for warning in document["warnings"]]
@@ -61,7 +63,15 @@ def _lead(document: Mapping[str, Any], title: str) -> Html:
 
 def _share(document: Mapping[str, Any], share: Mapping[str, Any]) -> Iterator[Html]:
     yield tag("h2", f"{share['real_images']} real images ({share['share']:.0%})")
-    head = ("arm", "real", "synthetic", f"{document['metric']}, mean ± deviation", "difference, 95 %", "worth", "rare classes")
+    head = (
+        "arm",
+        "real",
+        "synthetic",
+        f"{document['metric']}, mean ± deviation",
+        "difference, 95 %",
+        "worth",
+        "rare classes",
+    )
     rows = []
     for arm in share["arms"]:
         name, *cells = row(document, arm)
@@ -109,7 +119,9 @@ def _real_curve(document: Mapping[str, Any]) -> Html:
     metric = document["metric"]
     real = [Point(one["images"], one["score"], one["score"], one["score"]) for one in document["real_curve"]]
     made = [
-        Point(share["real_images"], score["mean"], score["mean"] - score["deviation"], score["mean"] + score["deviation"])
+        Point(
+            share["real_images"], score["mean"], score["mean"] - score["deviation"], score["mean"] + score["deviation"]
+        )
         for share in document["shares"]
         for arm in share["arms"]
         if arm["arm"] == "synthetic" and (score := arm["scores"][metric])
@@ -159,9 +171,16 @@ def _checks(document: Mapping[str, Any]) -> Html:
     for share in document["shares"]:
         for arm in share["arms"]:
             for part, found in arm["shown"].items():
-                cells = [part, f"{found['images']:g}", count(found["draws"]), ", ".join(map(str, arm["diverged"])) or "none"]
+                cells = [
+                    part,
+                    f"{found['images']:g}",
+                    count(found["draws"]),
+                    ", ".join(map(str, arm["diverged"])) or "none",
+                ]
                 name = f"{NAMES[arm['arm']]}, {share['real_images']}"
-                rows.append(tag("tr", tag("th", name, scope="row"), *(tag("td", cell, class_="number") for cell in cells)))
+                rows.append(
+                    tag("tr", tag("th", name, scope="row"), *(tag("td", cell, class_="number") for cell in cells))
+                )
     head = ("arm", "images of", "different ones in a run", "draws, all seeds", "seeds that diverged")
     notes = joined(tag("p", note, class_="note") for note in document["notes"])
     return joined([tag("h2", "What was shown"), table(head, rows, "Images shown in training"), notes])
@@ -169,13 +188,18 @@ def _checks(document: Mapping[str, Any]) -> Html:
 
 def _how(document: Mapping[str, Any]) -> Html:
     budget, model, units = document["budget"], document["model"], document["test_units"]
-    network = document["trainer"]["command"] if document["trainer"] else f"{model['backbone']}, weights {model['weights']}"
+    network = (
+        document["trainer"]["command"] if document["trainer"] else f"{model['backbone']}, weights {model['weights']}"
+    )
     told = [
         ("real", document["real"]),
         ("synthetic", ", ".join(document["synthetic"])),
         ("task", document["task"]),
         ("network", network),
-        ("a run", "the trainer's own" if document["trainer"] else f"{budget['steps']} steps of {budget['batch']} images"),
+        (
+            "a run",
+            "the trainer's own" if document["trainer"] else f"{budget['steps']} steps of {budget['batch']} images",
+        ),
         ("pixels", str(budget["side"])),
         ("seeds", f"{document['seeds']}, paired: one seed has the same first weights and real images in every arm"),
         ("resampled", f"{units['count']} test {units['are']}"),

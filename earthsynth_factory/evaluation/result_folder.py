@@ -1,12 +1,12 @@
 """Every path of an evaluation's folder, named once.
 
-    OUT/
-      settings.json               what every run shares; another evaluation is refused here
-      pool/                       the images as arrays, for the processes that train
-      runs/<run>.json             a finished run, written whole
-      journal.jsonl               a line for every run that was made, with its seconds
-      trainer/<arm>/…             data of a user's own trainer, and what it wrote
-      evaluation.json  index.html  card.md
+OUT/
+  settings.json               what every run shares; another evaluation is refused here
+  pool/                       the images as arrays, for the processes that train
+  runs/<run>.json             a finished run, written whole
+  journal.jsonl               a line for every run that was made, with its seconds
+  trainer/<arm>/…             data of a user's own trainer, and what it wrote
+  evaluation.json  index.html  card.md
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         found = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: missing or damaged ({error}); move it away and run the same command again") from error
+        raise StoreError(
+            f"{path}: missing or damaged ({error}); move it away and run the same command again"
+        ) from error
     if not isinstance(found, dict):
         raise StoreError(f"{path}: holds no JSON object; move it away and run the same command again")
     return found

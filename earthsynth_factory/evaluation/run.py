@@ -198,4 +198,3 @@ def runs_by_group(runs: Sequence[Run]) -> dict[str, list[Run]]:
     for run in sorted(runs, key=lambda run: run.seed):
         found.setdefault(run.group, []).append(run)
     return found
-

@@ -60,6 +60,8 @@ class TrainerSpec(Spec):
     """What an arm's dataset is exported as; see `earthsynth-factory export --help`."""
     metric: str | None = None
     """Which number of metrics.json counts; needed if it holds several."""
+    percent: bool = False
+    """Its numbers are 0 to 100, not 0 to 1."""
     timeout: float = Field(default=86_400, gt=0)
     """Seconds after which a run of it is stopped and refused."""
 

@@ -15,8 +15,8 @@ from earthsynth_factory.evaluation.members import MADE, TEST, VAL
 from earthsynth_factory.evaluation.metrics import HEADLINE, Scorer, Scores
 from earthsynth_factory.evaluation.plan import Run, material
 from earthsynth_factory.evaluation.pool import Pool
-from earthsynth_factory.evaluation.verdict import about_noise, verdict
 from earthsynth_factory.evaluation.spec import EvaluationRecipe
+from earthsynth_factory.evaluation.verdict import about_noise, verdict
 
 Floats = npt.NDArray[np.float64]
 JUDGED = ("synthetic", "synthetic-augmented", "two-streams", "synthetic-first", "synthetic-alone", "compared")
@@ -103,7 +103,9 @@ class Summary:
         return run.arm in self.recipe.arms and (run.arm != "synthetic" or run.dose == self._dose(run.share))
 
     def _dose(self, share: float) -> float:
-        doses = [one.first.dose for one in self.settings.values() if (one.first.arm, one.first.share) == ("synthetic", share)]
+        doses = [
+            one.first.dose for one in self.settings.values() if (one.first.arm, one.first.share) == ("synthetic", share)
+        ]
         return min(doses, key=lambda dose: abs(dose - self.recipe.dose))
 
     def _group(self, arm: str, share: float) -> str:
@@ -125,7 +127,9 @@ class Summary:
             "scores": self._means(group),
             "by_class": self._by_class(group),
             "by_seed": [round(100 * float(one), 3) for one in self.headline(group)[:, 0]],
-            "diverged": [one.seed for one, record in zip(setting.runs, setting.records, strict=True) if record["diverged"]],
+            "diverged": [
+                one.seed for one, record in zip(setting.runs, setting.records, strict=True) if record["diverged"]
+            ],
         }
         if group == base:
             return found
@@ -140,7 +144,11 @@ class Summary:
         return found
 
     def _verdict(self, group: str, gap: Difference, run: Run) -> str:
-        noise = [one for one, setting in self.settings.items() if setting.first.arm == "noise" and setting.first.share == run.share]
+        noise = [
+            one
+            for one, setting in self.settings.items()
+            if setting.first.arm == "noise" and setting.first.share == run.share
+        ]
         words = verdict(gap, self.metric, self.scenes, self.by_image)
         words += "; over seeds alone" if self.recipe.trainer else ""
         return words + (about_noise(gap, self.difference(noise[0], group)) if noise else "")
@@ -172,7 +180,9 @@ class Summary:
         for group, setting in self.settings.items():
             if setting.first.arm in ("real", "fewer-real", "more-real"):
                 points.setdefault(self._images(group)["train"], []).append(float(self.headline(group)[:, 0].mean()))
-        return [{"images": count, "score": round(100 * float(np.mean(found)), 3)} for count, found in sorted(points.items())]
+        return [
+            {"images": count, "score": round(100 * float(np.mean(found)), 3)} for count, found in sorted(points.items())
+        ]
 
     def _worth(self, group: str, base: str) -> dict[str, Any]:
         """How many further real images would give the arm's score; nothing where the curve has one point."""

@@ -3,7 +3,7 @@
     OUT/trainer/<arm>-<share>-<dose>-<seed>/data   train, val and test in the format; images are links
     OUT/trainer/<arm>-<share>-<dose>-<seed>/out    what the trainer writes, metrics.json among it; log.txt what it said
 
-metrics.json holds numbers of the test split, in [0, 1] or in percent: `{"mAP": 0.31}`, or by split, `{"val": {…}, "test": {…}}`.
+metrics.json holds numbers of the test split, in [0, 1] (or in percent, if the recipe says so): `{"mAP": 0.31}`, or by split, `{"val": {…}, "test": {…}}`.
 Intervals are then over seeds alone: how single images fared is not known.
 """
 
@@ -52,7 +52,9 @@ def check_trainer(trainer: TrainerSpec) -> list[str]:
         raise InputError(f"--trainer {trainer.command!r}: not a command ({error}); mend the quotes") from error
     missing = [place for place in PLACES if not any(place in word for word in words)]
     if missing:
-        raise InputError(f"--trainer {trainer.command!r}: does not say {' and '.join(missing)}; add them to the command")
+        raise InputError(
+            f"--trainer {trainer.command!r}: does not say {' and '.join(missing)}; add them to the command"
+        )
     return words
 
 
@@ -109,9 +111,13 @@ def _call(command: Sequence[str], log: Path, trainer: TrainerSpec, run: Run) -> 
         with log.open("wb") as file:
             ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=trainer.timeout)
     except OSError as error:
-        raise InputError(f"--trainer: {command[0]!r} cannot be started ({error.strerror}); give its full path") from error
+        raise InputError(
+            f"--trainer: {command[0]!r} cannot be started ({error.strerror}); give its full path"
+        ) from error
     except subprocess.TimeoutExpired:
-        raise InputError(f"--trainer: run {run.name} took more than {trainer.timeout:g} s and was stopped; see {log}") from None
+        raise InputError(
+            f"--trainer: run {run.name} took more than {trainer.timeout:g} s and was stopped; see {log}"
+        ) from None
     if ended.returncode:
         said = log.read_bytes()[-500:].decode("utf-8", "replace").strip()
         raise InputError(f"--trainer: run {run.name} failed (exit code {ended.returncode}); {log} ends:\n{said}")
@@ -126,7 +132,7 @@ def read_metrics(path: Path, trainer: TrainerSpec) -> dict[str, float]:
     try:
         found = read_object(path)
     except StoreError as error:
-        raise InputError(f"{path}: no JSON object; write numbers by name, such as {{\"mAP\": 0.31}}") from error
+        raise InputError(f'{path}: no JSON object; write numbers by name, such as {{"mAP": 0.31}}') from error
     splits = {split: found[split] for split in HELD_OUT if isinstance(found.get(split), dict)}
     by_split = splits if TEST in splits else {TEST: found}
     return {split: _number(path, values, trainer) for split, values in by_split.items()}
@@ -141,11 +147,14 @@ def _number(path: Path, values: Mapping[str, Any], trainer: TrainerSpec) -> floa
     name = trainer.metric or (next(iter(numbers)) if len(numbers) == 1 else None)
     if name is None or name not in numbers:
         wanted = f"no number {trainer.metric!r}" if trainer.metric else "not one number alone"
-        raise InputError(f"{path}: holds {wanted}, only {', '.join(numbers) or 'nothing that is one'}; name it with --metric")
-    value = numbers[name]
-    if not 0 <= value <= 100:
-        raise InputError(f"{path}: {name} is {value:g}; a score is 0 to 1, or 0 to 100 in percent, the more the better")
-    return value / 100 if value > 1 else value
+        raise InputError(
+            f"{path}: holds {wanted}, only {', '.join(numbers) or 'nothing that is one'}; name it with --metric"
+        )
+    value, most = numbers[name], 100 if trainer.percent else 1
+    if not 0 <= value <= most:
+        remedy = "the more the better" if trainer.percent else "or in percent with --percent"
+        raise InputError(f"{path}: {name} is {value:g}; a score lies in 0 to {most}, {remedy}")
+    return value / most
 
 
 class _ArmData(View):
@@ -188,4 +197,3 @@ class _ArmData(View):
             return self.base.image(record)
         side = max(record.height, record.width)
         return noise(self._places[record.stem], side)[: record.height, : record.width]
-

@@ -141,4 +141,3 @@ def warmup_cosine(step: int, steps: int) -> float:
 
 def _tail(losses: Sequence[float]) -> float:
     return float(np.mean(losses[-max(1, round(TAIL * len(losses))) :]))
-

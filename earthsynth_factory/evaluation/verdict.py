@@ -25,7 +25,9 @@ def verdict(gap: Difference, metric: str, scenes: int, by_image: bool) -> str:
     if gap.needed is None:
         units = "images" if by_image else "scenes"
         return f"no effect seen: {seen}; no number of seeds would show one this small on {number(scenes)} test {units}"
-    return f"no effect seen: {seen}; {max(gap.needed, len(gap.by_seed) + 1)} seeds would be needed for the difference seen"
+    return (
+        f"no effect seen: {seen}; {max(gap.needed, len(gap.by_seed) + 1)} seeds would be needed for the difference seen"
+    )
 
 
 def about_noise(gap: Difference, beyond: Difference) -> str:

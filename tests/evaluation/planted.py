@@ -62,7 +62,13 @@ def write(root: Path, pictures: Sequence[tuple[str, str | None, Picture]], dense
 
 
 def real(
-    root: Path, seed: int, train: int = 6, held: int = 12, each: int = 2, make: Callable[..., Picture] = picture, **how: Any
+    root: Path,
+    seed: int,
+    train: int = 6,
+    held: int = 12,
+    each: int = 2,
+    make: Callable[..., Picture] = picture,
+    **how: Any,
 ) -> Path:
     """A real dataset: `train` scenes to train on, `held` each for val and test, `each` images a scene."""
     parts = [("train", train), ("val", held), ("test", held)]

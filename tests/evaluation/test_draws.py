@@ -84,7 +84,10 @@ def test_rare_classes_come_oftener_with_copy_paste(objects: Pool) -> None:
         rare, common = common, rare
     found = np.array(_draws(objects, "copy-paste", share=1.0))
     times = np.bincount(found, minlength=len(objects.parts))
-    assert times[np.intersect1d(rare, objects.of("train"))].mean() > times[np.intersect1d(common, objects.of("train"))].mean()
+    assert (
+        times[np.intersect1d(rare, objects.of("train"))].mean()
+        > times[np.intersect1d(common, objects.of("train"))].mean()
+    )
 
 
 @pytest.mark.parametrize("turn", range(8))

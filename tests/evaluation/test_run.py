@@ -137,7 +137,12 @@ def test_bad_splits_are_named(tmp_path: Path) -> None:
     cases = [
         ("no test", ["train"] * 4 + ["val"] * 2, names, "has no test split"),
         ("no train", ["val"] * 3 + ["test"] * 3, names, "has no train split"),
-        ("torn", ["train"] * 2 + ["val"] * 2 + ["test"] * 2, ["a", "b", "c", "d", "a", "e"], "scene 'a' is in train and test"),
+        (
+            "torn",
+            ["train"] * 2 + ["val"] * 2 + ["test"] * 2,
+            ["a", "b", "c", "d", "a", "e"],
+            "scene 'a' is in train and test",
+        ),
         ("few", ["train"] * 6, ["a", "b"] * 3, "2 groups cannot fill 3 splits"),
     ]
     for name, splits, scenes, message in cases:
@@ -161,7 +166,9 @@ def test_made_images_that_show_the_test_are_left_out_and_told(tmp_path: Path) ->
     real = planted.real(tmp_path / "real", 0, train=3, held=3, each=1)
     shown = planted.picture(planted.scene_of(0, "test", 1), 0)
     pictures = [*planted.more(tmp_path, 0, 3, each=1), shown, shown]
-    made = planted.write(tmp_path / "made", [("test0" if n == 0 else f"m{n}", "train", p) for n, p in enumerate(pictures)])
+    made = planted.write(
+        tmp_path / "made", [("test0" if n == 0 else f"m{n}", "train", p) for n, p in enumerate(pictures)]
+    )
     found = _gather(planted.asked(real, made))
     assert len(found.records["synthetic"]) == 2
     assert "1 synthetic images left out: they come from scenes of val or test" in found.notes
@@ -177,7 +184,9 @@ def test_splits_are_made_by_scene_where_there_are_none(tmp_path: Path) -> None:
 
 def test_classes_that_do_not_meet_and_a_single_class_are_named(tmp_path: Path) -> None:
     cover, things = _pair(tmp_path / "cover"), _pair(tmp_path / "things", objects=True)
-    with pytest.raises(InputError, match="classes do not meet: the real images have road, water, the synthetic ones plane"):
+    with pytest.raises(
+        InputError, match="classes do not meet: the real images have road, water, the synthetic ones plane"
+    ):
         evaluate(planted.asked(cover[0], things[1]), tmp_path / "out", Events())
     image, mask, ids = planted.picture(0, 0)
     alone = [(image, np.full_like(mask, planted.ROAD), ids)] * 6

@@ -31,7 +31,9 @@ def _recipe(folder: Path, script: str, objects: bool = True, **trainer: Any) -> 
     real = planted.real(folder / "real", 0, train=4, held=3, objects=objects)
     made = planted.made(folder / "made", planted.more(folder, 0, 4, objects=objects))
     words = f"{shlex.quote(sys.executable)} {shlex.quote(str(path))} {{data}} {{seed}} {{out}}"
-    return planted.asked(real, made, "detect", trainer={"command": words, "metric": "mAP", **trainer}, seeds=3)
+    return planted.asked(
+        real, made, "detect", trainer={"command": words, "metric": "mAP", "percent": True, **trainer}, seeds=3
+    )
 
 
 def test_it_sees_the_data_of_its_arm(tmp_path: Path) -> None:
@@ -55,7 +57,10 @@ def test_it_sees_the_data_of_its_arm(tmp_path: Path) -> None:
         ("import sys; sys.exit('no such GPU')", "run real-1-0-0 failed \\(exit code 1\\).*no such GPU"),
         ("pass", "ended without writing it"),
         ("import sys; open(sys.argv[3] + '/metrics.json', 'w').write('[1')", "no JSON object"),
-        ("import sys; open(sys.argv[3] + '/metrics.json', 'w').write('{\"mAP\": \"good\"}')", "no number 'mAP', only nothing"),
+        (
+            "import sys; open(sys.argv[3] + '/metrics.json', 'w').write('{\"mAP\": \"good\"}')",
+            "no number 'mAP', only nothing",
+        ),
         ("import sys; open(sys.argv[3] + '/metrics.json', 'w').write('{\"mAP\": NaN}')", "no JSON object"),
         ("import sys; open(sys.argv[3] + '/metrics.json', 'w').write('{\"mAP\": -4}')", "mAP is -4"),
         ("import time; time.sleep(60)", "took more than 1 s"),
@@ -87,4 +92,6 @@ def test_commands_and_numbers_that_say_too_little(tmp_path: Path) -> None:
         read_metrics(tmp_path / "metrics.json", TrainerSpec(command="x"))
     assert read_metrics(tmp_path / "metrics.json", TrainerSpec(command="x", metric="b")) == {"test": 0.5}
     (tmp_path / "metrics.json").write_text('{"only": 31.0}')
-    assert read_metrics(tmp_path / "metrics.json", TrainerSpec(command="x")) == {"test": 0.31}
+    assert read_metrics(tmp_path / "metrics.json", TrainerSpec(command="x", percent=True)) == {"test": 0.31}
+    with pytest.raises(InputError, match="only is 31; a score lies in 0 to 1, or in percent with --percent"):
+        read_metrics(tmp_path / "metrics.json", TrainerSpec(command="x"))
