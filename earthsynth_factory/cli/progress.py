@@ -163,12 +163,13 @@ def image_progress(total: int, words: str) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def evaluation_progress() -> Iterator[Any]:
     """What an evaluation tells, on stderr: sentences, images read, runs done with the time left."""
-    from earthsynth_factory.evaluation.run import Events
+    from earthsynth_factory.evaluation.session import Events
 
     console = Console(stderr=True)
 
     def ran(done: int, total: int, left: float) -> None:
-        console.print(f"{done}/{total} runs; {left / 60:.0f} min left" if left >= 90 else f"{done}/{total} runs; {left:.0f} s left")
+        time_left = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
+        console.print(f"{done}/{total} runs; {time_left} left")
 
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("images", total=None)

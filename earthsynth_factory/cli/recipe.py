@@ -105,14 +105,15 @@ def from_gaps(
     """Write a commented recipe of what a dataset lacks and a model misses, the reason beside every line."""
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.errors import InputError
-    from earthsynth_factory.evaluation.gaps import errors_of_evaluation, errors_of_predictions, inventory
+    from earthsynth_factory.evaluation.gaps import Errors, errors_of_evaluation, errors_of_predictions, inventory
     from earthsynth_factory.evaluation.next_recipe import next_recipe
 
     if evaluation and predictions:
         raise InputError("--evaluation and --predictions: give one of them, they may contradict each other")
     dataset = open_dataset(real)
     found = inventory(dataset)
-    errors, source = {}, "scarcity alone: no errors are known"
+    errors: dict[str, Errors] = {}
+    source = "scarcity alone: no errors are known"
     if evaluation:
         errors, source = errors_of_evaluation(evaluation)
     elif predictions:

@@ -69,7 +69,7 @@ def _area(right: npt.NDArray[np.float64], every: npt.NDArray[np.float64], truths
 
 
 def _truth(pool: Pool, places: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
-    entries = []
+    entries: list[dict[str, Any]] = []
     for image, place in enumerate(places):
         for spot in range(*pool.objects(int(place)).indices(len(pool.ids))):
             x1, y1, x2, y2 = pool.boxes[spot].tolist()

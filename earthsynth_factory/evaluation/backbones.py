@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -139,7 +140,7 @@ def _by_stride(network: nn.Module, name: str) -> dict[int, nn.Module]:
     return levels
 
 
-def _layers(network: nn.Module, name: str) -> list[nn.Module]:
+def _layers(network: Any, name: str) -> list[nn.Module]:
     features = getattr(network, "features", None)
     if isinstance(features, nn.Sequential):
         return list(features)

@@ -97,4 +97,4 @@ def covering(pool: Pool, places: Places, seed: int) -> Places:
         if len(found) and not holds[first, column].any():
             first.append(int(found[0]))
     rest = np.setdiff1d(np.arange(len(shuffled)), first)
-    return shuffled[np.concatenate([np.array(first, np.int64), rest])]
+    return np.asarray(shuffled[np.concatenate([np.array(first, np.int64), rest])])

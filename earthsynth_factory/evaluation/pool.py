@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -103,7 +104,7 @@ def open_pool(folder: Path) -> Pool:
     about = orjson.loads((folder / "about.json").read_bytes())
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _FILES}
     told = {key: tuple(value) if isinstance(value, list) else value for key, value in about["classes"].items()}
-    texts = {key: tuple(about[key]) for key in ("parts", "scenes", "names")}
+    texts: dict[str, Any] = {key: tuple(about[key]) for key in ("parts", "scenes", "names")}
     return Pool(**arrays, **texts, classes=Classes(**told), digest=about["digest"])
 
 
@@ -176,12 +177,10 @@ class _Writer:
         ids, numbers = self._dataset.mask(record), self._dataset.instances(record)
         mask = self._tables[part][ids]
         if mask.shape[0] != mask.shape[1]:
-            mask = _padded(mask)
-            numbers = _padded(numbers, 0)
-        mask, numbers = (_fitted(one, self._side, cv2.INTER_NEAREST) for one in (mask, numbers))
-        for name, value in (("images", image), ("masks", mask), ("numbers", numbers)):
-            self._big[name][place] = value
-            self._hash.update(np.ascontiguousarray(value))
+            mask, numbers = _padded(mask, IGNORE), _padded(numbers, 0)
+        for name, labels in (("masks", mask), ("numbers", numbers)):
+            self._keep(name, place, _fitted(labels, self._side, cv2.INTER_NEAREST))
+        self._keep("images", place, image)
         factor, table = self._side / max(record.width, record.height), self._classes.table()
         for one in record.instances:
             x, y, width, height = (factor * edge for edge in one.box)
@@ -190,10 +189,14 @@ class _Writer:
                 self._objects.append((box, int(table[one.category]), one.id, "crowd" in one.flags))
         self._starts.append(len(self._objects))
 
+    def _keep(self, name: str, place: int, values: npt.NDArray[Any]) -> None:
+        self._big[name][place] = values
+        self._hash.update(values.tobytes())
+
     def close(self, parts: list[str], records: list[MergedRecord]) -> Pool:
         """Write the rest, and open it."""
         boxes = np.array([one[0] for one in self._objects], np.float32).reshape(-1, 4)
-        small = {
+        small: dict[str, npt.NDArray[Any]] = {
             "boxes": boxes,
             "columns": np.array([one[1] for one in self._objects], np.int64),
             "ids": np.array([one[2] for one in self._objects], np.int64),
@@ -229,7 +232,7 @@ def _background(members: Members, most: int = 500) -> float:
     return float(np.mean(shares)) if shares else 1.0
 
 
-def _padded(array: npt.NDArray[np.generic], fill: int = IGNORE) -> npt.NDArray[np.generic]:
+def _padded(array: npt.NDArray[Any], fill: int) -> npt.NDArray[Any]:
     """A square with `array` in its upper left corner."""
     side = max(array.shape[:2])
     square = np.full((side, side, *array.shape[2:]), fill, array.dtype)
@@ -237,7 +240,7 @@ def _padded(array: npt.NDArray[np.generic], fill: int = IGNORE) -> npt.NDArray[n
     return square
 
 
-def _fitted(array: npt.NDArray[np.generic], side: int, how: int) -> npt.NDArray[np.generic]:
+def _fitted(array: npt.NDArray[Any], side: int, how: int) -> npt.NDArray[Any]:
     """The array padded to a square and brought to `side` pixels; an image grows smoothly, labels never mix."""
     square = array if array.shape[0] == array.shape[1] else _padded(array, 0)
     if square.shape[0] == side:

@@ -9,7 +9,7 @@ from typing import Any
 from earthsynth_factory import __version__
 from earthsynth_factory.evaluation.members import COMPARED, PARTS
 from earthsynth_factory.evaluation.record import read_record
-from earthsynth_factory.evaluation.run import Evaluation, runs_by_group
+from earthsynth_factory.evaluation.session import Evaluation, runs_by_group
 from earthsynth_factory.evaluation.summary import Setting, Summary, told
 from earthsynth_factory.evaluation.verdict import verdict
 from earthsynth_factory.io.atomic import write_bytes, write_json

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -14,12 +13,15 @@ import orjson
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.evaluation.backbones import resolved
 from earthsynth_factory.evaluation.classes import classes_of
-from earthsynth_factory.evaluation.members import COMPARED, SYNTHETIC, TRAIN, Members, gather
+from earthsynth_factory.evaluation.members import COMPARED, SYNTHETIC, TRAIN, gather
 from earthsynth_factory.evaluation.plan import Run, runs_of
 from earthsynth_factory.evaluation.pool import Pool, PoolOptions, write_pool
 from earthsynth_factory.evaluation.record import finished
+from earthsynth_factory.evaluation.result import write_result
 from earthsynth_factory.evaluation.result_folder import ResultFolder, read_object
+from earthsynth_factory.evaluation.session import Evaluation, Events
 from earthsynth_factory.evaluation.spec import EvaluationRecipe
+from earthsynth_factory.evaluation.trainer import check_trainer, train_outside
 from earthsynth_factory.evaluation.trial import Settings, train_run
 from earthsynth_factory.evaluation.workers import Bench, make_runs, one_thread
 from earthsynth_factory.io.atomic import write_json
@@ -35,46 +37,18 @@ CROWDED = 1.25
 """How much slower a run was measured beside another on two cores than alone."""
 
 
-@dataclass(frozen=True)
-class Events:
-    """Who is told: a sentence; images read of so many; a run done, of so many, with the seconds left."""
-
-    say: Callable[[str], None] = lambda _: None
-    read: Callable[[int], None] = lambda _: None
-    ran: Callable[[int, int, float], None] = lambda *_: None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a finished evaluation is made of."""
-
-    recipe: EvaluationRecipe
-    folder: ResultFolder
-    members: Members
-    pool: Pool
-    settings: Settings
-    runs: list[Run]
-    key: str
-
-
 def evaluate(recipe: EvaluationRecipe, out: Path, events: Events) -> Path:
     """Make all runs that are not made yet, and write the result; gives where the result lies.
 
     Raises InputError where data cannot be compared, StoreError where `out` holds another evaluation, Interrupted when
     stopped.
     """
-    from earthsynth_factory.evaluation.result import write_result
-
     check_out(recipe, out)
     if recipe.trainer is not None:
-        from earthsynth_factory.evaluation.trainer import check_trainer
-
         check_trainer(recipe.trainer)
     with locked(out, "evaluation"):
         evaluation = opened(recipe, ResultFolder(out), events)
         if recipe.trainer is not None:
-            from earthsynth_factory.evaluation.trainer import train_outside
-
             train_outside(evaluation, events)
         else:
             _train(evaluation, events)
@@ -190,11 +164,3 @@ def time_a_run(pool: Pool, settings: Settings, run: Run) -> float:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def runs_by_group(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs of one arm, share and dose, by seed."""
-    found: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: run.seed):
-        found.setdefault(run.group, []).append(run)
-    return found

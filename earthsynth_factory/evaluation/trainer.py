@@ -3,7 +3,8 @@
     OUT/trainer/<arm>-<share>-<dose>-<seed>/data   train, val and test in the format; images are links
     OUT/trainer/<arm>-<share>-<dose>-<seed>/out    what the trainer writes, metrics.json among it; log.txt what it said
 
-metrics.json holds numbers of the test split, in [0, 1] (or in percent, if the recipe says so): `{"mAP": 0.31}`, or by split, `{"val": {…}, "test": {…}}`.
+metrics.json holds numbers of the test split, in [0, 1] (or in percent, if the recipe says so): `{"mAP": 0.31}`, or by split,
+`{"val": {…}, "test": {…}}`.
 Intervals are then over seeds alone: how single images fared is not known.
 """
 
@@ -27,7 +28,7 @@ from earthsynth_factory.evaluation.members import HELD_OUT, TEST, TRAIN, VAL
 from earthsynth_factory.evaluation.plan import Run, material
 from earthsynth_factory.evaluation.record import finished, write_record
 from earthsynth_factory.evaluation.result_folder import read_object
-from earthsynth_factory.evaluation.run import Evaluation, Events
+from earthsynth_factory.evaluation.session import Evaluation, Events
 from earthsynth_factory.evaluation.spec import TrainerSpec
 from earthsynth_factory.evaluation.views import noise
 from earthsynth_factory.exports.write import export_to

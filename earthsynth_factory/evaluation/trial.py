@@ -1,4 +1,4 @@
-"""One run from first weights to what it sees in val and test: the same steps in every arm, and a count of what it was shown."""
+"""One run from first weights to what it sees in val and test: equal steps in every arm, and a count of what was shown."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class _Trainer:
         self._draws = draws(pool, run, self._material, settings.seed, budget.steps, budget.batch)
         self._seed = derive(settings.seed, "run", run.seed)
         self.network = open_network(settings.task, settings.model, pool.classes.count, pool.side, self._seed)
-        self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.to(device).to(memory_format=torch.channels_last)
         self._weights = [one for one in self.network.parameters() if one.requires_grad]
         self._optimizer = torch.optim.AdamW(self._weights, lr=budget.lr, weight_decay=WEIGHT_DECAY)
         self._shown = Counter[tuple[str, str]]()

@@ -37,10 +37,8 @@ class Seen:
 
 def seen(pool: Pool, run: Run, places: Places, real: Places, seed: int, step: int) -> list[Seen]:
     """The batch of a step. places: (B,) in the pool; real: those that objects may be pasted from."""
-    return [
-        _one(pool, run, int(place), real, derive(seed, "view", run.seed, step, spot))
-        for spot, place in enumerate(places)
-    ]
+    seeds = [derive(seed, "view", run.seed, step, spot) for spot in range(len(places))]
+    return [_one(pool, run, int(place), real, own) for place, own in zip(places, seeds, strict=True)]
 
 
 def plain(pool: Pool, place: int) -> Seen:

@@ -14,7 +14,8 @@ from earthsynth_factory.datasets.open import open_dataset
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.evaluation.gaps import Errors, Inventory, Stock, errors_of_predictions, inventory
 from earthsynth_factory.evaluation.next_recipe import next_recipe
-from earthsynth_factory.evaluation.run import Events, evaluate
+from earthsynth_factory.evaluation.run import evaluate
+from earthsynth_factory.evaluation.session import Events
 from earthsynth_factory.recipe.load import load_recipe, parse_recipe
 from tests.evaluation import planted
 

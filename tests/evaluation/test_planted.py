@@ -8,7 +8,8 @@ import numpy as np
 import orjson
 import pytest
 
-from earthsynth_factory.evaluation.run import Events, evaluate
+from earthsynth_factory.evaluation.run import evaluate
+from earthsynth_factory.evaluation.session import Events
 from tests.evaluation import planted
 
 TRAIN, MADE, TRIALS = 6, 30, 10

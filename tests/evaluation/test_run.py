@@ -16,7 +16,8 @@ import pytest
 
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.evaluation.members import gather
-from earthsynth_factory.evaluation.run import Events, evaluate
+from earthsynth_factory.evaluation.run import evaluate
+from earthsynth_factory.evaluation.session import Events
 from earthsynth_factory.evaluation.spec import EvaluationRecipe, Task
 from tests.evaluation import planted
 
@@ -157,7 +158,7 @@ def test_test_images_in_disguise_are_named(tmp_path: Path) -> None:
     pictures[5] = (np.ascontiguousarray(image[:, ::-1] // 2), np.ascontiguousarray(mask[:, ::-1]), ids)
     splits = ["train", "train", "val", "val", "test", "test"]
     real = planted.write(tmp_path / "real", _split(pictures, splits, list("abcdef")))
-    with pytest.raises(InputError, match="look the same.*--allow-leaks"):
+    with pytest.raises(InputError, match=r"look the same.*--allow-leaks"):
         _gather(planted.asked(real, made))
     assert "splits leak" in _gather(planted.asked(real, made, allow_leaks=True)).warnings[0]
 

@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from earthsynth_factory.errors import InputError
-from earthsynth_factory.evaluation.run import Events, evaluate
+from earthsynth_factory.evaluation.run import evaluate
+from earthsynth_factory.evaluation.session import Events
 from earthsynth_factory.evaluation.spec import EvaluationRecipe, TrainerSpec
 from earthsynth_factory.evaluation.trainer import check_trainer, read_metrics
 from tests.evaluation import planted
