@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 if TYPE_CHECKING:
     from earthsynth_factory.evaluation.spec import EvaluationRecipe
 
@@ -117,19 +119,19 @@ def _tell(result: Path, as_json: bool) -> None:
 
     text = result.read_bytes()
     if as_json:
-        typer.echo(text.decode(), nl=False)
+        say(text.decode(), nl=False)
         return
     document = orjson.loads(text)
     for share in document["shares"]:
-        typer.echo(f"{share['real_images']} real images, {document['metric']}:")
+        say(f"{share['real_images']} real images, {document['metric']}:")
         for arm in share["arms"]:
-            typer.echo("  " + "  ".join(row(document, arm)))
+            say("  " + "  ".join(row(document, arm)))
         for arm in share["arms"]:
             if "verdict" in arm:
-                typer.echo(f"{NAMES[arm['arm']]}: {arm['verdict']}")
+                say(f"{NAMES[arm['arm']]}: {arm['verdict']}")
         for found in (share.get("dose_curve"), share.get("against_compared")):
             if found:
-                typer.echo(found["verdict"])
+                say(found["verdict"])
     for line in [*document["warnings"], *document["notes"]]:
-        typer.echo(line, err=True)
-    typer.echo(f"Look at it:  {result.parent / 'index.html'}")
+        say(line, err=True)
+    say(f"Look at it:  {result.parent / 'index.html'}")

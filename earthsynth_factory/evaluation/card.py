@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from earthsynth_factory.evaluation.verdict import signed
-from earthsynth_factory.training.markdown import table
+from earthsynth_factory.report.dataset_card import markdown_table
 
 NAMES = {
     "real": "real images alone",
@@ -57,7 +57,7 @@ def _title(share: Mapping[str, Any]) -> str:
 def arms_table(document: Mapping[str, Any], share: Mapping[str, Any]) -> str:
     """A row for every arm."""
     header = ("arm", "real", "synthetic", document["metric"], "difference", "worth")
-    return table(header, [row(document, one) for one in share["arms"]])
+    return markdown_table(header, [row(document, one) for one in share["arms"]])
 
 
 def row(document: Mapping[str, Any], arm: Mapping[str, Any]) -> tuple[str, ...]:

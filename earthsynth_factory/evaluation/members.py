@@ -9,6 +9,7 @@ from pathlib import Path
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.completeness import check_finished
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.merged import Merged, MergedRecord
 from earthsynth_factory.datasets.open import open_dataset
@@ -191,8 +192,7 @@ def _card_warnings(
     """What the generator's card says it learnt from, if that may hold the test scenes."""
     found = []
     for dataset, path in zip(made, paths, strict=True):
-        run = getattr(dataset, "run", {})
-        told = [str(one) for one in run.get("line", {}).get("synthesis", {}).get("training_data", [])]
+        told = dataset.run.line.training_data if isinstance(dataset, StoreReader) else []
         for entry in told:
             if entry.lower().startswith(real.name.lower()) or any(f"scene {scene}" in entry for scene in scenes):
                 found.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ def write_result(evaluation: Evaluation) -> Path:
     from earthsynth_factory.evaluation.page import page
 
     settings = {
-        group: Setting(tuple(runs), tuple(_record(evaluation, run) for run in runs))
+        group: Setting(tuple(runs), tuple(read_record(evaluation.folder, run, evaluation.key) for run in runs))
         for group, runs in runs_by_group(evaluation.runs).items()
     }
     summary = Summary(evaluation.recipe, evaluation.pool, settings)
@@ -32,12 +31,6 @@ def write_result(evaluation: Evaluation) -> Path:
     write_bytes(evaluation.folder.card, card(document).encode())
     write_bytes(evaluation.folder.page, page(document, evaluation.pool, summary))
     return evaluation.folder.result
-
-
-def _record(evaluation: Evaluation, run: Any) -> Mapping[str, Any]:
-    found = read_record(evaluation.folder, run, evaluation.key)
-    assert found is not None, run
-    return found
 
 
 def _document(evaluation: Evaluation, summary: Summary) -> dict[str, Any]:

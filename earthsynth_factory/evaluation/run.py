@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from dataclasses import replace
@@ -10,13 +9,13 @@ from pathlib import Path
 
 import orjson
 
-from earthsynth_factory.errors import InputError, StoreError
+from earthsynth_factory.errors import StoreError
 from earthsynth_factory.evaluation.backbones import resolved
 from earthsynth_factory.evaluation.classes import classes_of
 from earthsynth_factory.evaluation.members import COMPARED, SYNTHETIC, TRAIN, gather
 from earthsynth_factory.evaluation.plan import Run, runs_of
 from earthsynth_factory.evaluation.pool import Pool, PoolOptions, write_pool
-from earthsynth_factory.evaluation.record import finished
+from earthsynth_factory.evaluation.record import finished, note
 from earthsynth_factory.evaluation.result import write_result
 from earthsynth_factory.evaluation.result_folder import ResultFolder, read_object
 from earthsynth_factory.evaluation.session import Evaluation, Events
@@ -25,7 +24,7 @@ from earthsynth_factory.evaluation.trainer import check_trainer, train_outside
 from earthsynth_factory.evaluation.trial import Settings, train_run
 from earthsynth_factory.evaluation.workers import Bench, make_runs, one_thread
 from earthsynth_factory.io.atomic import write_json
-from earthsynth_factory.io.lock import locked
+from earthsynth_factory.io.claim import claimed, digest_of
 
 VERSION = 1
 """Changes whenever the same settings would give other runs."""
@@ -43,23 +42,16 @@ def evaluate(recipe: EvaluationRecipe, out: Path, events: Events) -> Path:
     Raises InputError where data cannot be compared, StoreError where `out` holds another evaluation, Interrupted when
     stopped.
     """
-    check_out(recipe, out)
     if recipe.trainer is not None:
         check_trainer(recipe.trainer)
-    with locked(out, "evaluation"):
+    with claimed(out, "evaluate", {}, same=False) as claim:
+        claim.begin()
         evaluation = opened(recipe, ResultFolder(out), events)
         if recipe.trainer is not None:
             train_outside(evaluation, events)
         else:
             _train(evaluation, events)
         return write_result(evaluation)
-
-
-def check_out(recipe: EvaluationRecipe, out: Path) -> None:
-    """Raises InputError where the result would be written into what is judged."""
-    for given in (recipe.real, *recipe.synthetic, *([] if recipe.compare is None else [recipe.compare])):
-        if out.resolve() == given.resolve():
-            raise InputError(f"--out {out}: is one of the datasets that are judged; choose another folder")
 
 
 def opened(recipe: EvaluationRecipe, folder: ResultFolder, events: Events) -> Evaluation:
@@ -100,7 +92,7 @@ def _claim(folder: ResultFolder, recipe: EvaluationRecipe, settings: Settings, p
                 "same settings and data (arms, seeds, shares and doses may be added)"
             )
     write_json(folder.settings, facts)
-    return hashlib.blake2b(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+    return digest_of(facts)
 
 
 def _train(evaluation: Evaluation, events: Events) -> None:
@@ -112,7 +104,7 @@ def _train(evaluation: Evaluation, events: Events) -> None:
     if not missing:
         return
     alone = time_a_run(evaluation.pool, evaluation.settings, missing[0])
-    clock = _Clock(events, len(evaluation.runs), len(done), min(workers, len(missing)), alone)
+    clock = _Clock(evaluation.folder, events, len(evaluation.runs), len(done), min(workers, len(missing)), alone)
     events.say(_announcement(evaluation, len(missing), clock))
     bench = Bench(evaluation.folder.root, evaluation.settings, evaluation.key)
     make_runs(bench, missing, workers, clock.ran)
@@ -131,13 +123,14 @@ def _announcement(evaluation: Evaluation, missing: int, clock: _Clock) -> str:
 class _Clock:
     """Time left: by the timed steps at first, then by the runs that were made."""
 
-    def __init__(self, events: Events, total: int, done: int, workers: int, alone: float) -> None:
-        self._events, self._total, self._done, self.workers = events, total, done, workers
+    def __init__(self, folder: ResultFolder, events: Events, total: int, done: int, workers: int, alone: float) -> None:
+        self._folder, self._events, self._total, self._done, self.workers = folder, events, total, done, workers
         self._made, self._start = 0, time.monotonic()
         self._expected = alone * (CROWDED if workers > 1 else 1.0)
 
-    def ran(self, _: Run, __: float) -> None:
+    def ran(self, run: Run, seconds: float) -> None:
         """A run is done."""
+        note(self._folder, run, seconds)
         self._made += 1
         self._events.ran(self._done + self._made, self._total, self.left())
 

@@ -1,7 +1,8 @@
 """A user's own trainer: each arm's data in a format it reads, its command without a shell, its numbers checked.
 
-    OUT/trainer/<arm>-<share>-<dose>-<seed>/data   train, val and test in the format; images are links
-    OUT/trainer/<arm>-<share>-<dose>-<seed>/out    what the trainer writes, metrics.json among it; log.txt what it said
+    OUT/trainer/<arm>-<share>-<dose>-<seed>/data/<format>   train, val and test; images are links
+    OUT/trainer/<arm>-<share>-<dose>-<seed>/out             what the trainer writes, metrics.json among it
+    OUT/trainer/<arm>-<share>-<dose>-<seed>/log.txt         what it said
 
 metrics.json holds numbers of the test split, in [0, 1] (or in percent, if the recipe says so): `{"mAP": 0.31}`, or by split,
 `{"val": {…}, "test": {…}}`.
@@ -26,13 +27,14 @@ from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.evaluation.members import HELD_OUT, TEST, TRAIN, VAL
 from earthsynth_factory.evaluation.plan import Run, material
-from earthsynth_factory.evaluation.record import finished, write_record
+from earthsynth_factory.evaluation.record import finished, note, write_record
 from earthsynth_factory.evaluation.result_folder import read_object
 from earthsynth_factory.evaluation.session import Evaluation, Events
 from earthsynth_factory.evaluation.spec import TrainerSpec
 from earthsynth_factory.evaluation.views import noise
-from earthsynth_factory.exports.write import export_to
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.exports.write import export
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.recipe.load import export_blocks
 
 ARMS = frozenset({"real", "synthetic", "noise", "synthetic-alone", "fewer-real", "more-real", "compared"})
@@ -80,10 +82,11 @@ def train_outside(evaluation: Evaluation, events: Events) -> None:
 
 def _train(evaluation: Evaluation, trainer: TrainerSpec, words: Sequence[str], run: Run) -> None:
     folder = evaluation.folder.trainer / run.name
-    data, out = folder / "data", folder / "out"
+    out = folder / "out"
     arm = _ArmData(evaluation, run, folder / "noise")
     (block,) = export_blocks([trainer.format])
-    export_to(arm, block, data, lambda _: None)
+    export(arm, [block], folder / "data", lambda _: None)
+    data = folder / "data" / block.kind
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").unlink(missing_ok=True)
     filled = {"{data}": str(data.resolve()), "{seed}": str(run.seed), "{out}": str(out.resolve())}
@@ -98,6 +101,7 @@ def _train(evaluation: Evaluation, trainer: TrainerSpec, words: Sequence[str], r
         "seconds": round(time.monotonic() - started, 2),
     }
     write_record(evaluation.folder, run, record, evaluation.key)
+    note(evaluation.folder, run, time.monotonic() - started)
 
 
 def _fill(word: str, filled: Mapping[str, str]) -> str:

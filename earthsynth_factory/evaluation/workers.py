@@ -1,15 +1,11 @@
 """Runs in processes of one thread each: what a run gives does not hang on how many there are, nor on what stops.
 
-A worker that loses its parent ends itself; so a killed evaluation leaves nothing behind that computes.
+A worker ends with its parent; so a killed evaluation leaves nothing behind that computes.
 """
 
 from __future__ import annotations
 
 import multiprocessing as mp
-import os
-import signal
-import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -27,8 +23,7 @@ from earthsynth_factory.evaluation.pool import open_pool
 from earthsynth_factory.evaluation.record import write_record
 from earthsynth_factory.evaluation.result_folder import ResultFolder
 from earthsynth_factory.evaluation.trial import Settings, train_run
-
-POLL_SECONDS = 0.5
+from earthsynth_factory.io.processes import be_a_child, spawning
 
 
 @dataclass(frozen=True)
@@ -102,8 +97,9 @@ class _Processes:
 
     def _start(self) -> None:
         ours, theirs = self._context.Pipe()
-        worker = self._context.Process(target=_serve, args=(self._bench, theirs, os.getpid()), daemon=True)
-        worker.start()
+        worker = self._context.Process(target=_serve, args=(self._bench, theirs), daemon=True)
+        with spawning():
+            worker.start()
         theirs.close()
         self._workers[ours] = worker
 
@@ -132,10 +128,9 @@ class _Processes:
             )
 
 
-def _serve(bench: Bench, pipe: Connection, parent: int) -> None:
-    """Body of a worker. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
+def _serve(bench: Bench, pipe: Connection) -> None:
+    """Body of a worker."""
+    be_a_child()
     torch.set_num_threads(1)
     try:
         while True:
@@ -150,9 +145,3 @@ def _serve(bench: Bench, pipe: Connection, parent: int) -> None:
         pipe.send(error)
     except Exception as error:
         pipe.send(FactoryError(f"a run failed: {error}\n{traceback.format_exc()}"))
-
-
-def _end_without(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(POLL_SECONDS)
-    os._exit(1)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.run_record import RunRecord
 from earthsynth_factory.exports.base import ExportSummary
-from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.atomic import write_changed
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Counts:
             counts.images.update((class_id, record.split) for class_id in record.classes)
             counts.objects.update(instance.category for instance in record.instances)
         for reject in store.rejects():
-            counts.rejected.update({reason.partition(":")[0] for reason in reject.reasons})
+            counts.rejected.update({reason.rule for reason in reject.reasons})
             counts.made[reject.category] += reject.made
             counts.passed[reject.category] += reject.passed
         counts.made.update(counts.kept)
@@ -61,24 +61,22 @@ def write_card(store: StoreReader, summaries: Sequence[ExportSummary], short: Ma
         _formats(summaries),
         _licences(store.run),
     ]
-    write_bytes(store.layout.card, "\n\n".join(section for section in sections if section).encode() + b"\n")
+    write_changed(store.layout.card, "\n\n".join(section for section in sections if section).encode() + b"\n")
 
 
 def _head(store: StoreReader, counts: Counts) -> str:
     run = store.run
     synthetic = "These images were made by a model; no satellite took them."
-    if run.get("line", {}).get("synthesis", {}).get("kind") == "fake":
+    if run.line.dry:
         synthetic = "**A dry run: the images are coloured masks with grain, made by no model. Do not train on them.**"
     total = sum(counts.accepted.values())
     splits = ", ".join(f"{split} {counts.accepted[split]}" for split in store.splits)
-    return (
-        f"# {run['name']}\n\n{synthetic}\n\n{total} labelled images ({splits}), {counts.negatives} of them negatives."
-    )
+    return f"# {run.name}\n\n{synthetic}\n\n{total} labelled images ({splits}), {counts.negatives} of them negatives."
 
 
 def _contents(store: StoreReader, counts: Counts) -> str:
     rows = []
-    targets = set(store.run["targets"])
+    targets = set(store.run.targets)
     present = {class_id for class_id, _ in counts.images}
     for category in store.taxonomy:
         if category.id in present:
@@ -87,26 +85,26 @@ def _contents(store: StoreReader, counts: Counts) -> str:
             asked = "yes" if category.id in targets else ""
             rows.append([str(category.id), category.name, asked, *images, objects])
     header = ["id", "class", "asked for", *[f"images, {split}" for split in store.splits], "objects"]
-    return "## What is in it\n\n" + _table(header, rows)
+    return "## What is in it\n\n" + markdown_table(header, rows)
 
 
 def _shortfalls(short: Mapping[tuple[str, str], int]) -> str:
     if not short:
         return ""
     rows = [[name, split, str(count)] for (name, split), count in sorted(short.items())]
-    return "## What is missing\n\nFewer images than the recipe asks for:\n\n" + _table(
+    return "## What is missing\n\nFewer images than the recipe asks for:\n\n" + markdown_table(
         ["class", "split", "short"], rows
     )
 
 
-def _making(run: Mapping[str, Any]) -> str:
-    synthesis = run.get("line", {}).get("synthesis", {})
+def _making(run: RunRecord) -> str:
+    synthesis = run.line.synthesis
     facts = [
-        ("seed", run["recipe"]["seed"]),
-        ("fingerprint", f"`{run['fingerprint']}`"),
+        ("seed", run.recipe["seed"]),
+        ("fingerprint", f"`{run.fingerprint}`"),
         *((name, value) for name, value in synthesis.items() if name not in ("licence", "training_data", "notes")),
         *(("note", note) for note in synthesis.get("notes", [])),
-        *run["software"].items(),
+        *run.software.items(),
     ]
     lines = "\n".join(f"- {name}: {value}" for name, value in facts)
     return (
@@ -117,15 +115,15 @@ def _making(run: Mapping[str, Any]) -> str:
 
 
 def _acceptance(store: StoreReader, counts: Counts) -> str:
-    if not store.run.get("recipe", {}).get("rfilter", {}).get("rules"):
+    if not store.run.rules:
         return ""
     rows = []
-    for category in [*store.run["targets"], None]:
+    for category in [*store.run.targets, None]:
         made, passed = counts.made[category], counts.passed[category]
         if made:
             name = "negatives" if category is None else store.taxonomy[category].name
             rows.append([name, str(made), str(passed), f"{passed / made:.0%}", str(counts.kept[category])])
-    return "## What the filter passed\n\nOf several images that passed for one mask the best is kept.\n\n" + _table(
+    return "## What the filter passed\n\nOf several images that passed for one mask the best is kept.\n\n" + markdown_table(
         ["made for", "images", "passed every rule", "share", "kept"], rows
     )
 
@@ -134,7 +132,7 @@ def _rejections(counts: Counts) -> str:
     if not counts.rejected:
         return ""
     rows = [[reason, str(count)] for reason, count in counts.rejected.most_common()]
-    return "## What was not kept\n\n" + _table(["reason", "images or conditions"], rows)
+    return "## What was not kept\n\n" + markdown_table(["reason", "images or conditions"], rows)
 
 
 def _formats(summaries: Sequence[ExportSummary]) -> str:
@@ -144,22 +142,21 @@ def _formats(summaries: Sequence[ExportSummary]) -> str:
         [f"`exports/{item.kind}`", ", ".join(f"{split} {count}" for split, count in item.counts.items()), *_notes(item)]
         for item in summaries
     ]
-    return "## Formats\n\n" + _table(["folder", "images", "notes"], rows)
+    return "## Formats\n\n" + markdown_table(["folder", "images", "notes"], rows)
 
 
 def _notes(summary: ExportSummary) -> list[str]:
     return [" ".join(summary.notes)]
 
 
-def _licences(run: Mapping[str, Any]) -> str:
-    line = run.get("line", {})
-    synthesis = line.get("synthesis", {})
-    found = [f"Image model: {synthesis.get('model', synthesis.get('kind', '?'))}; {synthesis.get('licence', 'none')}"]
-    found += [f"Image model trained on: {data}" for data in synthesis.get("training_data", [])]
-    found += [f"Masks: {licence}" for licence in line.get("licences", [])]
+def _licences(run: RunRecord) -> str:
+    found = [f"Image model: {run.line.model}; {run.line.licence or 'none'}"]
+    found += [f"Image model trained on: {data}" for data in run.line.training_data]
+    found += [f"Masks: {licence}" for licence in run.line.licences]
     return "## Licences\n\n" + "\n".join(f"- {entry}" for entry in found)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The rows under their header, as Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

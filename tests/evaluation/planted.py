@@ -15,7 +15,8 @@ import orjson
 
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.evaluation.spec import EvaluationRecipe
-from earthsynth_factory.io.atomic import encode_mask, encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_mask, encode_png
 
 Picture = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint16]]
 """image (S, S, 3), category ids (S, S), instance ids (S, S)."""

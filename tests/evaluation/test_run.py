@@ -116,7 +116,7 @@ def test_other_settings_or_data_in_one_folder_are_refused(tmp_path: Path) -> Non
     image.write_bytes(next((real / "images").iterdir()).read_bytes())
     with pytest.raises(StoreError, match="other images"):
         evaluate(recipe, tmp_path / "out", Events())
-    with pytest.raises(InputError, match="one of the datasets"):
+    with pytest.raises(StoreError, match="not empty and no evaluate of ours"):
         evaluate(recipe, real, Events())
 
 
