@@ -70,6 +70,8 @@ def prepare(
         typer.echo(f"  {name}: {pixels / sum(summary.pixels.values()):.2%} of pixels{objects}")
     for reason, count in summary.left_out.items():
         typer.echo(f"  left out: {count}× {reason}")
+    for remark, count in summary.remarks.items():
+        typer.echo(f"  note: {count}× {remark}")
     if summary.problems:
         typer.echo(f"  {summary.problems} problems, listed in {PreparedLayout(out).problems}:", err=True)
         for line in PreparedLayout(out).problems.read_text(encoding="utf-8").splitlines()[:5]:

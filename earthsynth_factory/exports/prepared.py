@@ -17,7 +17,7 @@ import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.reader import StoreReader
-from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.datasets.build.records import SampleRecord, instance_fields
 from earthsynth_factory.datasets.licences import terms_of
 from earthsynth_factory.datasets.merged import Merged
 from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, PreparedLayout
@@ -76,7 +76,11 @@ def _usual(store: LabelledDataset) -> bool:
 
 def _objects(record: SampleRecord) -> dict[str, Any]:
     size = [record.height, record.width]
-    return {"stem": record.stem, "size": size, "instances": [asdict(instance) for instance in record.instances]}
+    return {
+        "stem": record.stem,
+        "size": size,
+        "instances": [instance_fields(instance) for instance in record.instances],
+    }
 
 
 def _item(record: SampleRecord, name: str) -> dict[str, Any]:

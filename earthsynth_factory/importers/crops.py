@@ -13,6 +13,7 @@ from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.taxonomy import BACKGROUND
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry import rle
+from earthsynth_factory.geometry.given import Cut, Given, cut_to
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.scene import Labels, SceneObject
 from earthsynth_factory.io.pictures import Picture
@@ -74,14 +75,8 @@ def cut(
         for left in starts(width, side, rules.overlap):
             right = min(left + side, width)
             place = np.s_[:, left:right]
-            canvas = _paint(
-                objects,
-                (top, left),
-                (bottom - top, right - left),
-                None if dense is None else dense[place],
-                rules,
-                left_out,
-            )
+            window = Cut(left, top, right, bottom, width, height)
+            canvas = _paint(objects, window, None if dense is None else dense[place], rules, left_out)
             numbers = canvas.numbers if labels.objects or labels.raster is None else None
             seen = None if colors is None else np.ascontiguousarray(colors[place])
             yield Crop(top, left, seen, canvas.mask, numbers, tuple(canvas.instances))
@@ -113,16 +108,16 @@ def _known(
 
 def _paint(
     objects: list[tuple[int, int, SceneObject]],
-    corner: tuple[int, int],
-    shape: tuple[int, ...],
+    window: Cut,
     dense: npt.NDArray[np.uint8] | None,
     rules: CropRules,
     left_out: Counter[str],
 ) -> _Canvas:
     """The labels of one window. Where a dense mask is known it decides what class a pixel has."""
-    canvas = _Canvas(np.zeros(shape[:2], np.uint8) if dense is None else dense.copy(), np.zeros(shape[:2], np.uint16))
+    shape = window.bottom - window.top, window.right - window.left
+    canvas = _Canvas(np.zeros(shape, np.uint8) if dense is None else dense.copy(), np.zeros(shape, np.uint16))
     for area, category, one in objects:
-        inside = _inside(one, corner, (shape[0], shape[1]))
+        inside = _inside(one, (window.top, window.left), shape)
         if inside is None:
             continue
         place, pixels = inside
@@ -139,7 +134,7 @@ def _paint(
             canvas.numbers[place][pixels & (canvas.mask[place] == category)] = number
         elif dense is None:
             canvas.numbers[place][pixels] = 0
-        canvas.instances.append(_instance(number, category, one, place, pixels, visible, shape))
+        canvas.instances.append(_instance(number, category, one, place, pixels, visible, window))
     return canvas
 
 
@@ -165,19 +160,28 @@ def _instance(
     place: tuple[slice, slice],
     pixels: npt.NDArray[np.bool_],
     visible: float,
-    shape: tuple[int, ...],
+    window: Cut,
 ) -> Instance:
     """Its whole mask, also where other objects cover it; `visible` is the share of it inside the crop."""
+    shape = window.bottom - window.top, window.right - window.left
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     left, top = place[1].start + int(columns[0]), place[0].start + int(rows[0])
     width, height = int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
+    box = (left, top, width, height)
     return Instance(
         id=number,
         category=category,
-        box=(left, top, width, height),
+        box=box,
         area=int(pixels.sum()),
-        rle=rle.encode_patch(pixels, place[0].start, place[1].start, shape[0], shape[1]),
+        rle=rle.encode_patch(pixels, place[0].start, place[1].start, *shape),
         visible=round(visible, 4),
         truncated=left == 0 or top == 0 or left + width == shape[1] or top + height == shape[0],
         flags=(*(("crowd",) if one.crowd else ()), *(("difficult",) if one.difficult else ())),
+        given=_given(one, window, box),
     )
+
+
+def _given(one: SceneObject, window: Cut, box: tuple[int, int, int, int]) -> Given | None:
+    """What the source drew, cut with the window; None where it says no more than the pixels do."""
+    given = cut_to(one.given, window) if one.given else None
+    return None if given and given.masked and not given.corners and given.box == box else given

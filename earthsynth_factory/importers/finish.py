@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +22,9 @@ from earthsynth_factory.io.atomic import disk_error, write_bytes
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a prepared folder holds. pixels, objects: by category name. left_out: what was dropped, by reason."""
+    """What a prepared folder holds. pixels, objects: by category name. left_out: what was dropped, by reason.
+    remarks: what was used otherwise than it stands in the source, by sentence.
+    """
 
     kind: str
     recognised: str
@@ -31,6 +33,7 @@ class Summary:
     objects: dict[str, int]
     left_out: dict[str, int]
     problems: int
+    remarks: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, out: Path, kind: str, recognised: str) -> Summary:
@@ -50,6 +53,7 @@ class _Tally:
     pixels: Counter[int]
     objects: Counter[int]
     left_out: Counter[str]
+    remarks: Counter[str]
     problems: list[str]
 
 
@@ -67,13 +71,14 @@ def finish(
     Raises `SourceError` where no scene could be used at all; then no dataset.json is written.
     """
     layout = PreparedLayout(out)
-    tally = _Tally(Counter(), Counter(), Counter(notes.left_out), list(notes.faults))
+    tally = _Tally(Counter(), Counter(), Counter(notes.left_out), +notes.remarks, list(notes.faults))
     items: dict[str, Any] = {}
     with ExitStack() as stack:
         lines = stack.enter_context(_replacing(layout.train))
         instances = stack.enter_context(_replacing(layout.instance_lines))
         for record in journal.records(scene.stem for scene in scenes):
             tally.left_out.update(record["left_out"])
+            tally.remarks.update(record.get("remarks", {}))
             tally.problems.extend(record["faults"])
             for item in record["items"]:
                 items[item["stem"]] = item["about"]
@@ -95,6 +100,7 @@ def finish(
             "pixels": _named(tally.pixels, taxonomy),
             "objects": _named(tally.objects, taxonomy),
             "left_out": dict(sorted(tally.left_out.items())),
+            "remarks": dict(sorted(tally.remarks.items())),
             "problems": len(tally.problems),
         },
         "items": items,

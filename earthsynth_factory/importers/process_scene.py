@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from earthsynth_factory.datasets.build.records import instance_fields
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.datasets.prepared.training_list import training_lines
 from earthsynth_factory.domain.masks import present_classes
@@ -44,6 +45,7 @@ def work(bench: Bench, scene: Scene) -> dict[str, Any]:
     items: list[dict[str, Any]] = []
     try:
         with Picture(scene.image) as picture:
+            _check_size(scene, picture)
             labels = bench.reader.labels(scene, Aid(picture.shape, bench.classes, notes))
             try:
                 items.extend(_crops(bench, scene, picture, labels, notes.left_out))
@@ -54,7 +56,24 @@ def work(bench: Bench, scene: Scene) -> dict[str, Any]:
         notes.error(error)
         _remove(bench.out, items)
         items = []
-    return {"scene": scene.stem, "items": items, "faults": notes.faults, "left_out": dict(notes.left_out)}
+    return {
+        "scene": scene.stem,
+        "items": items,
+        "faults": notes.faults,
+        "left_out": dict(notes.left_out),
+        "remarks": dict(+notes.remarks),
+    }
+
+
+def _check_size(scene: Scene, picture: Picture) -> None:
+    """Raises `SourceError` where the image has another size than its source says."""
+    if scene.size is None or scene.size == picture.shape:
+        return
+    (height, width), (rows, columns) = picture.shape, scene.size
+    raise SourceError(
+        f"{scene.image}: has {width}×{height} pixels, its annotations say {columns}×{rows}; "
+        "they were drawn on the image in another size, fetch that one"
+    )
 
 
 def _crops(
@@ -134,7 +153,7 @@ def _record(
             "categories": categories,
         },
         "pixels": {str(category): int(counts[category]) for category in np.flatnonzero(counts)},
-        "instances": None if crop.numbers is None else [asdict(one) for one in crop.instances],
+        "instances": None if crop.numbers is None else [instance_fields(one) for one in crop.instances],
         "lines": training_lines(stem, name, categories, bench.classes.taxonomy, bench.augment),
     }
 

@@ -297,7 +297,7 @@ def test_coco_entries_that_make_no_sense_are_skipped_one_by_one(tmp_path: Path) 
     bad = [
         {"id": 90, "image_id": 5, "category_id": 404, "bbox": [1, 1, 2, 2]},
         "text",
-        {"id": 91, "image_id": 5, "category_id": 3, "segmentation": [[1, 2, 3]], "bbox": [1, 1, 2, 2]},
+        {"id": 91, "image_id": 5, "category_id": 3, "segmentation": [[1, 2, 3]]},
         {"id": 92, "image_id": 5, "category_id": 3, "segmentation": {"size": [9, 9], "counts": "1"}},
         {"id": 93, "image_id": 5, "category_id": 3, "segmentation": []},
         {"id": 94, "image_id": 5, "category_id": 3, "bbox": [1, 1, -5, 2]},

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import orjson
 
 from earthsynth_factory.domain.condition import Origin
 from earthsynth_factory.domain.sample import Instance, Sample, Score, Slot
+from earthsynth_factory.geometry.given import Given
 
 NOT_BEST = "not the best of"
 """How the reason begins of an image that every rule passed and that was not kept all the same."""
@@ -111,13 +112,24 @@ class RejectRecord:
 
 
 def instance_of(data: Mapping[str, Any]) -> Instance:
-    """The instance in a parsed line. Raises KeyError or TypeError where it is none."""
-    return Instance(**{**data, "box": tuple(data["box"]), "flags": tuple(data.get("flags", ()))})
+    """The instance in a parsed line. Raises KeyError, TypeError or ValueError where it is none."""
+    given = Given.parse(data["given"]) if "given" in data else None
+    return Instance(**{**data, "box": tuple(data["box"]), "flags": tuple(data.get("flags", ())), "given": given})
+
+
+def instance_fields(instance: Instance) -> dict[str, Any]:
+    """The instance as plain values for a line of JSON; `given` is left out where there is none."""
+    values = {field.name: getattr(instance, field.name) for field in fields(Instance)}
+    given = values.pop("given")
+    return {**values, "given": given.fields()} if given else values
 
 
 def to_line(record: SampleRecord | RejectRecord) -> bytes:
     """The record as one line of JSON with its newline; equal records give equal bytes."""
-    return orjson.dumps(asdict(record), option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+    values = asdict(record)
+    if isinstance(record, SampleRecord):
+        values["instances"] = [instance_fields(instance) for instance in record.instances]
+    return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
 
 
 def _values(scores: Mapping[str, Score]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.dense import colours_table, uncounted
-from earthsynth_factory.importers.readers.files import split_of, walk
+from earthsynth_factory.importers.readers.files import prefixed, split_of, walk
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
 from earthsynth_factory.io.pictures import Picture, colour_raster, threshold_raster
 
@@ -57,7 +57,7 @@ class DeepGlobe(Reader):
             words |= uncounted(COLOURS) if cover else {"road": 0}
             dense &= cover
             for mask, image in pairs:
-                stem = f"DG_{mask.name.removesuffix('_mask.png')}"
+                stem = prefixed("DG_", mask.name.removesuffix("_mask.png"))
                 labels = (mask, "cover" if cover else "road")
                 scenes.append(Scene(stem, image, labels, stem, split_of(mask.parent, request.path), METRES_PER_PIXEL))
         scenes.sort(key=lambda scene: (scene.stem, str(scene.image)))
