@@ -1,5 +1,5 @@
-"""Finds the images that annotation files name, however the name was written: another case, `\\`, `%20`, an URL, another disk's
-path, another form of an accent, another suffix.
+"""Finds the images that annotation files name, however that was written: in another case, with `\\` or `%20`, as an URL, as a
+path of another disk, with another form of an accent or another suffix.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ImageFinder:
         self._holds: Counter[Path] = Counter()
         self._sizes: Counter[Path] = Counter()
         for path in tree.images():
-            name = plain(path.name)
+            name = plain(unquote(path.name))
             self._by_name[name].append(path)
             self._by_stem[name.rpartition(".")[0]].append(path)
             self._sizes[path.parent] += 1
@@ -51,7 +51,10 @@ class ImageFinder:
         key = key_of(name)
         if not key:
             return None
-        found = self._by_name.get(key[0]) or self._by_stem.get(key[0].rpartition(".")[0]) or self._by_stem.get(key[0], [])
+        named = self._by_name.get(key[0], [])
+        if near is not None and near / name in named:
+            return near / name
+        found = named or self._by_stem.get(key[0].rpartition(".")[0]) or self._by_stem.get(key[0], [])
         for rule in (
             lambda path: _common(key_of(str(self._tree.relative(path))), key),
             lambda path: split is not None and split_of(path, self._tree.root) == split,

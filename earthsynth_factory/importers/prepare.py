@@ -20,9 +20,11 @@ from earthsynth_factory.errors import InputError, SourceError, StoreError
 from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.finish import Summary, finish, finished
+from earthsynth_factory.importers.given_path import name_of, open_path
 from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.process_scene import Bench, work
-from earthsynth_factory.importers.readers import choose
+from earthsynth_factory.importers.readers import READERS
+from earthsynth_factory.importers.recognise import choose
 from earthsynth_factory.importers.scene import Notes, Request, Scene, Source
 from earthsynth_factory.io.atomic import write_json
 
@@ -56,12 +58,14 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
     otherwise; with `strict` `SourceError` at the first thing that cannot be used; `DiskError` where writing fails.
     """
     _check(path, out, options)
-    reader, why = choose(path, options.kind)
-    classes = read_map(options.map)
-    notes = Notes(options.strict)
-    source = reader.open(Request(path, out / "unpacked", classes, notes, options.segments))
-    classes.check(source.words, path)
-    scenes = _distinct(source)
+    classes, notes = read_map(options.map), Notes(options.strict)
+    tree = open_path(path, out / "unpacked", notes)
+    request = Request(tree, name_of(path), classes, notes, options.segments)
+    reader, why = choose(request, READERS, options.kind)
+    source = reader.open(request)
+    for word in classes.check(source.words, path):
+        notes.remarks[f"class {word!r} is listed and never used"] += 1
+    scenes = _distinct(source, notes)
     rules = options.rules if reader.cuts else replace(options.rules, side=0)
     augment = options.augment if options.augment is not None else not reader.cuts
     _settle(out, reader.kind, path, options, rules, augment)
@@ -85,8 +89,6 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
 
 def _check(path: Path, out: Path, options: PrepareOptions) -> None:
     rules = options.rules
-    if not path.exists():
-        raise SourceError(f"{path}: no such file or folder")
     if (
         out.resolve() == path.resolve()
         or out.resolve() in path.resolve().parents
@@ -104,13 +106,22 @@ def _check(path: Path, out: Path, options: PrepareOptions) -> None:
             raise InputError(f"--{name} {value}: a share between 0 and {limit:g}")
 
 
-def _distinct(source: Source) -> list[Scene]:
-    """The scenes, stems made distinct in the order they are listed. Raises `SourceError` where there is none."""
+def _distinct(source: Source, notes: Notes) -> list[Scene]:
+    """The scenes, an image that is listed twice with the same labels once, stems made distinct in the order they are listed.
+
+    Raises `SourceError` where there is none.
+    """
     if not source.scenes:
-        raise SourceError(f"{source.info.name}: no labelled image was found; check the folder that was given")
+        first = f"; the first of {len(notes.faults)} problems: {notes.faults[0]}" if notes.faults else ""
+        raise SourceError(f"{source.info.name}: no labelled image was found; check the folder that was given{first}")
     seen: Counter[str] = Counter()
+    met: set[tuple[Path, str]] = set()
     scenes = []
     for scene in source.scenes:
+        if (key := (scene.image, repr(scene.labels))) in met:
+            notes.remarks["images listed twice, taken once"] += 1
+            continue
+        met.add(key)
         seen[scene.stem] += 1
         scenes.append(scene if seen[scene.stem] == 1 else replace(scene, stem=f"{scene.stem}-{seen[scene.stem]}"))
     return scenes

@@ -95,7 +95,7 @@ def stamp(scene: Scene) -> str:
     """Changes when the scene's image, its label file or its listed labels change."""
     parts = [str(scene.group), str(scene.split), str(scene.metres_per_pixel)]
     labels = scene.labels if isinstance(scene.labels, tuple | list) else (scene.labels,)
-    for part in (scene.image, *labels):
+    for part in (scene.image, *scene.shared, *labels):
         if isinstance(part, Path):
             stat = part.stat() if part.is_file() else None
             parts.append(f"{part.name} {stat.st_size} {stat.st_mtime_ns}" if stat else f"{part.name} missing")

@@ -1,4 +1,5 @@
-"""A dataset's folder, listed once: every reader looks for its files here, whatever the case of their names and how deep they lie.
+"""A dataset's folder, listed once: every reader looks for its files here, in whatever case they are called and how deep they
+lie.
 
 Links are followed, each place once; those that lead out of the folder are counted, so that it can be said. Hidden files, and
 what archives of macOS leave behind, are passed over.
@@ -128,3 +129,13 @@ class Tree:
         target = path.resolve()
         if not target.is_relative_to(self._real):
             self.outward[path] = target
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Every regular file below `root`, by path; hidden files and whatever links lead to are passed over."""
+    for folder, folders, names in os.walk(root, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(folder, name)
+            if not name.startswith(".") and not path.is_symlink():
+                yield path

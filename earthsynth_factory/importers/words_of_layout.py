@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
 _SPLITS = {
     "train": "train",
     "training": "train",
@@ -19,17 +25,17 @@ _SPLITS = {
     "tst": "test",
 }
 
-_LAYOUT = frozenset(
+_LAYOUT = words(
     """images image img imgs input pics jpegimages labels label lbl masks mask msk targets annotations annotation annots anno
     ann anns gt gts groundtruth instances instance person keypoints captions panoptic stuff semantic coco json odvg od vg bbox
-    bboxes boxes segm hbb obb lvis labeltxt annfiles set sets data dataset split list tiff png jpg""".split()
+    bboxes boxes segm hbb obb lvis labeltxt annfiles set sets data dataset split list tiff png jpg"""
 )
 """Words that may stand beside a split's in one name: `train_images`, `instances_val2017`. Others make it a name of its own:
 `Val-de-Marne`, `train station`.
 """
 
-_ROLE_FOLDERS = frozenset(
-    "images image img imgs jpegimages img_dir input data set dataset obj_train_data jpegs pictures photos".split()
+_ROLE_FOLDERS = words(
+    "images image img imgs jpegimages img_dir input data set dataset obj_train_data jpegs pictures photos"
 )
 _COPIES = re.compile(r"\.rf\.[0-9A-Za-z]{8,}$")
 """How an annotation service ends the names of its augmented copies of one picture."""
@@ -41,7 +47,11 @@ def split_word(name: str) -> str | None:
     >>> split_word("train2017"), split_word("instances_val"), split_word("Val-de-Marne"), split_word("my_test_flight")
     ('train', 'val', None, None)
     """
-    tokens = [token for token in re.split(r"[^a-z]+", re.sub(r"\bv\d+(\.\d+)?\b", " ", name.lower().replace("_", " "))) if token]
+    tokens = [
+        token
+        for token in re.split(r"[^a-z]+", re.sub(r"\bv\d+(\.\d+)?\b", " ", name.lower().replace("_", " ")))
+        if token
+    ]
     found = [_SPLITS[token] for token in tokens if token in _SPLITS]
     others = [token for token in tokens if token not in _SPLITS]
     return found[0] if len(found) == 1 and all(token in _LAYOUT for token in others) else None
