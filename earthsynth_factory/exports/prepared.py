@@ -21,6 +21,7 @@ from earthsynth_factory.datasets.build.records import SampleRecord, instance_fie
 from earthsynth_factory.datasets.licences import terms_of
 from earthsynth_factory.datasets.merged import Merged
 from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, PreparedLayout
+from earthsynth_factory.datasets.prepared.reader import PreparedRecord
 from earthsynth_factory.datasets.prepared.training_list import training_lines
 from earthsynth_factory.datasets.views import View
 from earthsynth_factory.domain.spec import Field
@@ -91,7 +92,17 @@ def _item(record: SampleRecord, name: str) -> dict[str, Any]:
         "size": [record.height, record.width],
         "categories": list(record.classes),
         "image": name,
+        **_place(record),
     }
+
+
+def _place(record: SampleRecord) -> dict[str, Any]:
+    """Where the image lies in its scene and on the ground, as `ItemRecord` has it."""
+    detail = record.origin.detail if isinstance(record, PreparedRecord) else {}
+    found: dict[str, Any] = {"corner": [detail["top"], detail["left"]]} if "top" in detail else {}
+    if "transform" in detail:
+        found["transform"] = [float(number) for number in str(detail["transform"]).split()]
+    return {**found, "crs": detail["crs"]} if "crs" in detail else found
 
 
 def _about(dataset: LabelledDataset, used: set[int]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import IO, Any
 import orjson
 
 from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, PreparedLayout
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import DatasetInfo, Notes, Scene
@@ -24,6 +24,7 @@ from earthsynth_factory.io.atomic import disk_error, write_bytes
 class Summary:
     """What a prepared folder holds. pixels, objects: by category name. left_out: what was dropped, by reason.
     remarks: what was used otherwise than it stands in the source, by sentence.
+    ignored: pixels of which nobody says what they are.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Summary:
     left_out: dict[str, int]
     problems: int
     remarks: dict[str, int] = field(default_factory=dict)
+    ignored: int = 0
 
     @classmethod
     def of(cls, out: Path, kind: str, recognised: str) -> Summary:
@@ -64,9 +66,15 @@ def finished(out: Path) -> bool:
 
 
 def finish(
-    out: Path, info: DatasetInfo, taxonomy: Taxonomy, scenes: list[Scene], journal: Journal, notes: Notes
+    out: Path,
+    info: DatasetInfo,
+    taxonomy: Taxonomy,
+    scenes: list[Scene],
+    journal: Journal,
+    notes: Notes,
+    imagery: dict[str, Any],
 ) -> None:
-    """Write train.jsonl, instances.jsonl, problems.txt and, last, dataset.json.
+    """Write train.jsonl, instances.jsonl, problems.txt and, last, dataset.json. imagery: how images became pictures.
 
     Raises `SourceError` where no scene could be used at all; then no dataset.json is written.
     """
@@ -91,10 +99,12 @@ def finish(
     if not items:
         first = f"; the first problem: {tally.problems[0]}" if tally.problems else ""
         raise SourceError(f"{info.name}: not one image could be used, see {layout.problems}{first}")
+    ignored = tally.pixels.pop(IGNORE, 0)
     document = {
         "format": FORMAT,
         "version": VERSION,
         **asdict(info),
+        **({"imagery": imagery} if imagery else {}),
         "classes": {str(c): taxonomy[c].name for c in sorted(tally.pixels) if c != BACKGROUND},
         "counts": {
             "pixels": _named(tally.pixels, taxonomy),
@@ -102,6 +112,7 @@ def finish(
             "left_out": dict(sorted(tally.left_out.items())),
             "remarks": dict(sorted(tally.remarks.items())),
             "problems": len(tally.problems),
+            "ignored": ignored,
         },
         "items": items,
     }

@@ -17,6 +17,7 @@ import orjson
 
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.errors import InputError, SourceError, StoreError
+from earthsynth_factory.importers import imagery
 from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.finish import Summary, finish, finished
@@ -39,6 +40,7 @@ Watch = Callable[[int, int], None]
 class PrepareOptions:
     """kind: a reader's, or `auto`. keep_empty: share of crops without any class that are kept. augment: write category
     images and masks; None: what is usual for the kind. segments: COCO results whose masks stand in for boxes.
+    stretch, bands: how images of more than 8 bits or three bands become pictures (`io.stretch`; red, green, blue from 1).
     """
 
     kind: str = "auto"
@@ -47,6 +49,8 @@ class PrepareOptions:
     augment: bool | None = None
     map: Path | None = None
     segments: Path | None = None
+    stretch: str | None = None
+    bands: tuple[int, int, int] | None = None
     strict: bool = False
     workers: int | None = None
 
@@ -69,7 +73,8 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
     rules = options.rules if reader.cuts else replace(options.rules, side=0)
     augment = options.augment if options.augment is not None else not reader.cuts
     _settle(out, reader.kind, path, options, rules, augment)
-    bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict)
+    look = imagery.settle(out, scenes, options.stretch, options.bands, notes)
+    bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, look)
     journal = Journal(PreparedLayout(out).journal)
     try:
         waiting = [scene for scene in scenes if scene not in journal]
@@ -81,7 +86,7 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
                 watch(done, len(scenes))
         journal.flush()
         if waiting or not finished(out):
-            finish(out, source.info, classes.taxonomy, scenes, journal, notes)
+            finish(out, source.info, classes.taxonomy, scenes, journal, notes, imagery.fields(look))
     finally:
         journal.close()
     return Summary.of(out, reader.kind, why)
@@ -137,6 +142,8 @@ def _settle(out: Path, kind: str, path: Path, options: PrepareOptions, rules: Cr
         "category_augmentation": augment,
         "map": options.map.read_text(encoding="utf-8") if options.map else None,
         "segments": str(options.segments.resolve()) if options.segments else None,
+        "stretch": options.stretch,
+        "bands": list(options.bands) if options.bands else None,
     }
     place = PreparedLayout(out).settings
     if place.is_file():

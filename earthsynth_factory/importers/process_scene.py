@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,17 @@ from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.crops import Crop, CropRules, cut
 from earthsynth_factory.importers.scene import Aid, Labels, Notes, Reader, Scene
 from earthsynth_factory.io.atomic import encode_png, write_bytes
-from earthsynth_factory.io.pictures import Picture
+from earthsynth_factory.io.pictures import Look, Picture
+
+LEAST_PICTURE = 0.1
+"""A crop of which less is picture is left out: the rest is no-data or transparent."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What every scene of a run is worked with. keep_empty: share of crops without any class that are kept."""
+    """What every scene of a run is worked with. keep_empty: share of crops without any class that are kept; look: how images
+    become pictures.
+    """
 
     reader: Reader
     classes: ClassMap
@@ -34,6 +39,7 @@ class Bench:
     keep_empty: float
     augment: bool
     strict: bool
+    look: Look = field(default_factory=Look)
 
 
 def work(bench: Bench, scene: Scene) -> dict[str, Any]:
@@ -44,8 +50,9 @@ def work(bench: Bench, scene: Scene) -> dict[str, Any]:
     notes = Notes(bench.strict)
     items: list[dict[str, Any]] = []
     try:
-        with Picture(scene.image) as picture:
+        with Picture(scene.image, bench.look) as picture:
             _check_size(scene, picture)
+            notes.remarks.update(_remarks(picture))
             labels = bench.reader.labels(scene, Aid(picture.shape, bench.classes, notes))
             try:
                 items.extend(_crops(bench, scene, picture, labels, notes.left_out))
@@ -66,8 +73,13 @@ def work(bench: Bench, scene: Scene) -> dict[str, Any]:
 
 
 def _check_size(scene: Scene, picture: Picture) -> None:
-    """Raises `SourceError` where the image has another size than its source says."""
+    """Raises `SourceError` where the image has another size than its source says. One whose labels were drawn on it as
+    stored, whatever its EXIF says, is not turned.
+    """
     if scene.size is None or scene.size == picture.shape:
+        return
+    if scene.size == picture.stored_shape:
+        picture.leave_as_stored()
         return
     (height, width), (rows, columns) = picture.shape, scene.size
     raise SourceError(
@@ -76,22 +88,42 @@ def _check_size(scene: Scene, picture: Picture) -> None:
     )
 
 
+def _remarks(picture: Picture) -> list[str]:
+    """What is done with an image otherwise than it is stored."""
+    found = []
+    if picture.file.orientation != 1:
+        turned = (
+            "turned upright, as their EXIF says" if picture.turn != 1 else "left as stored, as their labels were drawn"
+        )
+        found.append(f"images {turned}")
+    if not picture.named_bands:
+        found.append(
+            "images of four bands and more that do not say which are red, green, blue: the first three (--bands)"
+        )
+    return found
+
+
 def _crops(
     bench: Bench, scene: Scene, picture: Picture, labels: Labels, left_out: Counter[str]
 ) -> list[dict[str, Any]]:
     whole = bench.rules.side == 0
     scale = scene.metres_per_pixel or picture.metres_per_pixel()
+    ground = picture.georeference()
     items = []
     for number, crop in enumerate(
-        cut(picture, labels, bench.classes, bench.rules, left_out, pixels=not _as_is(bench, scene))
+        cut(picture, labels, bench.classes, bench.rules, left_out, pixels=not _as_is(bench, scene, picture))
     ):
         stem = scene.stem if whole else f"{scene.stem}_{number}"
         categories = present_classes(crop.mask)
+        if crop.picture < LEAST_PICTURE:
+            left_out["crop of next to no picture (no-data or transparent)"] += 1
+            continue
         if not categories and unit(0, "empty crop", stem) >= bench.keep_empty:
             left_out["empty crop"] += 1
             continue
         name = _write(bench, scene, crop, stem, categories)
-        items.append(_record(bench, scene, crop, stem, name, scale, categories))
+        place = ground.at(crop.left, crop.top).fields() if ground else {}
+        items.append(_record(bench, scene, crop, stem, name, scale, categories, place))
     return items
 
 
@@ -118,9 +150,10 @@ def _write(bench: Bench, scene: Scene, crop: Crop, stem: str, categories: list[i
     return name
 
 
-def _as_is(bench: Bench, scene: Scene) -> bool:
-    """Whether the image's own bytes are taken over: whole images in a format that every reader knows."""
-    return bench.rules.side == 0 and scene.image.suffix.lower() in (".png", ".jpg", ".jpeg")
+def _as_is(bench: Bench, scene: Scene, picture: Picture) -> bool:
+    """Whether the image's own bytes are taken over: whole images in a format that every reader knows and sees alike."""
+    suffixes = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg")}.get(picture.file.driver, ())
+    return bench.rules.side == 0 and picture.plain and scene.image.suffix.lower() in suffixes
 
 
 def link(source: Path, target: Path) -> None:
@@ -138,7 +171,14 @@ def link(source: Path, target: Path) -> None:
 
 
 def _record(
-    bench: Bench, scene: Scene, crop: Crop, stem: str, name: str, scale: float | None, categories: list[int]
+    bench: Bench,
+    scene: Scene,
+    crop: Crop,
+    stem: str,
+    name: str,
+    scale: float | None,
+    categories: list[int],
+    place: dict[str, object],
 ) -> dict[str, Any]:
     counts = np.bincount(crop.mask.ravel(), minlength=256)
     return {
@@ -151,6 +191,7 @@ def _record(
             "size": list(crop.mask.shape),
             "corner": [crop.top, crop.left],
             "categories": categories,
+            **place,
         },
         "pixels": {str(category): int(counts[category]) for category in np.flatnonzero(counts)},
         "instances": None if crop.numbers is None else [instance_fields(one) for one in crop.instances],

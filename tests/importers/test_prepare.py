@@ -79,7 +79,8 @@ def test_objects_cut_by_the_border_are_flagged_or_dropped(tmp_path: Path) -> Non
     records = {record.stem: record for record in PreparedDataset(tmp_path / "out").samples()}
     seen = {stem: [one.visible for one in record.instances] for stem, record in records.items() if record.instances}
     assert seen == {"DOTA_P0001_1": [1.0]}, "one fifth of the ship is too little for the first crop"
-    assert not (PreparedDataset(tmp_path / "out").mask(records["DOTA_P0001_0"])).any()
+    mask = PreparedDataset(tmp_path / "out").mask(records["DOTA_P0001_0"])
+    assert (mask[4:14, 28:] == 17).all() and (mask > 0).sum() == 40, "its pixels are ship all the same"
     lax = PrepareOptions(rules=CropRules(32, 0.25, min_visible=0.1), workers=1)
     prepare(source, tmp_path / "lax", lax)
     records = {record.stem: record for record in PreparedDataset(tmp_path / "lax").samples()}

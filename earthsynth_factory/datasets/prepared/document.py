@@ -25,7 +25,8 @@ MAX_JSON_BYTES = 1 << 28
 
 class ItemRecord(BaseModel):
     """One item of dataset.json. group: the scene a split must not tear apart. image: file name, else the stem's.
-    size: (H, W) pixels. categories: ids present, ascending. The last three are left out by folders made by hand.
+    size: (H, W) pixels. categories: ids present, ascending. corner: row and column in its scene. crs, transform: where it
+    lies on the ground (`EPSG:…` or WKT; six numbers: column, row → x, y). All but the group may be left out.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,6 +36,16 @@ class ItemRecord(BaseModel):
     size: tuple[int, int] | None = None
     categories: tuple[int, ...] | None = None
     image: str | None = Field(default=None, pattern=r"^[^/\\\\]+$")
+    corner: tuple[int, int] | None = None
+    crs: str | None = None
+    transform: tuple[float, float, float, float, float, float] | None = None
+
+    def place(self) -> dict[str, str | int]:
+        """Where it lies in its scene and on the ground, as plain values; empty where nothing is known."""
+        found: dict[str, str | int] = {"top": self.corner[0], "left": self.corner[1]} if self.corner else {}
+        if self.transform:
+            found["transform"] = " ".join(map(repr, self.transform))
+        return {**found, "crs": self.crs} if self.crs else found
 
 
 class DatasetFile(BaseModel):

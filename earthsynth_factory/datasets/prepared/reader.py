@@ -152,7 +152,7 @@ class PreparedDataset:
             attempt=0,
             condition_seed=0,
             image_seed=0,
-            origin=Origin(f"real:{self.name}", item.group, {}),
+            origin=Origin(f"real:{self.name}", item.group, item.place()),
             name=stem,
         )
 

@@ -20,7 +20,8 @@ from earthsynth_factory.importers.scene import (
 )
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import prefixed, split_of
-from earthsynth_factory.io.pictures import Picture, colour_raster, threshold_raster
+from earthsynth_factory.io.label_rasters import colour_raster, threshold_raster
+from earthsynth_factory.io.pictures import Picture
 
 COLOURS = {
     0x00FFFF: "urban land",
@@ -81,7 +82,7 @@ class DeepGlobe(Reader):
         mask, which = scene.labels
         if which == "road":
             return Labels(raster=threshold_raster(mask, THRESHOLD, aid.classes.id_of("road")))
-        return Labels(raster=colour_raster(mask, colours_table(COLOURS, aid.classes)))
+        return Labels(raster=colour_raster(mask, colours_table(COLOURS, aid.classes), aid.notes.remarks))
 
 
 def _info(dense: bool) -> DatasetInfo:

@@ -24,7 +24,7 @@ from earthsynth_factory.importers.scene import (
     Strength,
 )
 from earthsynth_factory.importers.words_of_layout import split_of
-from earthsynth_factory.io.pictures import id_raster
+from earthsynth_factory.io.label_rasters import id_raster
 
 INFO = DatasetInfo(
     name="EarthSynth-180K",
@@ -78,7 +78,7 @@ class EarthSynth180K(Reader):
     def labels(self, scene: Scene, aid: Aid) -> Labels:
         # Ids beyond EarthSynth's are those that the map file gives to categories of the user's own.
         words = {category.id: category.name for category in aid.classes.taxonomy}
-        return Labels(raster=id_raster(scene.labels, ids_table(words, aid.classes)))
+        return Labels(raster=id_raster(scene.labels, ids_table(words, aid.classes), aid.notes.remarks))
 
 
 def _is_its_list(path: Path) -> bool:

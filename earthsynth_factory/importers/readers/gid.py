@@ -19,7 +19,7 @@ from earthsynth_factory.importers.scene import (
     Source,
     Strength,
 )
-from earthsynth_factory.io.pictures import id_raster
+from earthsynth_factory.io.label_rasters import id_raster
 
 METRES_PER_PIXEL = 4.0
 """Gaofen-2's multispectral ground sampling; that the crops were not resampled is our assumption."""
@@ -71,4 +71,4 @@ class Gid(Reader):
         return Source(INFO, uncounted(WORDS), scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, aid.classes)))
+        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, aid.classes), aid.notes.remarks))

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.readers.colour_instances import classed, regions
 from earthsynth_factory.importers.readers.dense import colours_table, ids_table, uncounted
@@ -31,7 +30,8 @@ from earthsynth_factory.importers.scene import (
 )
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import prefixed, split_of
-from earthsynth_factory.io.pictures import Picture, colour_raster, id_raster
+from earthsynth_factory.io.label_rasters import colour_raster, id_raster
+from earthsynth_factory.io.pictures import Picture
 
 COLOURS = {
     0x000000: "background",
@@ -93,18 +93,18 @@ class Isaid(Reader):
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
         mask, instances = scene.labels
-        raster = _raster(mask, aid.classes)
+        raster = _raster(mask, aid)
         return Labels(raster, _objects(raster, instances, aid) if instances else ())
 
 
-def _raster(mask: Path, classes: ClassMap) -> Raster:
+def _raster(mask: Path, aid: Aid) -> Raster:
     """Colours as published, or ids as mmsegmentation's converter writes them."""
     with Picture(mask) as picture:
         ids = picture.channels == 1
     if not ids:
-        return colour_raster(mask, colours_table(COLOURS, classes))
+        return colour_raster(mask, colours_table(COLOURS, aid.classes), aid.notes.remarks)
     words = dict(enumerate(list(COLOURS.values())[:16]))
-    return id_raster(mask, ids_table(words | {255: "ignore"}, classes))
+    return id_raster(mask, ids_table(words | {255: "ignore"}, aid.classes), aid.notes.remarks)
 
 
 def _objects(raster: Raster, instances: Path, aid: Aid) -> tuple[SceneObject, ...]:

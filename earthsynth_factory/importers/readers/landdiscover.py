@@ -19,7 +19,7 @@ from earthsynth_factory.importers.scene import (
     Strength,
 )
 from earthsynth_factory.importers.words_of_layout import split_word
-from earthsynth_factory.io.pictures import id_raster
+from earthsynth_factory.io.label_rasters import id_raster
 
 CLASSES = 40
 
@@ -54,4 +54,4 @@ class LandDiscover(Reader):
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
         words = {category.id: category.name for category in earthsynth() if category.id < CLASSES}
-        return Labels(raster=id_raster(scene.labels, ids_table(words | {255: "ignore"}, aid.classes)))
+        return Labels(raster=id_raster(scene.labels, ids_table(words | {255: "ignore"}, aid.classes), aid.notes.remarks))

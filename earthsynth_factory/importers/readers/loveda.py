@@ -17,7 +17,7 @@ from earthsynth_factory.importers.scene import (
     Strength,
 )
 from earthsynth_factory.importers.words_of_layout import prefixed, split_of
-from earthsynth_factory.io.pictures import id_raster
+from earthsynth_factory.io.label_rasters import id_raster
 
 WORDS = table_of_names(("ignore", "background", "building", "road", "water", "barren", "forest", "agriculture"))
 """0 is no-data; 1 is "anything else", which is trained and scored."""
@@ -60,4 +60,4 @@ class LoveDa(Reader):
         return Source(INFO, uncounted(WORDS), scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, aid.classes)))
+        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, aid.classes), aid.notes.remarks))

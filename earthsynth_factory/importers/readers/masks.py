@@ -30,7 +30,8 @@ from earthsynth_factory.importers.scene import (
 )
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import group_of, safe_stem, split_of
-from earthsynth_factory.io.pictures import Picture, colour_raster, id_raster
+from earthsynth_factory.io.label_rasters import colour_raster, id_raster
+from earthsynth_factory.io.pictures import Picture
 
 UNLABELLED = 255
 LOOKED_AT = 16
@@ -78,12 +79,13 @@ class Masks(Reader):
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
         mask, ids, colours, objects = scene.labels
-        if mask.suffix.lower() in (".jpg", ".jpeg"):
-            raise SourceError(f"{mask}: a JPEG cannot hold class ids or colours, its values change when it is stored")
+        remarks = aid.notes.remarks
         if colours or aid.classes.colours:
-            raster: Raster = colour_raster(mask, {0: BACKGROUND} | colours_table(dict(colours), aid.classes))
+            table = {0: BACKGROUND} | colours_table(dict(colours), aid.classes)
+            raster: Raster = colour_raster(mask, table, remarks)
         else:
-            raster = id_raster(mask, {0: BACKGROUND, UNLABELLED: IGNORE} | ids_table(dict(ids), aid.classes))
+            table = {0: BACKGROUND, UNLABELLED: IGNORE} | ids_table(dict(ids), aid.classes)
+            raster = id_raster(mask, table, remarks)
         return Labels(raster, () if objects is None else _objects(raster, objects, aid))
 
 

@@ -22,7 +22,7 @@ from earthsynth_factory.importers.scene import (
 from earthsynth_factory.importers.texts import read_names
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import prefixed
-from earthsynth_factory.io.pictures import id_raster
+from earthsynth_factory.io.label_rasters import id_raster
 
 WORDS = table_of_names(
     ("ignore", "bare land", "grass", "pavement", "road", "tree", "water", "agriculture land", "building")
@@ -85,7 +85,7 @@ class OpenEarthMap(Reader):
         return Source(INFO, uncounted(WORDS), scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, aid.classes)))
+        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, aid.classes), aid.notes.remarks))
 
 
 def _regions(tree: Tree) -> list[Path]:

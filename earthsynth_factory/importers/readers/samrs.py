@@ -26,7 +26,7 @@ from earthsynth_factory.importers.scene import (
 )
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import prefixed, split_of
-from earthsynth_factory.io.pictures import id_raster
+from earthsynth_factory.io.label_rasters import id_raster
 
 UNLABELLED = 255
 
@@ -97,7 +97,7 @@ class Samrs(Reader):
         mask, pickled, which = scene.labels
         table = ids_table(dict(enumerate(words_of(which))), aid.classes) | {UNLABELLED: IGNORE}
         objects = [] if pickled is None else _objects(pickled, words_of(which), aid.size, aid.notes)
-        return Labels(id_raster(mask, table), tuple(objects))
+        return Labels(id_raster(mask, table, aid.notes.remarks), tuple(objects))
 
 
 def _objects(path: Path, names: list[str], size: tuple[int, int], notes: Notes) -> list[SceneObject]:
