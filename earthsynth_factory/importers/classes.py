@@ -90,8 +90,10 @@ class ClassMap:
         return found
 
     def check(self, words: Mapping[str, int | None], place: Path) -> list[str]:
-        """Words that are unknown and that nothing uses. Raises `InputError` that lists every other unknown word with its count,
-        as the lines of a map that makes it a category of the user's own: what it means is for the user to say.
+        """Words that are unknown and that nothing uses.
+
+        Raises `InputError` that lists every other unknown word with its count, as the lines of a map that makes it a category
+        of the user's own: what it means is for the user to say.
         """
         unknown = {word: count for word, count in words.items() if self.find(word) is None}
         asked = {word: count for word, count in unknown.items() if count != 0}
@@ -100,7 +102,7 @@ class ClassMap:
         free = (number for number in range(_SUGGESTED, MAX_ID + 1) if number not in self.taxonomy)
         lines = [f"  {_key(word)}: {_own_category(count, next(free, MAX_ID))}" for word, count in sorted(asked.items())]
         head = f"{place}: {len(asked)} of its {len(words)} classes are unknown. Say what they are in a file for --map:"
-        tail = "  (a category's name in place of {id: …} makes them one: `recipe categories` lists all; `background` leaves out)"
+        tail = "  (or a category's name in place of {id: …}: `recipe categories` lists all; `background` leaves a class out)"
         raise InputError("\n".join([head, *lines, tail]))
 
 

@@ -32,7 +32,10 @@ def open_path(path: Path, workspace: Path, notes: Notes) -> Tree:
         return _unpacked(archives, workspace, notes)
     if path.suffix.lower() == ".zip":
         return _unpacked({path.stem: [path]}, workspace, notes)
-    tree = Tree(_around(path), path)
+    if path.suffix.lower() not in LABEL_SUFFIXES:
+        raise SourceError(f"{path}: neither a folder, an annotation file nor a zip; unpack it and give the folder")
+    root = _around(path)
+    tree = Tree(root, path if path.is_relative_to(root) else path.resolve())
     _say_links(tree, notes)
     return tree
 
@@ -44,9 +47,9 @@ def name_of(path: Path) -> str:
 
 def _around(path: Path) -> Path:
     """The folder of an annotation file's images: its own, or the one around it if the file's holds no image."""
-    home = path.parent
+    home = path.parent if path.parent.name not in ("", ".", "..") else path.parent.resolve()
     beside = any(one.suffix.lower() in SUFFIXES for one in home.iterdir() if one.is_file())
-    return home if beside or any(one.is_dir() for one in home.iterdir()) else home.resolve().parent
+    return home if beside or any(one.is_dir() for one in home.iterdir()) else home.parent
 
 
 def _archives(tree: Tree) -> dict[str, list[Path]]:

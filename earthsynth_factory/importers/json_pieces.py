@@ -35,14 +35,13 @@ class Piece(NamedTuple):
 
 
 def pieces(path: Path, *keys: str) -> Iterator[Piece]:
-    """The objects of these top-level lists (none named: of all), in the file's order.
+    """The objects of these top-level lists (none named: of all), in the file's order; a text among them is an empty object.
 
     Raises `SourceError` naming the file: missing, cut short, malformed, or with an object beyond `MAX_PIECE`.
     """
     for key, start, data in _spans(path, {key.encode() for key in keys}):
         value = parse_json(data, path)
-        if isinstance(value, dict):
-            yield Piece(key, start, len(data), value)
+        yield Piece(key, start, len(data), value if isinstance(value, dict) else {})
 
 
 def read_piece(path: Path, start: int, length: int) -> dict[str, Any]:
@@ -98,7 +97,9 @@ class _Scanner:
             if mark == _QUOTE:
                 if end - begin == 1:  # goes on in the next chunk
                     return
-                if self.depth == 1:
+                if self._listed == self.depth > 0:
+                    yield self._last.decode("utf-8", "replace"), begin, end
+                elif self.depth == 1:
                     self._last = data[begin + 1 : end - 1]
             elif mark in _OPEN:
                 self._enter(mark, begin)

@@ -27,7 +27,7 @@ from earthsynth_factory.importers.process_scene import Bench, work
 from earthsynth_factory.importers.readers import READERS
 from earthsynth_factory.importers.recognise import choose
 from earthsynth_factory.importers.scene import Notes, Request, Scene, Source
-from earthsynth_factory.io.atomic import write_json
+from earthsynth_factory.io.atomic import write_bytes, write_json
 
 IN_FLIGHT = 4
 """Scenes handed out per worker: enough that none waits, few enough that memory stays flat."""
@@ -66,12 +66,18 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
     tree = open_path(path, out / "unpacked", notes)
     request = Request(tree, name_of(path), classes, notes, options.segments)
     reader, why = choose(request, READERS, options.kind)
-    source = reader.open(request)
-    for word in classes.check(source.words, path):
-        notes.remarks[f"class {word!r} is listed and never used"] += 1
-    scenes = _distinct(source, notes)
     rules = options.rules if reader.cuts else replace(options.rules, side=0)
     augment = options.augment if options.augment is not None else not reader.cuts
+    try:
+        source = reader.open(request)
+        scenes = _distinct(source, notes)
+    except SourceError as error:
+        if not notes.faults:
+            raise
+        _settle(out, reader.kind, path, options, rules, augment)
+        raise _with_problems(error, out, notes) from error
+    for word in classes.check(source.words, path):
+        notes.remarks[f"class {word!r} is listed and never used"] += 1
     _settle(out, reader.kind, path, options, rules, augment)
     look = imagery.settle(out, scenes, options.stretch, options.bands, notes)
     bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, look)
@@ -86,7 +92,7 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
                 watch(done, len(scenes))
         journal.flush()
         if waiting or not finished(out):
-            finish(out, source.info, classes.taxonomy, scenes, journal, notes, imagery.fields(look))
+            finish(out, source, classes.taxonomy, scenes, journal, notes, imagery.fields(look))
     finally:
         journal.close()
     return Summary.of(out, reader.kind, why)
@@ -111,14 +117,20 @@ def _check(path: Path, out: Path, options: PrepareOptions) -> None:
             raise InputError(f"--{name} {value}: a share between 0 and {limit:g}")
 
 
+def _with_problems(error: SourceError, out: Path, notes: Notes) -> SourceError:
+    """The error with the problems behind it, which are written down."""
+    place = PreparedLayout(out).problems
+    write_bytes(place, "".join(f"{problem}\n" for problem in notes.faults).encode())
+    return SourceError(f"{error}; {len(notes.faults)} problems, listed in {place}; the first: {notes.faults[0]}")
+
+
 def _distinct(source: Source, notes: Notes) -> list[Scene]:
     """The scenes, an image that is listed twice with the same labels once, stems made distinct in the order they are listed.
 
     Raises `SourceError` where there is none.
     """
     if not source.scenes:
-        first = f"; the first of {len(notes.faults)} problems: {notes.faults[0]}" if notes.faults else ""
-        raise SourceError(f"{source.info.name}: no labelled image was found; check the folder that was given{first}")
+        raise SourceError(f"{source.info.name}: no labelled image was found; check the folder that was given")
     seen: Counter[str] = Counter()
     met: set[tuple[Path, str]] = set()
     scenes = []

@@ -32,7 +32,13 @@ def choose(request: Request, readers: Mapping[str, Reader], kind: str = "auto") 
     if len(first) > 1 or best == Strength.SHAPE:
         raise InputError(_question(request, readers, first))
     [(name, evidence)] = first.items()
-    return readers[name], f"{name}: {evidence.why}"
+    others = [
+        f"{other}: {one.why}"
+        for other, one in found.items()
+        if other not in (name, *readers[name].forms) and one.strength > Strength.SHAPE
+    ]
+    also = f"; it would also pass for {' and '.join(others)} (--kind)" if others else ""
+    return readers[name], f"{name}: {evidence.why}{also}"
 
 
 def _evidence(request: Request, readers: Mapping[str, Reader]) -> dict[str, Evidence]:
@@ -84,7 +90,7 @@ def _asked(kind: str, readers: Mapping[str, Reader]) -> Reader:
     module, colon, name = kind.partition(":")
     if not colon:
         raise InputError(
-            f"--kind {kind}: not a known kind; one of auto, {', '.join(readers)}, or a reader of your own as package.module:Class"
+            f"--kind {kind}: not a known kind; one of auto, {', '.join(readers)}, or your own reader as package.module:Class"
         )
     try:
         found = getattr(import_module(module), name)

@@ -88,15 +88,15 @@ class SceneObject:
 
 
 class Raster(Protocol):
-    """A dense label image, read in bands of rows."""
+    """A dense label image, read by windows."""
 
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W) pixels; must equal the image's."""
         ...
 
-    def rows(self, top: int, bottom: int) -> Ids:
-        """Category ids (bottom − top, W). Raises `SourceError` on a value that stands for no class."""
+    def rows(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> Ids:
+        """Category ids (bottom − top, right − left). Raises `SourceError` on a value that stands for no class."""
         ...
 
     def close(self) -> None:
@@ -184,6 +184,9 @@ class Reader(ABC):
 
     kind: ClassVar[str]
     """The word for it on the command line."""
+
+    forms: ClassVar[tuple[str, ...]] = ()
+    """Kinds of general form that it is written in, and so would also pass for."""
 
     cuts: ClassVar[bool] = True
     """Whether its images are cut into crops; False where they are crops already."""

@@ -47,6 +47,7 @@ class DeepGlobe(Reader):
     """Which of the two sets a mask belongs to is told by the masks of its size: a black and white one may be either."""
 
     kind = "deepglobe"
+    forms = ("masks",)
 
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree

@@ -37,10 +37,11 @@ class Dior(Reader):
     """Oriented boxes are taken where both kinds are there."""
 
     kind = "dior"
+    forms = ("voc",)
 
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree
-        found = [*tree.named(*ORIENTED, *HORIZONTAL), *tree.named("JPEGImages-trainval", "JPEGImages-test")]
+        found = [folder for folder in tree.named(*ORIENTED, *HORIZONTAL) if tree.listing(folder, ".xml")]
         return Evidence(Strength.OWN, f"a folder {found[0].name}") if found else None
 
     def open(self, request: Request) -> Source:

@@ -51,6 +51,7 @@ class Dubai(Reader):
     """Reads `Tile N/{images,masks}`: dense RGB masks."""
 
     kind = "dubai"
+    forms = ("masks",)
 
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree

@@ -44,6 +44,7 @@ class EarthSynth180K(Reader):
     """Whole files are taken over as they are: they are crops already."""
 
     kind = "earthsynth-180k"
+    forms = ("masks",)
     cuts: ClassVar[bool] = False
 
     def recognise(self, request: Request) -> Evidence | None:

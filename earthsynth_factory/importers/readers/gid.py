@@ -46,6 +46,7 @@ class Gid(Reader):
     """Reads `{images,labels}`: one label PNG a crop. Its own mark is that all are called after their main class."""
 
     kind = "gid"
+    forms = ("masks",)
 
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree

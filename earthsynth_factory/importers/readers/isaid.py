@@ -69,6 +69,7 @@ class Isaid(Reader):
     """An instance is what one colour of the instance image covers; its class is that of most of its pixels."""
 
     kind = "isaid"
+    forms = ("masks",)
 
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree

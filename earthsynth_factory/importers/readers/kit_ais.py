@@ -56,6 +56,7 @@ class KitAis(Reader):
     """
 
     kind = "kit_ais"
+    forms = ("yolo",)
 
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree

@@ -83,7 +83,7 @@ class Labelme(Reader):
 def _files(tree: Tree, every: bool = False) -> Iterator[Path]:
     """The JSON of folders in which one of the first is labelme's."""
     if tree.file:
-        yield from [tree.file] if tree.file.suffix.lower() == ".json" else []
+        yield from [tree.file] if tree.file.suffix.lower() == ".json" and _head_fits(tree.file) else []
         return
     for folder in tree.folders:
         files = tree.listing(folder, ".json")

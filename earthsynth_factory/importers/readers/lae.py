@@ -36,6 +36,7 @@ class Lae(Reader):
     """`LAE-COD/` and `LAE-FOD/` with a JSON per set; images are found by name below the folder given."""
 
     kind = "lae"
+    forms = ("coco", "odvg")
 
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree

@@ -28,6 +28,7 @@ class LandDiscover(Reader):
     """Splits stand beside each other as LandDiscover50K_<split>. 255 is ignored."""
 
     kind = "landdiscover50k"
+    forms = ("masks",)
 
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree
@@ -54,4 +55,6 @@ class LandDiscover(Reader):
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
         words = {category.id: category.name for category in earthsynth() if category.id < CLASSES}
-        return Labels(raster=id_raster(scene.labels, ids_table(words | {255: "ignore"}, aid.classes), aid.notes.remarks))
+        return Labels(
+            raster=id_raster(scene.labels, ids_table(words | {255: "ignore"}, aid.classes), aid.notes.remarks)
+        )

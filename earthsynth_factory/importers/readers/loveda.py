@@ -37,6 +37,7 @@ class LoveDa(Reader):
     """Masks are found by their folder's name, so that the nesting of the published archives does not matter."""
 
     kind = "loveda"
+    forms = ("masks",)
 
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree

@@ -67,6 +67,7 @@ class Nwpu(Reader):
     """
 
     kind = "nwpu"
+    forms = ("coco",)
 
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree

@@ -46,6 +46,7 @@ class OpenEarthMap(Reader):
     """
 
     kind = "openearthmap"
+    forms = ("masks",)
 
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree

@@ -98,13 +98,14 @@ class _Raster:
         self._table = {0: IGNORE} | {number: classes.id_of(one.word) for number, one in segments.items()}
         self.shape = (numbers.shape[0], numbers.shape[1])
 
-    def rows(self, top: int, bottom: int) -> npt.NDArray[np.uint8]:
-        values, place = np.unique(self._numbers[top:bottom], return_inverse=True)
+    def rows(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> npt.NDArray[np.uint8]:
+        window = self._numbers[top:bottom, left:right]
+        values, place = np.unique(window, return_inverse=True)
         strange = [int(value) for value in values if int(value) not in self._table]
         if strange:
             raise SourceError(f"{self._path}: segments {strange[:5]} are not in segments_info")
         found = np.array([self._table[int(value)] for value in values], np.uint8)[place]
-        return np.asarray(found.reshape(bottom - top, self.shape[1]), np.uint8)
+        return np.asarray(found.reshape(window.shape), np.uint8)
 
     def close(self) -> None:
         pass

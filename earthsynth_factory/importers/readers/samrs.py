@@ -62,6 +62,7 @@ class Samrs(Reader):
     """The set is told by a folder named for it; images are found by stem, wherever they lie below that folder."""
 
     kind = "samrs"
+    forms = ("masks",)
 
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,9 @@ CLASS_KEYS = (
     "type",
 )
 """Properties that hold the class, the first that is there and says something."""
+
+KEPT = 8
+"""Layers that a process keeps for the images to come."""
 
 _NO = ("", "no", "0", "none", "null", "false", "nan")
 _MAGIC = {".gpkg": b"SQLite format 3\0", ".shp": b"\x00\x00\x27\x0a"}
@@ -65,15 +67,21 @@ def is_vector_file(path: Path) -> bool:
 
 
 def read_layer(path: Path, taxonomy: Taxonomy) -> Layer:
-    """Every feature of a file that has an area. Raises `SourceError` where it cannot be read."""
-    return _read(path, path.stat().st_mtime_ns, taxonomy)
+    """Every feature of a file that has an area; the last files are kept. Raises `SourceError` where it cannot be read."""
+    key = (path, path.stat().st_mtime_ns)
+    if key not in _kept or _kept[key][0] is not taxonomy:
+        _kept[key] = (taxonomy, _read(path, taxonomy))
+        while len(_kept) > KEPT:
+            del _kept[next(iter(_kept))]
+    return _kept[key][1]
 
 
-@lru_cache(maxsize=8)
-def _read(path: Path, changed: int, taxonomy: Taxonomy) -> Layer:
+_kept: dict[tuple[Path, int], tuple[Taxonomy, Layer]] = {}
+
+
+def _read(path: Path, taxonomy: Taxonomy) -> Layer:
     import shapely
 
-    del changed
     crs, features = _open(path)
     words, geometries = [], []
     for about, geometry in features:
@@ -84,7 +92,7 @@ def _read(path: Path, changed: int, taxonomy: Taxonomy) -> Layer:
 
 
 def word_of(about: Mapping[str, Any], path: Path, taxonomy: Taxonomy) -> str:
-    """The class of a feature: a property that is called so, one called as a category (`building=yes`), else the file's name."""
+    """A feature's class: a property that is called so, one called as a category (`building=yes`), else the file's name."""
     lower = {str(key).lower(): value for key, value in about.items()}
     for key in CLASS_KEYS:
         if key in lower and isinstance(lower[key], str) and taxonomy.find(lower[key]) is not None:

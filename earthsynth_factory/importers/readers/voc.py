@@ -133,8 +133,8 @@ def _is_annotation(root: Element) -> bool:
 def _is_voc(file: Path) -> bool:
     try:
         root = read_xml(file)
-    except SourceError:
-        return False
+    except SourceError:  # told when it is opened
+        return b"<annotation>" in file.read_bytes()[:1000]
     boxes = ("object/bndbox", "object/robndbox", "object/polygon")
     return _is_annotation(root) and any(root.find(box) is not None for box in boxes)
 
