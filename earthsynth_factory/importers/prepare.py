@@ -7,27 +7,30 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
-from earthsynth_factory.errors import InputError, SourceError, StoreError
+from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.importers import imagery
 from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.finish import Summary, finish, finished
 from earthsynth_factory.importers.given_path import name_of, open_path
-from earthsynth_factory.importers.prepare_journal import Journal
-from earthsynth_factory.importers.process_scene import Bench, work
+from earthsynth_factory.importers.prepare_journal import Journal, has_records, stamp
+from earthsynth_factory.importers.process_scene import Bench, drop_old_files, forget_gone, work
 from earthsynth_factory.importers.readers import READERS
 from earthsynth_factory.importers.recognise import choose
-from earthsynth_factory.importers.scene import Notes, Request, Scene, Source
-from earthsynth_factory.io.atomic import write_bytes, write_json
+from earthsynth_factory.importers.scene import Notes, Reader, Request, Scene, Source
+from earthsynth_factory.io.atomic import sweep, write_bytes
+from earthsynth_factory.io.claim import Claim, claimed, digest_of
+from earthsynth_factory.io.gates import write_below
+from earthsynth_factory.io.printable import one_line
+from earthsynth_factory.io.processes import be_a_child, spawning
 
 IN_FLIGHT = 4
 """Scenes handed out per worker: enough that none waits, few enough that memory stays flat."""
@@ -63,39 +66,70 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
     """
     _check(path, out, options)
     classes, notes = read_map(options.map), Notes(options.strict)
-    tree = open_path(path, out / "unpacked", notes)
-    request = Request(tree, name_of(path), classes, notes, options.segments)
-    reader, why = choose(request, READERS, options.kind)
-    rules = options.rules if reader.cuts else replace(options.rules, side=0)
-    augment = options.augment if options.augment is not None else not reader.cuts
+    settings = _settings(path, options)
+    with claimed(out, "prepare", settings, same=has_records(PreparedLayout(out).journal)) as claim:
+        claim.begin()
+        for folder in PreparedLayout(out).folders:
+            sweep(write_below(folder, out))
+        tree = open_path(path, write_below(out / "unpacked", out), notes)
+        request = Request(tree, name_of(path), classes, notes, options.segments)
+        reader, why = choose(request, READERS, options.kind)
+        source, scenes = _listed(reader, request, out)
+        rules = options.rules if reader.cuts else replace(options.rules, side=0)
+        augment = options.augment if options.augment is not None else not reader.cuts
+        look = imagery.settle(out, scenes, options.stretch, options.bands, notes)
+        bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, look)
+        _prepare(bench, source, scenes, notes, claim, options.workers, watch)
+    return Summary.of(out, reader.kind, why)
+
+
+def _listed(reader: Reader, request: Request, out: Path) -> tuple[Source, list[Scene]]:
+    """The dataset and its scenes. What was found wrong is written down, also if nothing is left. Raises as `prepare`."""
+    notes = request.notes
     try:
         source = reader.open(request)
         scenes = _distinct(source, notes)
     except SourceError as error:
         if not notes.faults:
             raise
-        _settle(out, reader.kind, path, options, rules, augment)
-        raise _with_problems(error, out, notes) from error
-    for word in classes.check(source.words, path):
+        place = PreparedLayout(out).problems
+        write_bytes(place, "".join(f"{one_line(problem)}\n" for problem in notes.faults).encode())
+        first = f"{len(notes.faults)} problems, listed in {place}; the first: {notes.faults[0]}"
+        raise SourceError(f"{error}; {first}") from error
+    for word in request.classes.check(source.words, request.path):
         notes.remarks[f"class {word!r} is listed and never used"] += 1
-    _settle(out, reader.kind, path, options, rules, augment)
-    look = imagery.settle(out, scenes, options.stretch, options.bands, notes)
-    bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, look)
-    journal = Journal(PreparedLayout(out).journal)
-    try:
+    return source, scenes
+
+
+def _prepare(
+    bench: Bench,
+    source: Source,
+    scenes: list[Scene],
+    notes: Notes,
+    claim: Claim,
+    workers: int | None,
+    watch: Watch | None,
+) -> None:
+    """Every scene that is not done, then the lists. What is listed always follows from the scenes that are there now."""
+    with closing(Journal(PreparedLayout(bench.out).journal)) as journal:
         waiting = [scene for scene in scenes if scene not in journal]
         done = len(scenes) - len(waiting)
-        for scene, record in _all(bench, waiting, options.workers):
+        if waiting:
+            claim.reopen()
+        for scene, record in _all(bench, waiting, workers):
+            drop_old_files(bench.out, journal, scene.stem, record)
             journal.add(scene, record)
             done += 1
             if watch:
                 watch(done, len(scenes))
         journal.flush()
-        if waiting or not finished(out):
-            finish(out, source, classes.taxonomy, scenes, journal, notes, imagery.fields(look))
-    finally:
-        journal.close()
-    return Summary.of(out, reader.kind, why)
+        told = (notes.faults, notes.left_out, notes.remarks)
+        outcome = digest_of(asdict(source.info), *told, [[scene.stem, stamp(scene)] for scene in scenes])
+        if not (claim.done(outcome) and finished(bench.out)):
+            claim.reopen()
+            forget_gone(bench.out, journal, scenes)
+            finish(bench.out, source, bench.classes.taxonomy, scenes, journal, notes, imagery.fields(bench.look))
+            claim.finish(outcome)
 
 
 def _check(path: Path, out: Path, options: PrepareOptions) -> None:
@@ -115,13 +149,6 @@ def _check(path: Path, out: Path, options: PrepareOptions) -> None:
         limit = 0.95 if name == "overlap" else 1.0
         if not 0 <= value <= limit:
             raise InputError(f"--{name} {value}: a share between 0 and {limit:g}")
-
-
-def _with_problems(error: SourceError, out: Path, notes: Notes) -> SourceError:
-    """The error with the problems behind it, which are written down."""
-    place = PreparedLayout(out).problems
-    write_bytes(place, "".join(f"{problem}\n" for problem in notes.faults).encode())
-    return SourceError(f"{error}; {len(notes.faults)} problems, listed in {place}; the first: {notes.faults[0]}")
 
 
 def _distinct(source: Source, notes: Notes) -> list[Scene]:
@@ -144,33 +171,19 @@ def _distinct(source: Source, notes: Notes) -> list[Scene]:
     return scenes
 
 
-def _settle(out: Path, kind: str, path: Path, options: PrepareOptions, rules: CropRules, augment: bool) -> None:
-    """Write down how this folder is prepared; refuse to mix two ways in one folder."""
-    settings = {
-        "kind": kind,
+def _settings(path: Path, options: PrepareOptions) -> dict[str, Any]:
+    """How the folder is prepared, as it was asked: two ways are never mixed in one."""
+    return {
+        "kind": options.kind,
         "source": str(path.resolve()),
-        "crop": asdict(rules),
+        "crop": asdict(options.rules),
         "keep_empty": options.keep_empty,
-        "category_augmentation": augment,
+        "category_augmentation": options.augment,
         "map": options.map.read_text(encoding="utf-8") if options.map else None,
         "segments": str(options.segments.resolve()) if options.segments else None,
         "stretch": options.stretch,
         "bands": list(options.bands) if options.bands else None,
     }
-    place = PreparedLayout(out).settings
-    if place.is_file():
-        try:
-            before = orjson.loads(place.read_bytes())
-        except ValueError as error:
-            raise StoreError(f"{place}: damaged; prepare into a new folder") from error
-        other = [key for key in settings if before.get(key) != settings[key]]
-        if other:
-            was = ", ".join(f"{key} {before.get(key)!r} (now {settings[key]!r})" for key in other)
-            raise StoreError(f"{out}: was prepared with {was}; use the same options or another --out")
-        return
-    if out.is_dir() and any(out.iterdir()) and not (out / "unpacked").is_dir():
-        raise StoreError(f"{out}: holds other files; choose an empty or new folder for --out")
-    write_json(place, settings)
 
 
 def _all(bench: Bench, scenes: list[Scene], workers: int | None) -> Iterator[tuple[Scene, dict[str, Any]]]:
@@ -212,14 +225,17 @@ def _pooled(
 
 def _hand_out(pool: ProcessPoolExecutor, flying: dict[Future[dict[str, Any]], Scene], scenes: Iterable[Scene]) -> None:
     for scene in scenes:
-        flying[pool.submit(_work_there, scene)] = scene
+        with spawning():
+            flying[pool.submit(_work_there, scene)] = scene
 
 
 def _alone(bench: Bench, scene: Scene) -> dict[str, Any]:
     """One scene in a process of its own; its death is the scene's fault."""
     try:
         with ProcessPoolExecutor(1, get_context("spawn"), _take_place, (bench,)) as pool:
-            return pool.submit(_work_there, scene).result()
+            with spawning():
+                future = pool.submit(_work_there, scene)
+            return future.result()
     except BrokenProcessPool:
         fault = f"{scene.image}: reading it ended the process (damaged file, or out of memory); skipped"
         if bench.strict:
@@ -232,6 +248,7 @@ _bench: Bench | None = None
 
 def _take_place(bench: Bench) -> None:
     global _bench
+    be_a_child()
     _bench = bench
 
 

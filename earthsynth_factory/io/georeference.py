@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from affine import Affine
@@ -30,6 +31,14 @@ _EQUATOR, _FLATTENING = 6378137.0, 1 / 298.257223563
 """WGS 84: half axis in metres and flattening."""
 
 
+def placed(transform: Affine, column: Any, row: Any) -> tuple[Any, Any]:
+    """Where a place in the image (numbers, or arrays of them) lies on the ground. Spelt out: `*` and `@` of two of affine's
+    versions exclude each other.
+    """
+    a, b, c, d, e, f = transform[:6]
+    return a * column + b * row + c, d * column + e * row + f
+
+
 @dataclass(frozen=True, slots=True)
 class Georeference:
     """crs: None where only a world file is known. transform: column, row (edges) → x, y of the system."""
@@ -42,7 +51,7 @@ class Georeference:
 
         Without a system, coordinates that no degrees can be are taken for metres.
         """
-        place = self.transform * (width / 2, height / 2)
+        place = placed(self.transform, width / 2, height / 2)
         if self.crs is None:
             across, down = _lengths(self.transform)
             found = (across + down) / 2 if max(map(abs, place)) > 360 else None
@@ -52,7 +61,9 @@ class Georeference:
 
     def at(self, left: int, top: int) -> Georeference:
         """That of a crop with its upper left corner there."""
-        return Georeference(self.crs, self.transform * Affine.translation(left, top))
+        a, b, _, d, e, _ = self.transform[:6]
+        x, y = placed(self.transform, left, top)
+        return Georeference(self.crs, Affine(a, b, x, d, e, y))
 
     def fields(self) -> dict[str, object]:
         """As plain values: `crs` as `EPSG:…` or WKT, `transform` as six numbers (a, b, c, d, e, f)."""
@@ -63,7 +74,7 @@ class Georeference:
     def _measured(self, column: float, row: float) -> float | None:
         half = STEP / 2
         points = [(column - half, row), (column + half, row), (column, row - half), (column, row + half)]
-        xs, ys = zip(*(self.transform * point for point in points), strict=True)
+        xs, ys = zip(*(placed(self.transform, *point) for point in points), strict=True)
         try:
             longitudes, latitudes = to_system(self.crs, "EPSG:4326", xs, ys)[:2]
         except (RasterioError, ValueError):

@@ -478,6 +478,7 @@ CASES = sorted(ROOT.glob("[fr]*s*/[0-9]*")) if ROOT else []
 CASES = [case for case in CASES if f"{case.parent.name}/{case.name[:2]}" in EXPECTED]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(ROOT is None, reason="the collection of cases is not at hand (ESF_CASES)")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.name}")
 def test_case(case: Path, tmp_path: Path) -> None:

@@ -141,10 +141,10 @@ def test_a_changed_source_is_done_again_and_a_new_one_added(tmp_path: Path) -> N
 def test_other_options_in_the_same_folder_are_refused(tmp_path: Path) -> None:
     source = layouts.loveda(tmp_path / "in")
     prepare(source, tmp_path / "out", SMALL)
-    with pytest.raises(StoreError, match=r"was prepared with keep_empty 1.0 \(now 0.5\)"):
+    with pytest.raises(StoreError, match=r"was made with keep_empty 1.0 \(now 0.5\)"):
         prepare(source, tmp_path / "out", PrepareOptions(rules=SMALL.rules, keep_empty=0.5, workers=1))
     layouts.text(tmp_path / "full" / "precious.txt", "mine")
-    with pytest.raises(StoreError, match="holds other files"):
+    with pytest.raises(StoreError, match="not empty and no prepare of ours"):
         prepare(source, tmp_path / "full", SMALL)
 
 

@@ -34,6 +34,7 @@ from earthsynth_factory.importers.scene import (
 )
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import group_of, safe_stem, split_of
+from earthsynth_factory.io.georeference import placed
 
 if TYPE_CHECKING:
     from shapely import Geometry
@@ -188,7 +189,7 @@ def _in_pixels(shape: Geometry, crs: CRS, ground: Ground) -> Geometry:
         x, y = points[:, 0], points[:, 1]
         if crs != ground.crs:
             x, y = map(np.asarray, transform(crs, ground.crs, x.tolist(), y.tolist()))
-        across, down = inverse * (x, y)
+        across, down = placed(inverse, x, y)
         return np.column_stack([across, down])
 
     return shapely.transform(shape, moved)

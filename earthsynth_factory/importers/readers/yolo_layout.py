@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.finder import ImageFinder
-from earthsynth_factory.importers.texts import read_lines, read_names, read_text
+from earthsynth_factory.importers.texts import read_lines, read_names
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import split_word
+from earthsynth_factory.importers.yaml_of_strangers import read_yaml
 
-MAX_YAML = 1 << 20
 _LISTS = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
 IMAGES, LABELS = ("images", "image", "imgs"), ("labels", "label")
 _SPLITS = ("train", "val", "valid", "test")
@@ -157,12 +154,10 @@ def _depth(tree: Tree, file: Path) -> int:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    """What a YAML file says; nothing where it is not of ours to read."""
+    """What a YAML file says; nothing if it cannot be read, for then it names no classes."""
     try:
-        if path.stat().st_size > MAX_YAML:
-            return {}
-        document = YAML(typ="safe", pure=True).load(read_text(path))
-    except (YAMLError, SourceError, RecursionError, ValueError, TypeError, OSError):
+        document = read_yaml(path)
+    except SourceError:
         return {}
     return document if isinstance(document, dict) else {}
 
