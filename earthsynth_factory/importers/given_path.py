@@ -10,6 +10,7 @@ from earthsynth_factory.importers.archives import unpack
 from earthsynth_factory.importers.scene import Notes
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import words
+from earthsynth_factory.io.atomic import put_file
 from earthsynth_factory.io.pictures import SUFFIXES
 
 LABEL_SUFFIXES = words(
@@ -25,13 +26,13 @@ def open_path(path: Path, workspace: Path, notes: Notes) -> Tree:
         raise SourceError(f"{path}: no such file or folder")
     if path.is_dir():
         tree = Tree(path)
-        archives = _archives(tree)
-        if not archives or next(tree.images(), None) is not None:
-            _say_links(tree, notes)
-            return tree
-        return _unpacked(archives, workspace, notes)
+        _say_links(tree, notes)
+        if next(tree.images(), None) is None and (archives := _archives(tree)):
+            return _unpacked(tree, archives, workspace, notes)
+        return tree
     if path.suffix.lower() == ".zip":
-        return _unpacked({path.stem: [path]}, workspace, notes)
+        unpack([path], workspace, _wanted, notes)
+        return Tree(workspace)
     if path.suffix.lower() not in LABEL_SUFFIXES:
         raise SourceError(f"{path}: neither a folder, an annotation file nor a zip; unpack it and give the folder")
     root = _around(path)
@@ -52,12 +53,12 @@ def _around(path: Path) -> Path:
     return home if beside or any(one.is_dir() for one in home.iterdir()) else home.parent
 
 
-def _archives(tree: Tree) -> dict[str, list[Path]]:
-    """Name → the zip's parts, of the zips at the top."""
-    found: dict[str, list[Path]] = {}
-    for name in tree.folders[tree.root]:
-        if match := re.fullmatch(r"(.+)\.zip(_part_[a-z]+)?", name, re.IGNORECASE):
-            found.setdefault(match[1], []).append(tree.root / name)
+def _archives(tree: Tree) -> dict[Path, list[Path]]:
+    """Where each zip of the tree is unpacked, below the root → its parts."""
+    found: dict[Path, list[Path]] = {}
+    for path in tree.files():
+        if match := re.fullmatch(r"(.+)\.zip(_part_[a-z]+)?", path.name, re.IGNORECASE):
+            found.setdefault(tree.relative(path.with_name(match[1])), []).append(path)
     for parts in found.values():
         _check_sequence(parts)
     return found
@@ -73,9 +74,13 @@ def _check_sequence(parts: list[Path]) -> None:
             raise SourceError(f"{parts[0].parent}: {first}_{wanted} is missing; fetch every part")
 
 
-def _unpacked(archives: dict[str, list[Path]], workspace: Path, notes: Notes) -> Tree:
-    for name, parts in archives.items():
-        unpack(parts, workspace if len(archives) == 1 else workspace / name, _wanted, notes)
+def _unpacked(tree: Tree, archives: dict[Path, list[Path]], workspace: Path, notes: Notes) -> Tree:
+    """Every archive where it lies in the tree, and the label files that lie loose."""
+    alone = len(archives) == 1
+    for place, parts in archives.items():
+        unpack(parts, workspace if alone and len(place.parts) == 1 else workspace / place, _wanted, notes)
+    for file in tree.files(*LABEL_SUFFIXES):
+        put_file(file, workspace / tree.relative(file), link=True)
     return Tree(workspace)
 
 

@@ -446,6 +446,15 @@ def landdiscover(root: Path) -> Path:
     return root
 
 
+def prepared(root: Path) -> Path:
+    from earthsynth_factory.importers.crops import CropRules
+    from earthsynth_factory.importers.prepare import PrepareOptions, prepare
+
+    source = coco_folder(root.with_name(f"{root.name}-source"))
+    prepare(source, root, PrepareOptions("coco", CropRules(0), workers=1))
+    return root
+
+
 ALL = {
     "openearthmap": openearthmap,
     "loveda": loveda,
@@ -464,6 +473,7 @@ ALL = {
     "gid": gid,
     "kit_ais": kit_ais,
     "nwpu": nwpu,
+    "prepared": prepared,
     "odvg": odvg,
     "coco-panoptic": panoptic,
     "cvat": cvat,

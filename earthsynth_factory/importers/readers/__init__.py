@@ -24,6 +24,7 @@ from earthsynth_factory.importers.readers.nwpu import Nwpu
 from earthsynth_factory.importers.readers.odvg import Odvg
 from earthsynth_factory.importers.readers.openearthmap import OpenEarthMap
 from earthsynth_factory.importers.readers.panoptic import Panoptic
+from earthsynth_factory.importers.readers.prepared import Prepared
 from earthsynth_factory.importers.readers.samrs import Samrs
 from earthsynth_factory.importers.readers.ucas_aod import UcasAod
 from earthsynth_factory.importers.readers.vectors import Vectors
@@ -36,6 +37,7 @@ from earthsynth_factory.importers.readers.yolo import Yolo
 from earthsynth_factory.importers.scene import Reader
 
 _NAMED = (
+    Prepared(),
     EarthSynth180K(),
     LandDiscover(),
     OpenEarthMap(),

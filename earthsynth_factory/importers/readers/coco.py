@@ -80,7 +80,11 @@ def read_files(
     """
     documents = []
     for file in files:
-        document = read_document(file, request.notes, segments or {})
+        try:
+            document = read_document(file, request.notes, segments or {})
+        except SourceError as error:
+            request.notes.error(error)
+            continue
         if document.is_labels:
             documents.append(document)
         else:

@@ -79,7 +79,9 @@ class EarthSynth180K(Reader):
     def labels(self, scene: Scene, aid: Aid) -> Labels:
         # Ids beyond EarthSynth's are those that the map file gives to categories of the user's own.
         words = {category.id: category.name for category in aid.classes.taxonomy}
-        return Labels(raster=id_raster(scene.labels, ids_table(words, aid.classes), aid.notes.remarks))
+        return Labels(
+            raster=id_raster(scene.labels, ids_table(words | {255: "ignore"}, aid.classes), aid.notes.remarks)
+        )
 
 
 def _is_its_list(path: Path) -> bool:

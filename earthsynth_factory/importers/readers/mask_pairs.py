@@ -20,7 +20,7 @@ from earthsynth_factory.importers.words_of_layout import words
 _LABEL = words(
     """mask masks msk msks label labels lbl lbls gt gts groundtruth target targets ann anno annotation annotations seg segs
     segmentation segmentations segmentationclass segmentationclasspng segmentationclassraw semantic semlabels semseg
-    labeltrainids labelids gtfine"""
+    labeltrainids labelids gtfine urbanatlas"""
 )
 _IMAGE = words(
     """image images img imgs input inputs rgb rgbs rgbir irrg rgbi top ortho orthos orthophoto aerial sat satellite picture
@@ -43,11 +43,14 @@ Key = tuple[str, ...]
 
 @dataclass(slots=True)
 class Pairing:
-    """pairs: image → label image. alone: images without one, in folders where others have one. orphans: the reverse."""
+    """pairs: image → label image. alone: images without one, in folders where others have one. orphans: the reverse.
+    before: images of the state before a change, whose label images show the change.
+    """
 
     pairs: dict[Path, Path] = field(default_factory=dict)
     alone: list[Path] = field(default_factory=list)
     orphans: list[Path] = field(default_factory=list)
+    before: list[Path] = field(default_factory=list)
 
 
 def pair_masks(tree: Tree) -> Pairing:
@@ -62,11 +65,13 @@ def pair_masks(tree: Tree) -> Pairing:
         else:
             images.append(path)
     found = Pairing()
+    images = _after_a_change(tree, images, found)
     for key_of in (_path_key, _stem_key):
         used = set(found.pairs.values())
         keyed = _keyed(tree, (mask for mask in masks if mask not in used), key_of)
         for key, candidates in _keyed(tree, (image for image in images if image not in found.pairs), key_of).items():
             _match(candidates, keyed.get(key, []), found)
+    _longer_names(tree, images, masks, found)
     used, homes = set(found.pairs.values()), {image.parent for image in found.pairs}
     found.alone = [image for image in images if image not in found.pairs and image.parent in homes]
     found.orphans = [mask for mask in masks if mask not in used]
@@ -86,6 +91,29 @@ def is_label(relative: Path) -> bool:
         if tokens & _IMAGE:
             return False
     return False
+
+
+def _after_a_change(tree: Tree, images: list[Path], found: Pairing) -> list[Path]:
+    """The images without those in a folder A beside a folder B of the same names, as sets of changes lie."""
+    kept = []
+    for image in images:
+        later = tree.inner(image.parent.parent, "B") if image.parent.name.upper() == "A" else None
+        if later is not None and later / image.name in set(tree.listing(later)):
+            found.before.append(image)
+        else:
+            kept.append(image)
+    return kept
+
+
+def _longer_names(tree: Tree, images: list[Path], masks: list[Path], found: Pairing) -> None:
+    """What is left, by the image's whole name at the beginning of the label image's: `67-2012.tif`, `67-2012_UA.tif`."""
+    taken = set(found.pairs.values())
+    left = {_stem_key(tree.relative(image)): image for image in images if image not in found.pairs}
+    for mask in masks:
+        key = _stem_key(tree.relative(mask))
+        fits = [left[key[:end]] for end in range(len(key), 0, -1) if key[:end] in left]
+        if mask not in taken and fits and fits[0] not in found.pairs:
+            found.pairs[fits[0]] = mask
 
 
 def _keyed(tree: Tree, paths: Iterable[Path], key_of: Callable[[Path], Key]) -> dict[Key, list[Path]]:

@@ -63,28 +63,29 @@ class Masks(Reader):
             )
         paired = pair_masks(tree)
         _say_left(paired, request)
-        ids = _with_binary(table, paired, request)
+        binary = _is_binary(table, paired, request)
         sets, objects = image_sets(tree), _object_images(tree)
         scenes = []
         for image, mask in paired.pairs.items():
-            labels = (mask, tuple(ids.items()), tuple(table.colours.items()), objects.get(image.stem))
+            labels = (mask, tuple(table.ids.items()), tuple(table.colours.items()), binary, objects.get(image.stem))
             split = sets.get(image.stem) or split_of(image, tree.root) or split_of(mask, tree.root)
             scenes.append(Scene(safe_stem(image.stem), image, labels, group_of(image, tree.root), split))
         if not scenes:
             raise SourceError(
                 f"{request.path}: no image has a label image of its name, in folders such as images/ and masks/"
             )
-        words: dict[str, int | None] = dict.fromkeys([*ids.values(), *table.colours.values()])
+        words: dict[str, int | None] = dict.fromkeys([*table.ids.values(), *table.colours.values()])
         return Source(DatasetInfo(request.name, "label images", "unknown", "", dense=False), words, scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
-        mask, ids, colours, objects = scene.labels
+        mask, ids, colours, binary, objects = scene.labels
         remarks = aid.notes.remarks
         if colours or aid.classes.colours:
             table = {0: BACKGROUND} | colours_table(dict(colours), aid.classes)
             raster: Raster = colour_raster(mask, table, remarks)
         else:
             table = {0: BACKGROUND, UNLABELLED: IGNORE} | ids_table(dict(ids), aid.classes)
+            table |= {UNLABELLED: table[1]} if binary else {}
             raster = id_raster(mask, table, remarks)
         return Labels(raster, () if objects is None else _objects(raster, objects, aid))
 
@@ -100,17 +101,19 @@ def _table(tree: Tree, classes: ClassMap) -> ClassTable | None:
 def _say_left(paired: Pairing, request: Request) -> None:
     for image in paired.alone:
         request.notes.fault(image, "its label image is missing, or several have its name")
+    if paired.before:
+        request.notes.left_out["image before a change, of which the label image says nothing"] += len(paired.before)
     if paired.orphans:
         request.notes.left_out["label image without an image"] += len(paired.orphans)
 
 
-def _with_binary(table: ClassTable, paired: Pairing, request: Request) -> dict[int, str]:
-    """The table's ids; of a table of two, the second also stands for 255 where masks hold 0 and 255 alone."""
-    ids = dict(table.ids)
-    if set(ids) in ({0, 1}, {1}) and UNLABELLED not in request.classes.ids and _black_and_white(paired):
-        ids[UNLABELLED] = ids[1]
-        request.notes.remarks[f"masks of 0 and 255: 255 is taken for {ids[1]!r}"] += 1
-    return ids
+def _is_binary(table: ClassTable, paired: Pairing, request: Request) -> bool:
+    """Whether 255 stands for class 1: there is no other class, and the masks hold 0 and 255 alone."""
+    known = set(table.ids) | set(request.classes.ids)
+    if known - {0} != {1} or not _black_and_white(paired):
+        return False
+    request.notes.remarks["masks of 0 and 255: 255 is taken for class 1"] += 1
+    return True
 
 
 def _black_and_white(paired: Pairing) -> bool:

@@ -105,7 +105,7 @@ def _looks_like_yolo(label: Path) -> bool:
 
 def _words(label: Path | None, names: dict[int, str]) -> Iterator[str]:
     for line in read_lines(label) if label else ():
-        index = _index(line.split(" ", 1)[0])
+        index = _index((line.split(None, 1) or [""])[0])
         if index in names:
             yield names[index]
 
