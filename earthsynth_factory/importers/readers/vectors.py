@@ -34,7 +34,6 @@ from earthsynth_factory.importers.scene import (
 )
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import group_of, safe_stem, split_of
-from earthsynth_factory.io.georeference import placed
 
 if TYPE_CHECKING:
     from shapely import Geometry
@@ -183,13 +182,12 @@ def _in_pixels(shape: Geometry, crs: CRS, ground: Ground) -> Geometry:
     import numpy as np
     import shapely
 
-    inverse = ~ground.transform
+    a, b, c, d, e, f = (~ground.transform)[:6]  # spelt out: affine's operators differ by version
 
     def moved(points: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
         x, y = points[:, 0], points[:, 1]
         if crs != ground.crs:
             x, y = map(np.asarray, transform(crs, ground.crs, x.tolist(), y.tolist()))
-        across, down = placed(inverse, x, y)
-        return np.column_stack([across, down])
+        return np.column_stack([a * x + b * y + c, d * x + e * y + f])
 
     return shapely.transform(shape, moved)
