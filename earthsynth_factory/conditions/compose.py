@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict
 
-from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.ground import GroundChoice, LyingTable
 from earthsynth_factory.conditions.masks.bank import MIN_PIXELS, Cutout, MaskBank
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
@@ -25,6 +26,7 @@ from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import Category
+from earthsynth_factory.errors import NoCondition
 
 TRIES = 8
 """Grounds tried for one want."""
@@ -102,6 +104,9 @@ class ComposeSource(ConditionSource):
         backgrounds = self._backgrounds.content if self._backgrounds else "plain"
         own = self._spec.model_dump_json(exclude={"path": True, "weight": True, "backgrounds": {"path"}})
         return f"compose {self._folder.content} {backgrounds} {own}"
+
+    def masks_of(self) -> Mapping[int, int]:
+        return self._folder.masks_of()
 
     def licences(self) -> list[str]:
         lines = self._folder.licences() + (self._backgrounds.licences() if self._backgrounds else [])

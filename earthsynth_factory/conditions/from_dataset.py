@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 
-from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
 from earthsynth_factory.conditions.masks.folder import FolderSpec, Item, MaskFolder, Pixels
 from earthsynth_factory.conditions.masks.objects import length
@@ -17,6 +18,7 @@ from earthsynth_factory.domain.condition import Condition, Mask, Origin
 from earthsynth_factory.domain.masks import present_classes, present_ids
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+from earthsynth_factory.errors import NoCondition
 from earthsynth_factory.geometry.components import components
 
 TRIES = 24
@@ -67,6 +69,9 @@ class DatasetSource(ConditionSource):
 
     def fingerprint(self) -> str:
         return f"dataset {self._folder.content} {self._spec.model_dump_json(exclude={'path', 'weight'})}"
+
+    def masks_of(self) -> Mapping[int, int]:
+        return self._folder.masks_of()
 
     def licences(self) -> list[str]:
         return self._folder.licences()
