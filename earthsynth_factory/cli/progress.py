@@ -168,12 +168,12 @@ def evaluation_progress() -> Iterator[Any]:
     """What an evaluation tells, on stderr: sentences, images read, runs done with the time left."""
     from earthsynth_factory.evaluation.session import Events
 
-    console = Console(stderr=True)
+    shown = console()
 
     def ran(done: int, total: int, left: float) -> None:
         time_left = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
-        console.print(f"{done}/{total} runs; {time_left} left")
+        shown.print(f"{done}/{total} runs; {time_left} left")
 
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task("images", total=None)
         yield Events(say=console.print, read=lambda count: bar.advance(task, count), ran=ran)
