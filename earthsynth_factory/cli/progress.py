@@ -176,4 +176,4 @@ def evaluation_progress() -> Iterator[Any]:
 
     with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task("images", total=None)
-        yield Events(say=console.print, read=lambda count: bar.advance(task, count), ran=ran)
+        yield Events(say=shown.print, read=lambda count: bar.advance(task, count), ran=ran)
