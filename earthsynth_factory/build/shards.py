@@ -15,6 +15,7 @@ from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult
 from earthsynth_factory.build.worker import Worker
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.domain.outcome import Reason
+from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.lock import locked
 from earthsynth_factory.io.log import LOGGER, log_into
 from earthsynth_factory.recipe.schema import Recipe
@@ -68,7 +69,7 @@ class ShardTask:
 
     def _fill(self, line: Line, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
         # A worker whose parent was killed may still be at this shard for a moment: it dies of that, and its lock with it.
-        with locked(Layout(self.out).shard(number).root, "build", patience=ORPHAN_SECONDS):
+        with locked(write_below(Layout(self.out).shard(number).root, self.out), "build", patience=ORPHAN_SECONDS):
             self._fill_locked(line, plan, number, report, stop)
 
     def _fill_locked(self, line: Line, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
