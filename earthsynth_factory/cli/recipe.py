@@ -104,7 +104,7 @@ def schema() -> None:
     """Print the JSON Schema of recipes, for editors."""
     import json
 
-    from earthsynth_factory.recipe.json_schema import json_schema
+    from earthsynth_factory.recipe.schema import json_schema
 
     say(json.dumps(json_schema(), indent=2))
 

@@ -22,9 +22,8 @@ from earthsynth_factory.training.controlnet.base_model import load_base, load_un
 from earthsynth_factory.training.controlnet.batches import Batches
 from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCache, Shards
 from earthsynth_factory.training.controlnet.denoiser import Average, merged_unet
-from earthsynth_factory.training.controlnet.loss import cells, losses
 from earthsynth_factory.training.controlnet.norm_bound import NormBound
-from earthsynth_factory.training.controlnet.objective import Objective
+from earthsynth_factory.training.controlnet.objective import Objective, cells, losses
 from earthsynth_factory.training.controlnet.setup import Opened, fill_latents, open_data
 from tests.tiny_models import TINY
 from tests.training.controlnet_runs import opened_of, recipe_of

@@ -1,6 +1,7 @@
-"""What the network is asked to predict: eps, v or flow, as the base model's own scheduler says.
+"""What the network is asked to predict: eps, v or flow, as the base model's own scheduler says; and the loss.
 
-Shapes: latents and noise (B, C, h, w); levels (B,): timesteps 0 … T−1 (int64), or σ in (0, 1) for flow.
+Shapes: latents and noise (B, C, h, w); levels (B,): timesteps 0 … T−1 (int64), or σ in (0, 1) for flow. That there are a
+global and a local loss is the paper's figure; what the local one averages over is our reading.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Literal
 import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
+from torch.nn import functional as F
 
 from earthsynth_factory.errors import ModelError
 
@@ -84,3 +86,25 @@ def _kind(scheduler: Mapping[str, Any]) -> Kind:
     if asked not in kinds:
         raise ModelError(f"scheduler {name}: prediction_type {asked!r} is not trained here; known: {', '.join(kinds)}")
     return kinds[asked]
+
+
+def cells(local: Tensor, side: int) -> Tensor:
+    """Share (B, h, w) of each latent cell that is foreground or pasted, from bool (B, S, S) and h = w = `side`."""
+    return F.adaptive_avg_pool2d(local[:, None].float(), side)[:, 0]
+
+
+def losses(predicted: Tensor, target: Tensor, inside: Tensor, weights: Tensor, local: float) -> dict[str, Tensor]:
+    """`loss` = mean of weights·(global + local·λ), and its parts unweighted, each a scalar.
+
+    predicted, target (B, C, h, w); inside (B, h, w) as `cells` gives; weights (B,). A sample without foreground has no
+    local part.
+    """
+    error = (predicted.float() - target.float()).square().mean(dim=1)
+    everywhere = error.mean(dim=(1, 2))
+    there = (error * inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1e-6)
+    there = torch.where(inside.sum(dim=(1, 2)) > 0, there, torch.zeros_like(there))
+    return {
+        "loss": (weights * (everywhere + local * there)).mean(),
+        "global": everywhere.detach().mean(),
+        "local": there.detach().mean(),
+    }
