@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from earthsynth_factory.training.loop import descend
+from research.embedded.loop import descend
 from research.embedded.precision import autocast
 
 FOOL_WEIGHT = 0.03

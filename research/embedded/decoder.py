@@ -13,7 +13,6 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from earthsynth_factory.training import order
-from earthsynth_factory.training.grids import save_grid
 from earthsynth_factory.training.symmetry import dihedral
 from research.embedded.crops import CropSet
 from research.embedded.latents import LatentCache
@@ -21,6 +20,7 @@ from research.embedded.pixels import to_pixels, to_tensor
 from research.embedded.precision import autocast
 from research.embedded.recipe import DecoderSpec
 from research.embedded.reconstruction import ReconstructionStage
+from research.grids import save_grid
 
 CELL = 8
 

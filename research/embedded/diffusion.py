@@ -16,9 +16,8 @@ from torch.nn import functional as F
 from transformers import CLIPTokenizer
 
 from earthsynth_factory.training import order
-from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer, unpack_modules, unpack_optimizer
-from earthsynth_factory.training.grids import paint, save_grid
-from earthsynth_factory.training.loop import warmup_cosine
+from earthsynth_factory.training.checkpoint import pack_optimizer, unpack_optimizer
+from earthsynth_factory.training.schedule import warmup_cosine
 from earthsynth_factory.training.symmetry import dihedral
 from research.embedded import networks
 from research.embedded.captions import captions
@@ -26,6 +25,8 @@ from research.embedded.crops import CropSet
 from research.embedded.latents import LatentCache
 from research.embedded.precision import autocast
 from research.embedded.recipe import DiffusionSpec
+from research.embedded.state import pack_modules, unpack_modules
+from research.grids import paint, save_grid
 
 WARMUP = 50
 SAMPLE_STEPS = 12

@@ -12,7 +12,8 @@ from diffusers import AutoencoderKL
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.models.segmenter import Segmenter
-from earthsynth_factory.training import checkpoint, iou, markdown
+from earthsynth_factory.training import checkpoint, iou
+from research import markdown
 from research.embedded import latents
 from research.embedded.clip import zero_shot
 from research.embedded.crops import CropSet
@@ -22,7 +23,7 @@ from research.embedded.segmenter import sparse_categories
 from research.embedded.stages import Workshop
 
 PSNR_CROPS = 256
-COMMAND = "earthsynth-factory train recipes/train_embedded.yaml --datasets datasets --preset cpu"
+COMMAND = "python -m research.embedded recipes/train_embedded.yaml --datasets datasets --preset cpu"
 
 _FOR_THE_REPORT = ("", markdown.EMPTY)
 """Where `make model-report` puts its table."""

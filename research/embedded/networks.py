@@ -13,14 +13,11 @@ from diffusers import (
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from earthsynth_factory.training.controlnet.base_model import opened
 from research.embedded.recipe import DiffusionSpec
 
 TOKENS = 32
 """Longest prompt in tokens, start and end included."""
-
-
-CONTROL_SHARE = 0.3
-"""Share of the ControlNet's features that reaches the UNet at the start of training."""
 
 
 def build_text(spec: DiffusionSpec, tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -57,18 +54,9 @@ def build_unet(spec: DiffusionSpec, latent_channels: int, latent_size: int) -> U
     )
 
 
-@torch.no_grad()
 def build_control(spec: DiffusionSpec, unet: UNet2DConditionModel) -> ControlNetModel:
-    """A ControlNet with the UNet's own shape and weights; images (B, 3, S, S) in [0, 1].
-
-    The usual zero convolutions protect a trained UNet. Here there is none, and two of them in a row keep the mask's
-    gradient near zero for hundreds of steps: so the residuals start at a share of the ControlNet's own features.
-    """
-    control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=spec.condition_channels)
-    control.controlnet_cond_embedding.conv_out.reset_parameters()
-    for convolution in (*control.controlnet_down_blocks, control.controlnet_mid_block):
-        nn.init.eye_(convolution.weight[:, :, 0, 0]).mul_(CONTROL_SHARE)
-    return control
+    """A ControlNet with the UNet's own shape and weights, open from the start; images (B, 3, S, S) in [0, 1]."""
+    return opened(ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=spec.condition_channels))
 
 
 def build_scheduler() -> UniPCMultistepScheduler:
@@ -93,11 +81,6 @@ def assemble(
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-def parameters_in_millions(*modules: nn.Module) -> float:
-    """Sum over modules, for reports."""
-    return sum(p.numel() for module in modules for p in module.parameters()) / 1e6
 
 
 def to_control(painted: torch.Tensor) -> torch.Tensor:

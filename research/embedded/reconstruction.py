@@ -10,10 +10,11 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from earthsynth_factory.training.checkpoint import pack_state, unpack_state
-from earthsynth_factory.training.loop import descend, warmup_cosine
+from earthsynth_factory.training.schedule import warmup_cosine
 from research.embedded.adversary import Adversary
+from research.embedded.loop import descend
 from research.embedded.recipe import AutoencoderSpec, DecoderSpec
+from research.embedded.state import pack_state, unpack_state
 
 GRADIENT_WEIGHT = 1.0
 

@@ -13,7 +13,6 @@ from transformers import CLIPTokenizer
 
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.training import checkpoint
-from earthsynth_factory.training.loop import Pace, train
 from research.embedded import export, latents, networks, vocabulary
 from research.embedded.autoencoder import AutoencoderStage, build
 from research.embedded.captions import all_words, categories_in
@@ -22,9 +21,11 @@ from research.embedded.composed import compose
 from research.embedded.crops import CropSet, cut_dataset
 from research.embedded.decoder import DecoderStage
 from research.embedded.diffusion import DiffusionStage
+from research.embedded.loop import Pace, train
 from research.embedded.pack import pack, unpack
 from research.embedded.recipe import Preset, PresetSpec, TrainRecipe, load_recipe
 from research.embedded.segmenter import SegmenterStage
+from research.embedded.state import unpack_modules
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,7 @@ class Workshop:
         model.eval().to(self.device, memory_format=torch.channels_last)
         found = checkpoint.latest(self.out / "decoder" / "checkpoints")
         if found:
-            checkpoint.unpack_modules(
-                {"decoder": model.decoder, "post_quant_conv": model.post_quant_conv}, found.tensors
-            )
+            unpack_modules({"decoder": model.decoder, "post_quant_conv": model.post_quant_conv}, found.tensors)
         return model
 
     @cached_property

@@ -16,6 +16,7 @@ import torch
 from earthsynth_factory.errors import InputError, Interrupted, ModelError, StoreError
 from earthsynth_factory.io.atomic import write_json
 from earthsynth_factory.io.lock import locked
+from earthsynth_factory.io.signals import stop_on_signal
 from earthsynth_factory.models.device import pick_device
 from earthsynth_factory.recipe.fingerprint import decisive
 from earthsynth_factory.training import checkpoint
@@ -30,7 +31,6 @@ from earthsynth_factory.training.controlnet.trackers import Sink, open_trackers
 from earthsynth_factory.training.controlnet.trainer import Outcome
 from earthsynth_factory.training.controlnet.validation import Validation
 from earthsynth_factory.training.controlnet.validation_result import Look, kept_look
-from earthsynth_factory.training.loop import stop_on_signal
 
 FACTS = {"position", "skipped", "bad", "recipe", "data"}
 """What a checkpoint of this trainer says of itself."""
@@ -38,7 +38,7 @@ FACTS = {"position", "skipped", "bad", "recipe", "data"}
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a run has come. position: real samples seen by all processes; bad: steps in a row without a number."""
+    """How far a run has come. position: real samples seen by all processes; bad: steps in a row that were skipped."""
 
     step: int = 0
     position: int = 0
@@ -134,18 +134,20 @@ class _Run:
 
     def _after(self, before: Standing, outcome: Outcome, seconds: float) -> Standing:
         """The standing after a step. Raises InputError where too many in a row came to nothing."""
-        bad = 0 if outcome.finite else before.bad + 1
+        bad = before.bad + 1 if outcome.fault else 0
         after = Standing(
             step=before.step + 1,
             position=before.position + self.stage.stride,
             seconds=seconds,
-            skipped=before.skipped + (not outcome.finite),
+            skipped=before.skipped + bool(outcome.fault),
             bad=bad,
         )
+        if outcome.fault:
+            self.progress.say(f"step {after.step} is skipped: {outcome.fault}")
         if bad > self.recipe.run.max_bad_steps:
             path = self._keep_batch(before)
             raise InputError(
-                f"step {after.step}: loss or gradient was no number {bad} times in a row; the batch is kept in {path}. "
+                f"step {after.step}: {outcome.fault}; {bad} steps in a row were skipped and the batch is kept in {path}. "
                 "Lower optim.lr, which begins anew in another --out, or go on with --resume --set run.precision=float32"
             )
         return after

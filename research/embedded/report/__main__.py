@@ -11,7 +11,7 @@ from pathlib import Path
 
 from earthsynth_factory.errors import FactoryError
 from earthsynth_factory.models.weights import EMBEDDED
-from earthsynth_factory.training import markdown
+from research import markdown
 from research.embedded.report import table
 from research.embedded.report.measure import Bench, Models, measure
 from research.embedded.report.sizes import SIZES

@@ -16,6 +16,7 @@ from diffusers import AutoencoderKL
 
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import earthsynth
+from earthsynth_factory.evaluation.kid import Features
 from earthsynth_factory.io.atomic import write_json
 from earthsynth_factory.models.clip import ClipModel, load_clip
 from earthsynth_factory.models.clip_files import clip_identity
@@ -26,7 +27,7 @@ from earthsynth_factory.synthesis.controlnet import ControlNetSpec
 from research.embedded.captions import categories_in
 from research.embedded.crops import CropSet
 from research.embedded.pack import unpack
-from research.embedded.report.distance import Distance, Features, across_halves
+from research.embedded.report.distance import Distance, across_halves
 from research.embedded.report.fidelity import MaskFidelity, mask_fidelity
 from research.embedded.report.generated import GeneratedImages, conditions_of, with_images
 from research.embedded.report.reconstruction import Reconstruction, compare, reconstruct

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.training import markdown
+from research import markdown
 from research.embedded.report.distance import Distance
 from research.embedded.report.measure import Report
 

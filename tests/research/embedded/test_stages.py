@@ -16,13 +16,13 @@ from diffusers import StableDiffusionControlNetPipeline
 from earthsynth_factory.errors import Interrupted, ModelError
 from earthsynth_factory.models.card import read_card
 from earthsynth_factory.training import checkpoint
-from earthsynth_factory.training.loop import Pace, Stage, train
 from research.embedded import export, latents, networks, vocabulary
 from research.embedded.autoencoder import AutoencoderStage
 from research.embedded.captions import all_words
 from research.embedded.clip import ClipStage, zero_shot
 from research.embedded.decoder import DecoderStage
 from research.embedded.diffusion import DiffusionStage
+from research.embedded.loop import Pace, Stage, train
 from research.embedded.pixels import to_tensor
 from research.embedded.recipe import AutoencoderSpec, ClipSpec, DecoderSpec, DiffusionSpec
 from tests.research.embedded.test_crops import crop_set

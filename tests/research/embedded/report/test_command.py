@@ -11,7 +11,7 @@ import pytest
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator
-from earthsynth_factory.training import markdown
+from research import markdown
 from research.embedded.pack import pack
 from research.embedded.recipe import SegmenterSpec
 from research.embedded.report.__main__ import main
