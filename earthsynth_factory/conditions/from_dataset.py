@@ -14,8 +14,9 @@ from earthsynth_factory.conditions.masks.objects import components, length
 from earthsynth_factory.conditions.masks.view import Variants, choose_view, stretch
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Mask, Origin
+from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.spec import CountSpan, Field
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Category
 
 TRIES = 24
 """Crops tried for one want before it is given up with the commonest reason."""
@@ -122,7 +123,7 @@ class DatasetSource(ConditionSource):
         mask = stretch(pixels.mask, want.height, want.width)
         instances = stretch(pixels.instances, want.height, want.width)
         if self._spec.relabel and want.category is not None:
-            mask = np.where(mask == BACKGROUND, BACKGROUND, want.category.id).astype(np.uint8)
+            mask = np.where((mask == BACKGROUND) | (mask == IGNORE), mask, want.category.id).astype(np.uint8)
         crop = self._narrowed(want, Crop(mask, instances, {}))
         if fault := _avoided(want, crop.mask):
             return fault
@@ -170,7 +171,7 @@ class DatasetSource(ConditionSource):
         detail: dict[str, str | int | float],
         rng: np.random.Generator,
     ) -> Condition:
-        present = np.flatnonzero(np.bincount(crop.mask.ravel(), minlength=256)).tolist()
+        present = present_classes(crop.mask)
         return Condition(
             mask=crop.mask,
             instances=crop.instances if known else np.zeros_like(crop.instances),

@@ -12,10 +12,11 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.domain.taxonomy import BACKGROUND
+from earthsynth_factory.domain.masks import present_classes
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 
 Mask = npt.NDArray[np.uint8]
-"""(H, W) class ids, 0–254."""
+"""(H, W) class ids, 0–254, and `IGNORE` where nothing is known: no class of any image, and drawn as background."""
 
 InstanceMap = npt.NDArray[np.uint16]
 """(H, W) instance ids; 0 is no instance."""
@@ -61,9 +62,8 @@ class Condition:
         self.instance_classes()
 
     def classes(self) -> list[int]:
-        """Class ids present, ascending, without background."""
-        present = np.flatnonzero(np.bincount(self.mask.ravel(), minlength=256))
-        return [int(class_id) for class_id in present if class_id != BACKGROUND]
+        """Class ids present, ascending, without background and what is ignored."""
+        return present_classes(self.mask)
 
     def instance_classes(self) -> dict[int, int]:
         """Instance id → class id, ascending by instance id."""
@@ -72,6 +72,6 @@ class Condition:
         found = {int(pair >> 8): int(pair & 255) for pair in pairs}
         if len(found) != len(pairs):
             raise ValueError(f"an instance of {self.origin} covers more than one class")
-        if BACKGROUND in found.values():
-            raise ValueError(f"an instance of {self.origin} lies on background")
+        if {BACKGROUND, IGNORE} & set(found.values()):
+            raise ValueError(f"an instance of {self.origin} lies on background, or where nothing is known")
         return found

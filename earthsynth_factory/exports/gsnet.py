@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import Taxonomy, earthsynth
+from earthsynth_factory.domain.taxonomy import IGNORE, Taxonomy, earthsynth
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_png
 from earthsynth_factory.exports.losses import Losses
@@ -24,8 +24,6 @@ from earthsynth_factory.exports.walk import Walk
 from earthsynth_factory.io.atomic import encode_png, write_bytes, write_json
 
 CLASSES = 40
-IGNORE = 255
-
 _KINDS = {
     "plane": "A220, A321, A330, A350, ARJ21, Boeing737, Boeing747, Boeing777, Boeing787, C919",
     "ship": "dry cargo ship, engineering ship, fishing boat, liquid cargo ship, motorboat, passenger ship, tugboat, warship",
@@ -88,7 +86,7 @@ def _numeric(stem: str) -> bool:
 def _notes(taxonomy: Taxonomy, table: npt.NDArray[np.uint8], pixels: npt.NDArray[np.int64]) -> tuple[str, ...]:
     """What became of the ids from 40 on, by the class they were written as."""
     found: dict[str, Counter[str]] = {}
-    for index in map(int, np.flatnonzero(pixels[CLASSES:]) + CLASSES):
+    for index in map(int, np.flatnonzero(pixels[CLASSES:IGNORE]) + CLASSES):
         written = "255 (ignored)" if table[index] == IGNORE else repr(earthsynth()[int(table[index])].name)
         found.setdefault(written, Counter())[taxonomy[index].name] = int(pixels[index])
     return tuple(

@@ -86,8 +86,8 @@ def fill_box(left: float, top: float, width: float, height: float, size: tuple[i
 
 
 def _first(edge: float) -> int:
-    """The first pixel whose centre lies at or beyond a coordinate."""
-    return math.ceil(edge - 0.5)
+    """The first pixel whose centre lies at or beyond a coordinate; what arithmetic adds to the last digit does not count."""
+    return math.ceil(round(edge, 6) - 0.5)
 
 
 def read_rle(value: Any, size: tuple[int, int]) -> Patch | None:

@@ -11,7 +11,7 @@ from earthsynth_factory.conditions.masks.folder import Pixels
 from earthsynth_factory.conditions.masks.objects import Object
 from earthsynth_factory.conditions.masks.view import View
 from earthsynth_factory.domain.condition import InstanceMap, Mask
-from earthsynth_factory.domain.taxonomy import BACKGROUND
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +23,10 @@ class Crop:
     visible: dict[int, float]
 
     def only(self, categories: Iterable[int]) -> Crop:
-        """The same with all other categories made background: EarthSynth's where(mask == id, id, 0) for several."""
-        kept = np.isin(self.mask, list(categories))
+        """The same with all other categories made background: EarthSynth's where(mask == id, id, 0) for several. What is
+        ignored stays so.
+        """
+        kept = np.isin(self.mask, [*categories, IGNORE])
         instances = np.where(kept, self.instances, 0).astype(np.uint16)
         return _with_ids(np.where(kept, self.mask, BACKGROUND).astype(np.uint8), instances, self.visible)
 

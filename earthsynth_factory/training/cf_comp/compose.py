@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.domain.taxonomy import BACKGROUND
+from earthsynth_factory.domain.masks import present_classes
 
 Pair = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 """An image, RGB uint8 (H, W, 3), and its mask of class ids, uint8 (H, W)."""
@@ -24,5 +24,5 @@ def paste(base: Pair, partner: Pair, chosen: npt.NDArray[np.bool_]) -> Pair:
 
 
 def classes_in(mask: npt.NDArray[np.uint8]) -> tuple[int, ...]:
-    """Ids present in a mask, ascending, background left out: what a scene's prompt names."""
-    return tuple(int(i) for i in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)) if i != BACKGROUND)
+    """Ids present in a mask, ascending, background and what is ignored left out: what a scene's prompt names."""
+    return tuple(present_classes(mask))
