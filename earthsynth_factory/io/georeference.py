@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from affine import Affine
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform as to_system
@@ -72,7 +73,7 @@ class Georeference:
         xs, ys = zip(*(self._on_ground(*point) for point in points), strict=True)
         try:
             longitudes, latitudes = to_system(self.crs, "EPSG:4326", xs, ys)[:2]
-        except (RasterioError, ValueError):
+        except (RasterioError, CPLE_BaseError, ValueError):
             return self._by_units()
         ends = list(zip(longitudes, latitudes, strict=True))
         if not all(math.isfinite(number) for end in ends for number in end):
@@ -82,12 +83,9 @@ class Georeference:
     def _by_units(self) -> float | None:
         """For a local system that lies nowhere on the globe: its unit."""
         assert self.crs is not None
-        try:
-            unit = float(self.crs.linear_units_factor[1])
-        except CRSError:
-            return None
+        name, unit = self.crs.units_factor
         across, down = _lengths(self.transform)
-        return (across + down) / 2 * unit
+        return (across + down) / 2 * float(unit) if name not in ("degree", "grad", "unknown") else None
 
 
 def beside(path: Path) -> Georeference | None:

@@ -125,7 +125,7 @@ class Picture:
         """
         colours = [band for band, name in enumerate(self.file.colours) if name != "alpha"]
         window = self._read(colours[:3] if len(colours) >= 3 else colours[:1], top, bottom, left, right)
-        if not (window == window[..., :1]).all():
+        if window.shape[2] > 1 and not (window == window[..., :1]).all():
             raise SourceError(f"{self.path}: a colour picture, not a mask of class ids; give its colours in --map")
         numbers = np.ascontiguousarray(window[..., 0])
         return np.asarray(1 - numbers) if self.file.white_is_zero else numbers
