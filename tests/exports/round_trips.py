@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -81,9 +82,10 @@ def means(pairs: Iterator[tuple[int, float]]) -> Mapping[int, float]:
 
 
 def labels(folder: Path) -> dict[str, bytes]:
-    """Every file of an export that is no image, by its path."""
+    """Every file of an export that is no image, by its path; without the name of the folder that it was made from."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in (".png", ".jpg"))
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    named = re.compile(rb'<database>[^<]*</database>|"info":\{[^}]*\}')
+    return {str(path.relative_to(folder)): named.sub(b"", path.read_bytes()) for path in files}
 
 
 def as_pixels(dataset: LabelledDataset) -> LabelledDataset:
