@@ -123,6 +123,8 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
             typer.echo(f"{folder}: {summary.images} images ({summary.recognised})")
             for reason, number in summary.left_out.items():
                 typer.echo(f"  left out: {number}× {reason}")
+            for remark, number in summary.remarks.items():
+                typer.echo(f"  note: {remark}" + (f" ({number:,}×)" if number > 1 else ""))
             if summary.problems:
                 typer.echo(f"  {summary.problems} problems:", err=True)
                 typer.echo(PreparedLayout(prepared).problems.read_text(encoding="utf-8").rstrip(), err=True)

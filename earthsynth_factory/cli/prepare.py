@@ -86,7 +86,7 @@ def prepare(
     for reason, count in summary.left_out.items():
         typer.echo(f"  left out: {count}× {reason}")
     for remark, count in summary.remarks.items():
-        typer.echo(f"  note: {count}× {remark}")
+        typer.echo(f"  note: {remark}" + (f" ({count:,}×)" if count > 1 else ""))
     if summary.problems:
         typer.echo(f"  {summary.problems} problems, listed in {PreparedLayout(out).problems}:", err=True)
         for line in PreparedLayout(out).problems.read_text(encoding="utf-8").splitlines()[:5]:

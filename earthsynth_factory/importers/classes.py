@@ -4,6 +4,7 @@ A map file is YAML, one line a class of the dataset:
 
     car: small vehicle             # a word of the dataset: a category
     cyclist: background            # left out, and counted as such
+    shadow: ignore                 # its pixels are of no class, and are not taken for background either
     solar panel: {id: 100}         # a category of the user's own
     3: road                        # an id of id masks
     "#3C1098": building            # a colour of colour masks
@@ -23,6 +24,7 @@ from ruamel.yaml.error import YAMLError
 
 from earthsynth_factory.domain.taxonomy import (
     BACKGROUND,
+    IGNORE,
     MAX_ID,
     Category,
     Taxonomy,
@@ -156,8 +158,10 @@ def _own(entries: Mapping[str | int, Any], path: Path | None) -> list[Category]:
 def _category(taxonomy: Taxonomy, key: str | int, value: Any) -> int | None:
     if isinstance(value, dict):
         value = value.get("name", key)
-    if value is None or normalise(str(value)) in ("background", "ignore"):
+    if value is None or normalise(str(value)) == "background":
         return BACKGROUND
+    if normalise(str(value)) == "ignore":
+        return IGNORE
     category = taxonomy.find(str(value))
     return None if category is None else category.id
 

@@ -196,7 +196,7 @@ def _inside_of(objects: list[_Known], window: Cut, rules: CropRules, left_out: C
 def _attainable(known: _Known, shape: tuple[int, int]) -> float:
     """Pixels of an object that a window of this shape can show, about: all, unless the object is larger than the window."""
     height, width = known.one.pixels.shape
-    return known.area * min(1.0, shape[0] / height) * min(1.0, shape[1] / width)
+    return known.area * min(1.0, shape[0] / float(height)) * min(1.0, shape[1] / float(width))
 
 
 def _blank(canvas: _Canvas, valid: npt.NDArray[np.bool_]) -> float:

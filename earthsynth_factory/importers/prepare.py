@@ -69,8 +69,8 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
     rules = options.rules if reader.cuts else replace(options.rules, side=0)
     augment = options.augment if options.augment is not None else not reader.cuts
     _settle(out, reader.kind, path, options, rules, augment)
-    look = imagery.settle(out, scenes, options.stretch, options.bands, notes)
-    bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, look)
+    rendering = imagery.settle(out, scenes, options.stretch, options.bands, notes)
+    bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, rendering)
     journal = Journal(PreparedLayout(out).journal)
     try:
         waiting = [scene for scene in scenes if scene not in journal]
@@ -82,7 +82,7 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
                 watch(done, len(scenes))
         journal.flush()
         if waiting or not finished(out):
-            finish(out, source.info, classes.taxonomy, scenes, journal, notes, imagery.fields(look))
+            finish(out, source.info, classes.taxonomy, scenes, journal, notes, imagery.fields(rendering))
     finally:
         journal.close()
     return Summary.of(out, reader.kind, why)

@@ -20,7 +20,7 @@ from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.classes import ClassMap
 
 Ids = npt.NDArray[np.uint8]
-"""(H, W) category ids, 0 = background."""
+"""(H, W) category ids, 0 = background, 255 = ignore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +80,18 @@ class SceneObject:
 
 
 class Raster(Protocol):
-    """A dense label image, read in bands of rows."""
+    """A dense label image, read by windows."""
 
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W) pixels; must equal the image's."""
         ...
 
-    def rows(self, top: int, bottom: int) -> Ids:
-        """Category ids (bottom − top, W). Raises `SourceError` on a value that stands for no class."""
+    def rows(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> Ids:
+        """Category ids (bottom − top, right − left), `IGNORE` where nothing is known; right: None for the last column.
+
+        Raises `SourceError` on a value that stands for no class.
+        """
         ...
 
     def close(self) -> None:

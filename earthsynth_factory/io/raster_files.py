@@ -180,7 +180,7 @@ class GdalFile:
 class PillowFile:
     """Decoded whole, when first read."""
 
-    nodata = None
+    nodata: float | None = None
     white_is_zero = False
     georeferenced = False
     names: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ import rasterio
 from rasterio.enums import ColorInterp
 
 from earthsynth_factory.errors import InputError, SourceError
-from earthsynth_factory.io.pictures import Look, Picture
+from earthsynth_factory.io.pictures import Picture, Rendering
 from earthsynth_factory.io.stretch import Stretch, StretchRule
 
 SCENE = np.random.default_rng(3).integers(0, 255, (40, 56, 3)).astype(np.uint8)
@@ -31,7 +31,7 @@ def tif(path: Path, bands: np.ndarray, colours: list[str] | None = None, **profi
     return path
 
 
-def seen(path: Path, look: Look | None = None) -> np.ndarray:
+def seen(path: Path, look: Rendering | None = None) -> np.ndarray:
     with Picture(path, look) as picture:
         return picture.rgb(0, picture.shape[0])
 
@@ -78,7 +78,7 @@ def test_sixteen_bits_ask_for_a_stretch_and_get_it(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="uint16 pixels; say how they become 8 bits, as --stretch"):
         seen(path)
     stretch = StretchRule.of("100, 4180").settle([])
-    np.testing.assert_allclose(seen(path, Look(stretch)), SCENE, atol=1)
+    np.testing.assert_allclose(seen(path, Rendering(stretch)), SCENE, atol=1)
     with Picture(path) as picture:
         least = StretchRule.of("min-max").settle([picture.values()])
     assert least.low == tuple(deep.min(axis=(0, 1)).tolist()) and least.high == tuple(deep.max(axis=(0, 1)).tolist())
@@ -94,7 +94,7 @@ def test_percentiles_pass_over_no_data_and_what_is_no_number(tmp_path: Path) -> 
         assert valid is not None and not valid[:12].any() and valid[12:].all()
         stretch = StretchRule.of("p2-98").settle([picture.values()])
     assert Stretch.parse(stretch.fields()) == stretch
-    assert seen(path, Look(stretch))[:12].max() == 0
+    assert seen(path, Rendering(stretch))[:12].max() == 0
 
 
 @pytest.mark.parametrize("text", ["p98-2", "p2", "2,1", "p-1-50", "p0-101", "bright", "1,2,3"])
@@ -111,9 +111,9 @@ def test_bands_are_those_that_the_file_calls_red_green_blue(tmp_path: Path) -> N
     unnamed = tif(tmp_path / "b.tif", planet, photometric="MINISBLACK")
     with Picture(unnamed) as picture:
         assert not picture.named_bands
-    np.testing.assert_array_equal(seen(unnamed, Look(bands=(3, 2, 1))), SCENE)
+    np.testing.assert_array_equal(seen(unnamed, Rendering(bands=(3, 2, 1))), SCENE)
     with pytest.raises(SourceError, match="has 4 bands; --bands names others"):
-        seen(unnamed, Look(bands=(5, 2, 1)))
+        seen(unnamed, Rendering(bands=(5, 2, 1)))
     with rasterio.open(unnamed, "r+") as file:
         file.descriptions = ("Blue", "Green", "Red", "NIR")
     np.testing.assert_array_equal(seen(unnamed), SCENE)

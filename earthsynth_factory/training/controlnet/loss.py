@@ -21,7 +21,7 @@ def losses(
     the mask, is not learnt from. A sample without foreground has no local part.
     """
     error = (predicted.float() - target.float()).square().mean(dim=1)
-    everywhere, there = _mean(error, known), _mean(error, inside)
+    everywhere, there = cell_mean(error, known), cell_mean(error, inside)
     return {
         "loss": (weights * (everywhere + local * there)).mean(),
         "global": everywhere.detach().mean(),
@@ -29,7 +29,7 @@ def losses(
     }
 
 
-def _mean(error: Tensor, share: Tensor) -> Tensor:
+def cell_mean(error: Tensor, share: Tensor) -> Tensor:
     """Mean (B,) of (B, h, w), each cell by its share; 0 where there is none."""
     whole = share.sum(dim=(1, 2))
     return torch.where(whole > 0, (error * share).sum(dim=(1, 2)) / whole.clamp(min=1e-6), torch.zeros_like(whole))
