@@ -135,7 +135,7 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
             for reason, number in summary.left_out.items():
                 say(f"  left out: {number}× {reason}")
             for remark, number in summary.remarks.items():
-                say(f"  note: {number}× {remark}")
+                say(f"  note: {remark}" + (f" ({number:,}×)" if number > 1 else ""))
             if summary.problems:
                 say(f"  {summary.problems} problems:", err=True)
                 say(PreparedLayout(prepared).problems.read_text(encoding="utf-8").rstrip(), err=True)

@@ -22,7 +22,7 @@ from earthsynth_factory.domain.condition import Mask
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import BACKGROUND
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.weights import EMBEDDED, weight_hashes
 from earthsynth_factory.rfilter.base import Measures
@@ -122,7 +122,9 @@ class LayoutAgreement(ClipRule):
         similar = vectors @ self._clip.texts([*map(self._caption, present), *rest]).T
         names = np.array([*present, *[BACKGROUND] * len(rest)])
         seen = names[similar.argmax(dim=1).numpy()]
-        return {"agreement": float(np.mean([(seen == one)[truth == one].mean() for one in np.unique(truth)]))}
+        known = np.unique(truth[truth != IGNORE])
+        agreed = [(seen == one)[truth == one].mean() for one in known]
+        return {"agreement": float(np.mean(agreed))} if agreed else {}
 
     @override
     def complaint(self, measures: Measures, category: int | None, least: float) -> str:
