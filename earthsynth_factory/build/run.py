@@ -31,6 +31,7 @@ from earthsynth_factory.exports.write import export
 from earthsynth_factory.io.atomic import json_bytes, write_changed
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
 from earthsynth_factory.io.jsonl import append_line, open_to_append
+from earthsynth_factory.io.log import log_file
 from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.recipe.fingerprint import fingerprint
 from earthsynth_factory.recipe.load import LoadedRecipe
@@ -111,7 +112,8 @@ def build(
         write_changed(layout.recipe, loaded.text.encode())
         notes = reopen_damaged(StoreReader(out), verify)
         task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
-        _fill(task, plan, layout, record, line, watch)
+        with log_file(layout.log):
+            _fill(task, plan, layout, record, line, watch)
         return _finish(recipe, plan, layout, claim, notes)
 
 

@@ -134,6 +134,8 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
             say(f"{folder}: {summary.images} images ({summary.recognised})")
             for reason, number in summary.left_out.items():
                 say(f"  left out: {number}× {reason}")
+            for remark, number in summary.remarks.items():
+                say(f"  note: {number}× {remark}")
             if summary.problems:
                 say(f"  {summary.problems} problems:", err=True)
                 say(PreparedLayout(prepared).problems.read_text(encoding="utf-8").rstrip(), err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,12 +12,11 @@ import torch
 
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.errors import ModelError, first_line
+from earthsynth_factory.io.log import LOGGER
 from earthsynth_factory.models.denoise import Request, Sampling, Start, decode, denoise, encode
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.models.registry import ModelFiles
 from earthsynth_factory.models.schedulers import make_scheduler
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -90,7 +88,7 @@ class ControlNetPipeline:
             )
         self.batch //= 2
         self.reductions.append(f"out of memory on {self.device}: batch reduced to {self.batch}")
-        log.warning("%s", self.reductions[-1])
+        LOGGER.warning("%s", self.reductions[-1])
         torch.cuda.empty_cache()
 
     @torch.inference_mode()
@@ -166,10 +164,12 @@ def compile_networks(pipe: Any) -> None:
 
 
 def be_quiet() -> None:
-    """No bars and remarks of the libraries between our own lines; what matters they raise."""
+    """No bars and remarks of the libraries between our own lines: their warnings go where ours are logged."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()
-        library.set_verbosity_error()
+        library.set_verbosity_warning()
+        library.disable_default_handler()
+        library.enable_propagation()

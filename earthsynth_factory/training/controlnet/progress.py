@@ -6,8 +6,9 @@ import sys
 from types import TracebackType
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from earthsynth_factory.io.log import console
 
 try:
     import resource
@@ -22,7 +23,7 @@ class TrainProgress:
     """A bar for the preparations and one for the steps; silent where `shown` is False."""
 
     def __init__(self, steps: int, shown: bool) -> None:
-        self._console = Console(stderr=True, quiet=not shown)
+        self._console = console(shown)
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
