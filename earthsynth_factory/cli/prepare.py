@@ -93,7 +93,7 @@ def prepare(
     for reason, count in summary.left_out.items():
         say(f"  left out: {count}× {reason}")
     for remark, count in summary.remarks.items():
-        say(f"  note: {count}× {remark}")
+        say(f"  note: {remark}" + (f" ({count:,}×)" if count > 1 else ""))
     if summary.problems:
         say(f"  {summary.problems} problems, listed in {PreparedLayout(out).problems}:", err=True)
         for line in PreparedLayout(out).problems.read_text(encoding="utf-8").splitlines()[:5]:

@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.prepared.layout import FOLDERS, PreparedLayout
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.importers import imagery
 from earthsynth_factory.importers.classes import read_map
@@ -26,7 +26,7 @@ from earthsynth_factory.importers.process_scene import Bench, drop_old_files, fo
 from earthsynth_factory.importers.readers import READERS
 from earthsynth_factory.importers.recognise import choose
 from earthsynth_factory.importers.scene import Notes, Reader, Request, Scene, Source
-from earthsynth_factory.io.atomic import sweep, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.printable import one_line
@@ -66,19 +66,17 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
     """
     _check(path, out, options)
     classes, notes = read_map(options.map), Notes(options.strict)
-    settings = _settings(path, options)
-    with claimed(out, "prepare", settings, same=has_records(PreparedLayout(out).journal)) as claim:
+    settings, begun = _settings(path, options), has_records(PreparedLayout(out).journal)
+    with claimed(out, "prepare", settings, folders=FOLDERS, same=begun) as claim:
         claim.begin()
-        for folder in PreparedLayout(out).folders:
-            sweep(write_below(folder, out))
         tree = open_path(path, write_below(out / "unpacked", out), notes)
         request = Request(tree, name_of(path), classes, notes, options.segments)
         reader, why = choose(request, READERS, options.kind)
         source, scenes = _listed(reader, request, out)
         rules = options.rules if reader.cuts else replace(options.rules, side=0)
         augment = options.augment if options.augment is not None else not reader.cuts
-        look = imagery.settle(out, scenes, options.stretch, options.bands, notes)
-        bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, look)
+        rendering = imagery.settle(out, scenes, options.stretch, options.bands, notes)
+        bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, rendering)
         _prepare(bench, source, scenes, notes, claim, options.workers, watch)
     return Summary.of(out, reader.kind, why)
 
@@ -128,7 +126,7 @@ def _prepare(
         if not (claim.done(outcome) and finished(bench.out)):
             claim.reopen()
             forget_gone(bench.out, journal, scenes)
-            finish(bench.out, source, bench.classes.taxonomy, scenes, journal, notes, imagery.fields(bench.look))
+            finish(bench.out, source, bench.classes.taxonomy, scenes, journal, notes, imagery.fields(bench.rendering))
             claim.finish(outcome)
 
 

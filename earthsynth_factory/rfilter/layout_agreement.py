@@ -20,7 +20,7 @@ import numpy.typing as npt
 from earthsynth_factory.domain.condition import Mask
 from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.weights import EMBEDDED, weight_hashes
 from earthsynth_factory.rfilter.base import Measures
@@ -120,7 +120,9 @@ class LayoutAgreement(ClipRule):
         similar = vectors @ self._clip.texts([*map(self._caption, present), *rest]).T
         names = np.array([*present, *[BACKGROUND] * len(rest)])
         seen = names[similar.argmax(dim=1).numpy()]
-        return {"agreement": float(np.mean([(seen == one)[truth == one].mean() for one in np.unique(truth)]))}
+        known = np.unique(truth[truth != IGNORE])
+        agreed = [(seen == one)[truth == one].mean() for one in known]
+        return {"agreement": float(np.mean(agreed))} if agreed else {}
 
     def complaint(self, measures: Measures, category: int | None, least: float) -> str:  # noqa: ARG002
         return f"the image does not follow its mask (agreement {measures['agreement']:.2f}, least {least:.3g})"

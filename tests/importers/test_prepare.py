@@ -286,3 +286,41 @@ def test_nothing_usable_is_an_error_that_names_the_first_problem(tmp_path: Path)
     with pytest.raises(SourceError, match=r"not one of 1 images could be used.*ids \[99\] stand for no class"):
         prepare(source, tmp_path / "out", SMALL)
     assert not (tmp_path / "out" / "dataset.json").exists()
+
+
+def _put(root: Path, number: int) -> None:
+    layouts.image(root / f"images/{number:03d}.png", seed=number)
+    layouts.put(root / f"masks/{number:03d}.png", np.full((layouts.H, layouts.W), 1 + number % 2, np.uint8))
+
+
+def _listed(out: Path) -> list[str]:
+    return sorted(json.loads((out / "dataset.json").read_bytes())["items"])
+
+
+def test_what_comes_to_the_source_and_leaves_it_is_listed_whatever_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    layouts.text(source / "classes.json", json.dumps({"0": "background", "1": "road", "2": "building"}))
+    for number in range(3):
+        _put(source, number)
+    options = PrepareOptions(kind="masks", rules=CropRules(0), workers=1)
+    prepare(source, out, options)
+    _put(source, 3)
+
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr("earthsynth_factory.importers.prepare.finish", die)
+        prepare(source, out, options)
+    assert len(_listed(out)) == 3
+    prepare(source, out, options)
+    assert _listed(out) == ["000", "001", "002", "003"]
+    for folder in ("images", "masks"):
+        (source / folder / "001.png").unlink()
+    prepare(source, out, options)
+    assert _listed(out) == sorted(path.stem for path in (out / "masks").iterdir()) == ["000", "002", "003"]
+    _put(source, 1)
+    prepare(source, out, options)
+    assert _listed(out) == sorted(path.stem for path in (out / "images").iterdir()) == ["000", "001", "002", "003"]
