@@ -83,6 +83,7 @@ def build(loaded: LoadedRecipe, out: Path, *, keep_rejects: bool = False, watch:
     A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.
     """
     recipe, base = loaded.recipe, loaded.base
+    recipe.synthesis.check(base, recipe.image.size)
     plan = Plan.of(recipe)
     line = Line.of(recipe, base, "cpu")
     _check_sources(line, plan)
@@ -203,7 +204,8 @@ def _finish(recipe: Recipe, plan: Plan, layout: Layout) -> BuildResult:
     short = shortfalls(plan, store) if accepted < len(plan) else {}
     summaries = export(store, recipe.exports, layout.exports, lambda _: None)
     write_card(store, summaries, short)
-    notes = [note for summary in summaries for note in summary.notes]
+    made = store.run.get("line", {}).get("synthesis", {}).get("notes", [])
+    notes = [*made, *(note for summary in summaries for note in summary.notes)]
     return BuildResult(layout.root, accepted, len(plan), short, (*notes, *_report(store, plan)))
 
 

@@ -34,7 +34,7 @@ class SlotSettled:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """What a worker reports once its models are loaded: `Line.describe`."""
+    """What a worker reports once its models are loaded, and again after each shard: `Line.describe`."""
 
     facts: dict[str, object]
 
@@ -73,6 +73,7 @@ class ShardTask:
             worker.run(stop)
         finally:
             journal.close()
+        report(WorkerReady(line.describe()))  # with what has been noted on the way
 
 
 def shard_slots(number: int, shard_size: int, total: int) -> range:

@@ -30,6 +30,7 @@ def plan(
     from earthsynth_factory.recipe.load import load_recipe
 
     loaded = load_recipe(recipe, changes or [])
+    loaded.recipe.synthesis.check(loaded.base, loaded.recipe.image.size)
     made = Plan.of(loaded.recipe)
     rate = measure(loaded.recipe, loaded.base) if probe else rates.recall(loaded.recipe)
     cost = estimate(made, loaded.recipe, rate)

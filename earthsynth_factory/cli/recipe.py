@@ -45,7 +45,9 @@ def validate(
 
     from earthsynth_factory.recipe.load import load_recipe
 
-    found = load_recipe(recipe, changes or []).recipe
+    loaded = load_recipe(recipe, changes or [])
+    found = loaded.recipe
+    found.synthesis.check(loaded.base, found.image.size)
     if as_json:
         typer.echo(json.dumps({"valid": True, "recipe": found.model_dump(mode="json")}))
         return

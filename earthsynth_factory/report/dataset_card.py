@@ -154,10 +154,16 @@ def _notes(summary: ExportSummary) -> list[str]:
 def _licences(run: Mapping[str, Any]) -> str:
     line = run.get("line", {})
     synthesis = line.get("synthesis", {})
-    found = [f"Image model: {synthesis.get('model', synthesis.get('kind', '?'))}; {synthesis.get('licence', 'none')}"]
+    found = [f"Image model: {synthesis.get('model', synthesis.get('kind', '?'))}; {_terms(synthesis)}"]
     found += [f"Image model trained on: {data}" for data in synthesis.get("training_data", [])]
     found += [f"Masks: {licence}" for licence in line.get("licences", [])]
     return "## Licences\n\n" + "\n".join(f"- {entry}" for entry in found)
+
+
+def _terms(synthesis: Mapping[str, Any]) -> str:
+    licence = str(synthesis.get("licence", "none"))
+    known = synthesis.get("training_data") or licence != "unknown"
+    return licence if known else "licence and training data unknown"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

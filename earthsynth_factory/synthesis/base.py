@@ -56,6 +56,12 @@ class GeneratorSpec(Spec, ABC):
     def identity(self, base: Path) -> Mapping[str, str]:
         """Weight file → sha256: what decides the pixels, for the fingerprint. Raises ModelError where files lack."""
 
+    def check(self, base: Path, size: tuple[int, int]) -> None:  # a generator without files has none to check
+        """Look at the model's files if they are at hand; no weight is loaded, no network asked. size: height, width.
+
+        Raises ModelError where the model cannot be driven or cannot make images of that size.
+        """
+
     @abstractmethod
     def build(self, taxonomy: Taxonomy, base: Path, device: str) -> ImageGenerator:
         """A generator for one device (`auto`, `cpu`, `cuda:1`, …), not yet opened."""

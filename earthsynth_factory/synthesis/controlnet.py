@@ -11,10 +11,13 @@ from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.models.card import ModelCard, Scheduler
-from earthsynth_factory.models.registry import TwoPartModel, card_of, files_of
+from earthsynth_factory.models.inspection import check_size
+from earthsynth_factory.models.registry import ModelFiles, TwoPartModel, card_of, files_at_hand, files_of
+from earthsynth_factory.models.schedulers import check_scheduler
 from earthsynth_factory.synthesis.base import GeneratorSpec, ImageGenerator
 
-BATCH = 16
+GPU_BATCH, BATCH = 32, 16
+"""Images to a call by default, on a GPU and at the most on a CPU: measured, see tests/benchmarks/README.md."""
 
 CPU_PIXELS = 4 * 512**2
 
@@ -24,7 +27,7 @@ class ControlNetSpec(GeneratorSpec):
 
     kind: Literal["controlnet"] = "controlnet"
     model: str | TwoPartModel = "earthsynth"
-    """`earthsynth`, `embedded`, a folder in diffusers' layout, or {base, controlnet, subfolder, revision}."""
+    """`earthsynth`, `embedded`, a folder in diffusers' layout, or {base, controlnet, subfolder, revision}: see models/."""
     steps: int | None = Field(default=None, gt=0, le=1000)
     """Denoising steps."""
     guidance: float | None = Field(default=None, ge=0, le=50)
@@ -38,15 +41,38 @@ class ControlNetSpec(GeneratorSpec):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto`: bfloat16 where the hardware has it, else float32 (CPU) or float16 (GPU)."""
     batch: int | None = Field(default=None, gt=0, le=256, json_schema_extra=NOT_IN_FINGERPRINT)
-    """Images to a call; by default 16, on a CPU fewer of large ones (4 of 512 pixels). Halved when memory runs out."""
+    """Images to a call; by default 32 on a GPU, 16 on a CPU, fewer of large ones there. Halved when memory runs out."""
     compile: bool | None = Field(default=None, json_schema_extra=NOT_IN_FINGERPRINT)
-    """Compile the networks for fixed shapes; by default off on a CPU (no gain was measured) and on for a GPU."""
+    """Compile the networks for fixed shapes; by default off on a CPU (no gain was measured) and on for a GPU, where it takes
+    about 75 s at the start and pays from some 800 images on."""
 
     def card(self, base: Path) -> ModelCard:
         return card_of(self.model, base)
 
     def identity(self, base: Path) -> Mapping[str, str]:
-        return files_of(self.model, base).hashes()
+        files, card = files_of(self.model, base), self.card(base)
+        steps, guidance, scheduler = self.sampled(card)
+        return {
+            **files.hashes(),
+            "card": card.digest(),
+            "sampling": f"{steps} steps, guidance {guidance:g}, scheduler {scheduler}",
+        }
+
+    def sampled(self, card: ModelCard) -> tuple[int, float, Scheduler]:
+        """Steps, guidance and scheduler: the recipe's, else the card's."""
+        guidance = card.guidance if self.guidance is None else self.guidance
+        return self.steps or card.steps, guidance, self.scheduler or card.scheduler
+
+    def check(self, base: Path, size: tuple[int, int]) -> None:
+        files = files_at_hand(self.model, base)
+        if files is not None:
+            self.check_files(files, self.card(base), size)
+
+    def check_files(self, files: ModelFiles, card: ModelCard, size: tuple[int, int]) -> None:
+        """As `check`, for places that are known."""
+        model, _ = files.inspect()
+        check_scheduler(self.sampled(card)[2], model.scheduler, model.place)
+        check_size(model, size)
 
     def build(self, taxonomy: Taxonomy, base: Path, device: str) -> ControlNetGenerator:
         return ControlNetGenerator(self, taxonomy, base, device)
@@ -78,16 +104,19 @@ class ControlNetGenerator(ImageGenerator):
         device = devices.pick_device(self._device)
         on_gpu = device.type == "cuda"
         dtype = devices.pick_dtype(spec.precision, device)
+        steps, guidance, scheduler = spec.sampled(card)
         sampling = Sampling(
-            steps=spec.steps or card.steps,
-            guidance=card.guidance if spec.guidance is None else spec.guidance,
-            scheduler=spec.scheduler or card.scheduler,
+            steps=steps,
+            guidance=guidance,
+            scheduler=scheduler,
             control_scale=spec.control_scale,
             negative_prompt=spec.negative_prompt,
         )
         compiled = on_gpu if spec.compile is None else spec.compile
-        self.batch = spec.batch or (BATCH if on_gpu else cpu_batch(card.native_size))
+        self.batch = spec.batch or (GPU_BATCH if on_gpu else cpu_batch(card.native_size))
         files = files_of(spec.model, self._base)
+        model, _ = files.inspect()
+        check_scheduler(scheduler, model.scheduler, model.place)
         self._pipeline = load_pipeline(files, device, dtype, sampling, self.batch, compiled)
         self._lut = control_lut(card, self._taxonomy)
         self._facts = {
@@ -108,4 +137,4 @@ class ControlNetGenerator(ImageGenerator):
         return self._pipeline.generate(control, [condition.prompt for condition in conditions], seeds)
 
     def describe(self) -> Mapping[str, Any]:
-        return {"kind": "controlnet", **self._facts, "batch": self._pipeline.batch, "notes": self._pipeline.reductions}
+        return {"kind": "controlnet", **self._facts, "batch": self._pipeline.batch, "notes": self._pipeline.notes()}
