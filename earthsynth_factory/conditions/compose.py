@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict
 
-from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.ground import GroundChoice, LyingTable
 from earthsynth_factory.conditions.masks.bank import MIN_PIXELS, Cutout, MaskBank
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
@@ -22,8 +22,10 @@ from earthsynth_factory.conditions.placement import Stamp, find_place, render
 from earthsynth_factory.conditions.scene import Scene
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Origin
+from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import Category
+from earthsynth_factory.errors import NoCondition
 
 TRIES = 8
 """Grounds tried for one want."""
@@ -134,7 +136,7 @@ class ComposeSource(ConditionSource):
         fault = self._populate(scene, want, banks, rng)
         if fault:
             return fault
-        present = np.flatnonzero(np.bincount(scene.mask.ravel(), minlength=256)).tolist()
+        present = present_classes(scene.mask)
         return Condition(
             mask=scene.mask,
             instances=scene.instances,

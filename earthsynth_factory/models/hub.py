@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models.part import DIFFUSION, TEXT, choose_weights
 
 CARD = "card.json"
@@ -102,7 +102,7 @@ def _snapshot(repository: HubRepository) -> Path | None:
     except LocalEntryNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ModelError(f"the hub's cache cannot be read for {repository.name}: {_first_line(error)}") from error
+        raise ModelError(f"the hub's cache cannot be read for {repository.name}: {first_line(error)}") from error
 
 
 def _present(folder: Path) -> set[str]:
@@ -150,7 +150,7 @@ def _cause(error: Exception, repository: HubRepository) -> tuple[str, str]:
     from huggingface_hub import constants
 
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    told = _first_line(error)
+    told = first_line(error)
     status = getattr(getattr(error, "response", None), "status_code", None)
     if "GatedRepoError" in kinds:
         return (
@@ -176,7 +176,3 @@ def _cause(error: Exception, repository: HubRepository) -> tuple[str, str]:
     if isinstance(error, PermissionError):
         return f"no permission in {constants.HF_HUB_CACHE} ({told})", "Set HF_HOME to a folder of your own"
     return f"{type(error).__name__}: {told}", _fetch(repository)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

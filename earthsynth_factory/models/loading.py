@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models.inspection import BaseModel
 from earthsynth_factory.models.part import Part
 from earthsynth_factory.models.schedulers import saved_scheduler
@@ -93,11 +93,6 @@ def refuse_unmatched(place: Path, told: Mapping[str, Collection[Any]]) -> None:
             some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
             are = "weight is" if len(names) == 1 else "weights are"
             raise ModelError(f"{place}: {len(names)} {are} {word} ({some}); fetch or convert the model again")
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an error says, bounded."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _from_folder(part: Part, kind: Any) -> Any:

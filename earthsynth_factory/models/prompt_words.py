@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-REMEMBERED = 4096
+REMEMBERED, TOLD = 4096, 20
+"""Embeddings that are kept; lost parts that are told."""
 
 
 class PromptWords:
@@ -18,7 +19,6 @@ class PromptWords:
     def __init__(self, pipe: Any, device: torch.device) -> None:
         self._pipe, self._device = pipe, device
         self._lost: Counter[str] = Counter()
-        self._cut = 0
         self._embed = lru_cache(maxsize=REMEMBERED)(self._embedded)
 
     def __call__(self, prompt: str) -> Tensor:
@@ -26,18 +26,15 @@ class PromptWords:
         return self._embed(prompt)
 
     def notes(self) -> list[str]:
-        """What was lost so far, in words."""
-        if not self._cut:
-            return []
-        lost = ", ".join(repr(words) for words, _ in self._lost.most_common(5))
-        count = "1 prompt is" if self._cut == 1 else f"{self._cut} prompts are"
+        """The parts of prompts that were lost so far, a line each, the commonest first."""
         room = self._pipe.tokenizer.model_max_length
-        return [f"{count} longer than the {room} tokens that the model reads, and cut; lost: {lost}"]
+        return [
+            f"cut off, the model reads {room} tokens of a prompt: {words!r}"
+            for words, _ in self._lost.most_common(TOLD)
+        ]
 
     def _embedded(self, prompt: str) -> Tensor:
-        lost = lost_words(self._pipe.tokenizer, prompt)
-        self._cut += bool(lost)
-        self._lost.update(lost)
+        self._lost.update(lost_words(self._pipe.tokenizer, prompt))
         embedding: Tensor = self._pipe.encode_prompt(prompt, self._device, 1, do_classifier_free_guidance=False)[0]
         return embedding
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models.fit import DRIVEN
 from earthsynth_factory.models.inspection import BaseModel
 from earthsynth_factory.models.part import Part
@@ -76,7 +76,7 @@ def controlnet_in(path: Path) -> Part:
 
 def load_original(part: Part, kind: Any) -> Any:
     """The network of a file, on the CPU. Raises ModelError where weights are missing or not loadable."""
-    from earthsynth_factory.models.loading import first_line, refuse_unmatched
+    from earthsynth_factory.models.loading import refuse_unmatched
 
     path = part.weights[0]
     try:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.io.stamps import Stamp, stamp
 from earthsynth_factory.models.safetensors_file import unreadable
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "embedded"
@@ -27,12 +28,12 @@ def weight_hashes(folder: Path) -> dict[str, str]:
 def file_hash(path: Path) -> str:
     """sha256 of a file, as hex; remembered until the file changes. Raises ModelError where it cannot be read."""
     try:
-        return _sha256(path, path.stat().st_mtime_ns)
+        return _sha256(path, stamp(path))
     except OSError as error:
         raise unreadable(path, error) from error
 
 
 @lru_cache(maxsize=64)
-def _sha256(path: Path, _modified: int) -> str:
+def _sha256(path: Path, _stamp: Stamp) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

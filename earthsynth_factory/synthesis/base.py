@@ -41,6 +41,10 @@ class ImageGenerator(ABC):
     def describe(self) -> Mapping[str, Any]:
         """For the run record, after `open`: device, precision, batch, versions. Plain JSON."""
 
+    def notes(self) -> Sequence[str]:
+        """What was given up or lost so far, for the user's eyes."""
+        return ()
+
 
 class GeneratorSpec(Spec, ABC):
     """The recipe block of a generator. Subclasses add `kind: Literal[...]`, their knobs, and these methods.
@@ -56,7 +60,7 @@ class GeneratorSpec(Spec, ABC):
     def identity(self, base: Path) -> Mapping[str, str]:
         """Weight file → sha256: what decides the pixels, for the fingerprint. Raises ModelError where files lack."""
 
-    def check(self, base: Path, size: tuple[int, int]) -> None:  # a generator without files has none to check
+    def check(self, base: Path, size: tuple[int, int]) -> None:
         """Look at the model's files if they are at hand; no weight is loaded, no network asked. size: height, width.
 
         Raises ModelError where the model cannot be driven or cannot make images of that size.

@@ -137,4 +137,7 @@ class ControlNetGenerator(ImageGenerator):
         return self._pipeline.generate(control, [condition.prompt for condition in conditions], seeds)
 
     def describe(self) -> Mapping[str, Any]:
-        return {"kind": "controlnet", **self._facts, "batch": self._pipeline.batch, "notes": self._pipeline.notes()}
+        return {"kind": "controlnet", **self._facts, "batch": self._pipeline.batch, "notes": self._pipeline.reductions}
+
+    def notes(self) -> Sequence[str]:
+        return self._pipeline.notes()

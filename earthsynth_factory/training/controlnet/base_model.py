@@ -131,7 +131,3 @@ def _check_size(base: Base, size: int) -> None:
         raise ModelError(
             f"the ControlNet shrinks its control image {stem}×, the base's latents {base.shrink}×; they differ"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

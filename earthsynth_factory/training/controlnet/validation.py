@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from diffusers import StableDiffusionControlNetPipeline
 
+from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import ModelError
@@ -204,7 +205,7 @@ def _classified(clip: ClipModel, crops: Sequence[Any], names: Sequence[str]) -> 
 def regions(mask: npt.NDArray[np.uint8]) -> list[tuple[int, tuple[int, int, int, int]]]:
     """Class and box (x, y, width, height) of the largest connected regions of each class in a mask (S, S)."""
     found = []
-    for category in np.unique(mask[mask > 0]).tolist():
+    for category in present_classes(mask):
         _, _, stats, _ = cv2.connectedComponentsWithStats((mask == category).astype(np.uint8), connectivity=8)
         large = sorted((row for row in stats[1:].tolist() if row[4] >= REGION * mask.size), key=lambda row: -row[4])
         found += [(category, (row[0], row[1], row[2], row[3])) for row in large[:PER_CLASS]]
