@@ -71,7 +71,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """A finished build. short: (category name, split) → images that lack. notes: what was lost on the way, and what exports could not hold."""
+    """A finished build. short: (category name, split) → images that lack. notes: what was lost on the way or by exports."""
 
     out: Path
     accepted: int

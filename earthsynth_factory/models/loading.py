@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,11 +9,8 @@ from torch import nn
 
 from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models.inspection import BaseModel
-from earthsynth_factory.models.part import Part
+from earthsynth_factory.models.part import Part, refuse_unmatched
 from earthsynth_factory.models.schedulers import saved_scheduler
-
-_HARMLESS = ("position_ids",)
-"""Ends of names that older libraries saved and newer ones make anew."""
 
 
 def load_network(part: Part, kind: Any) -> Any:
@@ -81,20 +76,6 @@ def be_quiet() -> None:
         library.set_verbosity_error()
 
 
-def refuse_unmatched(place: Path, told: Mapping[str, Collection[Any]]) -> None:
-    """Raises ModelError where a library says that weights were missing, left over or of another shape."""
-    for kind, word in (
-        ("missing_keys", "missing"),
-        ("mismatched_keys", "of another shape"),
-        ("unexpected_keys", "left over"),
-    ):
-        names = [name for name in map(_name, told.get(kind) or ()) if not name.endswith(_HARMLESS)]
-        if names:
-            some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
-            are = "weight is" if len(names) == 1 else "weights are"
-            raise ModelError(f"{place}: {len(names)} {are} {word} ({some}); fetch or convert the model again")
-
-
 def _from_folder(part: Part, kind: Any) -> Any:
     options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True, "variant": part.variant}
     try:
@@ -111,8 +92,3 @@ def _refuse_nan(part: Part, network: nn.Module) -> None:
         if weight.is_floating_point() and not bool(torch.isfinite(weight).all()):
             what = "NaN" if bool(weight.isnan().any()) else "infinite numbers"
             raise ModelError(f"{part.folder}: {name} holds {what}; fetch the model again, or mend its training")
-
-
-def _name(entry: Any) -> str:
-    """A mismatched key comes with its two shapes."""
-    return str(entry[0] if isinstance(entry, tuple | list) else entry)

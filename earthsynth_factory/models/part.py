@@ -19,6 +19,10 @@ DIFFUSION, TEXT = "diffusion_pytorch_model", "model"
 """First part of the names of weight files: diffusers' networks, and the text encoder."""
 
 
+_HARMLESS = ("position_ids",)
+"""Ends of names that older libraries saved and newer ones make anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """Weight files of a folder that belong together. variant: the word in their names, such as `fp16`, or None."""
@@ -104,6 +108,20 @@ def read_json(path: Path, remedy: str = "") -> dict[str, Any]:
     return found
 
 
+def refuse_unmatched(place: Path, told: Mapping[str, Collection[Any]]) -> None:
+    """Raises ModelError where a library says that weights were missing, left over or of another shape."""
+    for kind, word in (
+        ("missing_keys", "missing"),
+        ("mismatched_keys", "of another shape"),
+        ("unexpected_keys", "left over"),
+    ):
+        names = [name for name in map(_name, told.get(kind) or ()) if not name.endswith(_HARMLESS)]
+        if names:
+            some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
+            are = "weight is" if len(names) == 1 else "weights are"
+            raise ModelError(f"{place}: {len(names)} {are} {word} ({some}); fetch or convert the model again")
+
+
 def _listed(folder: Path) -> set[str]:
     try:
         return {entry.name for entry in folder.iterdir()}
@@ -135,3 +153,8 @@ def _no_weights(folder: Path, names: Collection[str], stem: str, remedy: str) ->
         )
     seen = f"; it has {', '.join(safe[:3])}" if safe else ""
     return f"{folder}: {stem}.safetensors is missing{seen}{remedy or '; fetch the model again'}"
+
+
+def _name(entry: Any) -> str:
+    """A mismatched key comes with its two shapes."""
+    return str(entry[0] if isinstance(entry, tuple | list) else entry)

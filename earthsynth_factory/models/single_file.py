@@ -16,7 +16,7 @@ from typing import Any
 from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models.fit import DRIVEN
 from earthsynth_factory.models.inspection import BaseModel
-from earthsynth_factory.models.part import Part
+from earthsynth_factory.models.part import Part, refuse_unmatched
 from earthsynth_factory.models.safetensors_file import TensorFacts, read_header
 
 _UNET, _CONTROL, _VAE, _TEXT = (
@@ -76,8 +76,6 @@ def controlnet_in(path: Path) -> Part:
 
 def load_original(part: Part, kind: Any) -> Any:
     """The network of a file, on the CPU. Raises ModelError where weights are missing or not loadable."""
-    from earthsynth_factory.models.loading import refuse_unmatched
-
     path = part.weights[0]
     try:
         network = _text_encoder(part) if kind.__name__ == "CLIPTextModel" else _converted(part, kind)
@@ -118,8 +116,6 @@ def _converted(part: Part, kind: Any) -> Any:
 def _text_encoder(part: Part) -> Any:
     from safetensors import safe_open
     from transformers import CLIPTextConfig, CLIPTextModel
-
-    from earthsynth_factory.models.loading import refuse_unmatched
 
     network = CLIPTextModel(CLIPTextConfig(**part.config))
     inner = "text_model." if any(name.startswith("text_model.") for name in network.state_dict()) else ""
