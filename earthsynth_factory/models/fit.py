@@ -86,6 +86,11 @@ def vocabulary(folder: Path) -> int:
     return 1 + max((int(number) for number in ids), default=-1)
 
 
+def family(width: Any) -> str:
+    """What a model that reads text of this width is."""
+    return str(_FAMILIES.get(width, f"of Stable Diffusion's kind, text of width {width}"))
+
+
 def text_width(part: Part) -> Any:
     """Width of the text that a network reads: a number, a tuple where its levels differ."""
     wide = _plain(part.get("cross_attention_dim"))
