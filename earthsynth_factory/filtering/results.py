@@ -73,7 +73,7 @@ class Account:
         write_changed(out / "filter.json", json_bytes(self._facts(summary, asked)))
         draw_curves(out / "curves.png", {rule.name: self._curve(rule) for rule in self.rules})
         if self.real is not None:
-            write_changed(out / THRESHOLDS, self._thresholds(f"{len(self.real)} images of {learnt_from}"))
+            write_changed(out / THRESHOLDS, self.thresholds(f"{len(self.real)} images of {learnt_from}"))
         return summary
 
     def _decisions(self) -> Iterator[bytes]:
@@ -89,7 +89,7 @@ class Account:
         about = {"source": str(self.folder.path.resolve()), "kind": self.folder.kind}
         return {**about, **said, "classes": classes, "thresholds": thresholds, **asked}
 
-    def _thresholds(self, learnt_from: str) -> bytes:
+    def thresholds(self, learnt_from: str) -> bytes:
         """What a recipe takes; values as JSON, which YAML takes too."""
         lines = [f"learnt_from: {json.dumps(learnt_from)}", "rules:"]
         for rule in self.rules:

@@ -136,18 +136,22 @@ def files_of(model: ModelName, base: Path) -> ModelFiles:
     return ModelFiles(folder, folder / "controlnet")
 
 
-def files_at_hand(model: ModelName, base: Path) -> ModelFiles | None:
-    """As `files_of`, but no network is asked: None for a hub model that the cache does not hold whole."""
-    if model == "earthsynth":
-        model = EARTHSYNTH
-    if not isinstance(model, TwoPartModel):
-        return files_of(model, base)
-    pipeline = _local(model.base, base, "base") or hub.cached(hub.base_repository(model.base, model.base_revision))
-    repository = hub.controlnet_repository(model.controlnet, model.revision, model.subfolder)
-    control = _local(model.controlnet, base, "controlnet") or hub.cached(repository)
-    if pipeline is None or control is None:
-        return None
-    return ModelFiles(pipeline, _within(control, model.subfolder))
+def at_hand(model: ModelName, base: Path) -> bool:
+    """Whether no network is needed for it: False where the hub's cache does not hold it whole. Raises ModelError."""
+    return all(hub.cached(one) for one in repositories(model, base))
+
+
+def repositories(model: ModelName, base: Path) -> list[hub.HubRepository]:
+    """What of a model comes from the hub; nothing for one that lies in folders. Raises ModelError for a name of neither."""
+    both = EARTHSYNTH if model == "earthsynth" else model
+    if not isinstance(both, TwoPartModel):
+        return []
+    found = []
+    if _local(both.base, base, "base") is None:
+        found.append(hub.base_repository(both.base, both.base_revision))
+    if _local(both.controlnet, base, "controlnet") is None:
+        found.append(hub.controlnet_repository(both.controlnet, both.revision, both.subfolder))
+    return found
 
 
 def base_of(name: str, base: Path, revision: str = "main") -> Path:

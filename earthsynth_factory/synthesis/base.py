@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Image
@@ -15,6 +15,8 @@ from earthsynth_factory.models.card import ModelCard
 
 KINDS = {
     "controlnet": "earthsynth_factory.synthesis.controlnet:ControlNetSpec",
+    "edit": "earthsynth_factory.synthesis.edit:EditSpec",
+    "collage": "earthsynth_factory.synthesis.collage:CollageSpec",
     "fake": "earthsynth_factory.synthesis.fake:FakeSpec",
 }
 """Generators that ship: kind → spec class. A new one is a file and a line here."""
@@ -52,6 +54,9 @@ class GeneratorSpec(Spec, ABC):
     base: the folder that relative paths of the recipe start from.
     """
 
+    needs_pictures: ClassVar[bool] = False
+    """Whether every condition must come with a picture."""
+
     @abstractmethod
     def card(self, base: Path) -> ModelCard:
         """The model's card, read without loading the model (control encoding, prompt template, native size)."""
@@ -59,6 +64,10 @@ class GeneratorSpec(Spec, ABC):
     @abstractmethod
     def identity(self, base: Path) -> Mapping[str, str]:
         """Weight file → sha256: what decides the pixels, for the fingerprint. Raises ModelError where files lack."""
+
+    def card_at_hand(self, base: Path) -> ModelCard | None:
+        """The card if no network is needed for it, else None. Raises ModelError."""
+        return self.card(base)
 
     def check(self, base: Path, size: tuple[int, int]) -> None:
         """Look at the model's files if they are at hand; no weight is loaded, no network asked. size: height, width.

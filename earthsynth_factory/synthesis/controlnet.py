@@ -12,7 +12,7 @@ from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.models.card import ModelCard, Scheduler
 from earthsynth_factory.models.inspection import check_size
-from earthsynth_factory.models.registry import ModelFiles, TwoPartModel, card_of, files_at_hand, files_of
+from earthsynth_factory.models.registry import TwoPartModel, at_hand, card_of, files_of
 from earthsynth_factory.models.schedulers import check_scheduler
 from earthsynth_factory.synthesis.base import GeneratorSpec, ImageGenerator
 
@@ -63,16 +63,14 @@ class ControlNetSpec(GeneratorSpec):
         guidance = card.guidance if self.guidance is None else self.guidance
         return self.steps or card.steps, guidance, self.scheduler or card.scheduler
 
-    def check(self, base: Path, size: tuple[int, int]) -> None:
-        files = files_at_hand(self.model, base)
-        if files is not None:
-            self.check_files(files, self.card(base), size)
+    def card_at_hand(self, base: Path) -> ModelCard | None:
+        return self.card(base) if self.model == "earthsynth" or at_hand(self.model, base) else None
 
-    def check_files(self, files: ModelFiles, card: ModelCard, size: tuple[int, int]) -> None:
-        """As `check`, for places that are known."""
-        model, _ = files.inspect()
-        check_scheduler(self.sampled(card)[2], model.scheduler, model.place)
-        check_size(model, size)
+    def check(self, base: Path, size: tuple[int, int]) -> None:
+        if at_hand(self.model, base):
+            model, _ = files_of(self.model, base).inspect()
+            check_scheduler(self.sampled(self.card(base))[2], model.scheduler, model.place)
+            check_size(model, size)
 
     def build(self, taxonomy: Taxonomy, base: Path, device: str) -> ControlNetGenerator:
         return ControlNetGenerator(self, taxonomy, base, device)

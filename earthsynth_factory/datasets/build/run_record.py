@@ -48,7 +48,10 @@ class Making(BaseModel):
 
 
 class RunRecord(BaseModel):
-    """recipe: resolved, as plain JSON. identity: what decides the pixels beside it. images: asked for."""
+    """recipe: resolved, as plain JSON. identity: what decides the pixels beside it. images: asked for.
+
+    unknown: names of classes asked for that the model's card does not know.
+    """
 
     model_config = ConfigDict(frozen=True)
     format: Literal["earthsynth-factory/run"]
@@ -59,6 +62,7 @@ class RunRecord(BaseModel):
     identity: dict[str, Any]
     taxonomy: tuple[Category, ...]
     targets: tuple[int, ...]
+    unknown: tuple[str, ...] = ()
     splits: tuple[str, ...]
     images: int = Field(ge=0)
     shard_size: int = Field(gt=0)
