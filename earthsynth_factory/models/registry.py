@@ -226,9 +226,9 @@ def _searched(name: str, base: Path) -> str:
     given = Path(name).expanduser()
     place = (base / given).resolve()
     if given.is_absolute():
-        return f"no such folder ({place})"
+        return f"no such folder: {place}"
     near = f"; did you mean {given.resolve()}?" if given.exists() else ""
-    return f"{place}: no such folder, and paths start at the recipe's{near}"
+    return f"no such folder: {place} (paths start at the recipe's{near})"
 
 
 def _from_hub(name: str, base: Path, repository: hub.HubRepository) -> Path:
