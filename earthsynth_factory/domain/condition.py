@@ -75,9 +75,10 @@ class Condition:
     def _check_picture(self) -> None:
         if (self.picture is None) != (self.changed is None):
             raise ValueError("a picture comes with the map of what is new in it, and that map with a picture")
-        if self.picture is not None and (self.picture.shape, self.picture.dtype) != ((*self.mask.shape, 3), np.uint8):
-            raise ValueError(f"picture must be {(*self.mask.shape, 3)} uint8, not {self.picture.shape}")
-        if self.changed is not None and (self.changed.shape, self.changed.dtype) != (self.mask.shape, np.bool_):
+        shape = (*self.mask.shape, 3)
+        if self.picture is not None and (self.picture.shape != shape or self.picture.dtype != np.uint8):
+            raise ValueError(f"picture must be {shape} uint8, not {self.picture.shape} {self.picture.dtype}")
+        if self.changed is not None and (self.changed.shape != self.mask.shape or self.changed.dtype != np.bool_):
             raise ValueError(f"changed must be {self.mask.shape} bool, not {self.changed.shape} {self.changed.dtype}")
 
     def classes(self) -> list[int]:

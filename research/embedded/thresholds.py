@@ -72,7 +72,7 @@ def thresholds(datasets: Sequence[Path], out: Path) -> bytes:
     limits = Limits.of(spec, taxonomy, learn(spec, rules, rows, True))
     names = ", ".join(dataset.name for dataset in datasets)
     said = f"{len(rows)} images of {names}, of which at most {FALSE_REJECT:.0%} are refused; weights {weights()}"
-    return Account(folder, rules, rows, rows, limits, [], [], {}).thresholds(said)
+    return Account(folder, rules, rows, rows, limits, [], {}).thresholds(said)
 
 
 def weights() -> str:

@@ -36,7 +36,7 @@ def look(loaded: LoadedRecipe) -> Findings:
     """Classes, context, size and scale beyond the card."""
     recipe = loaded.recipe
     card = card_of(recipe, loaded.base)
-    if card is None or recipe.synthesis.kind == "fake":
+    if card is None or getattr(recipe.synthesis, "kind", None) == "fake":
         return
     yield from _classes(recipe, card)
     yield from _context(recipe, card)
@@ -79,9 +79,10 @@ def _scale(recipe: Recipe, card: ModelCard) -> Findings:
     if not bounds:
         return
     low, high = bounds[0] / SCALE_SLACK, bounds[-1] * SCALE_SLACK
-    asked = [(("image", "metres_per_pixel"), recipe.image.metres_per_pixel)]
+    first = ("image", "metres_per_pixel"), recipe.image.metres_per_pixel
+    asked: list[tuple[tuple[str | int, ...], tuple[float, float]]] = [first]
     asked += [
-        (("categories", place, "metres_per_pixel"), block.metres_per_pixel)  # type: ignore[list-item]
+        (("categories", place, "metres_per_pixel"), block.metres_per_pixel)
         for place, block in enumerate(recipe.categories)
         if block.metres_per_pixel
     ]
