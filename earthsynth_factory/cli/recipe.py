@@ -66,7 +66,7 @@ def _asked(path: Path) -> Purpose:
         return Purpose.yolo
     answers = {str(number): purpose for number, purpose in enumerate(Purpose, start=1)}
     for number, purpose in answers.items():
-        typer.echo(f"  {number}  {purpose.value}: {WHAT[purpose]}", err=True)
+        say(f"  {number}  {purpose.value}: {WHAT[purpose]}", err=True)
     given = typer.prompt("What is it for", default="1", err=True)
     found = answers.get(given) or next((one for one in Purpose if one.value == given), None)
     if found is None:

@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, DDPMScheduler
 
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.errors import InputError, ModelError
+from earthsynth_factory.models.inspection import inspect_base
 from earthsynth_factory.models.schedulers import make_scheduler
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet import lora
@@ -245,7 +246,7 @@ def test_folding_leaves_the_rest_of_the_base_as_its_files_say(tiny_pipeline: Pat
     rounded = {"model": {"train": "lora", "lora_rank": 2}, "run": {"precision": "bfloat16"}}
     opened = opened_of(recipe_of(tiny_pipeline, data, **rounded), tmp_path)
     assert opened.stage.denoiser.unet.conv_in.weight.dtype is torch.bfloat16
-    before, folded = load_unet(tiny_pipeline), merged_unet(opened.stage.denoiser, opened.base)
+    before, folded = load_unet(inspect_base(tiny_pipeline)), merged_unet(opened.stage.denoiser, opened.base)
     assert {parameter.dtype for parameter in folded.parameters()} == {torch.float32}
     assert torch.equal(folded.conv_in.weight, before.conv_in.weight)
 
