@@ -214,8 +214,9 @@ def test_moments_come_back_in_the_layout_of_their_weights() -> None:
     whole, half, resumed = made(), made(), made()
     run(*whole, 0, 4)
     run(*half, 0, 2)
-    plain = {k: v.contiguous() for k, v in checkpoint.pack_state({"m": half[0]}, {"o": half[1]}).items()}
-    checkpoint.unpack_state({"m": resumed[0]}, {"o": resumed[1]}, plain)
+    plain = {name: value.contiguous() for name, value in checkpoint.pack_optimizer("o", half[1]).items()}
+    resumed[0].load_state_dict({name: value.contiguous() for name, value in half[0].state_dict().items()})
+    checkpoint.unpack_optimizer("o", resumed[1], plain)
     run(*resumed, 2, 4)
     torch.testing.assert_close(resumed[0].weight, whole[0].weight, rtol=0, atol=0)
 
