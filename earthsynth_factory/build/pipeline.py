@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, Want
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, Want
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.seeds import derive, unit
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
+from earthsynth_factory.errors import NoCondition
+from earthsynth_factory.io.cache import cache_folder
 from earthsynth_factory.labels.from_condition import map_labels
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.recipe.schema import CategoryBlock, Recipe
@@ -41,6 +42,7 @@ class Line:
     generator: ImageGenerator
     rules: RuleChain
     thresholds: Thresholds
+    card: ModelCard
     learnt: tuple[int, ...] | None
 
     @classmethod
@@ -64,6 +66,7 @@ class Line:
             generator=recipe.synthesis.build(taxonomy, base, device),
             rules=RuleChain.of(recipe.rfilter.rules, taxonomy, recipe.targets(), base, device, thresholds),
             thresholds=thresholds,
+            card=card,
             learnt=_learnt(card, taxonomy, blocks.keys()),
         )
 
@@ -108,10 +111,6 @@ class Line:
     def label(self, candidate: Candidate, verdict: Verdict) -> Sample:
         """The candidate as a sample, its labels read from its condition."""
         return Sample(candidate, verdict, map_labels(candidate.condition, self.recipe.labels, self.taxonomy))
-
-    def supports(self, category: int | None, split: str) -> bool:
-        """Whether any source can meet a want for this category (None: a negative) in this split."""
-        return bool(self._able(self._category(category), split))
 
     def _category(self, category: int | None) -> Category | None:
         return None if category is None else self.taxonomy[category]
@@ -160,8 +159,3 @@ def _learnt(card: ModelCard, taxonomy: Taxonomy, asked: Collection[int]) -> tupl
     all_known = len(known) == len(taxonomy.categories) - 1  # all but the background
     has_ground = any(not category.thing and category.id not in asked for category in known)
     return None if all_known or not has_ground else tuple(category.id for category in known)
-
-
-def cache_folder() -> Path:
-    """Folder for indexes that may be thrown away: `$XDG_CACHE_HOME` or `~/.cache`, in `earthsynth-factory`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earthsynth-factory"

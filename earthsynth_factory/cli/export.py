@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,16 +32,23 @@ def export(
     changes: Annotated[list[str] | None, typer.Option("--set", help="A format's knob: coco.polygons=true.")] = None,
 ) -> None:
     """Write the dataset in other formats, from the masters, at any time; no model is needed."""
+    from contextlib import nullcontext
+
     from earthsynth_factory.cli.progress import image_progress
     from earthsynth_factory.datasets.build.completeness import check_finished, check_masters
     from earthsynth_factory.datasets.views import OfClasses, OfSplits
     from earthsynth_factory.exports.write import check_targets
     from earthsynth_factory.exports.write import export as write
+    from earthsynth_factory.io.claim import digest_of, finished_of
+    from earthsynth_factory.io.lock import locked
 
     specs = _specs(_listed("--format", ",".join(formats)), changes or [], images)
     target = out or folder / "exports"
     check_targets(specs, target, folder)
-    with _opened(folder, out, kind, map_file) as dataset:
+    source = _opened(folder, out, kind, map_file)
+    foreign = not isinstance(source, nullcontext)
+    # Held from before another dataset is converted in it.
+    with locked(target, "export") if foreign else nullcontext(), source as dataset:
         if not partial:
             check_finished(dataset)
         if classes is not None:
@@ -48,7 +57,9 @@ def export(
             dataset = OfSplits(dataset, _listed("--split", split))
         count = check_masters(dataset)
         with image_progress(len(specs) * count, "writing") as advance:
-            summaries = write(dataset, specs, target, advance)
+            # A conversion's files are new each time: what it was made from tells whether anything changed.
+            content = digest_of(finished_of(dataset.root), classes, split) if foreign else None
+            summaries = write(dataset, specs, target, advance, held=foreign, content=content)
     _say(summaries, target)
 
 
@@ -82,7 +93,7 @@ def _listed(option: str, text: str) -> list[str]:
 def _opened(
     folder: Path, out: Path | None, kind: str, map_file: Path | None
 ) -> AbstractContextManager[LabelledDataset]:
-    """What we read as it is; anything else prepared whole in a temporary folder beside `out`."""
+    """What we read as it is; anything else prepared whole in a temporary folder in `out`."""
     from contextlib import nullcontext
 
     from earthsynth_factory.datasets.build.layout import Layout
@@ -109,25 +120,25 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
     from earthsynth_factory.datasets.prepared.reader import PreparedDataset
     from earthsynth_factory.importers.crops import CropRules
     from earthsynth_factory.importers.prepare import PrepareOptions, prepare
+    from earthsynth_factory.io.claim import digest_of
 
     @contextmanager
     def converted() -> Iterator[LabelledDataset]:
         # Whole images, the empty ones too, each object as it is: nothing is to change but the format.
         options = PrepareOptions(kind=kind, rules=CropRules(0), keep_empty=1.0, augment=False, map=map_file)
-        prepared = out.resolve().with_name(f".{out.resolve().name}.converting")
+        # Named for what is converted: what a killed run left is gone on with, and nothing else is there.
+        prepared = out / f".converting-{digest_of(str(folder.resolve()), kind, str(map_file))}"
         try:
-            # What a killed run left may be of another dataset.
-            rmtree(prepared, ignore_errors=True)
             with scene_progress() as watch:
                 summary = prepare(folder, prepared, options, watch)
-            typer.echo(f"{folder}: {summary.images} images ({summary.recognised})")
+            say(f"{folder}: {summary.images} images ({summary.recognised})")
             for reason, number in summary.left_out.items():
-                typer.echo(f"  left out: {number}× {reason}")
+                say(f"  left out: {number}× {reason}")
             for remark, number in summary.remarks.items():
-                typer.echo(f"  note: {remark}" + (f" ({number:,}×)" if number > 1 else ""))
+                say(f"  note: {remark}" + (f" ({number:,}×)" if number > 1 else ""))
             if summary.problems:
-                typer.echo(f"  {summary.problems} problems:", err=True)
-                typer.echo(PreparedLayout(prepared).problems.read_text(encoding="utf-8").rstrip(), err=True)
+                say(f"  {summary.problems} problems:", err=True)
+                say(PreparedLayout(prepared).problems.read_text(encoding="utf-8").rstrip(), err=True)
             yield PreparedDataset(prepared)
         finally:
             rmtree(prepared, ignore_errors=True)
@@ -138,6 +149,6 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
 def _say(summaries: Sequence[ExportSummary], target: Path) -> None:
     for summary in summaries:
         counts = ", ".join(f"{split} {count}" for split, count in summary.counts.items())
-        typer.echo(f"{target / summary.kind}: {counts}")
+        say(f"{target / summary.kind}: {counts}")
         for note in summary.notes:
-            typer.echo(f"  note: {note}")
+            say(f"  note: {note}")

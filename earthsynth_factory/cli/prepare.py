@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 
 def prepare(
     path: Annotated[Path, typer.Argument(help="The dataset: its top folder, an annotation file, or an archive.")],
@@ -74,23 +76,23 @@ def prepare(
     with scene_progress() as watch:
         summary = run(path, out, options, watch)
     if as_json:
-        typer.echo(json.dumps(asdict(summary)))
+        say(json.dumps(asdict(summary)))
         return
-    typer.echo(f"{out}: {summary.images} images ({summary.recognised})")
+    say(f"{out}: {summary.images} images ({summary.recognised})")
     for name, pixels in sorted(summary.pixels.items(), key=lambda entry: -entry[1]):
         objects = f", {summary.objects[name]} objects" if name in summary.objects else ""
-        typer.echo(f"  {name}: {pixels / sum(summary.pixels.values()):.2%} of pixels{objects}")
+        say(f"  {name}: {pixels / sum(summary.pixels.values()):.2%} of pixels{objects}")
     if summary.ignored:
         share = summary.ignored / (summary.ignored + sum(summary.pixels.values()))
-        typer.echo(f"  ignored (of no known class, or no picture): {share:.2%} of all pixels")
+        say(f"  ignored (of no known class, or no picture): {share:.2%} of all pixels")
     for reason, count in summary.left_out.items():
-        typer.echo(f"  left out: {count}× {reason}")
+        say(f"  left out: {count}× {reason}")
     for remark, count in summary.remarks.items():
-        typer.echo(f"  note: {remark}" + (f" ({count:,}×)" if count > 1 else ""))
+        say(f"  note: {remark}" + (f" ({count:,}×)" if count > 1 else ""))
     if summary.problems:
-        typer.echo(f"  {summary.problems} problems, listed in {PreparedLayout(out).problems}:", err=True)
+        say(f"  {summary.problems} problems, listed in {PreparedLayout(out).problems}:", err=True)
         for line in PreparedLayout(out).problems.read_text(encoding="utf-8").splitlines()[:5]:
-            typer.echo(f"    {line}", err=True)
+            say(f"    {line}", err=True)
 
 
 def _bands(text: str | None) -> tuple[int, int, int] | None:

@@ -7,13 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from earthsynth_factory.build.run import Tally
 from earthsynth_factory.build.shards import SlotSettled, WorkerReady
 from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.io.log import console
+from earthsynth_factory.io.printable import one_line
 from earthsynth_factory.recipe.schema import Recipe
 
 LOG_SECONDS = 30
@@ -45,7 +48,7 @@ class BuildProgress:
 
     def __init__(self, recipe: Recipe, out: Path) -> None:
         self.tally = Tally()
-        self._console = Console(stderr=True)
+        self._console = console()
         self._bar = _Bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -60,9 +63,9 @@ class BuildProgress:
         done = _settled_before(out)
         self._task = self._bar.add_task("loading", total=recipe.images, completed=done, rejected="")
         if done:
-            self._console.print(f"{out}: {done} of {recipe.images} are settled already; going on")
+            self._console.print(f"{escape(one_line(out))}: {done} of {recipe.images} are settled already; going on")
         self._recipe = recipe
-        self._names = {category.id: category.name for category, _ in recipe.blocks()}
+        self._names = {category.id: one_line(category.name) for category, _ in recipe.blocks()}
         self._next_log = 0.0
 
     def __enter__(self) -> BuildProgress:
@@ -85,7 +88,7 @@ class BuildProgress:
         self._log()
 
     def _rejected(self) -> str:
-        parts = [f"{count}× {reason}" for reason, count in self.tally.reasons.most_common(3)]
+        parts = [f"{count}× {escape(one_line(reason))}" for reason, count in self.tally.reasons.most_common(3)]
         return f"not kept: {', '.join(parts)}" if parts else ""
 
     def _acceptance(self) -> str:
@@ -125,15 +128,15 @@ def _count(path: Path, mark: bytes) -> int:
 @contextmanager
 def scene_progress(words: str = "scenes") -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr with rate and time left; where stderr is no terminal, a line every `LOG_SECONDS`."""
-    console = Console(stderr=True)
+    shown = console()
     bar = Progress(
         TextColumn(f"[bold]{words}"),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        console=console,
-        disable=not console.is_terminal,
+        console=shown,
+        disable=not shown.is_terminal,
     )
     with bar:
         task = bar.add_task(words, total=None)
@@ -143,9 +146,9 @@ def scene_progress(words: str = "scenes") -> Iterator[Callable[[int, int], None]
             nonlocal next_line
             bar.update(task, completed=done, total=total)
             elapsed = bar.tasks[0].elapsed or 0.0
-            if not console.is_terminal and elapsed >= next_line:
+            if not shown.is_terminal and elapsed >= next_line:
                 next_line = elapsed + LOG_SECONDS
-                console.print(f"{done}/{total} {words}")
+                shown.print(f"{done}/{total} {words}")
 
         yield watch
 
@@ -153,7 +156,7 @@ def scene_progress(words: str = "scenes") -> Iterator[Callable[[int, int], None]
 @contextmanager
 def image_progress(total: int, words: str) -> Iterator[Callable[[int], None]]:
     """A bar of images on stderr; it is called with how many more are done."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    shown = console()
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task(words, total=total)
         yield lambda count: bar.advance(task, count)

@@ -24,7 +24,8 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import card
 from earthsynth_factory.exports.shapes import box
 from earthsynth_factory.exports.walk import Walk, crowd, image_classes, object_classes
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 
 ROWS = 32
 """Images in memory at a time, and in a row group: readers that want one image decode so many at most."""

@@ -28,7 +28,8 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, earthsynth
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.walk import Walk, ground
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import new_file, write_bytes
+from earthsynth_factory.io.png import encode_png
 
 
 class PreparedSpec(ExportSpec):
@@ -44,9 +45,10 @@ class PreparedSpec(ExportSpec):
         walk, layout = Walk(dataset, progress), PreparedLayout(out)
         seen = set[int]()
         with ExitStack() as stack:
-            train = stack.enter_context(layout.train.open("wb"))
-            objects = stack.enter_context(layout.instance_lines.open("wb"))
-            about = stack.enter_context(layout.dataset.open("wb"))
+            # Left in the opposite order: the folder is a dataset when all else is in it.
+            about = stack.enter_context(new_file(layout.dataset))
+            objects = stack.enter_context(new_file(layout.instance_lines))
+            train = stack.enter_context(new_file(layout.train))
             about.write(b'{"items":{')
             for number, record in enumerate(walk):
                 name = record.stem + dataset.image_path(record).suffix

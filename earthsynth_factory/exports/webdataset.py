@@ -26,7 +26,8 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import card
 from earthsynth_factory.exports.shapes import box
 from earthsynth_factory.exports.walk import Walk, ground, image_classes, object_classes
-from earthsynth_factory.io.atomic import encode_png, write_bytes, write_json
+from earthsynth_factory.io.atomic import write_bytes, write_json
+from earthsynth_factory.io.png import encode_png
 
 _BODY = """\
 ```python

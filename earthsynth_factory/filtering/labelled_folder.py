@@ -13,6 +13,7 @@ from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.sample import Candidate, Image, Slot
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.stamps import stamp_or_none
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,7 @@ class Entry:
 
     def stamp(self) -> str:
         """Changes when one of its files does."""
-        stats = [(path.name, path.stat()) if path.is_file() else (path.name, None) for path in self.files]
-        return ";".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" if stat else f"{name} -" for name, stat in stats)
+        return ";".join(f"{path.name} {stamp_or_none(path) or '-'}" for path in self.files)
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,6 @@ def candidate(image: Image, mask: Mask, numbers: InstanceMap | None, taxonomy: T
 
 
 def _main_class(mask: Mask, taxonomy: Taxonomy) -> int | None:
-    counts, present = np.bincount(mask.ravel(), minlength=256), present_classes(mask)
+    counts, present = np.bincount(mask.ravel()), present_classes(mask)
     things = [one for one in present if taxonomy[one].thing]
     return max(things or present, key=lambda one: counts[one], default=None)

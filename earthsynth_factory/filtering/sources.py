@@ -25,6 +25,7 @@ from earthsynth_factory.filtering.earthsynth_output import TEST_OUTPUT, open_tes
 from earthsynth_factory.filtering.labelled_folder import Entry, Folder, candidate
 from earthsynth_factory.importers.classes import ClassMap, read_map
 from earthsynth_factory.importers.crops import CropRules, cut
+from earthsynth_factory.importers.process_scene import check_whole
 from earthsynth_factory.importers.readers import choose
 from earthsynth_factory.importers.scene import Aid, Notes, Reader, Request, Scene, Source
 from earthsynth_factory.io.pictures import Picture
@@ -59,7 +60,7 @@ def _stored(path: Path) -> Folder:
         why = f"a prepared dataset: {store.name}"
     else:
         assert isinstance(store, StoreReader)
-        entries = [_built_entry(store, record) for record in store.samples()]
+        entries = [built_entry(store, record) for record in store.samples()]
         why = f"the output of a build: {store.name}"
     kind = "prepared" if isinstance(store, PreparedDataset) else "build"
     return Folder(path, kind, why, store.taxonomy, tuple(sorted(store.targets)), entries)
@@ -81,7 +82,8 @@ def _prepared_entry(store: PreparedDataset, stem: str) -> Entry:
     return Entry(stem, (image, layout.mask(stem), layout.instances(stem)), load)
 
 
-def _built_entry(store: StoreReader, record: SampleRecord) -> Entry:
+def built_entry(store: StoreReader, record: SampleRecord) -> Entry:
+    """An accepted image of a build, with what it was made from."""
     shard = store.shard_of(record)
     files = (shard.image(record.stem), shard.mask(record.stem), shard.instances(record.stem))
 
@@ -146,6 +148,7 @@ def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap) -> Itera
 
 def _load_scene(reader: Reader, scene: Scene, classes: ClassMap) -> Candidate:
     with Picture(scene.image) as picture:
+        check_whole(picture)
         labels = reader.labels(scene, Aid(picture.shape, classes, Notes(strict=True)))
         try:
             [crop] = cut(picture, labels, classes, CropRules(0, 0.0, 0.0), Counter())

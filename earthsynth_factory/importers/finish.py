@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
@@ -17,7 +14,8 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import DatasetInfo, Notes, Scene
-from earthsynth_factory.io.atomic import disk_error, write_bytes
+from earthsynth_factory.io.atomic import new_file, write_bytes
+from earthsynth_factory.io.printable import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +79,7 @@ def finish(
     layout = PreparedLayout(out)
     tally = _Tally(Counter(), Counter(), Counter(notes.left_out), +notes.remarks, list(notes.faults))
     items: dict[str, Any] = {}
-    with ExitStack() as stack:
-        lines = stack.enter_context(_replacing(layout.train))
-        instances = stack.enter_context(_replacing(layout.instance_lines))
+    with new_file(layout.train) as lines, new_file(layout.instance_lines) as instances:
         for record in journal.records(scene.stem for scene in scenes):
             tally.left_out.update(record["left_out"])
             tally.remarks.update(record.get("remarks", {}))
@@ -95,7 +91,7 @@ def finish(
                 if item["instances"] is not None:
                     line = {"stem": item["stem"], "size": item["about"]["size"], "instances": item["instances"]}
                     instances.write(orjson.dumps(line) + b"\n")
-    write_bytes(layout.problems, "".join(f"{problem}\n" for problem in tally.problems).encode())
+    write_bytes(layout.problems, "".join(f"{one_line(problem)}\n" for problem in tally.problems).encode())
     if not items:
         first = f"; the first problem: {tally.problems[0]}" if tally.problems else ""
         raise SourceError(f"{info.name}: not one image could be used, see {layout.problems}{first}")
@@ -128,18 +124,3 @@ def _count(tally: _Tally, item: dict[str, Any]) -> None:
 
 def _named(counts: Counter[int], taxonomy: Taxonomy) -> dict[str, int]:
     return {taxonomy[category].name: counts[category] for category in sorted(counts)}
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file written beside `path` that takes its place when all of it is on the disk."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise disk_error(path, error) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +17,14 @@ from earthsynth_factory.domain.seeds import unit
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.crops import Crop, CropRules, cut
+from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import Aid, Labels, Notes, Reader, Scene
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import put_file, write_bytes
 from earthsynth_factory.io.pictures import Picture, Rendering
+from earthsynth_factory.io.png import encode_png
+
+MAX_WHOLE = 1 << 26
+"""Largest image that is taken whole, in pixels: 8192 × 8192; crops are cut from images of any size."""
 
 LEAST_PICTURE = 0.1
 """A crop of which less is picture is left out: the rest is no-data or transparent."""
@@ -72,6 +76,15 @@ def work(bench: Bench, scene: Scene) -> dict[str, Any]:
     }
 
 
+def check_whole(picture: Picture) -> None:
+    """Raises `SourceError` where an image is too large to be worked on in one piece."""
+    height, width = picture.shape
+    if height * width > MAX_WHOLE:
+        raise SourceError(
+            f"{picture.path}: {width}×{height} pixels are more than {MAX_WHOLE} to be taken whole; prepare it with --crop"
+        )
+
+
 def _check_size(scene: Scene, picture: Picture) -> None:
     """Raises `SourceError` where the image has another size than its source says. One whose labels were drawn on it as
     stored, whatever its EXIF says, is not turned.
@@ -107,6 +120,8 @@ def _crops(
     bench: Bench, scene: Scene, picture: Picture, labels: Labels, left_out: Counter[str]
 ) -> list[dict[str, Any]]:
     whole = bench.rules.side == 0
+    if whole:
+        check_whole(picture)
     scale = scene.metres_per_pixel or picture.metres_per_pixel()
     ground = picture.georeference()
     items = []
@@ -135,7 +150,7 @@ def _write(bench: Bench, scene: Scene, crop: Crop, stem: str, categories: list[i
     if crop.image is not None:
         write_bytes(image, encode_png(crop.image), durable=False)
     elif scene.image.is_relative_to(bench.out):
-        link(scene.image, image)  # what was unpacked here is ours: no second copy
+        put_file(scene.image, image, link=True)  # what was unpacked here is ours: no second copy
     else:
         write_bytes(image, scene.image.read_bytes(), durable=False)
     write_bytes(layout.mask(stem), encode_png(crop.mask), durable=False)
@@ -146,7 +161,7 @@ def _write(bench: Bench, scene: Scene, crop: Crop, stem: str, categories: list[i
             known = bench.classes.taxonomy[category].name
             alone = np.where(crop.mask == category, crop.mask, 0).astype(np.uint8)
             write_bytes(layout.category_mask(stem, known), encode_png(alone), durable=False)
-            link(image, layout.category_image(stem, known, image.suffix))
+            put_file(image, layout.category_image(stem, known, image.suffix), link=True)
     return name
 
 
@@ -154,20 +169,6 @@ def _as_is(bench: Bench, scene: Scene, picture: Picture) -> bool:
     """Whether the image's own bytes are taken over: whole images in a format that every reader knows and sees alike."""
     suffixes = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg")}.get(picture.file.driver, ())
     return bench.rules.side == 0 and picture.plain and scene.image.suffix.lower() in suffixes
-
-
-def link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the file system has none."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        target.unlink()
-        os.link(source, target)
-    except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        link(source, target)
-    except OSError:
-        write_bytes(target, source.read_bytes(), durable=False)
 
 
 def _record(
@@ -197,6 +198,21 @@ def _record(
         "instances": None if crop.numbers is None else [instance_fields(one) for one in crop.instances],
         "lines": training_lines(stem, name, categories, bench.classes.taxonomy, bench.augment),
     }
+
+
+def drop_old_files(out: Path, journal: Journal, stem: str, record: dict[str, Any]) -> None:
+    """Take back the files of a scene's earlier record that its new one does not have."""
+    new = {item["stem"] for item in record["items"]}
+    for old in journal.records(iter([stem])) if journal.knows(stem) else ():
+        _remove(out, [item for item in old["items"] if item["stem"] not in new])
+
+
+def forget_gone(out: Path, journal: Journal, scenes: list[Scene]) -> None:
+    """Take back the files of scenes that the source has no more, and what the journal says of them."""
+    for stem in journal.stems() - {scene.stem for scene in scenes}:
+        for old in journal.records(iter([stem])):
+            _remove(out, old["items"])
+        journal.forget(stem)
 
 
 def _remove(out: Path, items: list[dict[str, Any]]) -> None:

@@ -21,6 +21,7 @@ from rasterio.windows import Window
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.whole_files import check_whole
 
+MAX_BLOCK_BYTES = 1 << 28
 MAX_BLOCK_PIXELS = 1 << 26
 """Largest piece that a file forces us to decode at once: a TIFF may store everything as one strip."""
 
@@ -170,11 +171,18 @@ class GdalFile:
         fault = None
         if "complex" in self.dtype:
             fault = f"{self.dtype} pixels are no picture; convert them to amplitudes first"
-        elif (self.height * self.width if whole else max(pieces)) > MAX_BLOCK_PIXELS:
+        elif (self.height * self.width if whole else max(pieces)) > MAX_BLOCK_PIXELS or self._bytes(
+            pieces
+        ) > MAX_BLOCK_BYTES:
             fault = "stored as one piece too large to decode at once; write it tiled (`gdal_translate -co TILED=YES`)"
         if fault:
             self.close()
             raise SourceError(f"{self._path}: {fault}")
+
+    def _bytes(self, pieces: list[int]) -> int:
+        """Bytes of the largest piece; a file may store all channels of a pixel together, however many."""
+        together = getattr(self.file.interleaving, "value", "").lower() == "pixel"
+        return max(pieces) * np.dtype(self.dtype).itemsize * (self.count if together else 1)
 
 
 class PillowFile:

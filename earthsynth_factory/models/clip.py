@@ -18,7 +18,7 @@ import torch
 from torch.nn.functional import normalize
 
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models.clip_cache import EmbeddingCache, content_hash
 from earthsynth_factory.models.clip_checkpoint import load_checkpoint
 from earthsynth_factory.models.clip_files import ClipName, clip_checkpoint, clip_folder
@@ -111,9 +111,8 @@ def load_clip(name: ClipName, base: Path, device_name: str) -> ClipModel:
         model, preprocess = open_clip.create_model_from_pretrained(target, pretrained=tag, weights_only=True)
         tokenizer = open_clip.get_tokenizer(target)
     except Exception as error:  # open_clip raises many kinds; to the user all mean that the model is not to be had
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise ModelError(
-            f"CLIP {target}{f' ({tag})' if tag else ''} cannot be loaded: {first}\n{_remedy(name)}"
+            f"CLIP {target}{f' ({tag})' if tag else ''} cannot be loaded: {first_line(error)}\n{_remedy(name)}"
         ) from error
     return ClipModel(model, preprocess, tokenizer, device, pick_dtype("auto", device))
 

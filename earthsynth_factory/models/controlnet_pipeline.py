@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,30 +11,30 @@ import numpy as np
 import torch
 
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.errors import ModelError
-from earthsynth_factory.models.card import Scheduler
+from earthsynth_factory.errors import ModelError, first_line
+from earthsynth_factory.io.log import LOGGER
+from earthsynth_factory.models.denoise import Request, Sampling, Start, decode, denoise, encode
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.models.registry import ModelFiles
-
-_SCHEDULERS = {
-    "unipc": "UniPCMultistepScheduler",
-    "dpm++": "DPMSolverMultistepScheduler",
-    "ddim": "DDIMScheduler",
-    "euler": "EulerDiscreteScheduler",
-}
-
-log = logging.getLogger(__name__)
+from earthsynth_factory.models.schedulers import make_scheduler
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How the denoising runs. guidance 1 or less turns classifier-free guidance off (half the work)."""
+@dataclass(frozen=True, eq=False, slots=True)
+class Pictures:
+    """What to change, for a batch. pixels: (B, 3, H, W) in [0, 1]. noise: (B, C, h, w) in the size of the latents.
 
-    steps: int
-    guidance: float
-    scheduler: Scheduler
-    control_scale: float
-    negative_prompt: str
+    strength: see `Start`. residual: give back what the autoencoder loses of each picture, `x − D(E(x))`.
+    """
+
+    pixels: torch.Tensor
+    noise: torch.Tensor
+    strength: float
+    residual: bool
+
+    def part(self, place: slice, filled: int) -> Pictures:
+        """Those of a batch, the last one repeated until there are `filled`."""
+        pixels, noise = (_filled(one[place], filled) for one in (self.pixels, self.noise))
+        return Pictures(pixels, noise, self.strength, self.residual)
 
 
 @dataclass
@@ -52,8 +51,20 @@ class ControlNetPipeline:
     def __post_init__(self) -> None:
         self._embed = lru_cache(maxsize=4096)(self._embed_uncached)
 
-    def generate(self, control: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
-        """An image (H, W, 3) uint8 for each of the control images (B, 3, H, W) in [0, 1].
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """(C, h, w) of the latents of an image."""
+        factor = self.factor
+        return int(self.pipe.unet.config.in_channels), height // factor, width // factor
+
+    @property
+    def factor(self) -> int:
+        """Pixels to a side of a latent cell."""
+        return int(self.pipe.vae_scale_factor)
+
+    def generate(
+        self, control: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int], pictures: Pictures | None = None
+    ) -> list[Image]:
+        """An image (H, W, 3) uint8 for each of the control images (B, 3, H, W) in [0, 1]; of `pictures`, if given.
 
         Short batches are filled up by repeating the last request: with the shape fixed, the kernels are the same, so
         an image does not depend on its batch-mates.
@@ -62,7 +73,8 @@ class ControlNetPipeline:
         while len(images) < len(prompts):
             done = slice(len(images), len(images) + self.batch)
             try:
-                images += self._one_batch(control[done], prompts[done], seeds[done])
+                begun = pictures and pictures.part(done, self.batch)
+                images += self._one_batch(control[done], prompts[done], seeds[done], begun)
             except RuntimeError as error:  # torch has no class of its own for what a CPU lacks
                 if not out_of_memory(error):
                     raise
@@ -76,39 +88,43 @@ class ControlNetPipeline:
             )
         self.batch //= 2
         self.reductions.append(f"out of memory on {self.device}: batch reduced to {self.batch}")
-        log.warning("%s", self.reductions[-1])
+        LOGGER.warning("%s", self.reductions[-1])
         torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _one_batch(self, control: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
+    def _one_batch(
+        self, control: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int], pictures: Pictures | None
+    ) -> list[Image]:
         missing = self.batch - len(prompts)
         prompts = [*prompts, *[prompts[-1]] * missing]
         seeds = [*seeds, *[seeds[-1]] * missing]
-        control = torch.cat([control, control[-1:].expand(missing, -1, -1, -1)])
-        # The noise is drawn on the CPU from each sample's own seed, so that it is the same on every device.
-        noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        guided = self.sampling.guidance > 1
-        out = self.pipe(
-            prompt_embeds=torch.cat([self._embed(prompt) for prompt in prompts]),
-            negative_prompt_embeds=self._embed(self.sampling.negative_prompt).repeat(self.batch, 1, 1)
-            if guided
-            else None,
-            image=control.to(self.device, self.pipe.unet.dtype),
-            height=control.shape[2],
-            width=control.shape[3],
-            num_inference_steps=self.sampling.steps,
-            guidance_scale=self.sampling.guidance,
-            controlnet_conditioning_scale=self.sampling.control_scale,
-            generator=noise,
-            output_type="pt",
-        ).images
-        pixels = out[: self.batch - missing].float().mul(255).round().clamp(0, 255).to(torch.uint8)
+        control = _filled(control, self.batch)
+        latents = None if pictures is None else encode(self.pipe.vae, pictures.pixels)
+        request = Request(
+            words=torch.cat([self._embed(prompt) for prompt in prompts]),
+            unguided=self._unguided() if self.sampling.guided else None,
+            control=control.to(self.device, self.pipe.unet.dtype),
+            generators=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            start=None if pictures is None or latents is None else Start(latents, pictures.noise, pictures.strength),
+        )
+        out = decode(self.pipe.vae, denoise(self.pipe, self.sampling, request))
+        if pictures is not None and latents is not None and pictures.residual:
+            out = (out + pictures.pixels.to(out) - decode(self.pipe.vae, latents)).clamp(0, 1)
+        pixels = out[: self.batch - missing].mul(255).round().to(torch.uint8)
         return list(np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy()))
+
+    def _unguided(self) -> torch.Tensor:
+        return self._embed(self.sampling.negative_prompt).repeat(self.batch, 1, 1)
 
     def _embed_uncached(self, prompt: str) -> torch.Tensor:
         """(1, tokens, width) embedding of one prompt; one at a time, so that it does not depend on other prompts."""
         embedding: torch.Tensor = self.pipe.encode_prompt(prompt, self.device, 1, do_classifier_free_guidance=False)[0]
         return embedding
+
+
+def _filled(tensor: torch.Tensor, count: int) -> torch.Tensor:
+    """(B, …) as (count, …), the last entry repeated."""
+    return torch.cat([tensor, tensor[-1:].expand(count - len(tensor), *tensor.shape[1:])])
 
 
 def load_pipeline(
@@ -130,36 +146,30 @@ def load_pipeline(
             **options,
         )
     except Exception as error:  # diffusers raises many kinds for a damaged folder; all mean the same to the user
-        raise ModelError(f"{files.pipeline}: not loadable as a ControlNet pipeline: {_first_line(error)}") from error
+        raise ModelError(f"{files.pipeline}: not loadable as a ControlNet pipeline: {first_line(error)}") from error
     pipe.scheduler = make_scheduler(pipe.scheduler, sampling.scheduler)
     pipe.set_progress_bar_config(disable=True)
     pipe.to(device, dtype)
     for network in (pipe.unet, pipe.controlnet, pipe.vae):
         network.to(memory_format=torch.channels_last)
     if compiled:
-        pipe.unet.compile_repeated_blocks(fullgraph=True)
-        pipe.controlnet.compile(fullgraph=True)
+        compile_networks(pipe)
     return ControlNetPipeline(pipe, device, sampling, batch)
 
 
+def compile_networks(pipe: Any) -> None:
+    """Compile in place, whole: compiling the repeated blocks alone leaves out the convolutions, half of the work."""
+    for network in (pipe.unet, pipe.controlnet, pipe.vae.decoder):
+        network.compile(fullgraph=True, dynamic=False)
+
+
 def be_quiet() -> None:
-    """No bars and remarks of the libraries between our own lines; what matters they raise."""
+    """No bars and remarks of the libraries between our own lines: their warnings go where ours are logged."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()
-        library.set_verbosity_error()
-
-
-def make_scheduler(own: Any, name: Scheduler) -> Any:
-    """diffusers' sampler of that name with the settings of `own`, the one saved with the weights."""
-    if name == "model":
-        return own
-    import diffusers
-
-    return getattr(diffusers, _SCHEDULERS[name]).from_config(own.config)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        library.set_verbosity_warning()
+        library.disable_default_handler()
+        library.enable_propagation()

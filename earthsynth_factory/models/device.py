@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -27,8 +27,7 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
-        raise ModelError(f"device {name!r} cannot be used here ({first}); set `device: auto`") from error
+        raise ModelError(f"device {name!r} cannot be used here ({first_line(error)}); set `device: auto`") from error
     return device
 
 

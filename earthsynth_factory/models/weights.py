@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.io.stamps import Stamp, stamp
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "embedded"
 """Folder of the models that ship inside the package: `pipeline/`, `clip/` and `segmenter/`."""
@@ -57,6 +58,19 @@ def locate(repository: HubRepository) -> Path:
         ) from error
 
 
+def is_cached(repository: HubRepository) -> bool:
+    """Whether the hub's cache has the repository at its revision; no network is asked."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        patterns = list(repository.patterns)
+        snapshot_download(repository.name, revision=repository.revision, allow_patterns=patterns, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return False
+    return True
+
+
 def weight_hashes(folder: Path) -> dict[str, str]:
     """Relative path → sha256 of every safetensors file below `folder`. Raises ModelError where there is none."""
     files = sorted(folder.rglob("*.safetensors"))
@@ -70,10 +84,10 @@ def weight_hashes(folder: Path) -> dict[str, str]:
 
 def file_hash(path: Path) -> str:
     """sha256 of a file, as hex; remembered until the file changes."""
-    return _sha256(path, path.stat().st_mtime_ns)
+    return _sha256(path, stamp(path))
 
 
 @lru_cache(maxsize=64)
-def _sha256(path: Path, _modified: int) -> str:
+def _sha256(path: Path, _stamp: Stamp) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

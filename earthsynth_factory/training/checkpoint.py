@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from earthsynth_factory.errors import DiskError, ModelError
+from earthsynth_factory.io.atomic import replacing
 
 KEPT = 2
 
@@ -45,17 +45,12 @@ def save(folder: Path, checkpoint: Checkpoint, kept: int = KEPT) -> Path:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """One safetensors file with plain facts in its header, whole or not at all. Raises DiskError."""
-    part = path.with_suffix(".part")
+    # To the CPU first: a contiguous copy of everything would not fit beside it on a GPU.
+    plain = {name: value.cpu().contiguous() for name, value in tensors.items()}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # To the CPU first: a contiguous copy of everything would not fit beside it on a GPU.
-        plain = {name: value.cpu().contiguous() for name, value in tensors.items()}
-        save_file(plain, part, metadata={"facts": json.dumps(facts)})
-        with part.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        part.replace(path)
-    except (OSError, SafetensorError) as error:  # safetensors wraps what the disk says in an error of its own
-        part.unlink(missing_ok=True)
+        with replacing(path) as part:
+            save_file(plain, part, metadata={"facts": json.dumps(facts)})
+    except SafetensorError as error:  # safetensors wraps what the disk says in an error of its own
         raise DiskError(f"{path}: {error}; free space, then go on from the checkpoint before") from error
 
 

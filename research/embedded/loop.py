@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from earthsynth_factory.errors import Interrupted
-from earthsynth_factory.io.signals import stop_on_signal
+from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.training import checkpoint
 
 
@@ -61,8 +61,8 @@ def train(stage: Stage, folder: Path, pace: Pace) -> int:
         stage.load(found.tensors)
     done, spent = (found.step, found.seconds) if found else (0, 0.0)
     log = _Log(stage, folder, pace, done, spent)
-    with stop_on_signal() as stopped:
-        while done < pace.steps and log.seconds() < pace.minutes * 60 and not stopped:
+    with stop_on_signals() as stopped:
+        while done < pace.steps and log.seconds() < pace.minutes * 60 and not stopped.is_set():
             losses = stage.step(done)
             done += 1
             log.add(done, losses)
@@ -72,7 +72,7 @@ def train(stage: Stage, folder: Path, pace: Pace) -> int:
                 stage.sample(folder / "samples" / f"{done:07d}.png")
     if done % pace.save:
         checkpoint.save(folder / "checkpoints", checkpoint.Checkpoint(done, log.seconds(), stage.state()))
-    if stopped:
+    if stopped.is_set():
         raise Interrupted(f"{stage.name}: stopped at step {done} of {pace.steps}; the same command goes on from there")
     return done
 

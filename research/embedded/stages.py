@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.io.atomic import replacing
 from earthsynth_factory.training import checkpoint
 from research.embedded import export, latents, networks, vocabulary
 from research.embedded.autoencoder import AutoencoderStage, build
@@ -105,9 +106,8 @@ class Workshop:
         stage = AutoencoderStage(self.preset.autoencoder, self.real, self.recipe.size, self.recipe.seed, self.device)
         train(stage, self.out / "autoencoder", Pace(self.preset.autoencoder.steps))
         latents.calibrate(stage.model.eval(), self.real, self.device, self.recipe.seed)
-        part = path.with_suffix(".part")
-        save_file({name: tensor.contiguous() for name, tensor in stage.model.state_dict().items()}, part)
-        part.replace(path)
+        with replacing(path) as part:
+            save_file({name: tensor.contiguous() for name, tensor in stage.model.state_dict().items()}, part)
 
     def _crops(self, split: str, share: float) -> CropSet:
         path = self.out / f"crops-{split}.safetensors"

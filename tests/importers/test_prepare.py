@@ -141,10 +141,10 @@ def test_a_changed_source_is_done_again_and_a_new_one_added(tmp_path: Path) -> N
 def test_other_options_in_the_same_folder_are_refused(tmp_path: Path) -> None:
     source = layouts.loveda(tmp_path / "in")
     prepare(source, tmp_path / "out", SMALL)
-    with pytest.raises(StoreError, match=r"was prepared with keep_empty 1.0 \(now 0.5\)"):
+    with pytest.raises(StoreError, match=r"was made with keep_empty 1.0 \(now 0.5\)"):
         prepare(source, tmp_path / "out", PrepareOptions(rules=SMALL.rules, keep_empty=0.5, workers=1))
     layouts.text(tmp_path / "full" / "precious.txt", "mine")
-    with pytest.raises(StoreError, match="holds other files"):
+    with pytest.raises(StoreError, match="not empty and no prepare of ours"):
         prepare(source, tmp_path / "full", SMALL)
 
 
@@ -286,3 +286,41 @@ def test_nothing_usable_is_an_error_that_names_the_first_problem(tmp_path: Path)
     with pytest.raises(SourceError, match=r"not one image could be used.*ids \[99\] stand for no class"):
         prepare(source, tmp_path / "out", SMALL)
     assert not (tmp_path / "out" / "dataset.json").exists()
+
+
+def _put(root: Path, number: int) -> None:
+    layouts.image(root / f"images/{number:03d}.png", seed=number)
+    layouts.put(root / f"masks/{number:03d}.png", np.full((layouts.H, layouts.W), 1 + number % 2, np.uint8))
+
+
+def _listed(out: Path) -> list[str]:
+    return sorted(json.loads((out / "dataset.json").read_bytes())["items"])
+
+
+def test_what_comes_to_the_source_and_leaves_it_is_listed_whatever_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    layouts.text(source / "classes.json", json.dumps({"0": "background", "1": "road", "2": "building"}))
+    for number in range(3):
+        _put(source, number)
+    options = PrepareOptions(kind="masks", rules=CropRules(0), workers=1)
+    prepare(source, out, options)
+    _put(source, 3)
+
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr("earthsynth_factory.importers.prepare.finish", die)
+        prepare(source, out, options)
+    assert len(_listed(out)) == 3
+    prepare(source, out, options)
+    assert _listed(out) == ["000", "001", "002", "003"]
+    for folder in ("images", "masks"):
+        (source / folder / "001.png").unlink()
+    prepare(source, out, options)
+    assert _listed(out) == sorted(path.stem for path in (out / "masks").iterdir()) == ["000", "002", "003"]
+    _put(source, 1)
+    prepare(source, out, options)
+    assert _listed(out) == sorted(path.stem for path in (out / "images").iterdir()) == ["000", "001", "002", "003"]

@@ -10,7 +10,7 @@
       instances.jsonl                          a line for every image: the full mask of each object, also where covered,
                                                and `given`, the corners that its source drew (polygons, box, corners)
       dataset.json                             names, terms, classes, and per image its group, split, metres per pixel, place
-      prepare.json  prepare.jsonl              how it was made; the journal of scenes that are done
+      .earthsynth-factory.json  prepare.jsonl  how it was made; the journal of scenes that are done
       imagery.json                             the stretch and the bands of images that have more than 8 bits or three
       problems.txt                             what was skipped and why
 
@@ -30,6 +30,10 @@ FORMAT = "earthsynth-factory/dataset"
 VERSION = 1
 
 
+FOLDERS = ("images", "masks", "instances", "category_images", "category_masks")
+"""The folders in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PreparedLayout:
     """The paths of a prepared dataset."""
@@ -47,10 +51,6 @@ class PreparedLayout:
     @property
     def instance_lines(self) -> Path:
         return self.root / "instances.jsonl"
-
-    @property
-    def settings(self) -> Path:
-        return self.root / "prepare.json"
 
     @property
     def imagery(self) -> Path:

@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from earthsynth_factory.errors import InputError, ModelError
+from earthsynth_factory.errors import InputError, ModelError, first_line
 from earthsynth_factory.models.card import ModelCard, read_card
 from earthsynth_factory.models.controlnet_pipeline import be_quiet
 from earthsynth_factory.models.registry import EARTHSYNTH, EARTHSYNTH_CARD, base_of, controlnet_of
@@ -62,7 +62,7 @@ def load_base(spec: ModelSpec, size: int, recipe_folder: Path, seed: int) -> Bas
         scheduler = diffusers.DDPMScheduler.load_config(folder, subfolder="scheduler", local_files_only=True)
         scheduler = sampled_by_unipc(scheduler)
     except Exception as error:  # diffusers raises many kinds for a damaged folder; all mean the same to the user
-        raise ModelError(f"{folder}: not loadable as a Stable Diffusion pipeline: {_first_line(error)}") from error
+        raise ModelError(f"{folder}: not loadable as a Stable Diffusion pipeline: {first_line(error)}") from error
     torch.manual_seed(seed)
     if spec.train == "scratch":
         unet = UNet2DConditionModel.from_config(unet.config)
@@ -101,7 +101,7 @@ def _control(spec: ModelSpec, unet: Any, recipe_folder: Path) -> tuple[Any, Mode
     try:
         return ControlNetModel.from_pretrained(folder, **_SAFE).float(), card or read_card(folder)
     except Exception as error:
-        raise ModelError(f"{folder}: not loadable as a ControlNet: {_first_line(error)}") from error
+        raise ModelError(f"{folder}: not loadable as a ControlNet: {first_line(error)}") from error
 
 
 def _start(name: str | HubControlNet, recipe_folder: Path) -> tuple[Path, ModelCard | None]:
@@ -145,7 +145,3 @@ def _check_size(base: Base, size: int) -> None:
         raise ModelError(
             f"the ControlNet shrinks its control image {stem}×, the base's latents {base.shrink}×; they differ"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

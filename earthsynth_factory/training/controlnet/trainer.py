@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from earthsynth_factory.domain.taxonomy import IGNORE
-from earthsynth_factory.errors import InputError
+from earthsynth_factory.errors import InputError, first_line
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.training import order
 from earthsynth_factory.training.checkpoint import pack_optimizer, unpack_optimizer
@@ -197,7 +197,7 @@ class ControlNetStage:
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
         raise InputError(self._what_fits(prepared, reason))
 
     def _backward(self, inputs: Inputs, network: Any) -> dict[str, Tensor]:
