@@ -12,6 +12,7 @@ from earthsynth_factory.cli import (
     build,
     dataset,
     doctor,
+    evaluate,
     export,
     filter,
     merge,
@@ -52,6 +53,7 @@ app.command()(report.remake)
 app.command()(prepare.prepare)
 app.command("filter")(filter.filter_)
 app.command()(train.train)
+app.command()(evaluate.evaluate)
 app.command()(doctor.doctor)
 
 

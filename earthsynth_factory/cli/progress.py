@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -160,3 +161,19 @@ def image_progress(total: int, words: str) -> Iterator[Callable[[int], None]]:
     with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task(words, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def evaluation_progress() -> Iterator[Any]:
+    """What an evaluation tells, on stderr: sentences, images read, runs done with the time left."""
+    from earthsynth_factory.evaluation.session import Events
+
+    shown = console()
+
+    def ran(done: int, total: int, left: float) -> None:
+        time_left = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
+        shown.print(f"{done}/{total} runs; {time_left} left")
+
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
+        task = bar.add_task("images", total=None)
+        yield Events(say=shown.print, read=lambda count: bar.advance(task, count), ran=ran)
