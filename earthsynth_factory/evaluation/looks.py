@@ -85,4 +85,4 @@ def _nearest(ones: Features, others: Features, same: bool) -> Features:
     squares = (ones**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * ones @ others.T
     if same:
         np.fill_diagonal(squares, np.inf)
-    return np.sqrt(squares.clip(min=0)).min(axis=1)
+    return np.asarray(np.sqrt(squares.clip(min=0)).min(axis=1))
