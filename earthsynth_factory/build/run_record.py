@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from earthsynth_factory.recipe.schema import Recipe
 _PACKAGES = ("torch", "diffusers", "transformers", "open-clip-torch", "numpy", "opencv-python-headless")
 
 
-def new_record(recipe: Recipe, identity: Mapping[str, Any], fingerprint: str) -> RunRecord:
-    """The record of a build that begins. identity: what decides the pixels, beside the recipe."""
+def new_record(recipe: Recipe, identity: Mapping[str, Any], fingerprint: str, unknown: Sequence[str] = ()) -> RunRecord:
+    """The record of a build that begins. identity: what decides the pixels, beside the recipe. unknown: classes asked for
+    that the model's card does not know.
+    """
     return RunRecord(
         format=FORMAT,
         version=1,
@@ -30,6 +32,7 @@ def new_record(recipe: Recipe, identity: Mapping[str, Any], fingerprint: str) ->
         identity=dict(identity),
         taxonomy=tuple(recipe.taxonomy()),
         targets=tuple(recipe.targets()),
+        unknown=tuple(unknown),
         splits=tuple(recipe.splits),
         images=recipe.images,
         shard_size=recipe.engine.shard_size,

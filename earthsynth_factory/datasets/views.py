@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from earthsynth_factory.errors import InputError
 
 
@@ -90,7 +91,8 @@ class OfSplits(View):
 
 
 class OfClasses(View):
-    """Every image with some classes alone: all else becomes background, an image without any of them a negative.
+    """Every image with some classes alone: all else becomes background, an image without any of them a negative. What is
+    ignored stays so.
 
     Raises InputError for a name that is no category. Ids stay; captions still tell of the whole image.
     """
@@ -101,6 +103,7 @@ class OfClasses(View):
         wanted = self._chosen | {BACKGROUND}
         self._taxonomy = Taxonomy(tuple(category for category in base.taxonomy if category.id in wanted))
         self._table = np.array([index if index in self._chosen else BACKGROUND for index in range(256)], np.uint8)
+        self._table[IGNORE] = IGNORE
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -126,6 +129,22 @@ class OfClasses(View):
         numbers = self.base.instances(record)
         kept = np.isin(numbers, [instance.id for instance in record.instances])
         return np.where(kept, numbers, 0).astype(np.uint16)
+
+
+def of_labels(dataset: LabelledDataset) -> LabelledDataset:
+    """A build with its targets alone if its recipe says `labels: {classes: targets}`; anything else as it is.
+
+    Classes that were chosen already stay chosen.
+    """
+    seen: LabelledDataset = dataset
+    while isinstance(seen, View):
+        if isinstance(seen, OfClasses):
+            return dataset
+        seen = seen.base
+    labels = seen.run.recipe.get("labels", {}) if isinstance(seen, StoreReader) else {}
+    if labels.get("classes") != "targets":
+        return dataset
+    return OfClasses(dataset, [category.name for category in seen.taxonomy if category.id in seen.targets])
 
 
 class Resplit(View):

@@ -13,6 +13,7 @@ those, for rules with a model, a percentile within the run; else the rule's defa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -23,24 +24,12 @@ from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.recipe.load import load_block
 from earthsynth_factory.recipe.plugin_blocks import RuleBlock, Stage
-from earthsynth_factory.rfilter.base import MeasuredRule, RuleSpec
+from earthsynth_factory.rfilter.base import DEFAULT_RULES, MeasuredRule, RuleSpec
 from earthsynth_factory.rfilter.expression import Expression
 from earthsynth_factory.rfilter.selections import base as selections
 
 SELECTION = Stage("selection", selections.SelectionSpec, selections.KINDS)
 SelectionBlock = Annotated[SerializeAsAny[selections.SelectionSpec], BeforeValidator(SELECTION.parse)]
-
-DEFAULT_RULES = (
-    "image_quality",
-    "artefacts",
-    "object_size",
-    "clip_score",
-    "instance_class",
-    {"kind": "layout_agreement", "segmenter": "embedded"},
-)
-"""Those that told planted wrong pairs from right ones with the embedded models; the others may, with stronger ones. The
-segmenter judges the classes that it learnt and leaves the others alone.
-"""
 
 
 class FilterSpec(Spec):
@@ -75,8 +64,14 @@ class FilterSpec(Spec):
 
     def expression(self) -> Expression:
         """How the rules are combined."""
-        names = [rule.kind for rule in self.rules]
-        return Expression(self.keep or " and ".join(names) or "True", names)
+        names = tuple(rule.kind for rule in self.rules)
+        return _expression(self.keep or " and ".join(names) or "True", names)
+
+
+@cache
+def _expression(text: str, names: tuple[str, ...]) -> Expression:
+    """Parsed once: it is asked for every image."""
+    return Expression(text, names)
 
 
 def load_filter(path: Path | None, plugins: bool = False) -> FilterSpec:

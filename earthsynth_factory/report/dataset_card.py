@@ -48,11 +48,17 @@ class Counts:
         return counts
 
 
-def write_card(store: StoreReader, summaries: Sequence[ExportSummary], short: Mapping[tuple[str, str], int]) -> None:
-    """Write the card from what is on disk."""
+def write_card(
+    store: StoreReader,
+    summaries: Sequence[ExportSummary],
+    short: Mapping[tuple[str, str], int],
+    doubts: Sequence[str] = (),
+) -> None:
+    """Write the card from what is on disk. doubts: sentences on what makes the data poor."""
     counts = Counts.of(store)
     sections = [
         _head(store, counts),
+        _doubts(doubts),
         _contents(store, counts),
         _shortfalls(short),
         _making(store.run),
@@ -72,6 +78,10 @@ def _head(store: StoreReader, counts: Counts) -> str:
     total = sum(counts.accepted.values())
     splits = ", ".join(f"{split} {counts.accepted[split]}" for split in store.splits)
     return f"# {run.name}\n\n{synthetic}\n\n{total} labelled images ({splits}), {counts.negatives} of them negatives."
+
+
+def _doubts(doubts: Sequence[str]) -> str:
+    return "## What to look at first\n\n" + "\n".join(f"- {doubt}" for doubt in doubts) if doubts else ""
 
 
 def _contents(store: StoreReader, counts: Counts) -> str:
@@ -123,8 +133,9 @@ def _acceptance(store: StoreReader, counts: Counts) -> str:
         if made:
             name = "negatives" if category is None else store.taxonomy[category].name
             rows.append([name, str(made), str(passed), f"{passed / made:.0%}", str(counts.kept[category])])
-    return "## What the filter passed\n\nOf several images that passed for one mask the best is kept.\n\n" + markdown_table(
-        ["made for", "images", "passed every rule", "share", "kept"], rows
+    return (
+        "## What the filter passed\n\nOf several images that passed for one mask the best is kept.\n\n"
+        + markdown_table(["made for", "images", "passed every rule", "share", "kept"], rows)
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from earthsynth_factory.rfilter.base import Measures
 from earthsynth_factory.rfilter.clip_rule import ClipRule, ClipRuleSpec
 
@@ -54,7 +54,7 @@ class RegionContrast(ClipRule):
         if candidate.slot.category is not None:
             return candidate.slot.category
         counts = np.bincount(candidate.condition.mask.ravel(), minlength=256)
-        counts[0] = 0
+        counts[[BACKGROUND, IGNORE]] = 0
         return int(counts.argmax()) if counts.any() else 0
 
     def _pictures(self, candidate: Candidate) -> tuple[Image, ...]:

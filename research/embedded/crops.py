@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset, instance_categories
 from earthsynth_factory.domain.seeds import rng
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 
 OBJECT_CONTEXT = (1.3, 4.0)
 """Side of an object's crop in multiples of the object's longest side, drawn log-uniformly."""
@@ -118,14 +119,20 @@ def cut(scene: Scene, square: Square, size: int) -> tuple[npt.NDArray[np.uint8],
 def load_scene(dataset: PreparedDataset, stem: str) -> Scene:
     """Decodes one item. An unknown scale counts as 1 m per pixel."""
     scale = dataset.about.items[stem].metres_per_pixel or 1.0
-    return Scene(dataset.read_image(stem), dataset.read_mask(stem), dataset.read_numbers(stem), scale)
+    return Scene(dataset.read_image(stem), _mask(dataset, stem), dataset.read_numbers(stem), scale)
+
+
+def _mask(dataset: PreparedDataset, stem: str) -> npt.NDArray[np.uint8]:
+    """Category ids (H, W); what is ignored counts as background, as it did when the weights were made."""
+    mask = dataset.read_mask(stem)
+    return np.where(mask == IGNORE, np.uint8(BACKGROUND), mask)
 
 
 def _holders(dataset: PreparedDataset, stems: list[str], things_only: bool) -> dict[int, list[str]]:
     """Category → the stems whose mask holds it, one entry per instance where instances are known."""
     holders: dict[int, list[str]] = {}
     for stem in stems:
-        mask = dataset.read_mask(stem)
+        mask = _mask(dataset, stem)
         numbers = dataset.read_numbers(stem) if things_only else None
         if numbers is not None:
             found = Counter(instance_categories(mask, numbers).values())

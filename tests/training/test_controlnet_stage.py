@@ -120,11 +120,26 @@ def test_local_loss_counts_foreground_cells_alone() -> None:
     assert inside[0].sum() == 4
     target, predicted = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
     predicted[0, :, :2, :2] = 2.0
-    found = losses(predicted, target, inside, torch.ones(2), local=0.5)
+    known = torch.ones(2, 4, 4)
+    found = losses(predicted, target, inside, known, torch.ones(2), local=0.5)
     assert float(found["local"]) == pytest.approx((4.0 + 0.0) / 2)
     assert float(found["global"]) == pytest.approx((1.0 + 0.0) / 2)
     assert float(found["loss"]) == pytest.approx(0.5 + 0.5 * 2.0)
-    assert float(losses(predicted, target, inside, torch.tensor([0.0, 1.0]), 0.5)["loss"]) == 0
+    assert float(losses(predicted, target, inside, known, torch.tensor([0.0, 1.0]), 0.5)["loss"]) == 0
+
+
+def test_what_is_ignored_is_not_learnt_from() -> None:
+    mask = torch.zeros(1, 16, 16, dtype=torch.uint8)
+    mask[0, :, 8:] = 255
+    known, target, predicted = cells(mask != 255, 4), torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
+    predicted[..., 2:] = 100.0
+    predicted[..., 0] = 2.0
+    predicted.requires_grad_()
+    found = losses(predicted, target, torch.zeros(1, 4, 4), known, torch.ones(1), local=0.5)
+    assert float(found["global"]) == pytest.approx(2.0)
+    found["loss"].backward()
+    assert predicted.grad is not None and not predicted.grad[..., 2:].any()
+    assert not float(losses(predicted, target, known, torch.zeros_like(known), torch.ones(1), 0.0)["loss"])
 
 
 @pytest.mark.parametrize(("train", "moves"), [

@@ -19,7 +19,7 @@ from earthsynth_factory.datasets.prepared.document import Entry, Layout, find_la
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.domain.splits import assign_groups
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy, normalise
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.components import components
 from earthsynth_factory.io.id_masks import read_ids
@@ -100,6 +100,10 @@ class MaskFolder:
         """The items of a split that hold the category (None: all of the split), in the order of their stems."""
         return self._by_need.get((split, category), [])
 
+    def masks_of(self) -> Mapping[int, int]:
+        """Category id → masks that hold it, over all splits."""
+        return Counter(category for item in self.items for category in item.categories)
+
     def read(self, item: Item) -> Pixels:
         """Raises SourceError where the file is damaged, was changed since it was counted, or has an unknown id."""
         stem = item.entry.stem
@@ -129,7 +133,8 @@ class MaskFolder:
         mask = _translate(raw, self._table, item.entry.mask)
         known = item.entry.instances is not None
         if known:
-            instances = np.where(mask == BACKGROUND, 0, mask_index.read_map(item.entry, raw.shape)).astype(np.uint16)
+            nothing = (mask == BACKGROUND) | (mask == IGNORE)
+            instances = np.where(nothing, 0, mask_index.read_map(item.entry, raw.shape)).astype(np.uint16)
         else:
             instances = self._parts(mask, item.entry.mask)
         return Pixels(mask, instances, known, {one.id: one for one in objects_of(mask, instances)})
@@ -146,8 +151,9 @@ def _weight(pixels: Pixels) -> int:
 
 
 def _id_table(spec: FolderSpec, layout: Layout, taxonomy: Taxonomy, path: Path) -> npt.NDArray[np.int16]:
-    """(65536,) int16: id in the files → category id, or −1 where the id means nothing."""
+    """(65536,) int16: id in the files → category id, or −1 where the id means nothing. 255 is `IGNORE` if no class has it."""
     table = np.full(1 << 16, -1, np.int16)
+    table[IGNORE] = IGNORE
     names = spec.classes or (layout.about.classes if layout.about else None)
     if names is None:
         for category in taxonomy:
@@ -157,13 +163,16 @@ def _id_table(spec: FolderSpec, layout: Layout, taxonomy: Taxonomy, path: Path) 
     for file_id, name in names.items():
         if not 0 <= file_id < len(table):
             raise SourceError(f"{path}: class id {file_id} ({name!r}) is outside 0–65535; correct `classes`")
+        if normalise(name) == "ignore":
+            table[file_id] = IGNORE
+            continue
         category_found = taxonomy.find(name)
         if category_found is None:
             near = " or ".join(repr(known) for known in taxonomy.nearest(name))
             remedy = f"did you mean {near}? Else" if near else "either"
             raise SourceError(
                 f"{path}: class {file_id} is called {name!r}, which no category is; {remedy} add it under "
-                "`categories` of the recipe or say under `classes` which category it is (`background` for none)"
+                "`categories` of the recipe or say under `classes` which category it is (`background` or `ignore` for none)"
             )
         table[file_id] = category_found.id
     return table
@@ -177,9 +186,19 @@ def _translate(raw: npt.NDArray[np.uint16], table: npt.NDArray[np.int16], path: 
 
 
 def _unknown_id(file_id: int, path: Path) -> SourceError:
-    return SourceError(
-        f"{path}: id {file_id} stands for no category; name it under `classes` (`{file_id}: background` if it is none)"
-    )
+    return SourceError(f"{path}: id {file_id} stands for no category; {_name_it(file_id)}")
+
+
+def _name_it(file_id: int) -> str:
+    return f"say which it is under `classes`, as `classes: {{{file_id}: ship}}` (`background` if it is none)"
+
+
+def _check_ids(counts: Mapping[str, mask_index.Counts], table: npt.NDArray[np.int16], root: Path) -> None:
+    """Raises SourceError that names every id without a meaning and how many masks hold it."""
+    unknown = Counter(file_id for found in counts.values() for file_id in found.pixels if table[file_id] < 0)
+    if unknown:
+        listed = ", ".join(f"{number} masks with id {file_id}" for file_id, number in unknown.most_common(8))
+        raise SourceError(f"{root}: {listed} stand for no category; {_name_it(unknown.most_common(1)[0][0])}")
 
 
 def _items(
@@ -189,6 +208,7 @@ def _items(
     table: npt.NDArray[np.int16],
     context: SourceContext,
 ) -> tuple[Item, ...]:
+    _check_ids(counts, table, layout.root)
     # Dealt by the ids of the files and before any choice among items, so that two sources on one folder agree.
     groups: dict[str, set[int]] = {}
     for entry in layout.entries:
@@ -202,9 +222,6 @@ def _items(
 
 
 def _item(entry: Entry, counts: mask_index.Counts, table: npt.NDArray[np.int16], split: str, spec: FolderSpec) -> Item:
-    for file_id in counts.pixels:
-        if table[file_id] < 0:
-            raise _unknown_id(file_id, entry.mask)
     instances: Counter[int] | None = None
     if counts.instances is not None:
         instances = Counter()
@@ -216,6 +233,6 @@ def _item(entry: Entry, counts: mask_index.Counts, table: npt.NDArray[np.int16],
         split=split,
         metres_per_pixel=entry.metres_per_pixel or spec.metres_per_pixel,
         shape=counts.shape,
-        categories=tuple(sorted({int(table[file_id]) for file_id in counts.pixels} - {BACKGROUND})),
+        categories=tuple(sorted({int(table[file_id]) for file_id in counts.pixels} - {BACKGROUND, IGNORE})),
         instances=instances,
     )

@@ -76,8 +76,18 @@ class Layout:
         return self.root / "sessions.jsonl"
 
     @property
+    def log(self) -> Path:
+        """Warnings of ours and of the libraries; only there if there were any."""
+        return self.root / "build.log"
+
+    @property
     def card(self) -> Path:
         return self.root / "README.md"
+
+    @property
+    def doubts(self) -> Path:
+        """What makes the data poor, as a JSON list of sentences."""
+        return self.root / "doubts.json"
 
     @property
     def shards(self) -> Path:

@@ -31,6 +31,7 @@ def subject_of_build(
         entries=partial(_entries, store, split_of),
         asked={(_group(class_id), split): number for (class_id, split), number in asked.items()},
         state=_state(store),
+        doubts=_doubts(store),
         rules=rules,
         absent={} if rules else {"scores": "The recipe has no rules, so nothing was scored."},
         making=_making(store),
@@ -61,6 +62,18 @@ def _state(store: StoreReader) -> str:
     if done == total:
         return ""
     return f"Unfinished: {done} of {total} shards are committed. The figures are those of what is recorded so far."
+
+
+def _doubts(store: StoreReader) -> tuple[str, ...]:
+    """What the build said of its data when it was finished."""
+    path = store.layout.doubts
+    try:
+        found = json.loads(path.read_bytes()) if path.is_file() else []
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{path}: damaged ({error}); remove this one file and run the same build command again"
+        ) from error
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def _entries(store: StoreReader, split_of: Callable[[int], str]) -> Iterator[Entry]:

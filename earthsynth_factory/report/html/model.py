@@ -78,9 +78,9 @@ class RuleFacts:
 @dataclass(frozen=True)
 class Subject:
     """asked: (class id or `NOTHING`, split) → images; empty where nobody asked for counts. state: a sentence on how far it
-    is, empty where it is finished. absent: sections that have nothing to show → why. making: facts in groups. document:
-    the resolved recipe. commands: (what for, command line). command: the line that makes one image again; {name} and
-    {attempt} stand for it.
+    is, empty where it is finished. doubts: sentences on what makes the data poor. absent: sections that have nothing to show
+    → why. making: facts in groups. document: the resolved recipe. commands: (what for, command line). command: the line that
+    makes one image again; {name} and {attempt} stand for it.
     """
 
     name: str
@@ -90,6 +90,7 @@ class Subject:
     entries: Callable[[], Iterator[Entry]]
     asked: Mapping[tuple[int, str], int] = field(default_factory=dict)
     state: str = ""
+    doubts: Sequence[str] = ()
     rules: Mapping[str, RuleFacts] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     making: Sequence[tuple[str, Sequence[tuple[str, str]]]] = ()

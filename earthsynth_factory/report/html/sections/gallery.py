@@ -34,6 +34,7 @@ class Wall:
     data: dict[str, Any] = field(default_factory=dict)
     pairs: set[tuple[int, str]] = field(default_factory=set)
     unreadable: list[str] = field(default_factory=list)
+    unkept: int = 0
     used: int = 0
     _ids: Iterator[int] = field(default_factory=counter)
 
@@ -61,6 +62,7 @@ class Wall:
 
     def _thumbnail(self, entry: Entry) -> Thumbnail | None:
         if entry.pixels is None:
+            self.unkept += 1
             return None
         try:
             return thumbnail(entry.pixels(), self.subject.taxonomy)
@@ -75,6 +77,8 @@ def gallery(tally: Tally, wall: Wall) -> Section:
     for outcome, title in ((Outcome.KEPT, "Kept"), (Outcome.REJECTED, "Not kept")):
         if tally.outcomes[outcome]:
             parts.append(_group(tally, wall, outcome, title))
+    if wall.unkept and wall.subject.asked:
+        parts.append(note("Images that were not kept are not on the disk; `build --keep-rejects` keeps them."))
     if wall.unreadable:
         names = ", ".join(plain(name, 40) for name in wall.unreadable[:5])
         parts.append(note(f"{counted(len(wall.unreadable), 'image')} cannot be read: {names}"))
@@ -165,7 +169,7 @@ def _group(tally: Tally, wall: Wall, outcome: Outcome, title: str) -> Html:
 
 
 def _toggle() -> Html:
-    box = tag("input", type="checkbox", id="labels", checked=True)
+    box = tag("input", type="checkbox", id="labels")  # pictures first: under a colour any smear looks like its label
     return tag("p", tag("label", box, " masks over the pictures"), class_="toggle")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.report.html.charts import bar
 from earthsynth_factory.report.html.counts import Tally
-from earthsynth_factory.report.html.markup import Html, count, counted, joined, share, table, tag
+from earthsynth_factory.report.html.markup import Html, count, counted, joined, plain, share, table, tag
 from earthsynth_factory.report.html.model import ALL, NOTHING, Subject
 from earthsynth_factory.report.html.sections.base import Section, heading, named, note
 
@@ -17,7 +17,7 @@ PASSED = (Outcome.KEPT, Outcome.SPARE)
 
 def overview(subject: Subject, tally: Tally) -> Section:
     """The first tab."""
-    parts = [_figures(subject, tally), *_shortfalls(subject, tally), heading("By class")]
+    parts = [_figures(subject, tally), *_doubts(subject), *_shortfalls(subject, tally), heading("By class")]
     parts += [_asked(subject, tally) if subject.asked else _found(subject, tally), *_notes(subject, tally)]
     return Section("overview", "Overview", joined(parts), ("class",))
 
@@ -41,6 +41,12 @@ def _figures(subject: Subject, tally: Tally) -> Html:
 
 def _figure(number: str, words: str) -> Html:
     return tag("li", tag("strong", number), tag("span", words))
+
+
+def _doubts(subject: Subject) -> Iterator[Html]:
+    if subject.doubts:
+        items = (tag("li", note(plain(doubt, 600))) for doubt in subject.doubts)
+        yield tag("div", tag("p", tag("strong", "Look at this first")), tag("ul", *items), class_="missing")
 
 
 def _shortfalls(subject: Subject, tally: Tally) -> Iterator[Html]:
