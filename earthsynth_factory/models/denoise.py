@@ -96,7 +96,7 @@ def decode(vae: Any, latents: Tensor) -> Tensor:
     pixels = latents.shape[-2] * latents.shape[-1] * 4 ** (len(vae.config.block_out_channels) - 1)
     most = max(1, DECODED_PIXELS // pixels)
     at_once = max(n for n in range(1, len(latents) + 1) if len(latents) % n == 0 and n <= most)
-    parts = [vae.decode(part, return_dict=False)[0] for part in latents.split(at_once)]
+    parts = [vae.decode(part, return_dict=False)[0] for part in torch.split(latents, at_once)]
     return (torch.cat(parts).float() / 2 + 0.5).clamp(0, 1)
 
 

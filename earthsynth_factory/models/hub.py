@@ -30,7 +30,7 @@ class HubRepository:
     def choose(self, names: Collection[str]) -> tuple[list[str], list[str]]:
         """Of the repository's file names those that are loaded, and in words what lacks."""
         wanted = [name for name in names if _under(name, self.optional)]
-        lacking = []
+        lacking: list[str] = []
         for any_of in self.files:
             there = [name for name in any_of if name in names]
             wanted += there

@@ -174,7 +174,7 @@ def _denoiser(path: Path, header: Header) -> dict[str, Any]:
 
 
 def _autoencoder(path: Path, header: Header) -> dict[str, Any]:
-    widths = []
+    widths: list[int] = []
     while (name := f"encoder.down.{len(widths)}.block.0.conv2.weight") in header:
         widths.append(header[name].shape[0])
     layers = sum(bool(re.fullmatch(r"encoder\.down\.0\.block\.\d+\.conv1\.weight", name)) for name in header)
