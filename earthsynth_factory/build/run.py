@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.recipe.fingerprint import fingerprint
 from earthsynth_factory.recipe.load import LoadedRecipe
 from earthsynth_factory.recipe.schema import Recipe
-from earthsynth_factory.report.dataset_card import write_card
+from earthsynth_factory.report.dataset_card import Counts, write_card
 
 Watch = Callable[[SlotSettled | WorkerReady], None]
 """Called in the main thread with everything the workers report."""
@@ -68,12 +68,15 @@ class Tally:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """A finished build. short: (category name, split) → images that lack. notes: what exports could not hold."""
+    """A finished build. short: (category name, split) → images that lack. reasons: why images of the whole folder were not
+    kept → how many, the commonest first. notes: what is doubtful, and what exports could not hold.
+    """
 
     out: Path
     accepted: int
     asked: int
     short: dict[tuple[str, str], int]
+    reasons: dict[str, int]
     notes: tuple[str, ...]
 
 
@@ -183,7 +186,8 @@ def _finish(recipe: Recipe, plan: Plan, layout: Layout) -> BuildResult:
     write_json(layout.doubts, doubts)
     write_card(store, summaries, short, doubts)
     notes = [*doubts, *(note for summary in summaries for note in summary.notes)]
-    return BuildResult(layout.root, accepted, len(plan), short, (*notes, *_report(store, plan)))
+    reasons = dict(Counts.of(store).rejected.most_common())
+    return BuildResult(layout.root, accepted, len(plan), short, reasons, (*notes, *_report(store, plan)))
 
 
 def _report(store: StoreReader, plan: Plan) -> list[str]:
@@ -207,12 +211,12 @@ def shortfalls(plan: Plan, store: StoreReader) -> dict[tuple[str, str], int]:
     return {where: count for where, count in lacking.items() if count > 0}
 
 
-def raise_shortfall(result: BuildResult, reasons: Sequence[tuple[str, int]]) -> None:
+def raise_shortfall(result: BuildResult) -> None:
     """Raises Shortfall that names every category that lacks images, and the commonest reasons."""
     if not result.short:
         return
     lines = [f"  {name} ({split}): {count} short" for (name, split), count in sorted(result.short.items())]
-    why = ", ".join(f"{rule} {count}×" for rule, count in reasons) or "no condition could be drawn"
+    why = ", ".join(f"{rule} {count}×" for rule, count in list(result.reasons.items())[:5])
     raise Shortfall(
         f"{result.accepted} of {result.asked} images were accepted:\n"
         + "\n".join(lines)

@@ -30,19 +30,18 @@ def build(
         result = run_build(
             loaded, folder, keep_rejects=keep_rejects, watch=progress.watch, warn=lambda line: say_warnings([line])
         )
-    reasons = progress.tally.reasons.most_common(5)
     _print(
         {
             "out": str(result.out),
             "accepted": result.accepted,
             "asked": result.asked,
-            "rejected_by": dict(reasons),
+            "rejected_by": result.reasons,
             "short": [{"class": name, "split": split, "images": n} for (name, split), n in result.short.items()],
             "notes": list(result.notes),
         },
         as_json,
     )
-    raise_shortfall(result, reasons)
+    raise_shortfall(result)
 
 
 def _print(result: dict[str, Any], as_json: bool) -> None:

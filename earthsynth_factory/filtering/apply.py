@@ -20,6 +20,9 @@ from earthsynth_factory.filtering.rewrite_lists import rewritten
 from earthsynth_factory.importers.readers.files import walk
 from earthsynth_factory.io.atomic import disk_error, write_bytes
 
+MARK = ".earthsynth-factory-filtered"
+"""In a filtered folder: the next decision's may take its place, and that of nothing else."""
+
 DERIVED = {"exports", "report"}
 """Folders of a build that are made from its masters; they are made again, not filtered."""
 
@@ -34,7 +37,7 @@ def check_mirror(folder: Folder, target: Path) -> None:
             f"{folder.path}: {strange[0].name} lies in an archive, and archives are not rewritten; unpack them, "
             "or use --apply list"
         )
-    if target.exists() and any(target.iterdir()):
+    if target.exists() and any(target.iterdir()) and not (target / MARK).is_file():
         raise StoreError(f"{target}: not empty; remove it, or choose another --out")
     if target.resolve().is_relative_to(folder.path.resolve()):
         raise StoreError(f"{target}: lies inside {folder.path}, which is only read; choose another --out")
@@ -42,16 +45,21 @@ def check_mirror(folder: Folder, target: Path) -> None:
 
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
-    """A folder to fill that becomes `target`, new or empty, once all is in it. Raises DiskError.
+    """A folder to fill that becomes `target` once all is in it, in place of one that was made so before. Raises DiskError.
 
     A killed run leaves it under its other name, and the next one begins it again.
     """
-    fresh = target.with_name(f".{target.name}.new")
+    fresh, stale = (target.with_name(f".{target.name}.{word}") for word in ("new", "old"))
     try:
-        shutil.rmtree(fresh, ignore_errors=True)
+        for leftover in (fresh, stale):
+            shutil.rmtree(leftover, ignore_errors=True)
         fresh.mkdir(parents=True)
         yield fresh
+        write_bytes(fresh / MARK, b"", durable=False)
+        if (target / MARK).is_file():
+            target.rename(stale)
         fresh.replace(target)
+        shutil.rmtree(stale, ignore_errors=True)
     except OSError as error:
         raise disk_error(target, error) from error
 

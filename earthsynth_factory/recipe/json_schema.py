@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from earthsynth_factory.recipe import class_list
 from earthsynth_factory.recipe.schema import Recipe
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -11,7 +12,11 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a recipe with every kind of block that ships; descriptions are the field docs."""
-    return {"$schema": DIALECT, **_plain(Recipe.model_json_schema())}
+    schema = _plain(Recipe.model_json_schema())
+    listed = schema["properties"]["categories"]
+    told = listed.pop("description")
+    schema["properties"]["categories"] = {"description": told, "anyOf": [listed, class_list.SCHEMA]}
+    return {"$schema": DIALECT, **schema}
 
 
 def _plain(schema: Any) -> Any:

@@ -38,7 +38,8 @@ def _text(path: Path, content: str) -> None:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != module.MARK)
+    return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
 def _yolo(root: Path) -> Path:
@@ -95,6 +96,9 @@ def test_a_copy_that_was_killed_is_made_again(tmp_path: Path, monkeypatch: pytes
     _filter(source, tmp_path / "straight")
     assert _names(out / "filtered") == _names(tmp_path / "straight/filtered")
     assert [path.name for path in out.iterdir() if path.name.startswith(".filtered")] == []
+    _filter(source, out)  # once more: it takes its own place
+    assert _names(out / "filtered") == _names(tmp_path / "straight/filtered")
+    (out / "filtered/.earthsynth-factory-filtered").unlink()
     with pytest.raises(StoreError, match=r"filtered: not empty; remove it, or choose another --out"):
         _filter(source, out)
 

@@ -226,8 +226,11 @@ def test_unknown_classes_are_listed_with_the_nearest(tmp_path: Path) -> None:
         prepare(source, tmp_path / "out", PrepareOptions(workers=1))
     message = str(caught.value)
     assert "2 of its 2 classes are unknown" in message
-    assert "shipp: ship   # 1 objects; nearest: ship" in message
-    assert "xyzzy: background   # 1 objects; no name is near" in message
+    assert "shipp: {id: 100}   # 1 objects; or the nearest: ship" in message
+    assert "xyzzy: {id: 101}   # 1 objects; no name is near; or background" in message
+    layouts.text(tmp_path / "map.yaml", "\n".join(message.splitlines()[1:]))  # the lines may be pasted as they are
+    summary = prepare(source, tmp_path / "pasted", PrepareOptions(workers=1, map=tmp_path / "map.yaml"))
+    assert set(summary.objects) == {"shipp", "xyzzy"}
     assert not (tmp_path / "out").exists(), "nothing is written before the classes are clear"
 
 
