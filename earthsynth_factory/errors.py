@@ -4,11 +4,12 @@
     ├── InputError          2  the user can mend it: a recipe, a folder, an image, an option
     │   ├── RecipeError        every fault of one recipe, each with its place and remedy
     │   ├── SourceError        a mask, image, archive or dataset folder that cannot be used
+    │   ├── NoCondition        no mask can be drawn that meets what was asked
     │   ├── ModelError         weights that are missing, foreign or damaged
     │   └── StoreError         an output folder that belongs to another run or is damaged
     └── Interrupted         3  ended early, nothing lost: the same command goes on
         ├── Shortfall          the line ran to its end, yet some counts were not reached
-        └── DiskError          the disk is full or refuses writing
+        └── DiskError          the disk is full or failed; what only another folder mends is a StoreError
 
 Messages name the value, the place and the remedy, in that order.
 """
@@ -40,6 +41,10 @@ class SourceError(InputError):
     """A file or folder that the line was to read is missing, damaged or of another kind."""
 
 
+class NoCondition(InputError):  # noqa: N818  # an answer, not a fault
+    """A source has no condition for a want with this seed; another seed, or another source, may have one."""
+
+
 class ModelError(InputError):
     """A model cannot be loaded: absent, incomplete, of another shape, or in an unsafe format."""
 
@@ -59,7 +64,7 @@ class Shortfall(Interrupted):
 
 
 class DiskError(Interrupted):
-    """A write failed (disk full, folder read-only). What was recorded before it stands."""
+    """A write failed, and may not the next time (disk full). What was recorded before it stands."""
 
 
 def first_line(error: BaseException, most: int = 300) -> str:

@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import orjson
+
+from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.build.records import SampleRecord
-from earthsynth_factory.errors import FactoryError
+from earthsynth_factory.errors import FactoryError, StoreError
 from earthsynth_factory.filtering.sources import built_entry
 from earthsynth_factory.filtering.spec import FilterSpec
 from earthsynth_factory.recipe.schema import EMBEDDED_THRESHOLDS, Recipe
@@ -28,6 +31,16 @@ LOOKED_AT = 192
 BATCH = 16
 
 
+def read_doubts(layout: Layout) -> list[str]:
+    """What was said when the build was finished. Raises StoreError where the file is damaged."""
+    try:
+        return [str(line) for line in orjson.loads(layout.doubts.read_bytes())]
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(
+            f"{layout.doubts}: damaged ({error}); remove it and run the same build command again"
+        ) from error
+
+
 def doubts_of(store: StoreReader, recipe: Recipe) -> list[str]:
     """Everything that is doubtful in a build, as sentences."""
     return [*unknown_classes(store), *small_objects(store), *unlike_the_filter(store, recipe)]
@@ -35,9 +48,8 @@ def doubts_of(store: StoreReader, recipe: Recipe) -> list[str]:
 
 def unknown_classes(store: StoreReader) -> Iterator[str]:
     """Classes that the model's card does not know."""
-    unknown = store.run.get("unknown", [])
-    if unknown:
-        yield f"The model has not learnt {', '.join(unknown)}: what its images show is not what their labels say."
+    if store.run.unknown:
+        yield f"The model has not learnt {', '.join(store.run.unknown)}: what its images show is not what their labels say."
 
 
 def small_objects(store: StoreReader) -> Iterator[str]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, Want
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, Want
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.seeds import derive, unit
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
+from earthsynth_factory.errors import NoCondition
 from earthsynth_factory.io.cache import cache_folder
 from earthsynth_factory.labels.from_condition import map_labels
 from earthsynth_factory.models.card import ModelCard

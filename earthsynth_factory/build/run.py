@@ -12,22 +12,26 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.build import rates
-from earthsynth_factory.build.doubts import doubts_of
+from earthsynth_factory.build.doubts import doubts_of, read_doubts
 from earthsynth_factory.build.engines.local import LocalEngine
 from earthsynth_factory.build.pipeline import Line
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.preflight import check
 from earthsynth_factory.build.preflight.model_fit import unknown_targets
 from earthsynth_factory.build.reporting import report_on_build, report_path
-from earthsynth_factory.build.run_record import adopt, new_record
-from earthsynth_factory.build.shard_journal import read_marker
+from earthsynth_factory.build.run_record import new_record, resume_or_create
 from earthsynth_factory.build.shards import ShardTask, SlotSettled, WorkerReady
+from earthsynth_factory.build.verify import damages, reopen_damaged
 from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.marker import Marker, read_marker
 from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.run_record import RunRecord
 from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.io.atomic import disk_error, write_bytes, write_json
-from earthsynth_factory.io.lock import locked
+from earthsynth_factory.io.atomic import json_bytes, write_changed
+from earthsynth_factory.io.claim import Claim, claimed, digest_of
+from earthsynth_factory.io.gates import write_below
+from earthsynth_factory.io.jsonl import append_line, open_to_append
 from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.recipe.fingerprint import fingerprint
 from earthsynth_factory.recipe.load import LoadedRecipe
@@ -42,7 +46,7 @@ Watch = Callable[[SlotSettled | WorkerReady], None]
 class Tally:
     """What this session did so far.
 
-    reasons: why images were not kept → how many. made, passed: class id (None: negatives) → images made, and those of
+    reasons: what refused images → how many. made, passed: class id (None: negatives) → images made, and those of
     them that every rule passed.
     """
 
@@ -56,14 +60,14 @@ class Tally:
 
     def add(self, told: SlotSettled | WorkerReady) -> None:
         if isinstance(told, WorkerReady):
-            self.facts = dict(told.facts)
+            self.facts = self.facts or dict(told.facts)
             return
         self.accepted += told.accepted
         self.short += not told.accepted
         self.images += told.images
         self.made[told.category] += told.images
         self.passed[told.category] += told.passed
-        self.reasons.update(reason.partition(":")[0] for reason in told.reasons)
+        self.reasons.update(reason.rule for reason in told.reasons)
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,14 @@ def build(
     out: Path,
     *,
     keep_rejects: bool = False,
+    verify: bool = False,
     watch: Watch = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> BuildResult:
     """Make the dataset, or go on with it. Raises Interrupted after Ctrl-C, and whatever a stage raises.
 
-    warn: called before anything is made with each line about what is doubtful in the recipe.
-
+    verify: compare the contents of committed shards with their digests, not only counts and sizes. warn: called before
+    anything is made with each line about what is doubtful in the recipe.
     A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.
     """
     recipe, base = loaded.recipe, loaded.base
@@ -100,16 +105,19 @@ def build(
         warn(line_to_read)
     line = Line.of(recipe, base, "cpu")
     identity = identity_of(recipe, line, base)
-    with locked(out, "build"):
-        record = adopt(
-            out, new_record(recipe, identity, fingerprint(recipe, identity), unknown_targets(recipe, line.card))
-        )
-        layout = Layout(out)
-        write_json(layout.run, record)  # First of all: by it a killed build is known for ours.
-        write_bytes(layout.recipe, loaded.text.encode())
-        task = ShardTask(recipe, base, out, record["shard_size"], keep_rejects)
-        _fill(task, plan, layout, record, watch)
-        return _finish(recipe, plan, layout)
+    layout = Layout(out)
+    unknown = unknown_targets(recipe, line.card)
+    with claimed(out, "build", {}, ours=layout.run.is_file()) as claim:
+        record = resume_or_create(out, new_record(recipe, identity, fingerprint(recipe, identity), unknown))
+        for folder in (layout.shards, layout.exports, layout.report):
+            write_below(folder, out)
+        claim.begin()  # First of all: by it a killed build is known for ours.
+        write_changed(layout.run, json_bytes(record.plain()))
+        write_changed(layout.recipe, loaded.text.encode())
+        notes = reopen_damaged(StoreReader(out), verify)
+        task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
+        _fill(task, plan, layout, record, line, watch)
+        return _finish(recipe, plan, layout, claim, notes)
 
 
 def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
@@ -123,15 +131,24 @@ def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
     }
 
 
-def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], watch: Watch) -> None:
-    """Fill the shards that are not committed yet."""
+def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: Line, watch: Watch) -> None:
+    """Fill the shards that are not committed yet. line: of the recipe, not open.
+
+    What the models are is written down before the first image is asked of them: a build that was killed behind its last
+    commit finds nothing to do, and never opens them again.
+    """
     shards = -(-len(plan) // task.shard_size)
     todo = [number for number in range(shards) if not layout.shard(number).marker.is_file()]
     if not todo:
+        if not record.described:
+            line.open()
+            write_changed(layout.run, json_bytes(record.with_line(line.describe()).plain()))
         return
     tally, started = Tally(), time.monotonic()
 
     def report(told: Any) -> None:
+        if isinstance(told, WorkerReady) and not tally.facts:
+            write_changed(layout.run, json_bytes(record.with_line(told.facts).plain()))
         tally.add(told)
         watch(told)
 
@@ -140,8 +157,6 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], w
         try:
             LocalEngine(devices).run(task, todo, report, stop)
         finally:
-            if tally.facts:
-                write_json(layout.run, {**record, "line": tally.facts})
             _log_session(layout, tally, time.monotonic() - started, len(devices))
     if stop.is_set():
         raise Interrupted(f"stopped with everything kept; run the same command again to go on in {layout.root}")
@@ -169,25 +184,43 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
         "short": tally.short,
         "rejected_by": dict(sorted(tally.reasons.items())),
     }
-    try:
-        with layout.sessions.open("ab") as file:
-            file.write(orjson.dumps(line) + b"\n")
-    except OSError as error:
-        raise disk_error(layout.sessions, error) from error
+    with open_to_append(layout.sessions) as file:
+        append_line(file, orjson.dumps(line) + b"\n", layout.sessions)
 
 
-def _finish(recipe: Recipe, plan: Plan, layout: Layout) -> BuildResult:
-    """Exports, dataset card, report and the final counts, from what is on disk."""
+def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: list[str]) -> BuildResult:
+    """Exports, dataset card, report and the final counts, from what is on disk; what is there already stays as it is.
+
+    Raises Interrupted where committed shards have vanished since.
+    """
     store = StoreReader(layout.root)
-    accepted = sum(read_marker(shard)["accepted"] for shard in layout.present_shards())
+    markers = _markers(store)
+    accepted = sum(marker.accepted for marker in markers)
     short = shortfalls(plan, store) if accepted < len(plan) else {}
+    outcome = digest_of(store.run.fingerprint, store.run.software, [marker.sha256 for marker in markers])
     summaries = export(store, recipe.exports, layout.exports, lambda _: None)
-    doubts = doubts_of(store, recipe)
-    write_json(layout.doubts, doubts)
+    done = claim.done(outcome) and report_path(layout.root).is_file() and layout.doubts.is_file()
+    doubts = read_doubts(layout) if done else doubts_of(store, recipe)
+    write_changed(layout.doubts, json_bytes(doubts))
     write_card(store, summaries, short, doubts)
-    notes = [*doubts, *(note for summary in summaries for note in summary.notes)]
+    notes = [*doubts, *notes, *(note for summary in summaries for note in summary.notes)]
+    if not done:
+        notes += _report(store, plan)
+        claim.finish(outcome)
     reasons = dict(Counts.of(store).rejected.most_common())
-    return BuildResult(layout.root, accepted, len(plan), short, reasons, (*notes, *_report(store, plan)))
+    return BuildResult(layout.root, accepted, len(plan), short, reasons, tuple(notes))
+
+
+def _markers(store: StoreReader) -> list[Marker]:
+    """The marker of every shard. Raises Interrupted where one is missing, or its shard is not what was committed."""
+    lost = next((f"shard {layout.root.name}: {fault}" for layout, fault in damages(store)), None)
+    markers = [read_marker(store.layout.shard(number)) for number in range(store.shards[1])]
+    found = [marker for marker in markers if marker is not None]
+    if lost or len(found) < len(markers):
+        raise Interrupted(
+            f"{store.root}: {lost or 'shards'} vanished or changed while the build went on; run the same command again"
+        )
+    return found
 
 
 def _report(store: StoreReader, plan: Plan) -> list[str]:

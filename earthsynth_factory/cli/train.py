@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="The training recipe, a YAML file.")],
@@ -22,4 +24,4 @@ def train(
     from earthsynth_factory.training.start import Options, start
 
     options = Options(out, changes or [], resume, export_only, preview_cf_comp)
-    typer.echo(str(start(recipe, options)))
+    say(str(start(recipe, options)))

@@ -20,10 +20,6 @@ KINDS = {
 """Sources that ship: kind → spec class. A new one is a file and a line here."""
 
 
-class NoCondition(Exception):  # noqa: N818  # an answer, not a fault
-    """A source could not meet this want; the message says why. The worker counts it and draws another."""
-
-
 @dataclass(frozen=True, slots=True)
 class Want:
     """What one draw is to deliver.

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict
 
-from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.ground import GroundChoice, LyingTable
 from earthsynth_factory.conditions.masks.bank import MIN_PIXELS, Cutout, MaskBank
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
@@ -26,6 +26,7 @@ from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import Category
+from earthsynth_factory.errors import NoCondition
 
 TRIES = 8
 """Grounds tried for one want."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
 from earthsynth_factory.conditions.masks.folder import FolderSpec, Item, MaskFolder, Pixels
 from earthsynth_factory.conditions.masks.objects import length
@@ -19,6 +19,7 @@ from earthsynth_factory.domain.condition import Condition, Mask, Origin
 from earthsynth_factory.domain.masks import present_classes, present_ids
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+from earthsynth_factory.errors import NoCondition
 from earthsynth_factory.geometry.components import components
 
 TRIES = 24

@@ -59,6 +59,9 @@ class View:
     def image_path(self, record: SampleRecord) -> Path:
         return self.base.image_path(record)
 
+    def stamp(self, record: SampleRecord) -> str:
+        return self.base.stamp(record)
+
     def image(self, record: SampleRecord) -> Image:
         return self.base.image(record)
 
@@ -136,7 +139,7 @@ def of_labels(dataset: LabelledDataset) -> LabelledDataset:
         if isinstance(seen, OfClasses):
             return dataset
         seen = seen.base
-    labels = seen.run.get("recipe", {}).get("labels", {}) if isinstance(seen, StoreReader) else {}
+    labels = seen.run.recipe.get("labels", {}) if isinstance(seen, StoreReader) else {}
     if labels.get("classes") != "targets":
         return dataset
     return OfClasses(dataset, [category.name for category in seen.taxonomy if category.id in seen.targets])

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask
+from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.geometry.given import Given
 
 Image = npt.NDArray[np.uint8]
@@ -72,9 +73,9 @@ class Verdict:
         return all(score.passed for score in self.scores.values())
 
     @property
-    def reasons(self) -> list[str]:
-        """`rule: reason` of every rule that did not pass, in the order of the rules."""
-        return [f"{name}: {score.reason}" for name, score in self.scores.items() if not score.passed]
+    def reasons(self) -> list[Reason]:
+        """Those of every rule that did not pass, in the order of the rules."""
+        return [Reason(name, score.reason) for name, score in self.scores.items() if not score.passed]
 
 
 @dataclass(frozen=True, eq=False)

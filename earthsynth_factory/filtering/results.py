@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from earthsynth_factory.datasets.decisions import DECISIONS, Decision
+from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.domain.sample import Score
 from earthsynth_factory.filtering.curves import Curve, draw_curves
 from earthsynth_factory.filtering.labelled_folder import Folder
 from earthsynth_factory.filtering.scores import Row, write_tables
 from earthsynth_factory.filtering.scoring import AskedRule
 from earthsynth_factory.filtering.thresholds import Limits
-from earthsynth_factory.io.atomic import write_bytes, write_json
+from earthsynth_factory.io.atomic import json_bytes, write_changed
 from earthsynth_factory.recipe.thresholds import ALL, lasting_settings
 
 THRESHOLDS = "thresholds.yaml"
@@ -51,7 +53,7 @@ class Account:
     real: Sequence[Row] | None
     limits: Limits
     scores: Sequence[Mapping[str, Score]]
-    why: Sequence[Sequence[str]]
+    why: Sequence[Sequence[Reason]]
     scored: Mapping[str, int]
 
     @property
@@ -66,12 +68,19 @@ class Account:
         """
         summary = self._summary(out)
         write_tables(out, *self._table())
-        write_bytes(out / "keep.txt", "".join(f"{name}\n" for name in self.kept).encode())
-        write_json(out / "filter.json", self._facts(summary, asked))
+        write_changed(out / DECISIONS, b"".join(self._decisions()))
+        write_changed(out / "keep.txt", "".join(f"{name}\n" for name in self.kept).encode())
+        write_changed(out / "filter.json", json_bytes(self._facts(summary, asked)))
         draw_curves(out / "curves.png", {rule.name: self._curve(rule) for rule in self.rules})
         if self.real is not None:
-            write_bytes(out / THRESHOLDS, self.thresholds(f"{len(self.real)} images of {learnt_from}"))
+            write_changed(out / THRESHOLDS, self.thresholds(f"{len(self.real)} images of {learnt_from}"))
         return summary
+
+    def _decisions(self) -> Iterator[bytes]:
+        for row, found, reason in zip(self.rows, self.scores, self.why, strict=True):
+            cells = self._cells(row, found)
+            scores = {rule.name: cells[rule.name] for rule in self.rules if rule.name in cells}
+            yield Decision(row.name, self._name(row.category), tuple(reason), scores).line()
 
     def _facts(self, summary: FilterSummary, asked: Mapping[str, Any]) -> dict[str, Any]:
         said = {key: value for key, value in asdict(summary).items() if key not in ("out", "scored")}
@@ -99,7 +108,7 @@ class Account:
                 "image": str(entry.files[0]),
                 "category": self._name(row.category),
                 "kept": int(not reason),
-                "reasons": "; ".join(reason),
+                "reasons": "; ".join(map(str, reason)),
                 **self._cells(row, found),
             }
             for entry, row, found, reason in rows
@@ -140,7 +149,7 @@ class Account:
         usable = [(row, reason) for row, reason in zip(self.rows, self.why, strict=True) if not row.fault]
         everyone = Counter(self._name(row.category) or "negatives" for row, _ in usable)
         staying = Counter(self._name(row.category) or "negatives" for row, reason in usable if not reason)
-        counted = Counter(one.split(":")[0] for _, reason in usable for one in reason)
+        counted = Counter(one.rule for _, reason in usable for one in reason)
         return FilterSummary(
             out,
             self.folder.recognised,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from earthsynth_factory.geometry import rle
+from earthsynth_factory.geometry.clipping import near
 from earthsynth_factory.geometry.given import Given
 
 Polygon = Sequence[float]
@@ -65,7 +66,9 @@ def fill_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> Patch |
 
     Raises ValueError as `usable_rings`.
     """
-    rings = usable_rings(polygons)
+    rings = near(usable_rings(polygons), size)
+    if not rings:
+        return None
     # In the whole image's coordinates, for moved ones round differently; run lengths cost no more in a large image.
     runs = coco_mask.merge(coco_mask.frPyObjects(rings, *size))
     return rle.decode_patch(runs["counts"].decode("ascii"), *size, MAX_PATCH)

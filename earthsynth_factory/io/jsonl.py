@@ -40,12 +40,17 @@ def records(path: Path, parse: Callable[[bytes], Record], remedy: str) -> Iterat
 
 
 def open_to_append(path: Path) -> IO[bytes]:
-    """The file, made where it is missing, without a torn last line. Raises DiskError where the disk refuses."""
+    """The file, made where it is missing, without a torn last line; never through a link. Raises DiskError,
+    StoreError."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_file():
-            os.truncate(path, sum(map(len, whole_lines(path))))
-        return path.open("ab")
+        file = os.fdopen(os.open(path, flags, 0o666), "ab")
+        whole = sum(map(len, whole_lines(path)))
+        if os.fstat(file.fileno()).st_size > whole:
+            file.truncate(whole)
+            file.seek(0, os.SEEK_END)
+        return file
     except OSError as error:
         raise disk_error(path, error) from error
 

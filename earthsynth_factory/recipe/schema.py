@@ -186,7 +186,7 @@ class Recipe(Spec):
     """Where masks come from: one source or several, drawn by `weight`."""
     synthesis: GeneratorBlock
     """What makes images from masks."""
-    rfilter: RFilterBlock = Field(default={}, validate_default=True)  # type: ignore[assignment]  # validated into one
+    rfilter: RFilterBlock = Field(default={}, validate_default=True)
     labels: LabelSpec = LabelSpec()
     splits: dict[SplitName, Share] = Field(default={"train": 0.8, "val": 0.2}, min_length=1)
     """Split → share; shares sum to 1. No source image or layout family serves two splits."""

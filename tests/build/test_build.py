@@ -14,7 +14,9 @@ import pytest
 
 from earthsynth_factory.build import run as build_run
 from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.errors import DiskError, Interrupted, RecipeError, Shortfall, StoreError
+from earthsynth_factory.io import atomic
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
 
@@ -85,18 +87,25 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "out/thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("step", ["write_json", "write_bytes"])
+@pytest.mark.parametrize("write", range(4))
 def test_a_build_killed_before_its_first_image_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: int
 ) -> None:
-    def die(path: Path, *_: object) -> None:
-        path.with_name(f".{path.name}.tmp").write_bytes(b"{")  # Half written, as SIGKILL leaves it.
-        raise SystemExit
+    real, left = atomic._made, [write]
+
+    def die(path: Path) -> Any:
+        if not left[0]:
+            path.write_bytes(b"{")  # Half written, as SIGKILL leaves it.
+            os._exit(9)
+        left[0] -= 1
+        return real(path)
 
     recipe = write_recipe(tmp_path)
-    with monkeypatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr(build_run, step, die)
+    if not (child := os.fork()):
+        atomic._made = die  # type: ignore[assignment]
         run_build(recipe, tmp_path / "out")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     run_build(recipe, tmp_path / "whole")
     run_build(recipe, tmp_path / "out")
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "whole")
@@ -114,7 +123,7 @@ def test_shard_size_may_change_between_sessions(tmp_path: Path) -> None:
     run_build(recipe, tmp_path / "out")
     before = tree_hash(tmp_path / "out", ("run.json",))
     run_build(recipe, tmp_path / "out", "engine.shard_size=3")
-    assert StoreReader(tmp_path / "out").run["shard_size"] == 7
+    assert StoreReader(tmp_path / "out").run.shard_size == 7
     assert tree_hash(tmp_path / "out", ("run.json",)) == before
 
 
@@ -128,7 +137,7 @@ def test_shortfall_names_the_class_and_the_reason(tmp_path: Path) -> None:
     assert caught.value.exit_code == 3
     rejects = list(StoreReader(tmp_path / "out").rejects())
     assert len(rejects) == 32 * 6
-    assert all("flat" in record.reasons[0] for record in rejects)
+    assert all("flat" in record.reasons[0].text for record in rejects)
     assert "Fewer images than the recipe asks for" in (tmp_path / "out/README.md").read_text()
 
 
@@ -136,7 +145,7 @@ def test_rejected_images_are_kept_on_request(tmp_path: Path) -> None:
     strict = RECIPE.replace("rules: [image_quality]", "rules: [{kind: image_quality, min_contrast: 40}]")
     loaded = load_recipe(write_recipe(tmp_path, strict))
     build_run.build(loaded, tmp_path / "out", keep_rejects=True)
-    failed = [r for r in StoreReader(tmp_path / "out").rejects() if not r.reasons[0].startswith("not the best")]
+    failed = [r for r in StoreReader(tmp_path / "out").rejects() if r.outcome is not Outcome.SPARE]
     kept = list((tmp_path / "out").rglob("rejects/*.png"))
     assert failed
     assert len(kept) == len(failed)
@@ -189,7 +198,7 @@ def test_a_full_disk_is_named_and_resumable(tmp_path: Path, monkeypatch: pytest.
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "whole")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs to see which file is written")
 @pytest.mark.parametrize("file", ["shards/00000/samples.jsonl", "shards/00000/rejects.jsonl", "sessions.jsonl"])
 def test_a_journal_on_a_full_disk_is_named_and_resumable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
@@ -197,19 +206,20 @@ def test_a_journal_on_a_full_disk_is_named_and_resumable(
     recipe = write_recipe(tmp_path)
     run_build(recipe, tmp_path / "whole")
     run_build(recipe, tmp_path / "out")
-    full = tmp_path / "out" / file
     (tmp_path / "out/shards/00000.json").unlink()
     for journal in (tmp_path / "out/shards/00000").glob("*.jsonl"):
         journal.write_bytes(b"")
-    full.unlink()
-    full.symlink_to("/dev/full")
+    real = os.fsync
+
+    def full(handle: int) -> None:
+        if Path(f"/proc/self/fd/{handle}").readlink() == tmp_path / "out" / file:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "earthsynth_factory.build.shard_journal._rewrite", lambda *_: None
-        )  # it would put a file in the link's place
+        patch.setattr(os, "fsync", full)
         with pytest.raises(DiskError, match="the disk is full; free some space, then run the same command again"):
             run_build(recipe, tmp_path / "out")
-    full.unlink()
     run_build(recipe, tmp_path / "out")
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "whole")
 
@@ -249,7 +259,7 @@ def test_a_category_may_have_a_scale_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_shard_is_not_committed_over_lines_that_found_no_room(tmp_path: Path) -> None:
-    from earthsynth_factory.build.shard_journal import Outcome, ShardJournal
+    from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult
     from earthsynth_factory.datasets.build.layout import Layout
 
     run_build(write_recipe(tmp_path), tmp_path / "out")
@@ -261,7 +271,7 @@ def test_a_shard_is_not_committed_over_lines_that_found_no_room(tmp_path: Path) 
     journal._samples.close()
     journal._samples = Path("/dev/full").open("wb")  # noqa: SIM115  # the journal closes it
     slots = [type("Slot", (), {"index": record.slot})() for record in records]
-    outcomes = [Outcome(slot, record, ()) for slot, record in zip(slots, records, strict=True)]  # type: ignore[arg-type]
+    outcomes = [SlotResult(slot, record, ()) for slot, record in zip(slots, records, strict=True)]  # type: ignore[arg-type]
     with pytest.raises(DiskError):
         journal.settle(outcomes)
     assert journal.next_slot == 0

@@ -17,7 +17,7 @@ from earthsynth_factory.build.run import build
 from earthsynth_factory.cli import app
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.exports.prepared import PreparedSpec
-from earthsynth_factory.exports.write import export_to
+from earthsynth_factory.exports.write import write_format
 from earthsynth_factory.filtering.run import FilterOptions, run_filter
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import write_recipe
@@ -77,7 +77,7 @@ def test_a_build_writes_the_report_that_the_command_writes(copy: Path) -> None:
 def test_it_tells_what_the_journals_tell(built: Path) -> None:
     page, store = page_of(built), StoreReader(built)
     samples, rejects = list(store.samples()), list(store.rejects())
-    refused = [reject for reject in rejects if reject.reasons[0].startswith("image_quality")]
+    refused = [reject for reject in rejects if reject.reasons[0].rule == "image_quality"]
     missing = 17 - len(samples)
     assert missing == 1 and refused, "the recipe is to end short"
     assert f"{len(samples)} of 17 images kept {len(samples) + len(rejects)} images made" in page.text
@@ -96,11 +96,11 @@ def test_a_reject_has_the_mask_of_its_slot_only_where_it_is_the_same(built: Path
         expected += sum(
             sample is not None and reject.condition_seed == sample.condition_seed
             for reject in rejects
-            if reject.reasons[0].startswith("image_quality")
+            if reject.reasons[0].rule == "image_quality"
         )
     kept_in_clusters = len(page_of(built).all("button", **{"class": "card"}))
     layers = len(page_of(built).all("img", **{"class": "layer"}))
-    refused = sum(reject.reasons[0].startswith("image_quality") for reject in store.rejects())
+    refused = sum(reject.reasons[0].rule == "image_quality" for reject in store.rejects())
     shown_twice = kept_in_clusters - len(list(store.samples())) - refused
     assert layers == expected + shown_twice
 
@@ -110,7 +110,7 @@ def test_rejected_images_that_were_not_kept_are_said(copy: Path) -> None:
         shutil.rmtree(folder)
     run("report", copy)
     assert page_of(copy).text.count("image not kept") == sum(
-        reject.reasons[0].startswith("image_quality") for reject in StoreReader(copy).rejects()
+        reject.reasons[0].rule == "image_quality" for reject in StoreReader(copy).rejects()
     )
 
 
@@ -166,7 +166,7 @@ def test_a_plug_in_named_in_a_record_is_not_imported(
 
 
 def test_prepared_data_leaves_out_what_it_has_not(built: Path, tmp_path: Path) -> None:
-    export_to(StoreReader(built), PreparedSpec(), tmp_path / "prepared", lambda _: None)
+    write_format(StoreReader(built), PreparedSpec(), tmp_path / "prepared", lambda _: None)
     run("report", tmp_path / "prepared")
     page = page_of(tmp_path / "prepared")
     tabs = [found["aria-controls"] for found in page.all("a", role="tab")]
@@ -251,7 +251,7 @@ def test_remake_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
 def test_remake_refuses_what_it_cannot_make(copy: Path, tmp_path: Path) -> None:
     short = next(reject for reject in StoreReader(copy).rejects() if reject.short)
     assert "has no kept image; name one of its attempts" in run("remake", copy, short.slot, "--out", tmp_path, code=2)
-    assert "slot 17 is outside 0–16" in run("remake", copy, 17, "--attempt", 0, "--out", tmp_path, code=2)
+    assert "slot 17: there are 17, 0–16" in run("remake", copy, 17, "--attempt", 0, "--out", tmp_path, code=2)
     assert "--attempt 4: the recipe has the attempts 0–3" in run("remake", copy, 0, "--attempt", 4, code=2)
     known = orjson.loads((copy / "run.json").read_bytes())
     (copy / "run.json").write_bytes(orjson.dumps({**known, "fingerprint": "0" * 64}))

@@ -38,7 +38,7 @@ CHANGED = {
     "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
     "turned": lambda image: np.ascontiguousarray(np.rot90(image)),
     "mirrored and turned": lambda image: np.ascontiguousarray(np.rot90(image[::-1])),
-    "half the size": lambda image: cv2.resize(image, (24, 24), interpolation=cv2.INTER_AREA),
+    "half the size": lambda image: cv2.resize(cv2.resize(image, (24, 24), interpolation=cv2.INTER_AREA), (48, 48)),
 }
 
 

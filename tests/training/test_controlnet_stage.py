@@ -15,7 +15,7 @@ from diffusers import AutoencoderKL, DDPMScheduler
 
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.errors import InputError, ModelError
-from earthsynth_factory.models.controlnet_pipeline import make_scheduler
+from earthsynth_factory.models.schedulers import make_scheduler
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet import lora
 from earthsynth_factory.training.controlnet.base_model import load_base, load_unet

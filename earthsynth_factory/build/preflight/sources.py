@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from earthsynth_factory.build.pipeline import cache_folder
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.preflight.finding import Finding, Findings, Stops
 from earthsynth_factory.build.preflight.model_fit import card_of
@@ -13,6 +12,7 @@ from earthsynth_factory.conditions.base import ConditionSource, SourceContext
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.domain.taxonomy import Category
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.io.cache import cache_folder
 from earthsynth_factory.recipe.cross_checks import Path
 from earthsynth_factory.recipe.load import LoadedRecipe
 

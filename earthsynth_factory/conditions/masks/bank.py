@@ -53,7 +53,7 @@ class MaskBank:
         arrays = _load(path, len(folder.items))
         if arrays is None:
             arrays = _build(folder, taxonomy)
-            write_bytes(path, _packed(arrays), shared=True)
+            write_bytes(path, _packed(arrays))
         self._bits, self._ends, self._shapes, self._categories, self._owners = (arrays[name] for name in _ARRAYS)
         self.left_out = {"cut by the border": int(arrays["left_out"][0]), "too small": int(arrays["left_out"][1])}
         self._by_need: dict[tuple[str, int], list[int]] = {}

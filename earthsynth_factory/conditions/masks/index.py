@@ -146,4 +146,4 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _save(path: Path, lines: dict[str, Any]) -> None:
-    write_bytes(path, orjson.dumps({"version": _VERSION, "masks": lines}, option=orjson.OPT_SORT_KEYS), shared=True)
+    write_bytes(path, orjson.dumps({"version": _VERSION, "masks": lines}, option=orjson.OPT_SORT_KEYS))

@@ -12,21 +12,23 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from earthsynth_factory.datasets.build.layout import Layout, ShardLayout
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
+from earthsynth_factory.datasets.build.run_record import RunRecord, read_record
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.domain.taxonomy import Category, Taxonomy
+from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
+from earthsynth_factory.io.gates import read_below
 from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.jsonl import records
 from earthsynth_factory.io.rgb import read_rgb
 
-Number = TypeVar("Number", np.uint8, np.uint16)
 REMEDY = "move the shard's folder and its .json away and run the same build command to make it anew"
 """What helps where a committed shard is damaged."""
+
+Pixels = TypeVar("Pixels", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True)
@@ -40,53 +42,60 @@ class StoreReader:
         return Layout(self.root)
 
     @cached_property
-    def run(self) -> dict[str, Any]:
+    def run(self) -> RunRecord:
         """The run record, `run.json`."""
-        path = self.layout.run
-        try:
-            found = orjson.loads(path.read_bytes())
-        except FileNotFoundError:
-            raise StoreError(f"{self.root}: no {path.name} here; is it the output folder of a build?") from None
-        except ValueError as error:
-            raise StoreError(f"{path}: damaged ({error}); run the same build command again to rewrite it") from error
-        if not isinstance(found, dict):
-            raise StoreError(f"{path}: not a run record")
-        return found
+        return read_record(self.layout.run)
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
         """The categories the dataset was made with, in the recipe's spelling."""
-        return Taxonomy(tuple(Category(**{**item, "color": tuple(item["color"])}) for item in self.run["taxonomy"]))
+        return Taxonomy(self.run.taxonomy)
 
     @property
     def name(self) -> str:
         """The recipe's name."""
-        return str(self.run["name"])
+        return self.run.name
 
     @property
     def version(self) -> str:
         """The recipe's fingerprint, shortened."""
-        return str(self.run["fingerprint"])[:12]
+        return self.run.fingerprint[:12]
 
     @property
     def targets(self) -> frozenset[int]:
         """Ids of the categories that the recipe asks for."""
-        return frozenset(self.run["targets"])
+        return frozenset(self.run.targets)
 
     @property
     def count(self) -> int:
         """Images that the recipe asks for."""
-        return int(self.run["images"])
+        return self.run.images
 
     @property
     def splits(self) -> list[str]:
         """Split names in the recipe's order."""
-        return list(self.run["splits"])
+        return list(self.run.splits)
 
     def samples(self) -> Iterator[SampleRecord]:
         """Every recorded sample, ascending by slot, one at a time."""
+        known, splits = {category.id for category in self.taxonomy}, set(self.splits)
+
+        def checked(line: bytes) -> SampleRecord:
+            record = SampleRecord.parse(line)
+            used = {*record.classes, *(instance.category for instance in record.instances), record.category} - {None}
+            if record.split not in splits:
+                raise ValueError(f"split {record.split!r}, which run.json does not have")
+            if strange := used - known:
+                raise ValueError(f"classes {sorted(strange, key=str)}, which run.json does not have")
+            return record
+
+        last = -1
         for shard in self.layout.present_shards():
-            yield from records(shard.samples, SampleRecord.parse, REMEDY)
+            for record in records(shard.samples, checked, REMEDY):
+                if record.slot <= last:
+                    raise StoreError(f"{shard.samples}: slot {record.slot} stands twice or out of order; {REMEDY}")
+                last = record.slot
+                yield record
 
     def rejects(self) -> Iterator[RejectRecord]:
         """Every recorded reject, ascending by slot, one at a time."""
@@ -106,19 +115,30 @@ class StoreReader:
     @property
     def shards(self) -> tuple[int, int]:
         """How many shards are committed, and how many there are when the build is finished."""
-        total = -(-self.count // int(self.run["shard_size"]))
+        total = -(-self.count // self.shard_size)
         return sum(self.layout.shard(number).marker.is_file() for number in range(total)), total
+
+    @property
+    def shard_size(self) -> int:
+        """Slots of a shard."""
+        return self.run.shard_size
 
     def shard_of(self, record: SampleRecord | RejectRecord) -> ShardLayout:
         """The shard that holds the record."""
-        return self.layout.shard(record.slot // int(self.run["shard_size"]))
+        return self.layout.shard(record.slot // self.shard_size)
 
     def image_path(self, record: SampleRecord) -> Path:
         return self.shard_of(record).image(record.stem)
 
+    def stamp(self, record: SampleRecord) -> str:
+        # Sizes alone: equal builds are equal wherever and whenever they were made, and `build` looks after its files.
+        masters = self.shard_of(record).masters(record.stem)
+        return " ".join(str(path.stat().st_size) if path.is_file() else "-" for path in masters)
+
     def image(self, record: SampleRecord) -> Image:
         """(H, W, 3) uint8 sRGB."""
-        return _read(read_rgb, self.image_path(record))
+        path = self.image_path(record)
+        return self._of_size(self._read(read_rgb, path), path, record)
 
     def rejected_path(self, record: RejectRecord) -> Path:
         """Where the rejected image is, if the build was to keep it (`--keep-rejects`)."""
@@ -126,19 +146,33 @@ class StoreReader:
 
     def rejected_image(self, record: RejectRecord) -> Image:
         """(H, W, 3) uint8 sRGB. Raises SourceError where it was not kept."""
-        return _read(read_rgb, self.rejected_path(record))
+        return self._read(read_rgb, self.rejected_path(record))
 
     def mask(self, record: SampleRecord) -> Mask:
         """(H, W) uint8 class ids."""
-        return _read(read_ids, self.shard_of(record).mask(record.stem)).astype(np.uint8)
+        return self._ids(self.shard_of(record).mask(record.stem), record, 255).astype(np.uint8)
 
     def instances(self, record: SampleRecord) -> InstanceMap:
         """(H, W) uint16 instance ids, those of the record's instances."""
-        return _read(read_ids, self.shard_of(record).instances(record.stem))
+        return self._ids(self.shard_of(record).instances(record.stem), record, 0xFFFF)
 
+    def _ids(self, path: Path, record: SampleRecord, most: int) -> InstanceMap:
+        ids = self._of_size(self._read(read_ids, path), path, record)
+        if ids.max(initial=0) > most:
+            raise SourceError(f"{path}: has ids beyond {most}; {REMEDY}")
+        return ids
 
-def _read(read: Callable[[Path], npt.NDArray[Number]], path: Path) -> npt.NDArray[Number]:
-    try:
-        return read(path)
-    except SourceError as error:
-        raise SourceError(f"{error}; or {REMEDY}") from error
+    def _read(self, read: Callable[[Path], Pixels], path: Path) -> Pixels:
+        try:
+            return read(read_below(path, self.root))
+        except SourceError as error:
+            raise SourceError(f"{error}; or {REMEDY}") from error
+
+    def _of_size(self, pixels: Pixels, path: Path, record: SampleRecord) -> Pixels:
+        """The pixels. Raises SourceError where they are of another size than the record says."""
+        if pixels.shape[:2] != (record.height, record.width):
+            height, width = pixels.shape[:2]
+            raise SourceError(
+                f"{path}: {width}×{height} pixels, its record says {record.width}×{record.height}; {REMEDY}"
+            )
+        return pixels

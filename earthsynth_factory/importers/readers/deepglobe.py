@@ -9,7 +9,8 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.dense import colours_table, uncounted
 from earthsynth_factory.importers.readers.files import prefixed, split_of, walk
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
-from earthsynth_factory.io.pictures import Picture, colour_raster, threshold_raster
+from earthsynth_factory.io.label_rasters import colour_raster, threshold_raster
+from earthsynth_factory.io.pictures import Picture
 
 COLOURS = {
     0x00FFFF: "urban land",
@@ -69,7 +70,7 @@ class DeepGlobe(Reader):
         mask, which = scene.labels
         if which == "road":
             return Labels(raster=threshold_raster(mask, THRESHOLD, aid.classes.id_of("road")))
-        return Labels(raster=colour_raster(mask, colours_table(COLOURS, aid.classes)))
+        return Labels(raster=colour_raster(mask, colours_table(COLOURS, aid.classes), aid.notes.remarks))
 
 
 def _info(dense: bool) -> DatasetInfo:

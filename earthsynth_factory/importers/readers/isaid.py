@@ -20,7 +20,8 @@ from earthsynth_factory.importers.scene import (
     SceneObject,
     Source,
 )
-from earthsynth_factory.io.pictures import Picture, colour_raster, pack_colours
+from earthsynth_factory.io.label_rasters import colour_raster
+from earthsynth_factory.io.pictures import Picture, pack_colours
 
 COLOURS = {
     0x000000: "background",

@@ -9,7 +9,7 @@ from earthsynth_factory.importers.classes import table_of_names
 from earthsynth_factory.importers.readers.dense import ids_table, uncounted
 from earthsynth_factory.importers.readers.files import folders_named, listing, prefixed, read_lines
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
-from earthsynth_factory.io.pictures import id_raster
+from earthsynth_factory.io.label_rasters import id_raster
 
 WORDS = table_of_names(
     ("background", "bare land", "grass", "pavement", "road", "tree", "water", "agriculture land", "building")

@@ -21,7 +21,7 @@ from earthsynth_factory.importers.scene import (
     SceneObject,
     Source,
 )
-from earthsynth_factory.io.pictures import id_raster
+from earthsynth_factory.io.label_rasters import id_raster
 
 UNLABELLED = 255
 
@@ -93,7 +93,7 @@ class Samrs(Reader):
         mask, pickled, which = scene.labels
         table = ids_table(dict(enumerate(words_of(which))), aid.classes) | {UNLABELLED: 0}
         objects = [] if pickled is None else _objects(pickled, words_of(which), aid.size, aid.notes)
-        return Labels(id_raster(mask, table), tuple(objects))
+        return Labels(id_raster(mask, table, aid.notes.remarks), tuple(objects))
 
 
 def _objects(path: Path, names: list[str], size: tuple[int, int], notes: Notes) -> list[SceneObject]:

@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, read_lines, safe_stem, split_of
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Notes, Reader, Request, Scene, Source
+from earthsynth_factory.importers.yaml_of_strangers import read_yaml
 
 
 class Yolo(Reader):
@@ -76,10 +74,7 @@ def _names_file(path: Path) -> Path | None:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        document = YAML(typ="safe", pure=True).load("\n".join(read_lines(path)))
-    except YAMLError as error:
-        raise SourceError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
+    document = read_yaml(path)
     return document if isinstance(document, dict) else {}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.io.atomic import disk_error, write_bytes
-from earthsynth_factory.io.jsonl import whole_lines
+from earthsynth_factory.io.jsonl import open_to_append, whole_lines
 
 
 class Log:
@@ -21,7 +21,7 @@ class Log:
             _cut(path, step)
 
     def __enter__(self) -> Log:
-        self._files = [path.open("ab", buffering=0) for path in self._paths]
+        self._files = [open_to_append(path) for path in self._paths]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -36,6 +36,8 @@ class Log:
             self._files[0].write(orjson.dumps({"step": step, **numbers}) + b"\n")  # which writes NaN as null
             if choices:
                 self._files[1].write(orjson.dumps({"step": step, "choices": choices}) + b"\n")
+            for file in self._files:
+                file.flush()
         except OSError as error:
             raise disk_error(self._paths[0], error) from error
 

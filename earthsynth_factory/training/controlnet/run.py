@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from earthsynth_factory.errors import InputError, Interrupted, ModelError, StoreError
-from earthsynth_factory.io.atomic import write_json
-from earthsynth_factory.io.lock import locked
+from earthsynth_factory.io.atomic import json_bytes, write_changed
+from earthsynth_factory.io.claim import claimed
 from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.models.device import pick_device
 from earthsynth_factory.recipe.fingerprint import decisive
@@ -57,7 +57,7 @@ def train_controlnet(
     """
     with (
         joined(pick_device(recipe.run.device)) as team,
-        locked(out, "training") if team.leads else nullcontext(),
+        claimed(out, "train", {}, ours=_holds_run(out)) if team.leads else nullcontext() as claim,
         TrainProgress(recipe.optim.steps, shown=team.leads) as progress,
     ):
         _check_folder(out, resume or export_only)
@@ -66,8 +66,9 @@ def train_controlnet(
             progress.say(note)
         run = _Run(opened, out, progress)
         standing = run.resume() if resume or export_only else Standing()
-        if team.leads:
-            write_json(out / "recipe.json", recipe.model_dump(mode="json"))
+        if claim is not None:
+            claim.begin()
+            write_changed(out / "recipe.json", json_bytes(recipe.model_dump(mode="json")))
         try:
             done, look = (standing, kept_look(out, standing.step)) if export_only else run.go_on(standing)
         finally:
@@ -230,11 +231,15 @@ class _Run:
 
 
 def _check_folder(out: Path, go_on: bool) -> None:
-    held = any((out / "checkpoints").glob("step-*.safetensors"))
+    held = _holds_run(out)
     if held and not go_on:
         raise StoreError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
     if go_on and not held:
         raise StoreError(f"{out / 'checkpoints'}: no checkpoint to go on from; leave --resume out to begin")
+
+
+def _holds_run(out: Path) -> bool:
+    return any((out / "checkpoints").glob("step-*.safetensors"))
 
 
 def data_digest(dataset: Dataset) -> str:

@@ -19,7 +19,9 @@ from earthsynth_factory.errors import ModelError
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.models.clip import ClipModel, crop_square, load_clip
 from earthsynth_factory.models.control_image import control_images, control_lut
-from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline, Sampling, make_scheduler
+from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline
+from earthsynth_factory.models.denoise import Sampling
+from earthsynth_factory.models.schedulers import make_scheduler
 from earthsynth_factory.models.segmenter import Segmenter
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.report.sheets import color_mask, grid, overlay, to_png
