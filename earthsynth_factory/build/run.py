@@ -21,6 +21,7 @@ from earthsynth_factory.build.preflight.model_fit import unknown_targets
 from earthsynth_factory.build.reporting import report_on_build, report_path
 from earthsynth_factory.build.run_record import new_record, resume_or_create
 from earthsynth_factory.build.shards import ShardTask, SlotSettled, WorkerReady
+from earthsynth_factory.build.topup import reopen_short
 from earthsynth_factory.build.verify import damages, reopen_damaged
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.marker import Marker, read_marker
@@ -115,6 +116,7 @@ def build(
         write_changed(layout.run, json_bytes(record.plain()))
         write_changed(layout.recipe, loaded.text.encode())
         notes = reopen_damaged(StoreReader(out), verify)
+        reopen_short(StoreReader(out), recipe.rfilter)
         task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
         _fill(task, plan, layout, record, line, watch)
         return _finish(recipe, plan, layout, claim, notes)
@@ -253,5 +255,6 @@ def raise_shortfall(result: BuildResult) -> None:
     raise Shortfall(
         f"{result.accepted} of {result.asked} images were accepted:\n"
         + "\n".join(lines)
-        + f"\nWhy images were not kept: {why}. Raise `rfilter.max_attempts`, loosen the rules, or add a source."
+        + f"\nWhy images were not kept: {why}.\nRaise `rfilter.max_attempts` and give the same command: it goes on in this "
+        "folder. Other rules or sources make another dataset, in another --out."
     )

@@ -138,8 +138,9 @@ class RFilterBlock(Spec):
 
     candidates: Annotated[Whole, Field(ge=1, le=64)] = 1
     """Images made for one condition; the best of those that pass is kept."""
-    max_attempts: Annotated[Whole, Field(ge=1, le=1000)] = 8
-    """Images made for one place in the dataset before it is reported as short."""
+    max_attempts: Annotated[Whole, Field(ge=1, le=1000)] = Field(default=8, json_schema_extra=NOT_IN_FINGERPRINT)
+    """Images made for one place in the dataset before it is reported as short. May be raised when a build ended short: the
+    same command then goes on in the same folder."""
     rules: tuple[RuleBlock, ...] = Field(default=DEFAULT_RULES, validate_default=True)
     """Every image must pass all of them. Left out: those of `filter`, held to `thresholds: embedded`; none for a dry run."""
     thresholds: Annotated[str, StringConstraints(min_length=1)] | None = Field(
