@@ -93,11 +93,13 @@ def build(
     verify: bool = False,
     watch: Watch = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> BuildResult:
     """Make the dataset, or go on with it. Raises Interrupted after Ctrl-C, and whatever a stage raises.
 
     verify: compare the contents of committed shards with their digests, not only counts and sizes. warn: called before
-    anything is made with each line about what is doubtful in the recipe.
+    anything is made with each line about what is doubtful in the recipe. tell: called with what a person at the terminal
+    should know at once.
     A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.
     """
     recipe, base = loaded.recipe, loaded.base
@@ -118,7 +120,7 @@ def build(
         notes = reopen_damaged(StoreReader(out), verify)
         reopen_short(StoreReader(out), recipe.rfilter)
         task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
-        _fill(task, plan, layout, record, line, watch)
+        _fill(task, plan, layout, record, line, watch, tell)
         return _finish(recipe, plan, layout, claim, notes)
 
 
@@ -133,7 +135,15 @@ def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
     }
 
 
-def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: Line, watch: Watch) -> None:
+def _fill(
+    task: ShardTask,
+    plan: Plan,
+    layout: Layout,
+    record: RunRecord,
+    line: Line,
+    watch: Watch,
+    tell: Callable[[str], None],
+) -> None:
     """Fill the shards that are not committed yet. line: of the recipe, not open.
 
     What the models are is written down before the first image is asked of them: a build that was killed behind its last
@@ -155,7 +165,7 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: 
         watch(told)
 
     devices = _devices(task.recipe, len(todo))
-    with stop_on_signals() as stop:
+    with stop_on_signals(lambda: tell(_finishing(tally))) as stop:
         try:
             LocalEngine(devices).run(task, todo, report, stop)
         finally:
@@ -163,6 +173,13 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: 
     if stop.is_set():
         raise Interrupted(f"stopped with everything kept; run the same command again to go on in {layout.root}")
     rates.remember(task.recipe, tally.facts, tally.images, time.monotonic() - started)
+
+
+def _finishing(tally: Tally) -> str:
+    """What the first Ctrl-C is answered with."""
+    batch = tally.facts.get("synthesis", {}).get("batch")
+    what = f"finishing {batch} images" if batch else "finishing what is in the making"
+    return f"{what}; Ctrl-C again stops now"
 
 
 def _devices(recipe: Recipe, shards: int) -> list[str]:

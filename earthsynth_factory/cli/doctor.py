@@ -8,7 +8,7 @@ from earthsynth_factory.cli.say import say
 
 
 def doctor() -> None:
-    """Check Python, packages, devices, models, memory and disk; exit 2 where something a build needs is missing."""
+    """Check what this machine has for a build. Exit 2 if something that it needs is missing."""
     from earthsynth_factory.build.doctor import all_checks
 
     checks = all_checks()
