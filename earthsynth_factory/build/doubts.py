@@ -48,8 +48,9 @@ def doubts_of(store: StoreReader, recipe: Recipe) -> list[str]:
 
 def unknown_classes(store: StoreReader) -> Iterator[str]:
     """Classes that the model's card does not know."""
-    if store.run.unknown:
-        yield f"The model has not learnt {', '.join(store.run.unknown)}: what its images show is not what their labels say."
+    unknown = store.run.unknown
+    if unknown:
+        yield f"The model has not learnt {', '.join(unknown)}: what its images show is not what their labels say."
 
 
 def small_objects(store: StoreReader) -> Iterator[str]:

@@ -31,8 +31,8 @@ from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.io.atomic import json_bytes, write_changed
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
-from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.jsonl import append_line, open_to_append
+from earthsynth_factory.io.log import log_file
 from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.recipe.fingerprint import fingerprint
 from earthsynth_factory.recipe.load import LoadedRecipe
@@ -100,6 +100,7 @@ def build(
     verify: compare the contents of committed shards with their digests, not only counts and sizes. warn: called before
     anything is made with each line about what is doubtful in the recipe. tell: called with what a person at the terminal
     should know at once.
+
     A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.
     """
     recipe, base = loaded.recipe, loaded.base
@@ -109,18 +110,17 @@ def build(
     line = Line.of(recipe, base, "cpu")
     identity = identity_of(recipe, line, base)
     layout = Layout(out)
-    unknown = unknown_targets(recipe, line.card)
-    with claimed(out, "build", {}, ours=layout.run.is_file()) as claim:
+    with claimed(out, "build", {}, folders=("shards", "exports", "report"), ours=layout.run.is_file()) as claim:
+        unknown = unknown_targets(recipe, line.card)
         record = resume_or_create(out, new_record(recipe, identity, fingerprint(recipe, identity), unknown))
-        for folder in (layout.shards, layout.exports, layout.report):
-            write_below(folder, out)
         claim.begin()  # First of all: by it a killed build is known for ours.
         write_changed(layout.run, json_bytes(record.plain()))
         write_changed(layout.recipe, loaded.text.encode())
         notes = reopen_damaged(StoreReader(out), verify)
         reopen_short(StoreReader(out), recipe.rfilter)
         task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
-        _fill(task, plan, layout, record, line, watch, tell)
+        with log_file(layout.log):
+            _fill(task, plan, layout, record, line, watch, tell)
         return _finish(recipe, plan, layout, claim, notes)
 
 

@@ -74,16 +74,16 @@ def stats(
     import json
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.progress import Progress
 
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.io.atomic import write_bytes
+    from earthsynth_factory.io.log import console
     from earthsynth_factory.report.sheets import to_png
     from earthsynth_factory.report.statistics import plot, statistics, table
 
     dataset = open_dataset(folder)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=console(), transient=True) as bar:
         task = bar.add_task("counting", total=dataset.count)
         rows = statistics(dataset, lambda count: bar.advance(task, count))
     path = out or folder / "report" / "statistics.png"

@@ -95,6 +95,11 @@ class SourceSpec(Spec, ABC):
     weight: float = Field(default=1.0, gt=0)
     """How often this source is drawn, relative to the others that support the category."""
 
+    @property
+    def gives_pictures(self) -> bool:
+        """Whether every condition of the source comes with a picture."""
+        return False
+
     @abstractmethod
     def build(self, context: SourceContext) -> ConditionSource:
         """Open the source: read its index, deal its groups to splits. Raises SourceError with the path and remedy."""

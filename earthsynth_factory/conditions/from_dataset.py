@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
+from pydantic import model_validator
 
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
 from earthsynth_factory.conditions.masks.folder import FolderSpec, Item, MaskFolder, Pixels
 from earthsynth_factory.conditions.masks.objects import length
+from earthsynth_factory.conditions.masks.pictures import FolderPictures
 from earthsynth_factory.conditions.masks.view import Variants, choose_view, stretch
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Mask, Origin
@@ -59,6 +61,19 @@ class DatasetSpec(FolderSpec, SourceSpec):
     relabel_control: bool = False
     """With `relabel`: the model, too, is shown the wanted category's id in place of the mask's own."""
 
+    pictures: bool = False
+    """Give each mask with its own picture, varied alike, for `synthesis: {kind: collage}` or `edit`."""
+
+    @model_validator(mode="after")
+    def _pictures_as_they_are(self) -> Self:
+        if self.pictures and (self.exact or self.variants.pad):
+            raise ValueError("`pictures: true` goes neither with `exact` nor with `variants: {pad: true}`")
+        return self
+
+    @property
+    def gives_pictures(self) -> bool:
+        return self.pictures
+
     def build(self, context: SourceContext) -> DatasetSource:
         """Index the folder (cached) and deal its groups to splits."""
         return DatasetSource(self, context)
@@ -71,10 +86,12 @@ class DatasetSource(ConditionSource):
         self._spec, self._prompts = spec, context.prompts
         self._extra = [context.taxonomy.named(name).id for name in spec.extra_classes]
         self._folder = MaskFolder(spec, context)
+        self._pictures = FolderPictures(self._folder, context.cache) if spec.pictures else None
 
     def fingerprint(self) -> str:
+        pictures = f" {self._pictures.content}" if self._pictures else ""
         inert = {"path", "weight"} | (set() if self._spec.relabel else {"relabel_control"})
-        return f"dataset {self._folder.content} {self._spec.model_dump_json(exclude=inert)}"
+        return f"dataset {self._folder.content} {self._spec.model_dump_json(exclude=inert)}{pictures}"
 
     def masks_of(self) -> Mapping[int, int]:
         return self._folder.masks_of()
@@ -120,7 +137,7 @@ class DatasetSource(ConditionSource):
                 f"a mask of {item.shape[1]}×{item.shape[0]} pixels is too small for {want.width}×{want.height} at "
                 f"{step:.3g} mask pixels each; lower image size or metres per pixel, or set `variants: {{pad: true}}`"
             )
-        crop = self._narrowed(want, cut(pixels, view))
+        crop = self._narrowed(want, cut(pixels, view, self._pictures.read(item) if self._pictures else None))
         fault = self._fault(want, crop, pixels, step)
         detail = {"mask": item.entry.stem, **view.text()}
         return fault or self._condition(want, crop, pixels.known, want.metres_per_pixel, item, detail, rng)
@@ -196,6 +213,8 @@ class DatasetSource(ConditionSource):
             origin=Origin(f"dataset:{self._folder.name}", item.group, detail),
             known_instances=known,
             visible=crop.visible if known else {},
+            picture=crop.picture,
+            changed=None if crop.picture is None else np.zeros(crop.mask.shape, bool),
         )
 
     def _gained(self, want: Want, present: list[int], rng: np.random.Generator) -> list[int]:

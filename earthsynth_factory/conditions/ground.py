@@ -10,65 +10,21 @@ import numpy as np
 from earthsynth_factory.conditions.base import Want
 from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
 from earthsynth_factory.conditions.masks.folder import MaskFolder
-from earthsynth_factory.conditions.masks.view import Variants, choose_view
+from earthsynth_factory.conditions.masks.pictures import FolderPictures
+from earthsynth_factory.conditions.masks.view import Variants, View, choose_view
+from earthsynth_factory.domain.categories import rows
 from earthsynth_factory.domain.masks import present_ids
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category, Taxonomy
 
-_PAVED = ("pavement", "urban land", "developed space", "bare land", "airport")
-_ROADS = ("road", *_PAVED)
-_OPEN = ("grass", "rangeland", "bare land", "barren land")
-_SPORT = ("grass", "pavement", "urban land", "developed space", "bare land", "rangeland")
-_INDUSTRY = ("bare land", "pavement", "grass", "urban land", "developed space", "barren land")
-_AIRCRAFT = ("airport", "pavement", "bare land", "grass", "developed space")
 _WATER = ("water",)
-
-_ON: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        [
-            "ship", "dry cargo ship", "engineering ship", "fishing boat", "liquid cargo ship", "motorboat",
-            "passenger ship", "tugboat", "warship",
-        ],
-        _WATER,
-    ),
-    **dict.fromkeys(
-        [
-            "vehicle", "small vehicle", "large vehicle", "bus", "cargo truck", "dump truck", "trailer",
-            "truck tractor", "van",
-        ],
-        _ROADS,
-    ),
-    **dict.fromkeys(["tractor", "excavator"], ("agriculture land", *_INDUSTRY)),
-    **dict.fromkeys(
-        [
-            "plane", "helicopter", "A220", "A321", "A330", "A350", "ARJ21", "Boeing737", "Boeing747", "Boeing777",
-            "Boeing787", "C919",
-        ],
-        _AIRCRAFT,
-    ),
-    **dict.fromkeys(
-        ["soccer ball field", "basketball court", "ground track field", "baseball diamond", "tennis court", "stadium"],
-        _SPORT,
-    ),
-    **dict.fromkeys(["storage tank", "chimney", "train station"], _INDUSTRY),
-    "golf field": ("grass", "rangeland", "forest land"),
-    "windmill": (*_OPEN, "agriculture land", "water"),
-    "swimming pool": ("grass", "pavement", "bare land", "urban land", "developed space"),
-    "building": ("bare land", "grass", "pavement", "urban land", "developed space", "rangeland", "barren land"),
-    "helipad": ("pavement", "grass", "bare land", "airport", "developed space"),
-    "container crane": ("pavement", "bare land", "water"),
-    "harbor": _WATER,
-    "dam": _WATER,
-    "bridge": ("water", "road"),
-}  # fmt: skip
-"""Category → classes that it may lie on. Ours; a recipe overrides it with `on`."""
 
 
 class LyingTable:
-    """Which classes each category may lie on: the table above, with a recipe's own lines over it."""
+    """Which classes each category may lie on: the table of categories, with a recipe's own lines over it."""
 
     def __init__(self, taxonomy: Taxonomy, overrides: Mapping[str, tuple[str, ...]]) -> None:
         """Raises InputError with the nearest names for a name that no category has."""
-        lines = {**_ON, **overrides}
+        lines = {row.name: row.on for row in rows() if row.on} | dict(overrides)
         known = {name: category for name in lines if (category := taxonomy.find(name))}
         self._on = {known[name].id: frozenset(_ids(taxonomy, lines[name], name in overrides)) for name in known}
         for name in overrides:
@@ -89,11 +45,15 @@ def _ids(taxonomy: Taxonomy, names: tuple[str, ...], strict: bool) -> list[int]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
-    """crop: what to place on. group: of the mask it was cut from, None for plain. detail: where it comes from."""
+    """crop: what to place on. group: of the mask it was cut from, None for plain. detail: where it comes from.
+
+    view: how it was cut; None for plain.
+    """
 
     crop: Crop
     group: str | None
     detail: dict[str, str | int | float]
+    view: View | None = None
 
 
 class GroundChoice:
@@ -107,9 +67,13 @@ class GroundChoice:
         variants: Variants,
         plain: tuple[str, ...] | None,
         plain_share: float,
+        pictures: FolderPictures | None = None,
     ) -> None:
-        """variants, plain, plain_share: see `ComposeSpec`. Raises InputError for an unknown name in `plain`."""
-        self._taxonomy, self._table, self._backgrounds = taxonomy, table, backgrounds
+        """variants, plain, plain_share: see `ComposeSpec`. Raises InputError for an unknown name in `plain`.
+
+        pictures: those of the backgrounds, if the ground is to come with them.
+        """
+        self._taxonomy, self._table, self._backgrounds, self._pictures = taxonomy, table, backgrounds, pictures
         self._variants, self._plain_share = variants, plain_share
         self._plain = None if plain is None else {taxonomy.named(name).id for name in plain}
         self._land = {category.id for category in taxonomy if not category.thing} - {BACKGROUND}
@@ -165,10 +129,10 @@ class GroundChoice:
         if view is None:
             size = f"{item.shape[1]}×{item.shape[0]}"
             return f"a background of {size} pixels is too small at {step:.3g} of its pixels each"
-        crop = cut(pixels, view)
+        crop = cut(pixels, view, self._pictures.read(item) if self._pictures else None)
         if want.context is not None:
             crop = crop.only(want.context)
         avoided = sorted(want.avoid.intersection(present_ids(crop.mask)))
         if avoided:
             return f"a background with {self._taxonomy[avoided[0]].name!r}, which is to be avoided"
-        return Ground(crop, item.group, {"ground": item.entry.stem, **view.text()})
+        return Ground(crop, item.group, {"ground": item.entry.stem, **view.text()}, view)

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask
+from earthsynth_factory.domain.condition import Image as Image
 from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.geometry.given import Given
-
-Image = npt.NDArray[np.uint8]
-"""(H, W, 3) sRGB, 0–255."""
 
 
 @dataclass(frozen=True, slots=True)

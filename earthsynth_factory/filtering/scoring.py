@@ -17,7 +17,7 @@ from earthsynth_factory.domain.sample import Candidate
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.filtering.labelled_folder import Entry
-from earthsynth_factory.filtering.scores import Row, ScoreJournal
+from earthsynth_factory.filtering.scores import Measured, Row, ScoreJournal
 from earthsynth_factory.models.clip_cache import EmbeddingCache, cache_file, content_hash
 from earthsynth_factory.recipe.thresholds import lasting_settings
 from earthsynth_factory.rfilter.base import MeasuredRule, RuleSpec
@@ -100,7 +100,7 @@ class Scorer:
                 measures = rule.rule.measure([found for _, found in lacking])
                 self._scored[rule.name] += len(lacking)
                 for (row, _), numbers in zip(lacking, measures, strict=True):
-                    row.measured[rule.name] = {"settings": rule.settings, "measures": dict(numbers)}
+                    row.measured[rule.name] = Measured.of(rule.settings, numbers)
         return rows
 
     def _row(self, entry: Entry, found: Candidate | SourceError) -> Row:

@@ -13,6 +13,7 @@ those, for rules with a model, a percentile within the run; else the rule's defa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -64,8 +65,14 @@ class FilterSpec(Spec):
 
     def expression(self) -> Expression:
         """How the rules are combined."""
-        names = [rule.kind for rule in self.rules]
-        return Expression(self.keep or " and ".join(names) or "True", names)
+        names = tuple(rule.kind for rule in self.rules)
+        return _expression(self.keep or " and ".join(names) or "True", names)
+
+
+@cache
+def _expression(text: str, names: tuple[str, ...]) -> Expression:
+    """Parsed once: it is asked for every image."""
+    return Expression(text, names)
 
 
 def load_filter(path: Path | None, plugins: bool = False) -> FilterSpec:

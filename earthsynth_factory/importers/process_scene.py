@@ -58,6 +58,8 @@ def work(bench: Bench, scene: Scene) -> dict[str, Any]:
             _check_size(scene, picture)
             notes.remarks.update(_remarks(picture))
             labels = bench.reader.labels(scene, Aid(picture.shape, bench.classes, notes))
+            if notes.faults and labels.raster is None and not labels.objects:
+                raise SourceError(f"{scene.image}: left out, since none of its labels could be read")
             try:
                 items.extend(_crops(bench, scene, picture, labels, notes.left_out))
             finally:

@@ -211,7 +211,7 @@ class Recipe(Spec):
 
     @model_validator(mode="after")
     def _make_sense(self) -> Recipe:
-        problems = cross_checks.problems(self.model_dump())
+        problems = cross_checks.problems(self.model_dump()) + self._without_pictures()
         if problems:
             raise cross_checks.MeaningError(problems)
         try:
@@ -219,6 +219,19 @@ class Recipe(Spec):
         except InputError as error:
             raise ValueError(str(error)) from error
         return self
+
+    def _without_pictures(self) -> list[cross_checks.Problem]:
+        """Sources whose conditions the generator could not start from."""
+        if not self.synthesis.needs_pictures:
+            return []
+        remedy = "set `pictures: true` on a `dataset` or `compose` source"
+        return [
+            cross_checks.Problem(
+                ("conditions", place), f"gives masks without pictures, which synthesis needs; {remedy}"
+            )
+            for place, source in enumerate(self.conditions)
+            if not source.gives_pictures
+        ]
 
     @property
     def images(self) -> int:

@@ -15,7 +15,7 @@ import PIL.Image
 import torch
 
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.filtering.scores import Row
+from earthsynth_factory.filtering.scores import Measured, Row
 from earthsynth_factory.filtering.scoring import asked
 from earthsynth_factory.filtering.spec import FilterSpec, build_rules
 from earthsynth_factory.filtering.thresholds import Limits, learn, verdict
@@ -66,7 +66,7 @@ def _false_rejects(pairs: list) -> None:  # type: ignore[type-arg]
     for rule in rules:
         rule.rule.open()
         for row, numbers in zip(rows, rule.rule.measure(pairs), strict=True):
-            row.measured[rule.name] = {"settings": rule.settings, "measures": dict(numbers)}
+            row.measured[rule.name] = Measured.of(rule.settings, numbers)
     limits = Limits.of(spec, earthsynth(), learn(spec, rules, rows[::2], True))
     for name, part in (("calibrated on", rows[::2]), ("not seen", rows[1::2])):
         refused = np.mean([verdict(spec, rules, limits, row)[0] is False for row in part])
