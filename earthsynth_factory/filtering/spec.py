@@ -21,10 +21,11 @@ from pydantic import BeforeValidator, SerializeAsAny, model_validator
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.recipe.cross_checks import MeaningError, Problem
 from earthsynth_factory.recipe.load import load_block
 from earthsynth_factory.recipe.plugin_blocks import RuleBlock, Stage
 from earthsynth_factory.rfilter.base import DEFAULT_RULES, MeasuredRule, RuleSpec
-from earthsynth_factory.rfilter.expression import Expression
+from earthsynth_factory.rfilter.expression import Expression, ExpressionError
 from earthsynth_factory.rfilter.selections import base as selections
 
 SELECTION = Stage("selection", selections.SelectionSpec, selections.KINDS)
@@ -57,8 +58,8 @@ class FilterSpec(Spec):
                 raise ValueError(f"per_class: {category}: no rule is called {', '.join(sorted(strange))}")
         try:
             self.expression()
-        except InputError as error:
-            raise ValueError(str(error)) from error
+        except ExpressionError as error:
+            raise MeaningError([Problem(("keep",), str(error).removeprefix("keep: "), error.at)]) from error
         return self
 
     def expression(self) -> Expression:

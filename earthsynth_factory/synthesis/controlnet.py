@@ -138,7 +138,7 @@ class ControlNetGenerator(ImageGenerator):
     def generate(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> list[Image]:
         from earthsynth_factory.models.control_image import control_images
 
-        control = control_images([condition.mask for condition in conditions], self._lut)
+        control = control_images([condition.shown for condition in conditions], self._lut)
         return self._pipeline.generate(control, [condition.prompt for condition in conditions], seeds)
 
     def describe(self) -> Mapping[str, Any]:
