@@ -16,6 +16,7 @@ from diffusers import AutoencoderKL
 
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import earthsynth
+from earthsynth_factory.evaluation.features import FeatureExtractor
 from earthsynth_factory.evaluation.kid import Features
 from earthsynth_factory.io.atomic import write_json
 from earthsynth_factory.models.clip import ClipModel, load_clip
@@ -94,6 +95,7 @@ class Bench:
         generator = spec.build(earthsynth(), Path(), models.device)
         generator.open()
         identity = {"weights": self.weights["pipeline"], "card": self.card.model_dump(mode="json")}
+        self._extract = FeatureExtractor(models.device)
         self._images = GeneratedImages(generator, identity, out / "images")
 
     def generate(self, crops: CropSet, source: str) -> tuple[CropSet, list[float]]:
@@ -112,10 +114,9 @@ class Bench:
         vae = AutoencoderKL.from_pretrained(folder, use_safetensors=True, local_files_only=True)
         return with_images(crops, list[Image](reconstruct(vae.to(self.device, torch.float32).eval(), crops.images)))
 
-    def features(self, crops: CropSet) -> Features:
-        """CLIP's unit vectors times √D: components of about unit size, as KID's kernel expects."""
-        vectors = self.clip.images(list(crops.images)).double().numpy()
-        return np.asarray(vectors * np.sqrt(vectors.shape[1]))
+    def features(self, crops: CropSet) -> dict[str, Features]:
+        """Vectors of EfficientNet-Lite0 by depth."""
+        return self._extract(crops.images)
 
 
 def measure(bench: Bench, crops: Path, size: Size) -> Report:

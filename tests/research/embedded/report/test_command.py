@@ -53,7 +53,7 @@ def test_the_command_measures_and_fills_readme_and_cards(
     table = readme.read_text()
     assert table.startswith(f"# ours\n\n{markdown.START}\nRandom pipeline, 2 steps, guidance 1; 12 held-out crops")
     assert table.endswith(f"{markdown.END}\n\nend\n")
-    assert "| FID | " in table
+    assert table.count("| KID × 1000, ") == 3
     assert table.count("trained on 8 real crops (50%)") == 3
     assert table.count("and 5 generated ones") + table.count("and 4 generated ones") == 2
     assert "| storage tank | " in (models / "pipeline" / "card.md").read_text()
