@@ -10,7 +10,7 @@ CROPS ?= out/embedded
 DATA ?= data/mine
 SIZE ?= full
 
-.PHONY: quickstart install test check bench bench-filter model-report ablation clean
+.PHONY: quickstart install test check bench bench-filter bench-gpu model-report ablation clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,9 @@ bench: install
 
 bench-filter: install
 	$(BIN)/python -m tests.benchmarks.filtering
+
+bench-gpu: install
+	$(BIN)/python -m tests.benchmarks.gpu --budget 600
 
 model-report: install
 	$(BIN)/python -m research.embedded.report --crops $(CROPS) --size $(SIZE) --out out/model-report \

@@ -8,7 +8,7 @@
     │   └── StoreError         an output folder that belongs to another run or is damaged
     └── Interrupted         3  ended early, nothing lost: the same command goes on
         ├── Shortfall          the line ran to its end, yet some counts were not reached
-        └── DiskError          the disk is full or refuses writing
+        └── DiskError          the disk is full or failed; what only another folder mends is a StoreError
 
 Messages name the value, the place and the remedy, in that order.
 """
@@ -59,4 +59,9 @@ class Shortfall(Interrupted):
 
 
 class DiskError(Interrupted):
-    """A write failed (disk full, folder read-only). What was recorded before it stands."""
+    """A write failed, and may not the next time (disk full). What was recorded before it stands."""
+
+
+def first_line(error: BaseException, most: int = 300) -> str:
+    """What a library's error says, on one line of at most `most` characters; its kind if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]

@@ -13,7 +13,8 @@ from earthsynth_factory.datasets.build.records import SampleRecord, to_line
 from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask, Origin
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.io.atomic import encode_mask, encode_png, write_bytes, write_json
+from earthsynth_factory.io.atomic import write_bytes, write_json
+from earthsynth_factory.io.png import encode_mask, encode_png
 from earthsynth_factory.labels.from_condition import LabelSpec, map_labels
 
 SHIP, TANK, WATER = 17, 25, 6

@@ -49,14 +49,16 @@ def _package(name: str) -> Check:
 def _device() -> Check:
     import torch
 
-    from earthsynth_factory.models.device import cpu_has_bfloat16
+    from earthsynth_factory.models.device import CPU_PRECISION, cpu_dtype, cpu_has_bfloat16
 
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
         listed = ", ".join(f"{item.name} ({item.total_memory / GIGABYTE:.0f} GiB)" for item in names)
         return Check("device", True, listed)
-    precision = "bfloat16" if cpu_has_bfloat16() else "float32 (no bfloat16 instructions)"
-    return Check("device", True, f"CPU, {os.cpu_count()} cores, {precision}; enough for `model: embedded`")
+    precision = str(cpu_dtype()).removeprefix("torch.")
+    why = "" if cpu_has_bfloat16() else " (no bfloat16 instructions)"
+    why = f" ({CPU_PRECISION})" if os.environ.get(CPU_PRECISION) else why
+    return Check("device", True, f"CPU, {os.cpu_count()} cores, {precision}{why}; enough for `model: embedded`")
 
 
 def _embedded() -> Check:

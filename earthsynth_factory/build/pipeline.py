@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.seeds import derive, unit
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
+from earthsynth_factory.io.cache import cache_folder
 from earthsynth_factory.labels.from_condition import map_labels
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.recipe.schema import CategoryBlock, Recipe
@@ -160,8 +160,3 @@ def _learnt(card: ModelCard, taxonomy: Taxonomy, asked: Collection[int]) -> tupl
     all_known = len(known) == len(taxonomy.categories) - 1  # all but the background
     has_ground = any(not category.thing and category.id not in asked for category in known)
     return None if all_known or not has_ground else tuple(category.id for category in known)
-
-
-def cache_folder() -> Path:
-    """Folder for indexes that may be thrown away: `$XDG_CACHE_HOME` or `~/.cache`, in `earthsynth-factory`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earthsynth-factory"

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from earthsynth_factory.build.pipeline import cache_folder
 from earthsynth_factory.errors import DiskError
 from earthsynth_factory.io.atomic import write_json
+from earthsynth_factory.io.cache import cache_folder
 from earthsynth_factory.recipe.schema import Recipe
 
 LEAST_IMAGES = 8

@@ -12,7 +12,8 @@ from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.run import identity_of
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.errors import InputError, StoreError
-from earthsynth_factory.io.atomic import encode_mask, encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_mask, encode_png
 from earthsynth_factory.labels.from_condition import map_labels
 from earthsynth_factory.recipe.fingerprint import fingerprint
 from earthsynth_factory.recipe.schema import Recipe
@@ -48,7 +49,7 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
 
 
 def _recipe(store: StoreReader) -> Recipe:
-    """The resolved recipe. A plug-in that it names is imported, as `build` does."""
+    """The resolved recipe. A plug-in that it names is imported only where that is allowed."""
     try:
         return Recipe.model_validate(store.run["recipe"])
     except (KeyError, ValidationError) as error:

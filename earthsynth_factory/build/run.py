@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import orjson
@@ -21,14 +17,18 @@ from earthsynth_factory.build.pipeline import Line
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.reporting import report_on_build, report_path
 from earthsynth_factory.build.run_record import adopt, new_record
-from earthsynth_factory.build.shard_journal import read_marker
 from earthsynth_factory.build.shards import ShardTask, SlotSettled, WorkerReady
+from earthsynth_factory.build.verify import damages, reopen_damaged
 from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.marker import Marker, read_marker
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.errors import Interrupted, RecipeError, Shortfall
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.io.atomic import disk_error, write_bytes, write_json
-from earthsynth_factory.io.lock import locked
+from earthsynth_factory.io.atomic import json_bytes, write_changed
+from earthsynth_factory.io.claim import Claim, claimed, digest_of
+from earthsynth_factory.io.gates import write_below
+from earthsynth_factory.io.jsonl import append_line, open_to_append
+from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.recipe.fingerprint import fingerprint
 from earthsynth_factory.recipe.load import LoadedRecipe
 from earthsynth_factory.recipe.schema import Recipe
@@ -56,7 +56,7 @@ class Tally:
 
     def add(self, told: SlotSettled | WorkerReady) -> None:
         if isinstance(told, WorkerReady):
-            self.facts = dict(told.facts)
+            self.facts = self.facts or dict(told.facts)
             return
         self.accepted += told.accepted
         self.short += not told.accepted
@@ -77,9 +77,17 @@ class BuildResult:
     notes: tuple[str, ...]
 
 
-def build(loaded: LoadedRecipe, out: Path, *, keep_rejects: bool = False, watch: Watch = lambda _: None) -> BuildResult:
+def build(
+    loaded: LoadedRecipe,
+    out: Path,
+    *,
+    keep_rejects: bool = False,
+    verify: bool = False,
+    watch: Watch = lambda _: None,
+) -> BuildResult:
     """Make the dataset, or go on with it. Raises Interrupted after Ctrl-C, and whatever a stage raises.
 
+    verify: compare the contents of committed shards with their digests, not only counts and sizes.
     A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.
     """
     recipe, base = loaded.recipe, loaded.base
@@ -87,14 +95,18 @@ def build(loaded: LoadedRecipe, out: Path, *, keep_rejects: bool = False, watch:
     line = Line.of(recipe, base, "cpu")
     _check_sources(line, plan)
     identity = identity_of(recipe, line, base)
-    with locked(out, "build"):
+    layout = Layout(out)
+    with claimed(out, "build", {}, ours=layout.run.is_file()) as claim:
         record = adopt(out, new_record(recipe, identity, fingerprint(recipe, identity)))
-        layout = Layout(out)
-        write_json(layout.run, record)  # First of all: by it a killed build is known for ours.
-        write_bytes(layout.recipe, loaded.text.encode())
+        for folder in (layout.shards, layout.exports, layout.report):
+            write_below(folder, out)
+        claim.begin()  # First of all: by it a killed build is known for ours.
+        write_changed(layout.run, json_bytes(record))
+        write_changed(layout.recipe, loaded.text.encode())
+        notes = reopen_damaged(StoreReader(out), verify)
         task = ShardTask(recipe, base, out, record["shard_size"], keep_rejects)
-        _fill(task, plan, layout, record, watch)
-        return _finish(recipe, plan, layout)
+        _fill(task, plan, layout, record, line, watch)
+        return _finish(recipe, plan, layout, claim, notes)
 
 
 def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
@@ -122,25 +134,32 @@ def _check_sources(line: Line, plan: Plan) -> None:
         raise RecipeError(faults)
 
 
-def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], watch: Watch) -> None:
-    """Fill the shards that are not committed yet."""
+def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], line: Line, watch: Watch) -> None:
+    """Fill the shards that are not committed yet. line: of the recipe, not open.
+
+    What the models are is written down before the first image is asked of them: a build that was killed behind its last
+    commit finds nothing to do, and never opens them again.
+    """
     shards = -(-len(plan) // task.shard_size)
     todo = [number for number in range(shards) if not layout.shard(number).marker.is_file()]
     if not todo:
+        if "line" not in record:
+            line.open()
+            write_changed(layout.run, json_bytes({**record, "line": line.describe()}))
         return
     tally, started = Tally(), time.monotonic()
 
     def report(told: Any) -> None:
+        if isinstance(told, WorkerReady) and not tally.facts:
+            write_changed(layout.run, json_bytes({**record, "line": told.facts}))
         tally.add(told)
         watch(told)
 
     devices = _devices(task.recipe, len(todo))
-    with _stop_on_signals() as stop:
+    with stop_on_signals() as stop:
         try:
             LocalEngine(devices).run(task, todo, report, stop)
         finally:
-            if tally.facts:
-                write_json(layout.run, {**record, "line": tally.facts})
             _log_session(layout, tally, time.monotonic() - started, len(devices))
     if stop.is_set():
         raise Interrupted(f"stopped with everything kept; run the same command again to go on in {layout.root}")
@@ -157,27 +176,6 @@ def _devices(recipe: Recipe, shards: int) -> list[str]:
     return all_devices(device, workers)
 
 
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; the second Ctrl-C interrupts at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> None:
     """A line of `sessions.jsonl`: times and rates, which differ from run to run and so stay out of `run.json`."""
     line = {
@@ -189,22 +187,39 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
         "short": tally.short,
         "rejected_by": dict(sorted(tally.reasons.items())),
     }
-    try:
-        with layout.sessions.open("ab") as file:
-            file.write(orjson.dumps(line) + b"\n")
-    except OSError as error:
-        raise disk_error(layout.sessions, error) from error
+    with open_to_append(layout.sessions) as file:
+        append_line(file, orjson.dumps(line) + b"\n", layout.sessions)
 
 
-def _finish(recipe: Recipe, plan: Plan, layout: Layout) -> BuildResult:
-    """Exports, dataset card, report and the final counts, from what is on disk."""
+def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: list[str]) -> BuildResult:
+    """Exports, dataset card, report and the final counts, from what is on disk; what is there already stays as it is.
+
+    Raises Interrupted where committed shards have vanished since.
+    """
     store = StoreReader(layout.root)
-    accepted = sum(read_marker(shard)["accepted"] for shard in layout.present_shards())
+    markers = _markers(store)
+    accepted = sum(marker.accepted for marker in markers)
     short = shortfalls(plan, store) if accepted < len(plan) else {}
+    outcome = digest_of(store.run["fingerprint"], store.run["software"], [marker.sha256 for marker in markers])
     summaries = export(store, recipe.exports, layout.exports, lambda _: None)
     write_card(store, summaries, short)
-    notes = [note for summary in summaries for note in summary.notes]
-    return BuildResult(layout.root, accepted, len(plan), short, (*notes, *_report(store, plan)))
+    notes += [note for summary in summaries for note in summary.notes]
+    if not (claim.done(outcome) and report_path(layout.root).is_file()):
+        notes += _report(store, plan)
+        claim.finish(outcome)
+    return BuildResult(layout.root, accepted, len(plan), short, tuple(notes))
+
+
+def _markers(store: StoreReader) -> list[Marker]:
+    """The marker of every shard. Raises Interrupted where one is missing, or its shard is not what was committed."""
+    lost = next((f"shard {layout.root.name}: {fault}" for layout, fault in damages(store)), None)
+    markers = [read_marker(store.layout.shard(number)) for number in range(store.shards[1])]
+    found = [marker for marker in markers if marker is not None]
+    if lost or len(found) < len(markers):
+        raise Interrupted(
+            f"{store.root}: {lost or 'shards'} vanished or changed while the build went on; run the same command again"
+        )
+    return found
 
 
 def _report(store: StoreReader, plan: Plan) -> list[str]:

@@ -13,14 +13,10 @@ from earthsynth_factory import __version__
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.lock import LOCK
 from earthsynth_factory.recipe.fingerprint import difference
 from earthsynth_factory.recipe.schema import Recipe
 
 FORMAT = "earthsynth-factory/run"
-_BEFORE_RECORD = (LOCK, ".run.json.tmp")
-"""What a build that was killed before its record stood leaves behind."""
-
 _PACKAGES = ("torch", "diffusers", "transformers", "open-clip-torch", "numpy", "opencv-python-headless")
 
 
@@ -50,8 +46,6 @@ def adopt(out: Path, record: dict[str, Any]) -> dict[str, Any]:
     """
     layout = Layout(out)
     if not layout.run.is_file():
-        if out.is_dir() and any(path.name not in _BEFORE_RECORD for path in out.iterdir()):
-            raise StoreError(f"{out}: not empty and no build of ours; choose another folder with --out")
         return record
     stored = StoreReader(out).run
     if stored.get("format") != FORMAT:

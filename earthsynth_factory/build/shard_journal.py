@@ -7,20 +7,21 @@ whatever lies behind it is redone to the same bytes.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
 
-import orjson
-
 from earthsynth_factory.datasets.build.layout import ShardLayout
-from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord, to_line
+from earthsynth_factory.datasets.build.marker import survey
+from earthsynth_factory.datasets.build.records import Record, RejectRecord, SampleRecord, parsed, to_line
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.atomic import append_line, disk_error, encode_mask, encode_png, write_bytes, write_json
+from earthsynth_factory.io.atomic import disk_error, sweep, write_bytes, write_json
+from earthsynth_factory.io.gates import write_below
+from earthsynth_factory.io.jsonl import append_line, open_to_append, whole_lines
+from earthsynth_factory.io.png import encode_mask, encode_png
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,26 +53,16 @@ class ShardJournal:
     def open(self) -> None:
         """Find where to go on, cut off what a killed run left half-written, and open for appending."""
         layout = self._layout
-        try:
-            layout.root.mkdir(parents=True, exist_ok=True)
-            for leftover in layout.root.rglob(".*.tmp"):
-                leftover.unlink()
-        except OSError as error:
-            raise disk_error(layout.root, error) from error
-        samples = list(_whole_lines(layout.samples))
-        rejects = list(_whole_lines(layout.rejects))
-        settled = {SampleRecord.parse(line).slot for line in samples}
-        self.accepted = len(samples)
-        settled |= {record.slot for record in map(RejectRecord.parse, rejects) if record.short}
-        self.next_slot = next((slot for slot in self._slots if slot not in settled), self._slots.stop)
-        if settled and max(settled) > self.next_slot:
-            raise StoreError(
-                f"{layout.root}: slot {self.next_slot} is missing though later ones are recorded; the journal was "
-                f"edited. Move the folder {layout.root.name} away and run the same command to remake it"
-            )
-        _rewrite(layout.samples, samples)
-        _rewrite(layout.rejects, [line for line in rejects if RejectRecord.parse(line).slot < self.next_slot])
-        self._samples, self._rejects = layout.samples.open("ab"), layout.rejects.open("ab")
+        _clear(layout)
+        samples, damaged = read_lines(layout.samples, SampleRecord)
+        rejects, damaged_too = read_lines(layout.rejects, RejectRecord)
+        ends = [record.slot for _, record in samples]
+        ends += [record.slot for _, record in rejects if record.short]
+        first = _first_open(layout, self._slots, ends, damaged or damaged_too)
+        self.next_slot = next((record.slot for _, record in samples if not layout.has(record.stem)), first)
+        self.accepted = sum(record.slot < self.next_slot for _, record in samples)
+        cut(layout, self.next_slot)
+        self._samples, self._rejects = open_to_append(layout.samples), open_to_append(layout.rejects)
 
     def put_pixels(self, sample: Sample) -> None:
         """Write image, mask and instance map of a sample, each whole or not at all."""
@@ -88,14 +79,14 @@ class ShardJournal:
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Record outcomes whose pixels are on disk; they must follow on `next_slot` without a gap."""
         assert self._samples and self._rejects, "the journal is not open"
-        for outcome in outcomes:
-            assert outcome.slot.index == self.next_slot, "slots are settled in order"
-            self.next_slot += 1
+        following = range(self.next_slot, self.next_slot + len(outcomes))
+        assert [outcome.slot.index for outcome in outcomes] == list(following), "slots are settled in order"
         rejects = b"".join(to_line(record) for outcome in outcomes for record in outcome.rejects)
         samples = [to_line(outcome.sample) for outcome in outcomes if outcome.sample]
         append_line(self._rejects, rejects, self._layout.rejects)
         append_line(self._samples, b"".join(samples), self._layout.samples)
         self.accepted += len(samples)
+        self.next_slot = following.stop
 
     def close(self) -> None:
         """Close the files; when every slot is settled, write the commit marker."""
@@ -106,22 +97,7 @@ class ShardJournal:
             except OSError as error:  # a line that did not go onto a full disk is tried once more by `close`
                 raise disk_error(self._layout.root, error) from error
         if self.next_slot == self._slots.stop and self._samples:
-            write_json(self._layout.marker, self._marker())
-
-    def _marker(self) -> dict[str, object]:
-        files = sorted(path for path in self._layout.root.rglob("*") if path.is_file())
-        total = hashlib.sha256()
-        for path in files:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            total.update(f"{path.relative_to(self._layout.root).as_posix()} {digest}\n".encode())
-        return {
-            "slots": [self._slots.start, self._slots.stop],
-            "accepted": self.accepted,
-            "short": len(self._slots) - self.accepted,
-            "files": len(files),
-            "sha256": total.hexdigest(),
-        }
+            write_json(self._layout.marker, asdict(survey(self._layout, self._slots, self.accepted)))
 
 
 def reject_record(candidate: Candidate, verdict: Verdict, reasons: Sequence[str]) -> RejectRecord:
@@ -137,23 +113,52 @@ def reject_record(candidate: Candidate, verdict: Verdict, reasons: Sequence[str]
     )
 
 
-def read_marker(layout: ShardLayout) -> dict[str, int]:
-    """Counts of a committed shard. Raises StoreError where the marker is damaged."""
+def _clear(layout: ShardLayout) -> None:
+    """Make the shard's folder, and remove what a killed run left half-written in it."""
     try:
-        return dict(orjson.loads(layout.marker.read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
-        raise StoreError(f"{layout.marker}: damaged; delete this one file and run the same command again") from error
+        layout.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(layout.root, error) from error
+    for folder in (layout.root, *layout.folders):
+        sweep(write_below(folder, layout.root.parent.parent))
 
 
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    """Lines of a journal, without a torn last one."""
-    if path.is_file():
-        with path.open("rb") as lines:
-            yield from (line for line in lines if line.endswith(b"\n"))
+def _first_open(layout: ShardLayout, slots: range, settled: Sequence[int], damaged: bool) -> int:
+    """The first slot that is not settled. Raises StoreError where one stands twice, or later ones are settled.
+
+    damaged: whether lines were left out because they could not be read, so that gaps are no wonder.
+    """
+    known = set(settled)
+    first = next((slot for slot in slots if slot not in known), slots.stop)
+    gap = known and max(known) > first and not damaged
+    fault = f"slot {first} is missing though later ones are recorded" if gap else None
+    if len(known) < len(settled):
+        fault = f"slot {next(slot for slot in settled if settled.count(slot) > 1)} is recorded twice"
+    if fault:
+        raise StoreError(
+            f"{layout.root}: {fault}; the journal was edited. Move the folder {layout.root.name} away and run the same "
+            "command to remake it"
+        )
+    return first
 
 
-def _rewrite(path: Path, lines: Sequence[bytes]) -> None:
-    """Make the file hold exactly these lines, touching it only where it differs."""
-    data = b"".join(lines)
-    if not path.is_file() or path.stat().st_size != len(data):
-        write_bytes(path, data)
+def read_lines(path: Path, kind: type[Record]) -> tuple[list[tuple[bytes, Record]], bool]:
+    """Lines of a journal with their records, and whether there was one that cannot be read: what is behind it is made
+    again. A torn last line is none.
+    """
+    found: list[tuple[bytes, Record]] = []
+    for line in whole_lines(path):
+        try:
+            found.append((line, parsed(line, kind)))
+        except ValueError:  # a power cut may leave a block of zeros
+            return found, True
+    return found, False
+
+
+def cut(layout: ShardLayout, slot: int) -> None:
+    """Leave in the journals what is recorded of the slots before this one; they are touched only where that differs."""
+    for path, kind in ((layout.samples, SampleRecord), (layout.rejects, RejectRecord)):
+        lines, _ = read_lines(path, kind)
+        data = b"".join(line for line, record in lines if record.slot < slot)
+        if not path.is_file() or path.is_symlink() or path.stat().st_size != len(data):
+            write_bytes(path, data)

@@ -13,7 +13,11 @@ from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.shard_journal import Outcome, ShardJournal
 from earthsynth_factory.build.worker import Worker
 from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.io.lock import locked
 from earthsynth_factory.recipe.schema import Recipe
+
+ORPHAN_SECONDS = 20.0
+"""How long a shard's lock is waited for; only a worker of a build that was killed can have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,11 @@ class ShardTask:
         return lambda number, stop: self._fill(line, plan, number, report, stop)
 
     def _fill(self, line: Line, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
+        # A worker whose parent was killed may still be at this shard for a moment: it dies of that, and its lock with it.
+        with locked(Layout(self.out).shard(number).root, "build", patience=ORPHAN_SECONDS):
+            self._fill_locked(line, plan, number, report, stop)
+
+    def _fill_locked(self, line: Line, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
         slots = shard_slots(number, self.shard_size, len(plan))
         journal = ShardJournal(Layout(self.out).shard(number), slots, line.taxonomy)
         journal.open()

@@ -23,6 +23,7 @@ from earthsynth_factory.cli import (
     train,
 )
 from earthsynth_factory.cli.guard import GuardedGroup, report_defect
+from earthsynth_factory.cli.say import say
 
 app = typer.Typer(
     name="earthsynth-factory",
@@ -55,7 +56,7 @@ app.command()(doctor.doctor)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"earthsynth-factory {__version__}")
+        say(f"earthsynth-factory {__version__}")
         raise typer.Exit
 
 

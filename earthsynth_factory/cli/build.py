@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 
 def build(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
@@ -15,6 +17,9 @@ def build(
     ] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: a.b=3. May be repeated.")] = None,
     keep_rejects: Annotated[bool, typer.Option(help="Keep the images of rejected candidates.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare what is finished with its digests; make again what differs.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False,
 ) -> None:
     """Make the dataset that a recipe describes; after a kill, the same command goes on where it stopped."""
@@ -23,10 +28,10 @@ def build(
     from earthsynth_factory.cli.progress import BuildProgress
     from earthsynth_factory.recipe.load import load_recipe
 
-    loaded = load_recipe(recipe, changes or [])
+    loaded = load_recipe(recipe, changes or [], plugins=True)
     folder = out or Path("out") / recipe.stem
     with BuildProgress(loaded.recipe, folder) as progress:
-        result = run_build(loaded, folder, keep_rejects=keep_rejects, watch=progress.watch)
+        result = run_build(loaded, folder, keep_rejects=keep_rejects, verify=verify, watch=progress.watch)
     reasons = progress.tally.reasons.most_common(5)
     _print(
         {
@@ -46,12 +51,12 @@ def _print(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         import json
 
-        typer.echo(json.dumps(result))
+        say(json.dumps(result))
         return
-    typer.echo(f"{result['accepted']} of {result['asked']} images in {result['out']}")
+    say(f"{result['accepted']} of {result['asked']} images in {result['out']}")
     for reason, count in result["rejected_by"].items():
-        typer.echo(f"  not kept: {count}× {reason}")
+        say(f"  not kept: {count}× {reason}")
     for note in result["notes"]:
-        typer.echo(f"  note: {note}")
-    typer.echo(f"Look at it:  {result['out']}/report/index.html")
-    typer.echo(f"Read about it:  {result['out']}/README.md")
+        say(f"  note: {note}")
+    say(f"Look at it:  {result['out']}/report/index.html")
+    say(f"Read about it:  {result['out']}/README.md")

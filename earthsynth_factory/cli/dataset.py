@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from earthsynth_factory.cli.say import say
+
+if TYPE_CHECKING:
+    from earthsynth_factory.datasets.build.reader import StoreReader
 
 Folder = Annotated[Path, typer.Argument(help="Output folder of a build.")]
 Dataset = Annotated[Path, typer.Argument(help="Output folder of a build, or a prepared dataset.")]
@@ -13,15 +18,18 @@ Dataset = Annotated[Path, typer.Argument(help="Output folder of a build, or a pr
 
 def status(
     folder: Folder,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare what is finished with its digests.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
 ) -> None:
-    """What is done, what lacks, what was rejected and why."""
+    """What is done, what lacks, what was rejected and why. With --verify exit 2 where finished files are lost or changed."""
     import json
 
     from earthsynth_factory.datasets.build.reader import StoreReader
     from earthsynth_factory.report.dataset_card import Counts
 
     store = StoreReader(folder)
+    if verify:
+        _verify(store)
     counts = Counts.of(store)
     accepted, asked = sum(counts.accepted.values()), int(store.run["images"])
     if as_json:
@@ -31,18 +39,30 @@ def status(
             "splits": dict(counts.accepted),
             "rejected": dict(counts.rejected),
         }
-        typer.echo(json.dumps({**facts, "fingerprint": store.run["fingerprint"]}))
+        say(json.dumps({**facts, "fingerprint": store.run["fingerprint"]}))
         return
-    typer.echo(f"{store.run['name']}: {accepted} of {asked} images ({100 * accepted / max(asked, 1):.1f} %)")
+    say(f"{store.run['name']}: {accepted} of {asked} images ({100 * accepted / max(asked, 1):.1f} %)")
     for category in store.taxonomy:
         images = {split: counts.images[category.id, split] for split in store.splits}
         if any(images.values()):
             objects = f", {counts.objects[category.id]} objects" if category.thing else ""
-            typer.echo(
-                f"  {category.name}: {', '.join(f'{split} {count}' for split, count in images.items())}{objects}"
-            )
+            say(f"  {category.name}: {', '.join(f'{split} {count}' for split, count in images.items())}{objects}")
     for reason, count in counts.rejected.most_common():
-        typer.echo(f"  not kept: {count}× {reason}")
+        say(f"  not kept: {count}× {reason}")
+
+
+def _verify(store: StoreReader) -> None:
+    """Raises StoreError that names every shard that is not what was committed."""
+    from earthsynth_factory.build.verify import damages
+    from earthsynth_factory.errors import StoreError
+
+    found = [f"  shard {layout.root.name}: {fault}" for layout, fault in damages(store, digests=True)]
+    if found:
+        raise StoreError(
+            "\n".join(
+                [f"{store.root}: not what was finished; the same build command with --verify makes it again:", *found]
+            )
+        )
 
 
 def stats(
@@ -69,10 +89,10 @@ def stats(
     path = out or folder / "report" / "statistics.png"
     write_bytes(path, to_png(plot(rows)))
     if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows]))
+        say(json.dumps([asdict(row) for row in rows]))
         return
-    typer.echo(table(rows, dataset.splits))
-    typer.echo(str(path), err=True)
+    say(table(rows, dataset.splits))
+    say(str(path), err=True)
 
 
 def preview(
@@ -97,4 +117,4 @@ def preview(
         raise StoreError(f"{folder}: no sample is recorded yet")
     path = out or folder / "report" / "preview.png"
     write_bytes(path, contact_sheet(store, records, columns, side))
-    typer.echo(str(path))
+    say(str(path))

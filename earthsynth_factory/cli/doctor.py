@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 
 def doctor() -> None:
     """Check Python, packages, devices, models, memory and disk; exit 2 where something a build needs is missing."""
@@ -11,8 +13,8 @@ def doctor() -> None:
 
     checks = all_checks()
     for check in checks:
-        typer.echo(f"{'ok  ' if check.ok else 'LACK'} {check.name}: {check.found}")
+        say(f"{'ok  ' if check.ok else 'LACK'} {check.name}: {check.found}")
         if not check.ok:
-            typer.echo(f"      {check.remedy}")
+            say(f"      {check.remedy}")
     if any(not check.ok and check.needed for check in checks):
         raise typer.Exit(2)

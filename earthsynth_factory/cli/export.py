@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -82,7 +84,7 @@ def _listed(option: str, text: str) -> list[str]:
 def _opened(
     folder: Path, out: Path | None, kind: str, map_file: Path | None
 ) -> AbstractContextManager[LabelledDataset]:
-    """What we read as it is; anything else prepared whole in a temporary folder beside `out`."""
+    """What we read as it is; anything else prepared whole in a temporary folder in `out`."""
     from contextlib import nullcontext
 
     from earthsynth_factory.datasets.build.layout import Layout
@@ -109,23 +111,23 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
     from earthsynth_factory.datasets.prepared.reader import PreparedDataset
     from earthsynth_factory.importers.crops import CropRules
     from earthsynth_factory.importers.prepare import PrepareOptions, prepare
+    from earthsynth_factory.io.claim import digest_of
 
     @contextmanager
     def converted() -> Iterator[LabelledDataset]:
         # Whole images, the empty ones too, each object as it is: nothing is to change but the format.
         options = PrepareOptions(kind=kind, rules=CropRules(0), keep_empty=1.0, augment=False, map=map_file)
-        prepared = out.resolve().with_name(f".{out.resolve().name}.converting")
+        # Named for what is converted: what a killed run left is gone on with, and nothing else is there.
+        prepared = out / f".converting-{digest_of(str(folder.resolve()), kind, str(map_file))}"
         try:
-            # What a killed run left may be of another dataset.
-            rmtree(prepared, ignore_errors=True)
             with scene_progress() as watch:
                 summary = prepare(folder, prepared, options, watch)
-            typer.echo(f"{folder}: {summary.images} images ({summary.recognised})")
+            say(f"{folder}: {summary.images} images ({summary.recognised})")
             for reason, number in summary.left_out.items():
-                typer.echo(f"  left out: {number}× {reason}")
+                say(f"  left out: {number}× {reason}")
             if summary.problems:
-                typer.echo(f"  {summary.problems} problems:", err=True)
-                typer.echo(PreparedLayout(prepared).problems.read_text(encoding="utf-8").rstrip(), err=True)
+                say(f"  {summary.problems} problems:", err=True)
+                say(PreparedLayout(prepared).problems.read_text(encoding="utf-8").rstrip(), err=True)
             yield PreparedDataset(prepared)
         finally:
             rmtree(prepared, ignore_errors=True)
@@ -136,6 +138,6 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
 def _say(summaries: Sequence[ExportSummary], target: Path) -> None:
     for summary in summaries:
         counts = ", ".join(f"{split} {count}" for split, count in summary.counts.items())
-        typer.echo(f"{target / summary.kind}: {counts}")
+        say(f"{target / summary.kind}: {counts}")
         for note in summary.notes:
-            typer.echo(f"  note: {note}")
+            say(f"  note: {note}")

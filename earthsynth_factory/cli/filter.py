@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 if TYPE_CHECKING:
     from earthsynth_factory.filtering.results import FilterSummary
 
@@ -30,6 +32,9 @@ def filter_(
     apply: Annotated[Apply, typer.Option(help="Also write the kept images, or list them alone.")] = Apply.list,
     map_file: Annotated[Path | None, typer.Option("--map", help="YAML: class of the dataset → category.")] = None,
     kind: Annotated[str, typer.Option(help="What PATH is, in `prepare`'s words, where it is not recognised.")] = "auto",
+    allow_plugins: Annotated[
+        bool, typer.Option("--allow-plugins", help="Import the plug-ins the configuration names, whose code then runs.")
+    ] = False,
     report: Annotated[bool, typer.Option(help="Write the report, OUT/report/index.html.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
@@ -41,37 +46,35 @@ def filter_(
     from earthsynth_factory.cli.progress import scene_progress
     from earthsynth_factory.filtering.run import FilterOptions, run_filter
 
-    options = FilterOptions(config, calibrate, apply.value, map_file, device, kind)
+    options = FilterOptions(config, calibrate, apply.value, map_file, device, kind, allow_plugins)
     with scene_progress("images") as watch:
         summary = run_filter(path, out or Path(f"{path.resolve().name}-filter"), options, watch)
     written = _report(summary.out) if report else None
     if as_json:
-        typer.echo(json.dumps({**asdict(summary), "out": str(summary.out), "report": written and str(written)}))
+        say(json.dumps({**asdict(summary), "out": str(summary.out), "report": written and str(written)}))
         return
-    typer.echo(f"{path}: {summary.recognised}")
+    say(f"{path}: {summary.recognised}")
     _say(summary)
     if written:
-        typer.echo(f"Look at it:  {written}")
+        say(f"Look at it:  {written}")
 
 
 def _say(summary: FilterSummary) -> None:
-    typer.echo(f"kept {summary.kept} of {summary.images} images; scores and reasons in {summary.out}/scores.csv")
+    say(f"kept {summary.kept} of {summary.images} images; scores and reasons in {summary.out}/scores.csv")
     for name, (kept, count) in summary.classes.items():
-        typer.echo(f"  {name}: {kept} of {count}")
+        say(f"  {name}: {kept} of {count}")
     for rule, count in summary.reasons.items():
-        typer.echo(f"  not kept: {count}× {rule}")
+        say(f"  not kept: {count}× {rule}")
     looked = ", ".join(f"{rule} {count}" for rule, count in summary.scored.items())
-    typer.echo(
-        f"  images looked at now: {looked}" if looked else "  decided from stored scores; no image was looked at"
-    )
+    say(f"  images looked at now: {looked}" if looked else "  decided from stored scores; no image was looked at")
     if summary.thresholds_from == "run":
-        typer.echo("  thresholds: percentiles within this run, for want of real images; give some with --calibrate")
+        say("  thresholds: percentiles within this run, for want of real images; give some with --calibrate")
     else:
-        typer.echo(f"  thresholds for a recipe: `rfilter: {{thresholds: {summary.out}/thresholds.yaml}}`")
+        say(f"  thresholds for a recipe: `rfilter: {{thresholds: {summary.out}/thresholds.yaml}}`")
     if summary.faults:
-        typer.echo(f"  images that could not be used: {len(summary.faults)}; the first:", err=True)
+        say(f"  images that could not be used: {len(summary.faults)}; the first:", err=True)
         for fault in summary.faults[:5]:
-            typer.echo(f"    {fault}", err=True)
+            say(f"    {fault}", err=True)
 
 
 def _report(out: Path) -> Path | None:
@@ -82,5 +85,5 @@ def _report(out: Path) -> Path | None:
     try:
         return report_on(out)
     except FactoryError as error:
-        typer.echo(f"no report: {error}", err=True)
+        say(f"no report: {error}", err=True)
         return None

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from earthsynth_factory.cli.say import say
 from earthsynth_factory.errors import FactoryError, Interrupted, RecipeError
 
 
@@ -20,6 +21,14 @@ class GuardedGroup(TyperGroup):
         except FactoryError as error:
             report(error)
             raise typer.Exit(error.exit_code) from None
+        except MemoryError:
+            typer.secho("ended early: ", fg="yellow", bold=True, err=True, nl=False)
+            say(
+                "not enough memory; nothing that was finished is lost. Give the same command more memory, or smaller images, "
+                "batches or fewer workers",
+                err=True,
+            )
+            raise typer.Exit(Interrupted.exit_code) from None
         except KeyboardInterrupt:
             typer.secho(
                 "\nstopped; nothing that was finished is lost, and the same command may be given again",
@@ -36,8 +45,8 @@ def report(error: FactoryError) -> None:
         "ended early: " if isinstance(error, Interrupted) else "error: ", fg=color, bold=True, err=True, nl=False
     )
     if isinstance(error, RecipeError) and len(error.faults) > 1:
-        typer.echo(f"{len(error.faults)} faults", err=True)
-    typer.echo(str(error), err=True)
+        say(f"{len(error.faults)} faults", err=True)
+    say(str(error), err=True)
 
 
 def report_defect(error: BaseException) -> None:

@@ -28,5 +28,5 @@ def merge(
         for dataset in datasets:
             check_finished(dataset)
     merged = Merged(datasets)
-    write_folder(merged, out)
+    write_folder(merged, out, "merge", {"sources": [str(folder.resolve()) for folder in folders]})
     say_leaks(merged)

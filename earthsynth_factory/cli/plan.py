@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 if TYPE_CHECKING:
     from earthsynth_factory.build.plan import Plan
     from earthsynth_factory.recipe.schema import Recipe
@@ -17,6 +19,9 @@ def plan(
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: a.b=3. May be repeated.")] = None,
     probe: Annotated[
         bool, typer.Option("--probe", help="Make a few images to measure the rate (loads the model).")
+    ] = False,
+    allow_plugins: Annotated[
+        bool, typer.Option("--allow-plugins", help="Import the plug-ins it names, whose code then runs.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
 ) -> None:
@@ -29,7 +34,7 @@ def plan(
     from earthsynth_factory.build.probe import measure
     from earthsynth_factory.recipe.load import load_recipe
 
-    loaded = load_recipe(recipe, changes or [])
+    loaded = load_recipe(recipe, changes or [], allow_plugins)
     made = Plan.of(loaded.recipe)
     rate = measure(loaded.recipe, loaded.base) if probe else rates.recall(loaded.recipe)
     cost = estimate(made, loaded.recipe, rate)
@@ -65,7 +70,7 @@ def _print(facts: dict[str, Any], splits: tuple[str, ...], as_json: bool) -> Non
     import json
 
     if as_json:
-        typer.echo(json.dumps(facts))
+        say(json.dumps(facts))
         return
     from rich.console import Console
 
@@ -90,7 +95,9 @@ def _grid(facts: dict[str, Any], splits: tuple[str, ...]) -> Any:
     from rich.markup import escape
     from rich.table import Table
 
-    grid = Table(title=escape(facts["name"]), box=box.SIMPLE, title_justify="left", show_footer=True)
+    from earthsynth_factory.io.printable import one_line
+
+    grid = Table(title=escape(one_line(facts["name"])), box=box.SIMPLE, title_justify="left", show_footer=True)
     grid.add_column("id", justify="right")
     grid.add_column("class", footer="all")
     for split in splits:
@@ -99,7 +106,9 @@ def _grid(facts: dict[str, Any], splits: tuple[str, ...]) -> Any:
     for row in facts["table"]:
         numbers = [row["splits"][split] for split in splits]
         grid.add_row(
-            "" if row["id"] is None else str(row["id"]), escape(row["name"]), *map(str, [*numbers, sum(numbers)])
+            "" if row["id"] is None else str(row["id"]),
+            escape(one_line(row["name"])),
+            *map(str, [*numbers, sum(numbers)]),
         )
     return grid
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 
 def prepare(
     path: Annotated[Path, typer.Argument(help="The dataset: its top folder, an annotation file, or an archive.")],
@@ -27,6 +29,16 @@ def prepare(
     ] = None,
     segments: Annotated[
         Path | None, typer.Option(help="COCO results of a segmenter whose masks stand in for boxes (lae).")
+    ] = None,
+    stretch: Annotated[
+        str | None,
+        typer.Option(
+            help="How imagery of more than 8 bits becomes 8: p2-98 (percentiles of the dataset), min-max, or two values as "
+            "0,3000. [p2-98]"
+        ),
+    ] = None,
+    bands: Annotated[
+        str | None, typer.Option(help="Bands for red, green, blue, from 1, as 4,3,2. [as each file says]")
     ] = None,
     category_augmentation: Annotated[
         bool | None,
@@ -56,21 +68,40 @@ def prepare(
         augment=category_augmentation,
         map=map_file,
         segments=segments,
+        stretch=stretch,
+        bands=_bands(bands),
         strict=strict,
         workers=workers,
     )
     with scene_progress() as watch:
         summary = run(path, out, options, watch)
     if as_json:
-        typer.echo(json.dumps(asdict(summary)))
+        say(json.dumps(asdict(summary)))
         return
-    typer.echo(f"{out}: {summary.images} images ({summary.recognised})")
+    say(f"{out}: {summary.images} images ({summary.recognised})")
     for name, pixels in sorted(summary.pixels.items(), key=lambda entry: -entry[1]):
         objects = f", {summary.objects[name]} objects" if name in summary.objects else ""
-        typer.echo(f"  {name}: {pixels / sum(summary.pixels.values()):.2%} of pixels{objects}")
+        say(f"  {name}: {pixels / sum(summary.pixels.values()):.2%} of pixels{objects}")
+    if summary.ignored:
+        share = summary.ignored / (summary.ignored + sum(summary.pixels.values()))
+        say(f"  ignored (of no known class, or no picture): {share:.2%} of all pixels")
     for reason, count in summary.left_out.items():
-        typer.echo(f"  left out: {count}× {reason}")
+        say(f"  left out: {count}× {reason}")
+    for remark, count in summary.remarks.items():
+        say(f"  note: {count}× {remark}")
     if summary.problems:
-        typer.echo(f"  {summary.problems} problems, listed in {PreparedLayout(out).problems}:", err=True)
+        say(f"  {summary.problems} problems, listed in {PreparedLayout(out).problems}:", err=True)
         for line in PreparedLayout(out).problems.read_text(encoding="utf-8").splitlines()[:5]:
-            typer.echo(f"    {line}", err=True)
+            say(f"    {line}", err=True)
+
+
+def _bands(text: str | None) -> tuple[int, int, int] | None:
+    from earthsynth_factory.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        red, green, blue = map(int, text.split(","))
+    except ValueError:
+        raise InputError(f"--bands {text}: three numbers from 1, for red, green and blue, as 4,3,2") from None
+    return red, green, blue

@@ -8,12 +8,14 @@ from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from earthsynth_factory.build.run import Tally
 from earthsynth_factory.build.shards import SlotSettled, WorkerReady
 from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.io.printable import one_line
 from earthsynth_factory.recipe.schema import Recipe
 
 LOG_SECONDS = 30
@@ -60,9 +62,9 @@ class BuildProgress:
         done = _settled_before(out)
         self._task = self._bar.add_task("loading", total=recipe.images, completed=done, rejected="")
         if done:
-            self._console.print(f"{out}: {done} of {recipe.images} are settled already; going on")
+            self._console.print(f"{escape(one_line(out))}: {done} of {recipe.images} are settled already; going on")
         self._recipe = recipe
-        self._names = {category.id: category.name for category, _ in recipe.blocks()}
+        self._names = {category.id: one_line(category.name) for category, _ in recipe.blocks()}
         self._next_log = 0.0
 
     def __enter__(self) -> BuildProgress:
@@ -85,7 +87,7 @@ class BuildProgress:
         self._log()
 
     def _rejected(self) -> str:
-        parts = [f"{count}× {reason}" for reason, count in self.tally.reasons.most_common(3)]
+        parts = [f"{count}× {escape(one_line(reason))}" for reason, count in self.tally.reasons.most_common(3)]
         return f"not kept: {', '.join(parts)}" if parts else ""
 
     def _acceptance(self) -> str:

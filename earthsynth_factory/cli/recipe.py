@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 app = typer.Typer(help="Write and check recipes.", no_args_is_help=True, rich_markup_mode=None)
 
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a key: a.b=3. May be repeated.")]
@@ -22,7 +24,7 @@ def init(
     from earthsynth_factory.recipe.template import STARTER
 
     if str(path) == "-":
-        typer.echo(STARTER, nl=False)
+        say(STARTER, nl=False)
         return
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -31,13 +33,16 @@ def init(
         raise InputError(f"{path}: exists already; name another file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); name another place") from error
-    typer.echo(f"{path} written. Next: earthsynth-factory plan {path}")
+    say(f"{path} written. Next: earthsynth-factory plan {path}")
 
 
 @app.command()
 def validate(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
     changes: Changes = None,
+    allow_plugins: Annotated[
+        bool, typer.Option("--allow-plugins", help="Import the plug-ins it names, whose code then runs.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check a recipe: every fault with its place and remedy."""
@@ -45,11 +50,11 @@ def validate(
 
     from earthsynth_factory.recipe.load import load_recipe
 
-    found = load_recipe(recipe, changes or []).recipe
+    found = load_recipe(recipe, changes or [], allow_plugins).recipe
     if as_json:
-        typer.echo(json.dumps({"valid": True, "recipe": found.model_dump(mode="json")}))
+        say(json.dumps({"valid": True, "recipe": found.model_dump(mode="json")}))
         return
-    typer.echo(f"{recipe}: valid; {found.images} images, {len(found.targets())} classes")
+    say(f"{recipe}: valid; {found.images} images, {len(found.targets())} classes")
 
 
 @app.command()
@@ -59,7 +64,7 @@ def schema() -> None:
 
     from earthsynth_factory.recipe.json_schema import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2))
+    say(json.dumps(json_schema(), indent=2))
 
 
 @app.command()
@@ -75,11 +80,11 @@ def categories(
 
     found = [category for category in earthsynth() if normalise(words) in normalise(category.name)]
     if as_json:
-        typer.echo(json.dumps([asdict(category) for category in found]))
+        say(json.dumps([asdict(category) for category in found]))
         return
     for category in found:
         color = "#{:02x}{:02x}{:02x}".format(*category.color)
-        typer.echo(f"{category.id:3}  {color}  {'objects   ' if category.thing else 'land cover'}  {category.name}")
+        say(f"{category.id:3}  {color}  {'objects   ' if category.thing else 'land cover'}  {category.name}")
     if not found:
         near = earthsynth().nearest(words)
-        typer.echo(f"none has {words!r} in its name" + (f"; near: {', '.join(near)}" if near else ""), err=True)
+        say(f"none has {words!r} in its name" + (f"; near: {', '.join(near)}" if near else ""), err=True)

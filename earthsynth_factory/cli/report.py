@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 
 def report(
     folder: Annotated[Path, typer.Argument(help="Output folder of a build or of `filter`, or a prepared dataset.")],
@@ -15,7 +17,7 @@ def report(
     """Write one HTML file: counts, pictures kept and not, reasons, scores, sizes, duplicates. It needs no network."""
     from earthsynth_factory.build.reporting import report_on
 
-    typer.echo(str(report_on(folder, out)))
+    say(str(report_on(folder, out)))
 
 
 def remake(
@@ -25,6 +27,9 @@ def remake(
     base: Annotated[
         Path | None, typer.Option(help="Folder that the recipe's relative paths start from. [default: FOLDER]")
     ] = None,
+    allow_plugins: Annotated[
+        bool, typer.Option("--allow-plugins", help="Import the plug-ins it names, whose code then runs.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     out: Annotated[Path, typer.Option("--out", "-o", help="Where image, mask and instance map are written.")] = Path(
         "remade"
@@ -32,7 +37,9 @@ def remake(
 ) -> None:
     """Make one image of a build again from its seeds, with its mask and its instance map."""
     from earthsynth_factory.build.remake import remake as make
+    from earthsynth_factory.domain.plugins import plugins_allowed
 
-    made = make(folder, slot, attempt, base or folder, device, out)
+    with plugins_allowed(allow_plugins):
+        made = make(folder, slot, attempt, base or folder, device, out)
     for path in (made.image, made.mask, made.instances):
-        typer.echo(str(path))
+        say(str(path))

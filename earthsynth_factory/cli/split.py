@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 if TYPE_CHECKING:
     from earthsynth_factory.datasets.base import LabelledDataset
 
@@ -39,7 +41,8 @@ def split(
     if ratios is not None and out is not None:
         shares = parse_ratios(ratios)
         dataset = Resplit(dataset, split_groups(dataset, shares, seed), list(shares))
-        write_folder(dataset, out)
+        source = str(folder.resolve())
+        write_folder(dataset, out, "split", {"source": source, "ratios": shares, "seed": seed})
     say_leaks(dataset)
 
 
@@ -50,11 +53,11 @@ def say_leaks(dataset: LabelledDataset) -> None:
 
     with image_progress(dataset.count, "comparing") as advance:
         leaks = find_leaks(dataset, advance)
-    typer.echo(f"groups in several splits: {len(leaks.groups)}")
+    say(f"groups in several splits: {len(leaks.groups)}")
     for group, splits in list(leaks.groups.items())[:EXAMPLES]:
-        typer.echo(f"  {group}: {', '.join(splits)}")
-    typer.echo(f"images that look the same in two splits: {len(leaks.alike)}")
+        say(f"  {group}: {', '.join(splits)}")
+    say(f"images that look the same in two splits: {len(leaks.alike)}")
     for one, other in leaks.alike[:EXAMPLES]:
-        typer.echo(f"  {'/'.join(one)} and {'/'.join(other)}")
+        say(f"  {'/'.join(one)} and {'/'.join(other)}")
     if leaks.uncompared:
-        typer.echo(f"  {leaks.uncompared} images of a single grey were not compared")
+        say(f"  {leaks.uncompared} images of a single grey were not compared")

@@ -1,11 +1,13 @@
-"""`train RECIPE`: a ControlNet on your own pairs, or the embedded model from nothing; stopped at any time, it goes on."""
+"""`train RECIPE`: a ControlNet on your own pairs; stopped at any time, it goes on."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from earthsynth_factory.cli.say import say
 
 
 def train(
@@ -17,13 +19,9 @@ def train(
         int, typer.Option(min=0, max=10_000, metavar="N", help="Draw N composed samples and stop; trains nothing.")
     ] = 0,
     export_only: Annotated[bool, typer.Option(help="Write the model from the newest checkpoint and stop.")] = False,
-    datasets: Annotated[Path, typer.Option(help="Kind embedded: folder with a dataset for each source.")] = Path(
-        "datasets"
-    ),
-    preset: Annotated[Literal["cpu", "gpu"], typer.Option(help="Kind embedded: sizes and steps.")] = "cpu",
 ) -> None:
-    """Train a ControlNet with Counterfactual Composition (`kind: controlnet`), or the embedded model (`kind: embedded`)."""
+    """Train a ControlNet on your own pairs, with Counterfactual Composition."""
     from earthsynth_factory.training.start import Options, start
 
-    options = Options(out, changes or [], resume, export_only, preview_cf_comp, datasets, preset)
-    typer.echo(str(start(recipe, options)))
+    options = Options(out, changes or [], resume, export_only, preview_cf_comp)
+    say(str(start(recipe, options)))

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import typer
+from earthsynth_factory.cli.say import say
 
 if TYPE_CHECKING:
     from earthsynth_factory.datasets.base import LabelledDataset
 
 
-def write_folder(dataset: LabelledDataset, out: Path) -> None:
-    """Write the prepared layout and say so. Raises StoreError where `out` holds anything, SourceError, DiskError."""
+def write_folder(dataset: LabelledDataset, out: Path, command: str, settings: Mapping[str, Any]) -> None:
+    """Write the prepared layout and say so; what the same command finished before is left as it is.
+
+    settings: what the user asked for. Raises StoreError where `out` holds anything else, SourceError, DiskError.
+    """
     from earthsynth_factory.cli.progress import image_progress
     from earthsynth_factory.datasets.build.completeness import check_masters
-    from earthsynth_factory.errors import StoreError
     from earthsynth_factory.exports.prepared import PreparedSpec
-    from earthsynth_factory.exports.write import export_to
+    from earthsynth_factory.exports.write import content_of, write_format
+    from earthsynth_factory.io.claim import claimed
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StoreError(f"{out}: holds something already; choose an empty or new folder for --out")
-    with image_progress(check_masters(dataset), "writing") as advance:
-        summary = export_to(dataset, PreparedSpec(), out, advance)
-    typer.echo(f"{out}: {', '.join(f'{split} {count}' for split, count in summary.counts.items())}")
+    with claimed(out, command, {**settings, "content": content_of(dataset)}) as claim:
+        if claim.done(""):
+            say(f"{out}: is written already, from the same images with the same options; nothing was changed")
+            return
+        with image_progress(check_masters(dataset), "writing") as advance:
+            claim.begin()
+            summary = write_format(dataset, PreparedSpec(), out, advance)
+            claim.finish("")
+    say(f"{out}: {', '.join(f'{split} {count}' for split, count in summary.counts.items())}")
     for note in summary.notes:
-        typer.echo(f"  note: {note}")
+        say(f"  note: {note}")

@@ -22,6 +22,7 @@ from earthsynth_factory.conditions.placement import Stamp, find_place, render
 from earthsynth_factory.conditions.scene import Scene
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Origin
+from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import Category
 
@@ -134,7 +135,7 @@ class ComposeSource(ConditionSource):
         fault = self._populate(scene, want, banks, rng)
         if fault:
             return fault
-        present = np.flatnonzero(np.bincount(scene.mask.ravel(), minlength=256)).tolist()
+        present = present_classes(scene.mask)
         return Condition(
             mask=scene.mask,
             instances=scene.instances,

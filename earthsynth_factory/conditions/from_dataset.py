@@ -10,12 +10,14 @@ import numpy as np
 from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
 from earthsynth_factory.conditions.masks.folder import FolderSpec, Item, MaskFolder, Pixels
-from earthsynth_factory.conditions.masks.objects import components, length
+from earthsynth_factory.conditions.masks.objects import length
 from earthsynth_factory.conditions.masks.view import Variants, choose_view, stretch
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Mask, Origin
+from earthsynth_factory.domain.masks import present_classes, present_ids
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+from earthsynth_factory.geometry.components import components
 
 TRIES = 24
 """Crops tried for one want before it is given up with the commonest reason."""
@@ -170,7 +172,7 @@ class DatasetSource(ConditionSource):
         detail: dict[str, str | int | float],
         rng: np.random.Generator,
     ) -> Condition:
-        present = np.flatnonzero(np.bincount(crop.mask.ravel(), minlength=256)).tolist()
+        present = present_classes(crop.mask)
         return Condition(
             mask=crop.mask,
             instances=crop.instances if known else np.zeros_like(crop.instances),
@@ -192,6 +194,5 @@ class DatasetSource(ConditionSource):
 
 def _avoided(want: Want, mask: Mask) -> str | None:
     """Named where a class that must not appear is in the mask."""
-    present = np.bincount(mask.ravel(), minlength=256) > 0
-    found = [category for category in sorted(want.avoid) if present[category]]
+    found = sorted(want.avoid.intersection(present_ids(mask)))
     return f"class {found[0]} in view, which is to be avoided" if found else None

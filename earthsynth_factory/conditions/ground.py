@@ -11,6 +11,7 @@ from earthsynth_factory.conditions.base import Want
 from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
 from earthsynth_factory.conditions.masks.folder import MaskFolder
 from earthsynth_factory.conditions.masks.view import Variants, choose_view
+from earthsynth_factory.domain.masks import present_ids
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category, Taxonomy
 
 _PAVED = ("pavement", "urban land", "developed space", "bare land", "airport")
@@ -167,7 +168,7 @@ class GroundChoice:
         crop = cut(pixels, view)
         if want.context is not None:
             crop = crop.only(want.context)
-        avoided = sorted(want.avoid & set(np.unique(crop.mask).tolist()))
+        avoided = sorted(want.avoid.intersection(present_ids(crop.mask)))
         if avoided:
             return f"a background with {self._taxonomy[avoided[0]].name!r}, which is to be avoided"
         return Ground(crop, item.group, {"ground": item.entry.stem, **view.text()})

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from earthsynth_factory.conditions.masks.crop import Crop
-from earthsynth_factory.conditions.masks.objects import MAX_INSTANCES
 from earthsynth_factory.conditions.placement import Bits, Stamp, overlap
+from earthsynth_factory.geometry.components import MAX_COMPONENTS
 
 
 class Scene:
@@ -57,7 +57,7 @@ class Scene:
         if any(self._left[number] - lost < min_visible * self._full[number] for number, lost in hidden.items()):
             return False
         number = max(self._full, default=0) + 1
-        if number > MAX_INSTANCES:
+        if number > MAX_COMPONENTS:
             return False
         for lower, lost in hidden.items():
             self._left[lower] -= lost

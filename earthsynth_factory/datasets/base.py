@@ -58,6 +58,10 @@ class LabelledDataset(Protocol):
         """The image's file."""
         ...
 
+    def stamp(self, record: SampleRecord) -> str:
+        """Changes when the image, the mask or the instance map does."""
+        ...
+
     def image(self, record: SampleRecord) -> Image:
         """(H, W, 3) uint8 sRGB."""
         ...

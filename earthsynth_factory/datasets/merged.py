@@ -145,6 +145,10 @@ class Merged:
         part, own = self._owner(record)
         return part.image_path(own)
 
+    def stamp(self, record: SampleRecord) -> str:
+        part, own = self._owner(record)
+        return part.stamp(own)
+
     def image(self, record: SampleRecord) -> Image:
         part, own = self._owner(record)
         return part.image(own)

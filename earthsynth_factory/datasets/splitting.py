@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
@@ -14,6 +16,7 @@ import numpy.typing as npt
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.domain.splits import assign_groups
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.io.atomic import disk_error
 
 Thumbnails = npt.NDArray[np.uint8]
 """(n, SIDE, SIDE) grey, or one (SIDE, SIDE)."""
@@ -69,9 +72,11 @@ def parse_ratios(text: str) -> dict[str, float]:
 
 def split_groups(dataset: LabelledDataset, shares: Mapping[str, float], seed: int) -> dict[str, str]:
     """Group → split. Raises InputError where there are fewer groups than splits."""
-    groups: dict[str, set[int]] = {}
+    groups: dict[str, frozenset[int]] = {}
+    shared: dict[frozenset[int], frozenset[int]] = {}  # there are few different ones, and many groups
     for record in dataset.samples():
-        groups.setdefault(record.origin.group, set()).update(record.classes)
+        found = groups.get(record.origin.group, frozenset()).union(record.classes)
+        groups[record.origin.group] = shared.setdefault(found, found)
     if len(groups) < len(shares):
         raise InputError(
             f"{dataset.root}: {len(groups)} groups cannot fill {len(shares)} splits; a group (a scene, a layout) stays whole"
@@ -80,24 +85,62 @@ def split_groups(dataset: LabelledDataset, shares: Mapping[str, float], seed: in
 
 
 def find_leaks(dataset: LabelledDataset, progress: Callable[[int], None]) -> Leaks:
-    """Look at every image once. Memory: 256 bytes an image and its name. Raises SourceError for an unreadable one."""
-    places: list[tuple[str, str]] = []
-    thumbnails: list[Thumbnails] = []
-    splits_of: defaultdict[str, set[str]] = defaultdict(set)
-    for record in dataset.samples():
-        places.append((record.split, record.stem))
-        thumbnails.append(_thumbnail(dataset.image(record)))
-        splits_of[record.origin.group].add(record.split)
-        progress(1)
-    torn = {group: tuple(sorted(splits)) for group, splits in splits_of.items() if len(splits) > 1}
-    every = np.array(thumbnails, np.uint8).reshape(-1, SIDE, SIDE)
-    of_split = [np.flatnonzero([split == place[0] for place in places]) for split in dataset.splits]
-    alike = [
-        (places[earlier[match]], places[later[number]])
-        for earlier, later in combinations(of_split, 2)
-        for number, match in _nearest(every[later], every[earlier])
-    ]
-    return Leaks(torn, tuple(alike), int((np.ptp(every, axis=(1, 2)) == 0).sum()))
+    """Look at every image once. Memory: an image's name, and a group's; thumbnails lie in a temporary file.
+
+    Raises SourceError for an unreadable image, DiskError.
+    """
+    stems: list[str] = []
+    numbers = {split: number for number, split in enumerate(dataset.splits)}
+    of_image, of_group, flat = bytearray(), dict[str, int](), 0
+    try:
+        with tempfile.TemporaryFile() as file:
+            for record in dataset.samples():
+                thumbnail, number = _thumbnail(dataset.image(record)), numbers[record.split]
+                file.write(thumbnail.tobytes())
+                flat += int(np.ptp(thumbnail) == 0)
+                stems.append(record.stem)
+                of_image.append(number)
+                of_group[record.origin.group] = of_group.get(record.origin.group, 0) | 1 << number
+                progress(1)
+            file.flush()
+            alike = list(_alike(np.frombuffer(of_image, np.uint8), file, dataset.splits, stems))
+    except OSError as error:
+        raise disk_error(Path(tempfile.gettempdir()), error) from error
+    torn = {group: _named(mask, dataset.splits) for group, mask in of_group.items() if mask & (mask - 1)}
+    return Leaks(torn, tuple(alike), flat)
+
+
+def _named(mask: int, splits: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(split for number, split in enumerate(splits) if mask >> number & 1))
+
+
+def _alike(
+    of_image: npt.NDArray[np.uint8], file: IO[bytes], splits: Sequence[str], stems: Sequence[str]
+) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    """For every image of which an earlier split has the like: the nearest such image and itself."""
+    places = [np.flatnonzero(of_image == number) for number in range(len(splits))]
+    for (one, earlier), (other, later) in combinations(enumerate(places), 2):
+        for number, match in _nearest(_Thumbnails(file, later), _Thumbnails(file, earlier)):
+            yield (splits[one], stems[earlier[match]]), (splits[other], stems[later[number]])
+
+
+class _Thumbnails:
+    """(n, SIDE, SIDE) grey in a file, those at `places`, read by blocks."""
+
+    def __init__(self, file: IO[bytes], places: npt.NDArray[np.int64]) -> None:
+        self._file, self._places = file, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def block(self, first: int) -> Thumbnails:
+        """Up to `BLOCK` of them from `first` on."""
+        places = self._places[first : first + BLOCK]
+        return np.frombuffer(b"".join(map(self._read, places.tolist())), np.uint8).reshape(-1, SIDE, SIDE)
+
+    def _read(self, place: int) -> bytes:
+        self._file.seek(place * SIDE * SIDE)
+        return self._file.read(SIDE * SIDE)
 
 
 def _thumbnail(image: npt.NDArray[np.uint8]) -> Thumbnails:
@@ -105,13 +148,13 @@ def _thumbnail(image: npt.NDArray[np.uint8]) -> Thumbnails:
     return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _nearest(ones: Thumbnails, others: Thumbnails) -> Iterator[tuple[int, int]]:
+def _nearest(ones: _Thumbnails, others: _Thumbnails) -> Iterator[tuple[int, int]]:
     """For each of (n, SIDE, SIDE) `ones` of which `others` has the like: its number and that of the nearest other."""
     for first in range(0, len(ones), BLOCK):
-        turned = [_unit(block) for block in _orientations(ones[first : first + BLOCK])]
+        turned = [_unit(block) for block in _orientations(ones.block(first))]
         best, match = np.zeros(len(turned[0]), np.float32), np.zeros(len(turned[0]), np.int64)
         for start in range(0, len(others), BLOCK):
-            block = _unit(others[start : start + BLOCK]).T
+            block = _unit(others.block(start)).T
             scores = np.maximum.reduce([units @ block for units in turned])
             match = np.where(scores.max(axis=1) > best, scores.argmax(axis=1) + start, match)
             best = np.maximum(best, scores.max(axis=1))

@@ -58,6 +58,9 @@ class View:
     def image_path(self, record: SampleRecord) -> Path:
         return self.base.image_path(record)
 
+    def stamp(self, record: SampleRecord) -> str:
+        return self.base.stamp(record)
+
     def image(self, record: SampleRecord) -> Image:
         return self.base.image(record)
 

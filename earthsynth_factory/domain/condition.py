@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.taxonomy import BACKGROUND
 
 Mask = npt.NDArray[np.uint8]
@@ -62,8 +63,7 @@ class Condition:
 
     def classes(self) -> list[int]:
         """Class ids present, ascending, without background."""
-        present = np.flatnonzero(np.bincount(self.mask.ravel(), minlength=256))
-        return [int(class_id) for class_id in present if class_id != BACKGROUND]
+        return present_classes(self.mask)
 
     def instance_classes(self) -> dict[int, int]:
         """Instance id → class id, ascending by instance id."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask
+from earthsynth_factory.geometry.given import Given
 
 Image = npt.NDArray[np.uint8]
 """(H, W, 3) sRGB, 0–255."""
@@ -78,12 +79,13 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One object. Its truth is the RLE; box and area are derived from the same pixels.
+    """One object. Its pixels are the RLE; box and area are derived from them. What its source drew is kept beside.
 
     id: 1 … n within the image. box: (x, y, width, height) in pixels, tight. area: pixels of the mask.
     rle: COCO's compressed run lengths over an (H, W) mask, `counts` as ASCII text.
     visible: share of the object that is seen, in (0, 1]. truncated: it touches the image's border. flags: what a real
-    dataset says of it: `crowd` (uncounted objects), `difficult`.
+    dataset says of it: `crowd` (uncounted objects), `difficult`. given: the corners of a real dataset's object; None where
+    pixels are all there is.
     """
 
     id: int
@@ -94,6 +96,7 @@ class Instance:
     visible: float
     truncated: bool
     flags: tuple[str, ...] = ()
+    given: Given | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,10 @@ BACKGROUND = 0
 """Id of "anything else". It is never an instance and never named in a prompt."""
 
 MAX_ID = 254
-"""Largest id a category may have: masks are 8 bit and 255 is the ignore value of segmentation readers."""
+"""Largest id a category may have: masks are 8 bit and 255 is `IGNORE`."""
+
+IGNORE = 255
+"""In masks: nobody knows or says what is there (no picture, a class left out, a crowd). Never background, never a class."""
 
 
 EARTHSYNTH_TEMPLATE = "A satellite image of {classes}"

@@ -1,4 +1,4 @@
-"""COCO instances: one JSON a split, streamed, with compressed RLE as the truth.
+"""COCO instances: one JSON a split, streamed. A mask is written as compressed RLE, what a source drew as it drew it.
 
 Ids: category ids are the taxonomy's, image ids the slot numbers plus one, annotation ids count from 1 over all splits in
 slot order. Evaluators take an annotation id of 0 for "no match", so none is ever 0.
@@ -19,8 +19,8 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.coco_file import CocoFile, about, image_entry
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
-from earthsynth_factory.geometry.polygons import agreement, polygons_of
-from earthsynth_factory.geometry.rle import decode
+from earthsynth_factory.exports.shapes import box, drawn, fidelity, polygons
+from earthsynth_factory.exports.walk import crowd
 
 
 class CocoSpec(ExportSpec):
@@ -28,7 +28,7 @@ class CocoSpec(ExportSpec):
 
     kind: Literal["coco"] = "coco"
     polygons: bool = False
-    """Write polygons in place of run lengths; a hole becomes a cut. What they lose is measured and reported."""
+    """Write polygons in place of the run lengths of masks; a hole becomes a cut. What they lose is measured and reported."""
     images: Images = Field(default="link")
     """`link`, `copy` or `none`."""
 
@@ -74,20 +74,22 @@ class _Writer:
                 "category_id": instance.category,
                 "segmentation": self._segmentation(record, instance),
                 "area": instance.area,
-                "bbox": list(instance.box),
-                "iscrowd": int("crowd" in instance.flags),
+                "bbox": list(box(record, instance)),
+                "iscrowd": int(crowd(instance)),
                 "visible": instance.visible,
                 "truncated": instance.truncated,
                 "difficult": "difficult" in instance.flags,
             }
 
     def _segmentation(self, record: SampleRecord, instance: Instance) -> Any:
-        if not self._spec.polygons:
+        # Evaluators take a crowd's run lengths alone.
+        as_drawn = drawn(instance) is not None and not crowd(instance)
+        if not (as_drawn or self._spec.polygons):
             return {"size": [record.height, record.width], "counts": instance.rle}
-        mask = decode(instance.rle, record.height, record.width)
-        polygons = polygons_of(mask)
-        self._losses.measure(agreement(polygons, mask))
-        return polygons
+        rings = polygons(record, instance)
+        if not as_drawn:
+            self._losses.measure(fidelity(record, instance, rings))
+        return rings
 
     def summary(self) -> ExportSummary:
         counts = {split: file.images for split, file in self._files.items()}

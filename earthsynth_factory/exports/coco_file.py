@@ -73,4 +73,5 @@ def image_entry(record: SampleRecord, name: str) -> dict[str, Any]:
         "height": record.height,
         "metres_per_pixel": record.metres_per_pixel,
         "caption": record.prompt,
+        **{key: record.origin.detail[key] for key in ("crs", "transform") if key in record.origin.detail},
     }

@@ -1,8 +1,9 @@
-"""DOTA: `<split>/images/<stem>.png` and `<split>/labelTxt/<stem>.txt` with the smallest rectangles of the masks.
+"""DOTA: `<split>/images/<stem>.png` and `<split>/labelTxt/<stem>.txt` with oriented boxes.
 
-A line is `x1 y1 x2 y2 x3 y3 x4 y4 class difficult`: pixels, clockwise from the corner nearest the upper left (an object
-made from a mask has no front). An image without objects has an empty file, since readers list the text files. Names are
-written with hyphens for blanks, as DOTA's own are; `classes.json` has both spellings. A crowd is `difficult`.
+A line is `x1 y1 x2 y2 x3 y3 x4 y4 class difficult`: pixels, the source's own corners in its order where it gave them, else
+the smallest rectangle around the object, clockwise from the corner nearest the upper left (a mask has no front). An image
+without objects has an empty file, since readers list the text files. Names are written with hyphens for blanks, as DOTA's own
+are; `classes.json` has both spellings. A crowd is `difficult`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ import re
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Instance
@@ -20,7 +19,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_png
 from earthsynth_factory.exports.losses import Losses
-from earthsynth_factory.exports.shapes import rectangle
+from earthsynth_factory.exports.shapes import oriented
 from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
 from earthsynth_factory.io.atomic import write_bytes, write_json
 
@@ -62,6 +61,12 @@ def hyphened(name: str) -> str:
 
 
 def _line(record: SampleRecord, instance: Instance, word: str) -> str:
+    corners = " ".join(map(_text, oriented(record, instance).ravel().tolist()))
+    return f"{corners} {word} {int(difficult(instance))}\n"
+
+
+def _text(number: float) -> str:
+    """One decimal at least, as DOTA has it, and as many as there are up to four."""
     # Adding 0 turns -0.0 into 0.0.
-    corners = np.round(rectangle(record, instance), 2).ravel() + 0.0
-    return f"{' '.join(f'{number:.2f}' for number in corners)} {word} {int(difficult(instance))}\n"
+    whole, _, rest = f"{round(number, 4) + 0.0:.4f}".partition(".")
+    return f"{whole}.{rest.rstrip('0') or '0'}"

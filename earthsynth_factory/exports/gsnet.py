@@ -21,7 +21,8 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_png
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.walk import Walk
-from earthsynth_factory.io.atomic import encode_png, write_bytes, write_json
+from earthsynth_factory.io.atomic import write_bytes, write_json
+from earthsynth_factory.io.png import encode_png
 
 CLASSES = 40
 IGNORE = 255

@@ -22,6 +22,7 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.walk import Walk, every_split, image_classes
+from earthsynth_factory.io.tables import cell
 
 
 class ImageFolderSpec(ExportSpec):
@@ -36,13 +37,13 @@ class ImageFolderSpec(ExportSpec):
         seen: dict[str, set[str]] = {split: set() for split in store.splits}
         with (out / "labels.csv").open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
-            table.writerow(["image", "split", "class", *(category.name for category in columns)])
+            table.writerow(["image", "split", "class", *(cell(category.name) for category in columns)])
             for record in walk:
                 main = store.taxonomy[_main_class(store, record)].name
                 image = store.image_path(record)
                 path = Path(record.split, folder_name(main), record.stem + image.suffix)
                 put_image(image, out / path, self.images)
-                table.writerow([path.as_posix(), record.split, main, *_flags(record, columns)])
+                table.writerow([*map(cell, (path.as_posix(), record.split, main)), *_flags(record, columns)])
                 seen[record.split].add(main)
                 losses.count("images of several classes, of which the folder says one", len(_named(record)) > 1)
         return ExportSummary(

@@ -6,14 +6,13 @@ write a new file and rename it are safe; for those that do not, there is `images
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Literal
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
-from earthsynth_factory.io.atomic import disk_error, encode_png, write_bytes
+from earthsynth_factory.io.atomic import put_file, write_bytes
+from earthsynth_factory.io.png import encode_png
 
 Images = Literal["link", "copy", "none"]
 """`link`: hard links, which cost no space; copies where the file system has none. `none`: labels alone."""
@@ -21,19 +20,8 @@ Images = Literal["link", "copy", "none"]
 
 def put_image(source: Path, target: Path, images: Images) -> None:
     """Bring an image into an export. Raises DiskError where the disk refuses."""
-    if images == "none":
-        return
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if images == "link":
-            try:
-                os.link(source, target)
-                return
-            except OSError:
-                pass  # another file system, or one without hard links
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise disk_error(target, error) from error
+    if images != "none":
+        put_file(source, target, link=images == "link")
 
 
 def put_png(store: LabelledDataset, record: SampleRecord, target: Path, images: Images) -> None:

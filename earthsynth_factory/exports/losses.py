@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
-import numpy.typing as npt
-
 
 class Losses:
     """Gathers the intersection over union of what is written with the truth, and counts what is not written at all."""
@@ -37,8 +34,3 @@ class Losses:
         iou = f"{measured}: mean IoU {self.mean:.4f}, worst {self.worst:.4f} over {self.objects} objects"
         counted = [f"{what}: {number:,}" for what, number in sorted(self._counted.items()) if number]
         return (*([iou] if self.objects else []), *counted)
-
-
-def overlap(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
-    """Intersection over union, 0–1, of two masks of equal shape that are not both empty."""
-    return float((one & other).sum() / (one | other).sum())

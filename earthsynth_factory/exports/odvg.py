@@ -26,6 +26,7 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.phrases import grounded
+from earthsynth_factory.exports.shapes import DIGITS, box
 from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
 from earthsynth_factory.io.atomic import write_bytes
 
@@ -53,7 +54,7 @@ class OdvgSpec(ExportSpec):
                 name = record.stem + image.suffix
                 put_image(image, out / record.split / name, self.images)
                 kept = _countable(record, losses)
-                _append(files[record.split, "od"], record, name, detection=_detection(store, kept, numbers))
+                _append(files[record.split, "od"], record, name, detection=_detection(store, record, kept, numbers))
                 _append(files[record.split, "vg"], record, name, grounding=_grounding(store, record, kept, losses))
         # Not sorted as texts, so that 10 follows 9.
         label_map = {str(number): category.name for number, category in enumerate(classes)}
@@ -68,11 +69,13 @@ def _countable(record: SampleRecord, losses: Losses) -> list[Instance]:
     return kept
 
 
-def _detection(store: LabelledDataset, kept: Sequence[Instance], numbers: Mapping[int, int]) -> dict[str, Any]:
+def _detection(
+    store: LabelledDataset, record: SampleRecord, kept: Sequence[Instance], numbers: Mapping[int, int]
+) -> dict[str, Any]:
     return {
         "instances": [
             {
-                "bbox": _corners(instance),
+                "bbox": _corners(record, instance),
                 "label": numbers[instance.category],
                 "category": store.taxonomy[instance.category].name,
             }
@@ -84,9 +87,9 @@ def _detection(store: LabelledDataset, kept: Sequence[Instance], numbers: Mappin
 def _grounding(
     store: LabelledDataset, record: SampleRecord, kept: Sequence[Instance], losses: Losses
 ) -> dict[str, Any]:
-    boxes: dict[int, list[list[int]]] = {}
+    boxes: dict[int, list[list[float]]] = {}
     for instance in kept:
-        boxes.setdefault(instance.category, []).append(_corners(instance))
+        boxes.setdefault(instance.category, []).append(_corners(record, instance))
     caption, spans = grounded(record.prompt, [store.taxonomy[category] for category in sorted(boxes)])
     losses.count("captions to which classes were added that the prompt does not name", caption != record.prompt)
     regions = [
@@ -101,6 +104,6 @@ def _append(file: IO[bytes], record: SampleRecord, name: str, **form: Any) -> No
     file.write(orjson.dumps(line) + b"\n")
 
 
-def _corners(instance: Instance) -> list[int]:
-    x, y, width, height = instance.box
-    return [x, y, x + width, y + height]
+def _corners(record: SampleRecord, instance: Instance) -> list[float]:
+    x, y, width, height = box(record, instance)
+    return [x, y, round(x + width, DIGITS), round(y + height, DIGITS)]

@@ -27,7 +27,8 @@ from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.walk import Walk, crowd
 from earthsynth_factory.geometry.boxes import tight_boxes
 from earthsynth_factory.geometry.runs import find_runs
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 
 _REGION = 1 << 16
 """Added to a category id: beyond any instance id, which has 16 bits."""

@@ -22,8 +22,10 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import card
+from earthsynth_factory.exports.shapes import box
 from earthsynth_factory.exports.walk import Walk, crowd, image_classes, object_classes
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 
 ROWS = 32
 """Images in memory at a time, and in a row group: readers that want one image decode so many at most."""
@@ -182,11 +184,11 @@ def _row(store: LabelledDataset, record: SampleRecord, labels: dict[int, int]) -
         "metres_per_pixel": record.metres_per_pixel or None,
         "caption": record.prompt,
         "classes": [labels[category] for category in record.classes],
-        "objects": [_object(instance, labels) for instance in record.instances],
+        "objects": [_object(record, instance, labels) for instance in record.instances],
     }
 
 
-def _object(instance: Instance, labels: dict[int, int]) -> dict[str, Any]:
+def _object(record: SampleRecord, instance: Instance, labels: dict[int, int]) -> dict[str, Any]:
     return {
         "id": instance.id,
         "area": instance.area,
@@ -196,5 +198,5 @@ def _object(instance: Instance, labels: dict[int, int]) -> dict[str, Any]:
         "difficult": "difficult" in instance.flags,
         "crowd": crowd(instance),
         "category": labels[instance.category],
-        "bbox": list(instance.box),
+        "bbox": list(box(record, instance)),
     }

@@ -17,10 +17,11 @@ import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.reader import StoreReader
-from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.datasets.build.records import SampleRecord, instance_fields
 from earthsynth_factory.datasets.licences import terms_of
 from earthsynth_factory.datasets.merged import Merged
 from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, PreparedLayout
+from earthsynth_factory.datasets.prepared.reader import PreparedRecord
 from earthsynth_factory.datasets.prepared.training_list import training_lines
 from earthsynth_factory.datasets.views import View
 from earthsynth_factory.domain.spec import Field
@@ -28,7 +29,8 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, earthsynth
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.walk import Walk
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import new_file, write_bytes
+from earthsynth_factory.io.png import encode_png
 
 
 class PreparedSpec(ExportSpec):
@@ -44,9 +46,10 @@ class PreparedSpec(ExportSpec):
         walk, layout = Walk(dataset, progress), PreparedLayout(out)
         seen = set[int]()
         with ExitStack() as stack:
-            train = stack.enter_context(layout.train.open("wb"))
-            objects = stack.enter_context(layout.instance_lines.open("wb"))
-            about = stack.enter_context(layout.dataset.open("wb"))
+            # Left in the opposite order: the folder is a dataset when all else is in it.
+            about = stack.enter_context(new_file(layout.dataset))
+            objects = stack.enter_context(new_file(layout.instance_lines))
+            train = stack.enter_context(new_file(layout.train))
             about.write(b'{"items":{')
             for number, record in enumerate(walk):
                 name = record.stem + dataset.image_path(record).suffix
@@ -76,7 +79,11 @@ def _usual(store: LabelledDataset) -> bool:
 
 def _objects(record: SampleRecord) -> dict[str, Any]:
     size = [record.height, record.width]
-    return {"stem": record.stem, "size": size, "instances": [asdict(instance) for instance in record.instances]}
+    return {
+        "stem": record.stem,
+        "size": size,
+        "instances": [instance_fields(instance) for instance in record.instances],
+    }
 
 
 def _item(record: SampleRecord, name: str) -> dict[str, Any]:
@@ -87,7 +94,17 @@ def _item(record: SampleRecord, name: str) -> dict[str, Any]:
         "size": [record.height, record.width],
         "categories": list(record.classes),
         "image": name,
+        **_place(record),
     }
+
+
+def _place(record: SampleRecord) -> dict[str, Any]:
+    """Where the image lies in its scene and on the ground, as `ItemRecord` has it."""
+    detail = record.origin.detail if isinstance(record, PreparedRecord) else {}
+    found: dict[str, Any] = {"corner": [detail["top"], detail["left"]]} if "top" in detail else {}
+    if "transform" in detail:
+        found["transform"] = [float(number) for number in str(detail["transform"]).split()]
+    return {**found, "crs": detail["crs"]} if "crs" in detail else found
 
 
 def _about(dataset: LabelledDataset, used: set[int]) -> dict[str, Any]:

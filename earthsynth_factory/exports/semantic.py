@@ -18,7 +18,8 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.walk import every_split
-from earthsynth_factory.io.atomic import encode_png, write_bytes, write_json
+from earthsynth_factory.io.atomic import write_bytes, write_json
+from earthsynth_factory.io.png import encode_png
 
 IGNORE = 255
 

@@ -1,7 +1,8 @@
 """Pascal VOC: `JPEGImages/`, `Annotations/<stem>.xml`, `ImageSets/Main/<split>.txt`.
 
-Corners count pixels from 1 and are inclusive, as in VOC's devkit: a box (x, y, w, h) of ours is x + 1 … x + w. Images keep
-their own format, whatever the folder is called. An image without objects has an XML file without `object`.
+Corners count pixels from 1 and are inclusive, as in VOC's devkit: a box (x, y, w, h) of ours is x + 1 … x + w. A box that a
+source gave with decimals keeps four of them. Images keep their own format, whatever the folder is called. An image without
+objects has an XML file without `object`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
+from earthsynth_factory.exports.shapes import box
 from earthsynth_factory.exports.walk import Walk, crowd, difficult
 from earthsynth_factory.io.atomic import write_bytes
 
@@ -53,15 +55,16 @@ def _xml(store: LabelledDataset, record: SampleRecord, name: str) -> bytes:
     _put(SubElement(root, "size"), width=record.width, height=record.height, depth=3)
     _put(root, segmented=0)
     for instance in record.instances:
-        _put_object(SubElement(root, "object"), store.taxonomy[instance.category].name, instance)
+        _put_object(SubElement(root, "object"), store.taxonomy[instance.category].name, record, instance)
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8")) + b"\n"
 
 
-def _put_object(entry: Element, name: str, instance: Instance) -> None:
-    x, y, width, height = instance.box
+def _put_object(entry: Element, name: str, record: SampleRecord, instance: Instance) -> None:
+    x, y, width, height = box(record, instance)
     _put(entry, name=name, pose="Unspecified", truncated=int(instance.truncated), difficult=int(difficult(instance)))
-    _put(SubElement(entry, "bndbox"), xmin=x + 1, ymin=y + 1, xmax=x + width, ymax=y + height)
+    edges = {"xmin": x + 1, "ymin": y + 1, "xmax": x + width, "ymax": y + height}
+    _put(SubElement(entry, "bndbox"), **{name: f"{edge:.4f}".rstrip("0").rstrip(".") for name, edge in edges.items()})
 
 
 def _put(parent: Element, **texts: object) -> None:

@@ -24,8 +24,10 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import card
+from earthsynth_factory.exports.shapes import box
 from earthsynth_factory.exports.walk import Walk, image_classes, object_classes
-from earthsynth_factory.io.atomic import encode_png, write_bytes, write_json
+from earthsynth_factory.io.atomic import write_bytes, write_json
+from earthsynth_factory.io.png import encode_png
 
 _BODY = """\
 ```python
@@ -129,7 +131,8 @@ def _about(store: LabelledDataset, record: SampleRecord) -> dict[str, Any]:
                 "id": instance.id,
                 "category": store.taxonomy[instance.category].name,
                 "category_id": instance.category,
-                "bbox": list(instance.box),
+                "bbox": list(box(record, instance)),
+                **({"given": instance.given.fields()} if instance.given else {}),
                 "area": instance.area,
                 "segmentation": {"size": [record.height, record.width], "counts": instance.rle},
                 "visible": instance.visible,

@@ -1,28 +1,58 @@
-"""Writes exports: each into a temporary folder that takes the place of an older one only when it is whole."""
+"""Writes exports: each into a new folder that takes the place of an older one only when it is whole.
+
+The mark in an export's folder says what it was made of, what was said of it, and which files it holds: an export that would
+be the same again is left as it is, and one that holds files of others is not replaced.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
-from earthsynth_factory.datasets.build.layout import Layout
-from earthsynth_factory.errors import InputError
+from earthsynth_factory.datasets.build.records import parsed
+from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
-from earthsynth_factory.io.atomic import disk_error, write_bytes
+from earthsynth_factory.geometry.rle import RunLengthError
+from earthsynth_factory.io.atomic import TEMPORARY, disk_error, write_json
+from earthsynth_factory.io.claim import digest_of
+from earthsynth_factory.io.gates import write_below
+from earthsynth_factory.io.lock import locked
 
 MARK = ".earthsynth-factory-export"
 """In the folder of every export: the next one may replace what has it, and nothing else."""
 
 
+@dataclass(frozen=True)
+class Mark:
+    """digest: of all that decided the export. names: a digest of the names of its files, `count` of them."""
+
+    digest: str
+    count: int
+    names: str
+    summary: dict[str, Any]
+
+
 def export(store: LabelledDataset, specs: Sequence[ExportSpec], out: Path, progress: Progress) -> list[ExportSummary]:
-    """Write each format to `out/<kind>`. The masters are only read.
+    """Write each format to `out/<kind>`, as far as it is not there already. The masters are only read.
 
     Raises DiskError, StoreError, SourceError, and InputError as `check_targets`.
     """
+    if not specs:
+        return []
     check_targets(specs, out, store.root)
-    return [export_to(store, spec, out / spec.kind, progress, mark=True) for spec in specs]
+    content = content_of(store)
+    with locked(out, "export"):
+        _sweep(out)
+        return [_export_one(store, spec, out / spec.kind, digest_of(_dump(spec), content), progress) for spec in specs]
 
 
 def check_targets(specs: Sequence[ExportSpec], out: Path, source: Path) -> None:
@@ -32,30 +62,109 @@ def check_targets(specs: Sequence[ExportSpec], out: Path, source: Path) -> None:
     for target in (out / spec.kind for spec in specs):
         if source.resolve().is_relative_to(target.resolve()):
             raise InputError(f"{target}: is what the export would be made from; choose another --out")
-        if not target.exists() or target.parent == Layout(source).exports or (target / MARK).is_file():
+        write_below(target, source if target.is_relative_to(source) else out)
+        if not target.exists() or (target / MARK).is_file():
             continue
         if not target.is_dir() or any(target.iterdir()):
             raise InputError(f"{target}: holds what no export wrote; move it away or choose another --out")
 
 
-def export_to(
-    store: LabelledDataset, spec: ExportSpec, target: Path, progress: Progress, mark: bool = False
+def content_of(dataset: LabelledDataset) -> str:
+    """A digest of a dataset's records and of the sizes and times of its files: it changes when an export of it would."""
+    told = hashlib.blake2b(digest_size=16)
+    named = [dataset.name, dataset.version, sorted(dataset.targets), dataset.splits]
+    told.update(orjson.dumps([named, [asdict(category) for category in dataset.taxonomy]]))
+    for record in dataset.samples():
+        told.update(orjson.dumps(asdict(record), default=str))
+        told.update(dataset.stamp(record).encode() + b"\n")
+    return told.hexdigest()
+
+
+def _export_one(
+    store: LabelledDataset, spec: ExportSpec, target: Path, digest: str, progress: Progress
 ) -> ExportSummary:
-    """Write one format to the folder `target` itself, with `mark` as one that may be replaced. Raises as `export` does."""
-    fresh, stale = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    mark = _read_mark(target)
+    if mark is not None and mark.digest == digest:
+        progress(sum(mark.summary["counts"].values()))
+        return ExportSummary(**{**mark.summary, "notes": tuple(mark.summary["notes"])})
+    if mark is not None and (strange := _strange(target, mark)):
+        raise InputError(
+            f"{target}: holds files that no export wrote ({strange}); move them away or choose another --out"
+        )
+    fresh = target.with_name(f".{secrets.token_hex(6)}{TEMPORARY}")
     try:
-        for leftover in (fresh, stale):
-            shutil.rmtree(leftover, ignore_errors=True)
         fresh.mkdir(parents=True)
-        summary = spec.write(store, fresh, progress)
-        if mark:
-            write_bytes(fresh / MARK, b"", durable=False)
-        if target.exists():
-            target.rename(stale)
-        fresh.rename(target)
-        shutil.rmtree(stale, ignore_errors=True)
+        summary = write_format(store, spec, fresh, progress)
+        count, names = _names(fresh)
+        write_json(fresh / MARK, asdict(Mark(digest, count, names, asdict(summary))))
+        _replace(target, fresh)
     except OSError as error:
         raise disk_error(target, error) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return summary
+
+
+def write_format(store: LabelledDataset, spec: ExportSpec, folder: Path, progress: Progress) -> ExportSummary:
+    """One format into `folder` itself. Raises SourceError where an object's run lengths are damaged, else as `export`."""
+    try:
+        return spec.write(store, folder, progress)
+    except RunLengthError as error:
+        raise SourceError(f"{store.root}: an object's {error}; prepare or build the dataset again") from error
+
+
+def _replace(target: Path, fresh: Path) -> None:
+    stale = target.with_name(f".{secrets.token_hex(6)}{TEMPORARY}")
+    if target.exists():
+        target.rename(stale)
+    fresh.rename(target)
+    shutil.rmtree(stale, ignore_errors=True)
+
+
+def _sweep(out: Path) -> None:
+    """Remove the folders that a killed export left; nobody else has such names."""
+    for leftover in out.glob(f".*{TEMPORARY}"):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _read_mark(target: Path) -> Mark | None:
+    """The mark; None where there is no export, or one that an earlier version or a killed run left without its facts."""
+    try:
+        mark = parsed((target / MARK).read_bytes(), Mark)
+        ExportSummary(**mark.summary)
+        return mark
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _strange(target: Path, mark: Mark) -> str:
+    """Some files that were put beside what the export wrote; empty where there are none."""
+    if _names(target) == (mark.count, mark.names):
+        return ""
+    since = (target / MARK).stat().st_mtime
+    newer = [name for name, entry in _walk(target, "") if entry.stat(follow_symlinks=False).st_mtime > since]
+    return ", ".join(sorted(newer)[:5]) or "or lacks some of its own"
+
+
+def _names(folder: Path) -> tuple[int, str]:
+    """How many files there are besides the mark, and a digest of their names that does not depend on their order."""
+    total = count = 0
+    for name, _ in _walk(folder, ""):
+        total += int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=16).digest(), "big")
+        count += 1
+    return count, f"{total % (1 << 128):032x}"
+
+
+def _walk(folder: Path, above: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = f"{above}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(folder / entry.name, f"{name}/")
+            elif name != MARK:
+                yield name, entry
+
+
+def _dump(spec: ExportSpec) -> dict[str, Any]:
+    return spec.model_dump(mode="json")

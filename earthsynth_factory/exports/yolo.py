@@ -7,6 +7,7 @@ folders relative to itself. There is no word for a crowd: such regions are left 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from operator import itemgetter
@@ -23,15 +24,12 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
-from earthsynth_factory.exports.losses import Losses, overlap
-from earthsynth_factory.exports.shapes import patch, rectangle
+from earthsynth_factory.exports.losses import Losses
+from earthsynth_factory.exports.shapes import box, drawn, fidelity, oriented, polygons
 from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
 from earthsynth_factory.geometry.convex import Points, agreement, shared
-from earthsynth_factory.geometry.outlines import filled, outline_of
+from earthsynth_factory.geometry.given import one_line
 from earthsynth_factory.io.atomic import write_bytes
-
-_CENTRE = 0.499
-"""Just short of a pixel's centre: readers that cut off and readers that round both arrive at the pixel."""
 
 
 class _YoloSpec(ExportSpec, ABC):
@@ -62,7 +60,9 @@ class _YoloSpec(ExportSpec, ABC):
                 continue
             losses.count("objects marked difficult, for which YOLO has no word", difficult(instance))
             shares = self._points(record, instance, losses) / (record.width, record.height)
-            lines.append(f"{numbers[instance.category]} {' '.join(f'{share:.6f}' for share in shares.ravel())}\n")
+            digits = _digits(record)
+            text = " ".join(f"{share:.{digits}f}" for share in shares.ravel())
+            lines.append(f"{numbers[instance.category]} {text}\n")
         return lines
 
     @abstractmethod
@@ -77,28 +77,29 @@ class YoloDetectSpec(_YoloSpec):
     measured = "boxes"
 
     def _points(self, record: SampleRecord, instance: Instance, losses: Losses) -> Points:  # noqa: ARG002
-        x, y, width, height = instance.box
+        x, y, width, height = box(record, instance)
         return np.array([[x + width / 2, y + height / 2], [width, height]])
 
 
 class YoloSegmentSpec(_YoloSpec):
-    """Lines `class x y x y …`: one line around the object through its pixels' centres.
+    """Lines `class x y x y …`: what the source drew, or the edges of the mask's pixels; parts and holes are joined by cuts.
 
-    A trainer that derives boxes from it gets them a pixel smaller than those of yolo-detect.
+    Boxes that a trainer derives from it are those of yolo-detect. Readers that fill it with `cv2.fillPoly` draw the pixels
+    under the line too, one more at the right and below.
     """
 
     kind: Literal["yolo-segment"] = "yolo-segment"
-    measured = "outlines, filled, against the masks (cuts between parts are drawn)"
+    measured = "outlines, filled, against the masks"
 
     def _points(self, record: SampleRecord, instance: Instance, losses: Losses) -> Points:
-        mask = patch(record, instance)
-        outline = outline_of(mask)
-        losses.measure(overlap(filled(outline, *mask.shape), mask))
-        return np.asarray(outline + np.array(instance.box[:2]) + _CENTRE, dtype=np.float64)
+        line = one_line(polygons(record, instance))
+        if drawn(instance) is None:
+            losses.measure(fidelity(record, instance, [line]))
+        return np.reshape(line, (-1, 2)).astype(np.float64)
 
 
 class YoloObbSpec(_YoloSpec):
-    """Lines `class x1 y1 … x4 y4`: the smallest rectangle, clockwise from the upper left.
+    """Lines `class x1 y1 … x4 y4`: the source's corners, or the smallest rectangle, clockwise from the upper left.
 
     Ultralytics refuses a file with any number outside 0–1. Where a rectangle leaves the image, either its corners are moved
     onto the border or the upright box is written, whichever agrees better with the part that is inside.
@@ -108,16 +109,22 @@ class YoloObbSpec(_YoloSpec):
     measured = "rectangles that leave the image, as written against their part inside it"
 
     def _points(self, record: SampleRecord, instance: Instance, losses: Losses) -> Points:
-        corners, size = rectangle(record, instance), np.array([record.width, record.height])
+        corners, size = oriented(record, instance), np.array([record.width, record.height])
         moved = np.clip(corners, 0, size)
         if np.array_equal(corners, moved):
             return corners
         inside = shared(corners, _upright(0, 0, *size))
         iou, points = max(
-            ((agreement(found, inside), found) for found in (moved, _upright(*instance.box))), key=itemgetter(0)
+            ((agreement(found, inside), found) for found in (moved, _upright(*box(record, instance)))),
+            key=itemgetter(0),
         )
         losses.measure(iou)
         return points
+
+
+def _digits(record: SampleRecord) -> int:
+    """Decimals of a share: six, more where they would be coarser than a thousandth of a pixel."""
+    return max(6, 3 + math.ceil(math.log10(max(record.width, record.height))))
 
 
 def _upright(x: float, y: float, width: float, height: float) -> Points:

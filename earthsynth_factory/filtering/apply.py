@@ -6,7 +6,7 @@ linked or copied as it is.
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from earthsynth_factory.filtering.kept_files import Parting
 from earthsynth_factory.filtering.labelled_folder import Folder
 from earthsynth_factory.filtering.rewrite_lists import rewritten
 from earthsynth_factory.importers.readers.files import walk
-from earthsynth_factory.io.atomic import disk_error, write_bytes
+from earthsynth_factory.io.atomic import TEMPORARY, disk_error, put_file, write_bytes
 
 DERIVED = {"exports", "report"}
 """Folders of a build that are made from its masters; they are made again, not filtered."""
@@ -34,26 +34,36 @@ def check_mirror(folder: Folder, target: Path) -> None:
             f"{folder.path}: {strange[0].name} lies in an archive, and archives are not rewritten; unpack them, "
             "or use --apply list"
         )
-    if target.exists() and any(target.iterdir()):
-        raise StoreError(f"{target}: not empty; remove it, or choose another --out")
     if target.resolve().is_relative_to(folder.path.resolve()):
         raise StoreError(f"{target}: lies inside {folder.path}, which is only read; choose another --out")
 
 
+def check_unchanged(target: Path) -> None:
+    """Raises StoreError where a filtered folder that has to be made anew stands: it may hold what others put there."""
+    if target.exists() and any(target.iterdir()):
+        raise StoreError(
+            f"{target}: not empty, and made with other thresholds or of other images; remove it, or choose another --out"
+        )
+
+
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
-    """A folder to fill that becomes `target`, new or empty, once all is in it. Raises DiskError.
+    """A folder to fill that becomes `target`, new or empty, once all is in it. Raises DiskError, StoreError.
 
-    A killed run leaves it under its other name, and the next one begins it again.
+    What a killed run left goes when the next one begins; the caller holds the folder around it.
     """
-    fresh = target.with_name(f".{target.name}.new")
+    fresh = target.with_name(f".{secrets.token_hex(6)}{TEMPORARY}")
     try:
-        shutil.rmtree(fresh, ignore_errors=True)
+        for leftover in target.parent.glob(f".*{TEMPORARY}"):
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover, ignore_errors=True)
         fresh.mkdir(parents=True)
         yield fresh
         fresh.replace(target)
     except OSError as error:
         raise disk_error(target, error) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def mirror(folder: Folder, fresh: Path, target: Path, kept: Collection[str], how: Literal["copy", "link"]) -> None:
@@ -67,7 +77,7 @@ def mirror(folder: Folder, fresh: Path, target: Path, kept: Collection[str], how
         if path in parting.leaving or (folder.kind == "build" and (inner.parts[0] in DERIVED or _marker(inner))):
             continue
         if (data := rewritten(path, parting)) is None:
-            _put(path, fresh / inner, how)
+            put_file(path, fresh / inner, link=how == "link")
         else:
             write_bytes(fresh / inner, data)
 
@@ -75,18 +85,3 @@ def mirror(folder: Folder, fresh: Path, target: Path, kept: Collection[str], how
 def _marker(inner: Path) -> bool:
     """A build's commit marker: its counts and digest speak of the whole shard."""
     return inner.parts[0] == "shards" and len(inner.parts) == 2 and inner.suffix == ".json"
-
-
-def _put(path: Path, target: Path, how: str) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if how == "link":
-            try:
-                os.link(path, target)
-                return
-            except OSError:  # another file system: a symbolic link says where the file is
-                target.symlink_to(path.resolve())
-                return
-        shutil.copyfile(path, target)
-    except OSError as error:
-        raise disk_error(target, error) from error

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_changed
+from earthsynth_factory.io.png import encode_png
 
 WIDTH, HEIGHT, MARGIN = 420, 260, 44
 INK, RUN, REAL, LIMIT = (40, 40, 40), (30, 110, 200), (220, 120, 30), (170, 170, 170)
@@ -22,7 +23,7 @@ def draw_curves(path: Path, curves: Mapping[str, Curve]) -> None:
     """Write the panels one below the other: run in blue, real in orange, the threshold in grey. Raises DiskError."""
     panels = [_panel(name, *curve) for name, curve in curves.items() if len(curve[0]) or len(curve[1])]
     if panels:
-        write_bytes(path, encode_png(np.ascontiguousarray(np.concatenate(panels))))
+        write_changed(path, encode_png(np.ascontiguousarray(np.concatenate(panels))))
 
 
 def _panel(name: str, run: Sequence[float], real: Sequence[float], least: float) -> npt.NDArray[np.uint8]:

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask, Origin
+from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.sample import Candidate, Image, Slot
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.stamps import stamp_or_none
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,7 @@ class Entry:
 
     def stamp(self) -> str:
         """Changes when one of its files does."""
-        stats = [(path.name, path.stat()) if path.is_file() else (path.name, None) for path in self.files]
-        return ";".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" if stat else f"{name} -" for name, stat in stats)
+        return ";".join(f"{path.name} {stamp_or_none(path) or '-'}" for path in self.files)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def candidate(image: Image, mask: Mask, numbers: InstanceMap | None, taxonomy: T
     """
     if image.shape[:2] != mask.shape:
         raise SourceError(f"{origin}: the image has {image.shape[:2]} rows and columns, its mask {mask.shape}")
-    strange = [int(one) for one in np.unique(mask) if int(one) and all(known.id != one for known in taxonomy)]
+    strange = [one for one in present_classes(mask) if all(known.id != one for known in taxonomy)]
     if strange:
         raise SourceError(f"{origin}: its mask has the ids {strange}, which no category has")
     try:
@@ -71,7 +72,6 @@ def candidate(image: Image, mask: Mask, numbers: InstanceMap | None, taxonomy: T
 
 
 def _main_class(mask: Mask, taxonomy: Taxonomy) -> int | None:
-    counts = np.bincount(mask.ravel(), minlength=256)
-    present = [int(one) for one in np.flatnonzero(counts) if one]
+    counts, present = np.bincount(mask.ravel()), present_classes(mask)
     things = [one for one in present if taxonomy[one].thing]
     return max(things or present, key=lambda one: counts[one], default=None)

@@ -15,7 +15,7 @@ from earthsynth_factory.filtering.labelled_folder import Folder
 from earthsynth_factory.filtering.scores import Row, write_tables
 from earthsynth_factory.filtering.scoring import AskedRule
 from earthsynth_factory.filtering.thresholds import Limits
-from earthsynth_factory.io.atomic import write_bytes, write_json
+from earthsynth_factory.io.atomic import json_bytes, write_changed
 from earthsynth_factory.recipe.thresholds import ALL, lasting_settings
 
 THRESHOLDS = "thresholds.yaml"
@@ -66,11 +66,11 @@ class Account:
         """
         summary = self._summary(out)
         write_tables(out, *self._table())
-        write_bytes(out / "keep.txt", "".join(f"{name}\n" for name in self.kept).encode())
-        write_json(out / "filter.json", self._facts(summary, asked))
+        write_changed(out / "keep.txt", "".join(f"{name}\n" for name in self.kept).encode())
+        write_changed(out / "filter.json", json_bytes(self._facts(summary, asked)))
         draw_curves(out / "curves.png", {rule.name: self._curve(rule) for rule in self.rules})
         if self.real is not None:
-            write_bytes(out / THRESHOLDS, self._thresholds(f"{len(self.real)} images of {learnt_from}"))
+            write_changed(out / THRESHOLDS, self._thresholds(f"{len(self.real)} images of {learnt_from}"))
         return summary
 
     def _facts(self, summary: FilterSummary, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from earthsynth_factory.datasets.open import open_dataset
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.filtering.apply import check_mirror, mirror, whole
+from earthsynth_factory.filtering.apply import check_mirror, check_unchanged, mirror, whole
 from earthsynth_factory.filtering.labelled_folder import Folder
 from earthsynth_factory.filtering.results import Account, FilterSummary
 from earthsynth_factory.filtering.scores import Row, ScoreJournal
@@ -30,7 +30,8 @@ from earthsynth_factory.filtering.scoring import AskedRule, Scorer, Watch, asked
 from earthsynth_factory.filtering.sources import open_folder
 from earthsynth_factory.filtering.spec import FilterSpec, build_rules, load_filter
 from earthsynth_factory.filtering.thresholds import Limits, learn, prints_of, reasons, select, verdict
-from earthsynth_factory.io.lock import locked
+from earthsynth_factory.io.claim import Claim, claimed, digest_of, is_free
+from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.recipe.load import export_blocks
 from earthsynth_factory.rfilter.thresholds import Thresholds
 
@@ -42,7 +43,8 @@ EXPORTED = ("coco", "yolo-detect")
 class FilterOptions:
     """config: filter.yaml. calibrate: a folder of real labelled images. map: class words, as `prepare` takes them.
 
-    kind: of the folder, where it cannot be recognised; as `prepare` has it.
+    kind: of the folder, where it cannot be recognised; as `prepare` has it. plugins: whether those that the configuration
+    names may be imported.
     """
 
     config: Path | None = None
@@ -51,15 +53,20 @@ class FilterOptions:
     map: Path | None = None
     device: str = "auto"
     kind: str = "auto"
+    plugins: bool = False
 
 
 def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | None = None) -> FilterSummary:
     """Score and decide; nothing in `path` is changed. Raises InputError and its kin, DiskError."""
     if out.resolve().is_relative_to(path.resolve()):
         raise StoreError(f"{out}: lies inside {path}, which is only read; choose another --out")
-    spec = load_filter(options.config)
+    spec = load_filter(options.config, options.plugins)
     base = options.config.resolve().parent if options.config else Path.cwd()
-    with locked(out, "filter"):
+    settings = {"source": str(path.resolve())}
+    with claimed(out, "filter", settings) as claim:
+        claim.begin()
+        for place in (out / "vectors", out / "real", out / "report", out / "filtered"):
+            write_below(place, out)
         folder = open_folder(path, out, options.map, options.kind)
         rules = asked(
             build_rules(spec, folder.taxonomy, folder.targets, base, options.device),
@@ -67,17 +74,18 @@ def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | Non
             folder.targets,
             base,
         )
-        return _Run(spec, base, folder, rules, out, options).run(watch)
+        return _Run(spec, base, folder, rules, claim, options).run(watch)
 
 
 class _Run:
     """One run: what its steps share."""
 
     def __init__(
-        self, spec: FilterSpec, base: Path, folder: Folder, rules: list[AskedRule], out: Path, options: FilterOptions
+        self, spec: FilterSpec, base: Path, folder: Folder, rules: list[AskedRule], claim: Claim, options: FilterOptions
     ) -> None:
+        self._claim, self._out, self._options = claim, claim.root, options
         self._spec, self._base, self._folder, self._rules = spec, base, folder, rules
-        self._out, self._options, self._vectors, self._filtered = out, options, out / "vectors", out / "filtered"
+        self._vectors, self._filtered = claim.root / "vectors", claim.root / "filtered"
         self._scored: Counter[str] = Counter()
 
     def run(self, watch: Watch | None) -> FilterSummary:
@@ -162,11 +170,16 @@ class _Run:
     def _apply(self, kept: list[str]) -> None:
         how = self._options.apply
         assert how != "list"
+        outcome = digest_of(how, kept, [(entry.name, entry.stamp()) for entry in self._folder.entries])
+        if self._claim.done(outcome) and not is_free(self._filtered):
+            return
+        check_unchanged(self._filtered)
         with whole(self._filtered) as fresh:
             mirror(self._folder, fresh, self._filtered, kept, how)
             if self._folder.kind in ("build", "prepared") and kept:
                 blocks: tuple[ExportSpec, ...] = export_blocks(EXPORTED)
                 export(open_dataset(fresh), blocks, fresh / "exports", lambda _: None)
+            self._claim.finish(outcome)  # before the folder stands, so that a kill behind it finds it known
 
 
 def _absolute(path: Path | None) -> str | None:

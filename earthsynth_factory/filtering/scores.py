@@ -13,33 +13,47 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Annotated, Any
 
 import orjson
+from pydantic import Field
+from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
-from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.atomic import append_line, disk_error, write_bytes
+from earthsynth_factory.datasets.build.records import ClassId, parsed
+from earthsynth_factory.io.atomic import new_file, write_changed
+from earthsynth_factory.io.jsonl import append_line, open_to_append, records
+from earthsynth_factory.io.tables import cell
+
+
+class Measured(TypedDict):
+    """settings: a digest of those of the rule. measures: name → number; None where it could not be measured."""
+
+    settings: str
+    measures: dict[str, float | None]
 
 
 @dataclass
 class Row:
-    """What is known of one image. measured: rule → {"settings": digest, "measures": {…}}. fault: why it is unusable."""
+    """What is known of one image. measured: rule → its numbers. fault: why it is unusable."""
 
     name: str
     stamp: str
-    category: int | None = None
-    digest: str = ""
-    phash: str = ""
-    measured: dict[str, dict[str, Any]] = field(default_factory=dict)
+    category: ClassId | None = None
+    digest: Annotated[str, Field(pattern="^([0-9a-f]{32})?$")] = ""
+    phash: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")] = ""
+    measured: dict[str, Measured] = field(default_factory=dict)
     fault: str = ""
 
     def measures(self, rule: str, settings: str) -> Mapping[str, float] | None:
         """The rule's numbers; None where it was not asked, or with other settings."""
         found = self.measured.get(rule)
-        return None if found is None or found["settings"] != settings else found["measures"]
+        if found is None or found["settings"] != settings:
+            return None
+        return {name: math.nan if value is None else value for name, value in found["measures"].items()}
 
 
 class ScoreJournal:
@@ -48,12 +62,9 @@ class ScoreJournal:
     def __init__(self, path: Path) -> None:
         self.rows: dict[str, Row] = {}
         self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = path.open("a+b")
-            self._file.truncate(self._read())
-        except OSError as error:
-            raise disk_error(path, error) from error
+        for row in records(path, lambda line: parsed(line, Row), "choose another --out"):
+            self.rows[row.name] = row
+        self._file = open_to_append(path)
 
     def put(self, rows: Iterable[Row]) -> None:
         """Record rows whole; on disk when this returns. Raises DiskError."""
@@ -65,34 +76,21 @@ class ScoreJournal:
         """Let go of the file."""
         self._file.close()
 
-    def _read(self) -> int:
-        self._file.seek(0)
-        end = 0
-        for number, line in enumerate(self._file, start=1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                row = Row(**orjson.loads(line))
-            except (ValueError, TypeError) as error:
-                raise StoreError(f"{self._path}:{number}: damaged line; choose another --out") from error
-            self.rows[row.name] = row
-            end += len(line)
-        return end
-
 
 def write_tables(folder: Path, columns: list[str], rows: list[dict[str, Any]]) -> list[Path]:
     """`scores.csv` and, where pyarrow is there, `scores.parquet`; gives the files written. Raises DiskError."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([cell(row.get(name, "")) for name in columns] for row in rows)
     written = [folder / "scores.csv"]
-    write_bytes(written[0], text.getvalue().encode())
+    write_changed(written[0], text.getvalue().encode("utf-8", "surrogateescape"))
     try:
         import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
         import pyarrow.parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         return written
     table = pyarrow.table({name: [row.get(name) for row in rows] for name in columns})
-    pyarrow.parquet.write_table(table, folder / "scores.parquet")
+    with new_file(folder / "scores.parquet") as file:
+        pyarrow.parquet.write_table(table, file)
     return [*written, folder / "scores.parquet"]

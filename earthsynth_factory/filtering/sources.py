@@ -25,6 +25,7 @@ from earthsynth_factory.filtering.earthsynth_output import TEST_OUTPUT, open_tes
 from earthsynth_factory.filtering.labelled_folder import Entry, Folder, candidate
 from earthsynth_factory.importers.classes import ClassMap, read_map
 from earthsynth_factory.importers.crops import CropRules, cut
+from earthsynth_factory.importers.process_scene import check_whole
 from earthsynth_factory.importers.readers import choose
 from earthsynth_factory.importers.scene import Aid, Notes, Reader, Request, Scene, Source
 from earthsynth_factory.io.pictures import Picture
@@ -146,6 +147,7 @@ def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap) -> Itera
 
 def _load_scene(reader: Reader, scene: Scene, classes: ClassMap) -> Candidate:
     with Picture(scene.image) as picture:
+        check_whole(picture)
         labels = reader.labels(scene, Aid(picture.shape, classes, Notes(strict=True)))
         try:
             [crop] = cut(picture, labels, classes, CropRules(0, 0.0, 0.0), Counter())

@@ -79,9 +79,9 @@ class FilterSpec(Spec):
         return Expression(self.keep or " and ".join(names) or "True", names)
 
 
-def load_filter(path: Path | None) -> FilterSpec:
+def load_filter(path: Path | None, plugins: bool = False) -> FilterSpec:
     """The configuration in a file, or the one that ships. Raises RecipeError with every fault of the file."""
-    return FilterSpec() if path is None else load_block(path, lambda _: FilterSpec)
+    return FilterSpec() if path is None else load_block(path, lambda _: FilterSpec, plugins=plugins)
 
 
 def build_rules(

@@ -7,6 +7,8 @@ no holes; a hole is therefore joined to the outline around it by a cut of no wid
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,9 @@ from pycocotools import mask as coco
 
 Ring = npt.NDArray[np.int32]
 """(k, 2) corners x, y."""
+
+Corner = TypeVar("Corner", bound=np.generic)
+"""Whole or broken numbers."""
 
 _PAIRS = 1 << 20
 """Distances that are held at a time."""
@@ -45,7 +50,7 @@ def agreement(polygons: list[list[float]], mask: npt.NDArray[np.bool_]) -> float
     return float((drawn & mask).sum() / (drawn | mask).sum())
 
 
-def joined(outline: Ring, ring: Ring) -> Ring:
+def joined(outline: npt.NDArray[Corner], ring: npt.NDArray[Corner]) -> npt.NDArray[Corner]:
     """One ring of two: the outline led to the other's nearest corner, around it, and back on the same line."""
     at, to = _nearest(outline, ring)
     around = np.roll(ring, -to, axis=0)
@@ -65,12 +70,12 @@ def _simplified(ring: Ring, tolerance: float) -> Ring:
     return np.asarray(fewer, dtype=np.int32) if len(fewer) >= 3 else ring
 
 
-def _nearest(outline: Ring, ring: Ring) -> tuple[int, int]:
+def _nearest(outline: npt.NDArray[Corner], ring: npt.NDArray[Corner]) -> tuple[int, int]:
     """Indices of the two corners that lie closest; the first such pair. In blocks, so that memory stays small."""
     block = max(1, _PAIRS // len(ring))
     best, at, to = np.inf, 0, 0
     for first in range(0, len(outline), block):
-        distances = np.square(outline[first : first + block, None].astype(np.int64) - ring[None]).sum(axis=2)
+        distances = np.square(outline[first : first + block, None].astype(np.float64) - ring[None]).sum(axis=2)
         row, column = np.unravel_index(int(distances.argmin()), distances.shape)
         if distances[row, column] < best:
             best, at, to = distances[row, column], first + int(row), int(column)

@@ -16,6 +16,10 @@ from pycocotools import mask as coco
 from earthsynth_factory.geometry.runs import IntArray, Runs, find_runs
 
 
+class RunLengthError(ValueError):
+    """Run lengths that are none of a mask of the size they are to have."""
+
+
 def encode_runs(runs: Runs) -> list[str]:
     """Compressed counts of every instance, in the order of `runs.ids`; the same text that pycocotools makes of the mask."""
     size = [runs.height, runs.width]
@@ -93,7 +97,7 @@ def _encode_empty(mask: npt.NDArray[np.bool_]) -> str:
 def _read_counts(text: str, height: int, width: int) -> list[int]:
     counts = _parse(text)
     if min(counts, default=0) < 0 or sum(counts) != height * width:
-        raise ValueError(f"run lengths {text[:40]!r} do not cover {height}×{width} pixels")
+        raise RunLengthError(f"run lengths {text[:40]!r} do not cover {height}×{width} pixels")
     return counts
 
 

@@ -11,9 +11,10 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from earthsynth_factory.errors import DiskError, SourceError
+from earthsynth_factory.errors import DiskError, SourceError, StoreError
 from earthsynth_factory.importers.scene import Notes
-from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.atomic import disk_error, write_bytes
+from earthsynth_factory.io.gates import is_plain, write_below
 
 MAX_ENTRIES = 5_000_000
 MAX_ENTRY_BYTES = 1 << 28
@@ -81,9 +82,7 @@ def unpack(parts: list[Path], target: Path, wanted: Callable[[PurePosixPath], bo
             for entry in chosen:
                 _write(archive, entry, target, parts[0], notes)
             return len(chosen)
-    except (zipfile.BadZipFile, zlib.error, OSError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise
+    except (zipfile.BadZipFile, zlib.error, OSError, UnicodeDecodeError, NotImplementedError) as error:
         raise SourceError(f"{parts[0]}: not a whole zip archive ({error}); fetch every part again") from error
 
 
@@ -91,8 +90,8 @@ def _usable(entry: zipfile.ZipInfo, archive: Path, wanted: Callable[[PurePosixPa
     path, place = PurePosixPath(entry.filename), f"{archive}, entry {entry.filename[:120]!r}"
     if entry.is_dir():
         return False
-    if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in path.parts[0]:
-        notes.fault(place, "its path leads out of the archive; skipped")
+    if not path.parts or not all(map(is_plain, path.parts)):
+        notes.fault(place, "its path leads out of the archive, or is none on every system; skipped")
     elif stat.S_ISLNK(entry.external_attr >> 16):
         notes.fault(place, "a link; skipped")
     elif entry.flag_bits & 1:
@@ -107,7 +106,10 @@ def _usable(entry: zipfile.ZipInfo, archive: Path, wanted: Callable[[PurePosixPa
 
 
 def _room(entries: list[zipfile.ZipInfo], target: Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(target, error) from error
     need = sum(entry.file_size for entry in entries if not _there(entry, target))
     free = shutil.disk_usage(target).free
     if need > free:
@@ -130,4 +132,7 @@ def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, place
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         notes.fault(f"{place}, entry {entry.filename[:120]!r}", f"damaged ({error}); skipped")
         return
-    write_bytes(target / entry.filename, data, durable=False)
+    try:
+        write_bytes(write_below(target / entry.filename, target), data, durable=False)
+    except StoreError as error:  # a file and a folder of one name
+        notes.fault(f"{place}, entry {entry.filename[:120]!r}", f"cannot be unpacked ({error}); skipped")

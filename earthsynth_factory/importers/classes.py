@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from earthsynth_factory.domain.taxonomy import (
     BACKGROUND,
@@ -31,8 +29,8 @@ from earthsynth_factory.domain.taxonomy import (
     normalise,
 )
 from earthsynth_factory.errors import InputError, SourceError
+from earthsynth_factory.importers.yaml_of_strangers import read_yaml
 
-MAX_MAP_BYTES = 1 << 20
 _SUGGESTED = 100
 """The first id that is suggested for a category of the user's own."""
 
@@ -129,13 +127,9 @@ def table_of_names(names: Iterable[str]) -> dict[int, str]:
 
 def _load(path: Path) -> dict[str | int, Any]:
     try:
-        if path.stat().st_size > MAX_MAP_BYTES:
-            raise InputError(f"{path}: larger than {MAX_MAP_BYTES} bytes; a map has one line a class")
-        document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; check --map") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
+        document = read_yaml(path)
+    except SourceError as error:
+        raise InputError(f"{error}; check --map") from error
     if not isinstance(document, dict) or not all(isinstance(key, str | int) for key in document):
         raise InputError(f"{path}: a map has lines `class of the dataset: category`")
     return document

@@ -10,19 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.sample import Instance
-from earthsynth_factory.domain.taxonomy import BACKGROUND
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry import rle
+from earthsynth_factory.geometry.given import Cut, Given, cut_to
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.scene import Labels, SceneObject
 from earthsynth_factory.io.pictures import Picture
+
+MAX_BAND = 1 << 24
+"""Pixels of a band of rows that are held at once; of a wider scene a band is read in parts."""
 
 
 @dataclass(frozen=True, slots=True)
 class CropRules:
     """side: pixels of a square crop, 0 = whole images. overlap: share of the side that neighbours have in common.
 
-    min_visible: an object cut by the border stays an instance if at least this share of it is inside.
+    min_visible: an object cut by the border stays an instance if at least this share of it is inside; of one larger than a
+    crop, this share of what a crop can show.
     """
 
     side: int = 512
@@ -32,8 +37,9 @@ class CropRules:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Crop:
-    """image (H, W, 3), None where the file is taken over as it is; mask uint8 (H, W) category ids; numbers uint16 (H, W)
-    instance ids, None where none are known.
+    """image (H, W, 3), None where the file is taken over as it is; mask uint8 (H, W) category ids, `IGNORE` where nothing is
+    known; numbers uint16 (H, W) instance ids, None where none are known. picture: share of it that is picture, 0–1: the rest
+    is no-data or transparent.
     """
 
     top: int
@@ -42,6 +48,7 @@ class Crop:
     mask: npt.NDArray[np.uint8]
     numbers: npt.NDArray[np.uint16] | None
     instances: tuple[Instance, ...]
+    picture: float = 1.0
 
 
 @dataclass(slots=True)
@@ -49,6 +56,20 @@ class _Canvas:
     mask: npt.NDArray[np.uint8]
     numbers: npt.NDArray[np.uint16]
     instances: list[Instance] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An object with its category, `IGNORE` for one that the map leaves out as unknown; area: of its pixels."""
+
+    area: int
+    category: int
+    one: SceneObject
+
+    @property
+    def order(self) -> tuple[bool, int]:
+        """Crowds first, then the largest, so that single and small objects are painted over them."""
+        return (not self.one.crowd, -self.area)
 
 
 def cut(
@@ -67,24 +88,22 @@ def cut(
         )
     objects = _known(labels.objects, classes, left_out)
     side = rules.side or max(height, width)
+    counted = bool(labels.objects) or labels.raster is None
     for top in starts(height, side, rules.overlap):
         bottom = min(top + side, height)
-        colors = picture.rgb(top, bottom) if pixels else None
-        dense = labels.raster.rows(top, bottom) if labels.raster is not None else None
-        for left in starts(width, side, rules.overlap):
-            right = min(left + side, width)
-            place = np.s_[:, left:right]
-            canvas = _paint(
-                objects,
-                (top, left),
-                (bottom - top, right - left),
-                None if dense is None else dense[place],
-                rules,
-                left_out,
-            )
-            numbers = canvas.numbers if labels.objects or labels.raster is None else None
-            seen = None if colors is None else np.ascontiguousarray(colors[place])
-            yield Crop(top, left, seen, canvas.mask, numbers, tuple(canvas.instances))
+        for lefts in _parts(starts(width, side, rules.overlap), bottom - top, side):
+            begin, end = lefts[0], min(lefts[-1] + side, width)
+            colours = picture.rgb(top, bottom, begin, end) if pixels else None
+            dense = labels.raster.rows(top, bottom, begin, end) if labels.raster is not None else None
+            valid = picture.valid(top, bottom, begin, end)
+            for left in lefts:
+                window = Cut(left, top, min(left + side, width), bottom, width, height)
+                place = np.s_[:, left - begin : window.right - begin]
+                canvas = _paint(objects, window, None if dense is None else dense[place], rules, left_out)
+                share = 1.0 if valid is None else _blank(canvas, valid[place])
+                seen = None if colours is None else np.ascontiguousarray(colours[place])
+                numbers = canvas.numbers if counted else None
+                yield Crop(top, left, seen, canvas.mask, numbers, tuple(canvas.instances), share)
 
 
 def starts(length: int, side: int, overlap: float) -> list[int]:
@@ -97,50 +116,75 @@ def starts(length: int, side: int, overlap: float) -> list[int]:
     return [*range(0, max(length - side, 0), step), max(length - side, 0)]
 
 
-def _known(
-    objects: tuple[SceneObject, ...], classes: ClassMap, left_out: Counter[str]
-) -> list[tuple[int, int, SceneObject]]:
-    """(area, category, object), the largest first, so that small objects are painted over large ones."""
+def _parts(lefts: list[int], rows: int, side: int) -> Iterator[list[int]]:
+    """The windows of a band in groups that are read at once: all of them, unless the band is too wide for memory."""
+    most = max(side, MAX_BAND // rows)
+    while lefts:
+        count = sum(left + side - lefts[0] <= most for left in lefts)
+        yield lefts[:count]
+        lefts = lefts[count:]
+
+
+def _known(objects: tuple[SceneObject, ...], classes: ClassMap, left_out: Counter[str]) -> list[_Known]:
+    """The objects in the order in which they are painted."""
     found = []
     for one in objects:
         category = classes.id_of(one.word)
-        if category == BACKGROUND:
-            left_out[f"{one.word}: left out by the map"] += 1
-        else:
-            found.append((int(one.pixels.sum()), category, one))
-    return sorted(found, key=lambda entry: -entry[0])
+        if category in (BACKGROUND, IGNORE):
+            left_out[f"{one.word}: {'left out' if category == BACKGROUND else 'set to ignore'} by the map"] += 1
+        if category != BACKGROUND:
+            found.append(_Known(int(one.pixels.sum()), category, one))
+    return sorted(found, key=lambda known: known.order)
 
 
 def _paint(
-    objects: list[tuple[int, int, SceneObject]],
-    corner: tuple[int, int],
-    shape: tuple[int, ...],
+    objects: list[_Known],
+    window: Cut,
     dense: npt.NDArray[np.uint8] | None,
     rules: CropRules,
     left_out: Counter[str],
 ) -> _Canvas:
-    """The labels of one window. Where a dense mask is known it decides what class a pixel has."""
-    canvas = _Canvas(np.zeros(shape[:2], np.uint8) if dense is None else dense.copy(), np.zeros(shape[:2], np.uint16))
-    for area, category, one in objects:
-        inside = _inside(one, corner, (shape[0], shape[1]))
+    """The labels of one window. Where a dense mask is known it decides what class a pixel has.
+
+    An object's pixels have its class however little of it is inside; only as an instance it may be left out. A crowd's are
+    ignored: some are of the class, nobody says which.
+    """
+    shape = window.bottom - window.top, window.right - window.left
+    canvas = _Canvas(np.zeros(shape, np.uint8) if dense is None else dense.copy(), np.zeros(shape, np.uint16))
+    for known in objects:
+        one = known.one
+        inside = _inside(one, (window.top, window.left), shape)
         if inside is None:
             continue
         place, pixels = inside
-        visible = int(pixels.sum()) / area
-        if visible < rules.min_visible:
-            left_out["object mostly outside its crop"] += 1
+        if dense is None:
+            canvas.mask[place][pixels] = IGNORE if one.crowd else known.category
+            canvas.numbers[place][pixels] = 0
+        if known.category == IGNORE:
+            continue
+        if int(pixels.sum()) < rules.min_visible * _attainable(known, shape):
+            left_out["object mostly outside its crop (its pixels stay)"] += 1
             continue
         number = len(canvas.instances) + 1
         if number > 0xFFFF:
             raise SourceError("more than 65,535 objects in one crop; prepare with smaller crops")
-        if dense is None:
-            canvas.mask[place][pixels] = category
         if not one.crowd:
-            canvas.numbers[place][pixels & (canvas.mask[place] == category)] = number
-        elif dense is None:
-            canvas.numbers[place][pixels] = 0
-        canvas.instances.append(_instance(number, category, one, place, pixels, visible, shape))
+            canvas.numbers[place][pixels & (canvas.mask[place] == known.category)] = number
+        canvas.instances.append(_instance(number, known, place, pixels, window))
     return canvas
+
+
+def _attainable(known: _Known, shape: tuple[int, int]) -> float:
+    """Pixels of an object that a window of this shape can show, about: all, unless the object is larger than the window."""
+    height, width = known.one.pixels.shape
+    return known.area * min(1.0, shape[0] / height) * min(1.0, shape[1] / width)
+
+
+def _blank(canvas: _Canvas, valid: npt.NDArray[np.bool_]) -> float:
+    """Set to ignore what is no part of the picture; gives the share that is."""
+    canvas.mask[~valid] = IGNORE
+    canvas.numbers[~valid] = 0
+    return float(valid.mean())
 
 
 def _inside(
@@ -159,25 +203,28 @@ def _inside(
 
 
 def _instance(
-    number: int,
-    category: int,
-    one: SceneObject,
-    place: tuple[slice, slice],
-    pixels: npt.NDArray[np.bool_],
-    visible: float,
-    shape: tuple[int, ...],
+    number: int, known: _Known, place: tuple[slice, slice], pixels: npt.NDArray[np.bool_], window: Cut
 ) -> Instance:
     """Its whole mask, also where other objects cover it; `visible` is the share of it inside the crop."""
+    one, shape = known.one, (window.bottom - window.top, window.right - window.left)
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     left, top = place[1].start + int(columns[0]), place[0].start + int(rows[0])
     width, height = int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
+    box, area = (left, top, width, height), int(pixels.sum())
     return Instance(
         id=number,
-        category=category,
-        box=(left, top, width, height),
-        area=int(pixels.sum()),
-        rle=rle.encode_patch(pixels, place[0].start, place[1].start, shape[0], shape[1]),
-        visible=round(visible, 4),
+        category=known.category,
+        box=box,
+        area=area,
+        rle=rle.encode_patch(pixels, place[0].start, place[1].start, *shape),
+        visible=max(round(area / known.area, 4), 0.0001),
         truncated=left == 0 or top == 0 or left + width == shape[1] or top + height == shape[0],
         flags=(*(("crowd",) if one.crowd else ()), *(("difficult",) if one.difficult else ())),
+        given=_given(one, window, box),
     )
+
+
+def _given(one: SceneObject, window: Cut, box: tuple[int, int, int, int]) -> Given | None:
+    """What the source drew, cut with the window; None where it says no more than the pixels do."""
+    given = cut_to(one.given, window) if one.given else None
+    return None if given and given.masked and not given.corners and given.box == box else given

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
 from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, PreparedLayout
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import DatasetInfo, Notes, Scene
-from earthsynth_factory.io.atomic import disk_error, write_bytes
+from earthsynth_factory.io.atomic import new_file, write_bytes
+from earthsynth_factory.io.printable import one_line
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a prepared folder holds. pixels, objects: by category name. left_out: what was dropped, by reason."""
+    """What a prepared folder holds. pixels, objects: by category name. left_out: what was dropped, by reason.
+    remarks: what was used otherwise than it stands in the source, by sentence.
+    ignored: pixels of which nobody says what they are.
+    """
 
     kind: str
     recognised: str
@@ -31,6 +32,8 @@ class Summary:
     objects: dict[str, int]
     left_out: dict[str, int]
     problems: int
+    remarks: dict[str, int] = field(default_factory=dict)
+    ignored: int = 0
 
     @classmethod
     def of(cls, out: Path, kind: str, recognised: str) -> Summary:
@@ -50,6 +53,7 @@ class _Tally:
     pixels: Counter[int]
     objects: Counter[int]
     left_out: Counter[str]
+    remarks: Counter[str]
     problems: list[str]
 
 
@@ -60,20 +64,25 @@ def finished(out: Path) -> bool:
 
 
 def finish(
-    out: Path, info: DatasetInfo, taxonomy: Taxonomy, scenes: list[Scene], journal: Journal, notes: Notes
+    out: Path,
+    info: DatasetInfo,
+    taxonomy: Taxonomy,
+    scenes: list[Scene],
+    journal: Journal,
+    notes: Notes,
+    imagery: dict[str, Any],
 ) -> None:
-    """Write train.jsonl, instances.jsonl, problems.txt and, last, dataset.json.
+    """Write train.jsonl, instances.jsonl, problems.txt and, last, dataset.json. imagery: how images became pictures.
 
     Raises `SourceError` where no scene could be used at all; then no dataset.json is written.
     """
     layout = PreparedLayout(out)
-    tally = _Tally(Counter(), Counter(), Counter(notes.left_out), list(notes.faults))
+    tally = _Tally(Counter(), Counter(), Counter(notes.left_out), +notes.remarks, list(notes.faults))
     items: dict[str, Any] = {}
-    with ExitStack() as stack:
-        lines = stack.enter_context(_replacing(layout.train))
-        instances = stack.enter_context(_replacing(layout.instance_lines))
+    with new_file(layout.train) as lines, new_file(layout.instance_lines) as instances:
         for record in journal.records(scene.stem for scene in scenes):
             tally.left_out.update(record["left_out"])
+            tally.remarks.update(record.get("remarks", {}))
             tally.problems.extend(record["faults"])
             for item in record["items"]:
                 items[item["stem"]] = item["about"]
@@ -82,20 +91,24 @@ def finish(
                 if item["instances"] is not None:
                     line = {"stem": item["stem"], "size": item["about"]["size"], "instances": item["instances"]}
                     instances.write(orjson.dumps(line) + b"\n")
-    write_bytes(layout.problems, "".join(f"{problem}\n" for problem in tally.problems).encode())
+    write_bytes(layout.problems, "".join(f"{one_line(problem)}\n" for problem in tally.problems).encode())
     if not items:
         first = f"; the first problem: {tally.problems[0]}" if tally.problems else ""
         raise SourceError(f"{info.name}: not one image could be used, see {layout.problems}{first}")
+    ignored = tally.pixels.pop(IGNORE, 0)
     document = {
         "format": FORMAT,
         "version": VERSION,
         **asdict(info),
+        **({"imagery": imagery} if imagery else {}),
         "classes": {str(c): taxonomy[c].name for c in sorted(tally.pixels) if c != BACKGROUND},
         "counts": {
             "pixels": _named(tally.pixels, taxonomy),
             "objects": _named(tally.objects, taxonomy),
             "left_out": dict(sorted(tally.left_out.items())),
+            "remarks": dict(sorted(tally.remarks.items())),
             "problems": len(tally.problems),
+            "ignored": ignored,
         },
         "items": items,
     }
@@ -111,18 +124,3 @@ def _count(tally: _Tally, item: dict[str, Any]) -> None:
 
 def _named(counts: Counter[int], taxonomy: Taxonomy) -> dict[str, int]:
     return {taxonomy[category].name: counts[category] for category in sorted(counts)}
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file written beside `path` that takes its place when all of it is on the disk."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise disk_error(path, error) from error

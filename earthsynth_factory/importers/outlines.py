@@ -14,6 +14,8 @@ import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from earthsynth_factory.geometry import rle
+from earthsynth_factory.geometry.clipping import near
+from earthsynth_factory.geometry.given import Given
 
 Polygon = Sequence[float]
 """x, y, x, y, … in pixels; corners may lie outside the image."""
@@ -24,34 +26,71 @@ Patch = tuple[int, int, npt.NDArray[np.bool_]]
 MAX_PATCH = 1 << 28
 """Largest canvas of one object, in pixels."""
 
+MAX_AWAY = 1_000_000
+"""No corner lies farther from its image, in pixels."""
+
+
+def fill(given: Given, size: tuple[int, int]) -> Patch | None:
+    """The pixels of what a source drew, in an image of `size` (H, W); None where nothing of it lies inside.
+
+    An object too small to hold a pixel's centre has the pixel that its own centre lies in. Raises ValueError as below.
+    """
+    upright = given.box is not None and not given.polygons and not given.corners
+    patch = fill_box(*given.bounds(), size) if upright else fill_polygons(given.rings(), size)
+    left, top, width, height = given.bounds()
+    x, y = math.floor(left + width / 2), math.floor(top + height / 2)
+    if patch is None and width > 0 and height > 0 and 0 <= x < size[1] and 0 <= y < size[0]:
+        return y, x, np.ones((1, 1), bool)
+    return patch
+
+
+def usable_rings(polygons: Sequence[Polygon]) -> list[list[float]]:
+    """The polygons without those of fewer than three corners, which have no area: a click too many, a line.
+
+    Raises ValueError where none is left, or one has an odd count, or numbers that are none.
+    """
+    rings = [np.asarray(polygon, np.float64) for polygon in polygons]
+    for ring in rings:
+        if ring.ndim != 1 or len(ring) % 2 or not np.isfinite(ring).all():
+            raise ValueError("a polygon is x, y, x, y, … with three corners at least")
+        if np.abs(ring).max(initial=0) > MAX_AWAY:
+            raise ValueError(f"a corner lies more than {MAX_AWAY:,} pixels away")
+    found = [ring.tolist() for ring in rings if len(ring) >= 6]
+    if not found:
+        raise ValueError("no polygon of three corners in it")
+    return found
+
 
 def fill_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> Patch | None:
     """The union of the polygons, clipped to an image of `size` (H, W); None where nothing of it lies inside.
 
-    Raises ValueError where a polygon has fewer than three corners, an odd count, or numbers that are none.
+    Raises ValueError as `usable_rings`.
     """
-    rings = [np.asarray(polygon, np.float64) for polygon in polygons]
-    for ring in rings:
-        if ring.ndim != 1 or len(ring) < 6 or len(ring) % 2 or not np.isfinite(ring).all():
-            raise ValueError("a polygon is x, y, x, y, … with three corners at least")
-        if np.abs(ring).max() > 1e6:
-            raise ValueError("a corner lies more than a million pixels away")
+    rings = near(usable_rings(polygons), size)
     if not rings:
-        raise ValueError("no polygon in it")
+        return None
     # In the whole image's coordinates, for moved ones round differently; run lengths cost no more in a large image.
-    runs = coco_mask.merge(coco_mask.frPyObjects([ring.tolist() for ring in rings], *size))
+    runs = coco_mask.merge(coco_mask.frPyObjects(rings, *size))
     return rle.decode_patch(runs["counts"].decode("ascii"), *size, MAX_PATCH)
 
 
 def fill_box(left: float, top: float, width: float, height: float, size: tuple[int, int]) -> Patch | None:
-    """An upright box in pixels, clipped to `size` (H, W); None where it lies outside or is thinner than a pixel's half."""
+    """The pixels whose centres lie in an upright box, clipped to `size` (H, W); None where there is none.
+
+    Raises ValueError where a number is none, or a size negative.
+    """
     if not all(map(math.isfinite, (left, top, width, height))) or width < 0 or height < 0:
         raise ValueError("a box is left, top, width, height with sizes that are not negative")
-    right, bottom = (min(limit, round(end)) for end, limit in ((left + width, size[1]), (top + height, size[0])))
-    x, y = max(0, round(left)), max(0, round(top))
+    right, bottom = (min(limit, _first(end)) for end, limit in ((left + width, size[1]), (top + height, size[0])))
+    x, y = max(0, _first(left)), max(0, _first(top))
     if x >= right or y >= bottom:
         return None
     return y, x, np.ones((bottom - y, right - x), bool)
+
+
+def _first(edge: float) -> int:
+    """The first pixel whose centre lies at or beyond a coordinate."""
+    return math.ceil(edge - 0.5)
 
 
 def read_rle(value: Any, size: tuple[int, int]) -> Patch | None:

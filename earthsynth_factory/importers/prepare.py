@@ -7,24 +7,27 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
-from earthsynth_factory.errors import InputError, SourceError, StoreError
+from earthsynth_factory.errors import InputError, SourceError
+from earthsynth_factory.importers import imagery
 from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.finish import Summary, finish, finished
-from earthsynth_factory.importers.prepare_journal import Journal
-from earthsynth_factory.importers.process_scene import Bench, work
+from earthsynth_factory.importers.prepare_journal import Journal, has_records, stamp
+from earthsynth_factory.importers.process_scene import Bench, drop_old_files, forget_gone, work
 from earthsynth_factory.importers.readers import choose
 from earthsynth_factory.importers.scene import Notes, Request, Scene, Source
-from earthsynth_factory.io.atomic import write_json
+from earthsynth_factory.io.atomic import sweep
+from earthsynth_factory.io.claim import Claim, claimed, digest_of
+from earthsynth_factory.io.gates import write_below
+from earthsynth_factory.io.processes import be_a_child, spawning
 
 IN_FLIGHT = 4
 """Scenes handed out per worker: enough that none waits, few enough that memory stays flat."""
@@ -37,6 +40,7 @@ Watch = Callable[[int, int], None]
 class PrepareOptions:
     """kind: a reader's, or `auto`. keep_empty: share of crops without any class that are kept. augment: write category
     images and masks; None: what is usual for the kind. segments: COCO results whose masks stand in for boxes.
+    stretch, bands: how images of more than 8 bits or three bands become pictures (`io.stretch`; red, green, blue from 1).
     """
 
     kind: str = "auto"
@@ -45,6 +49,8 @@ class PrepareOptions:
     augment: bool | None = None
     map: Path | None = None
     segments: Path | None = None
+    stretch: str | None = None
+    bands: tuple[int, int, int] | None = None
     strict: bool = False
     workers: int | None = None
 
@@ -58,29 +64,52 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
     _check(path, out, options)
     reader, why = choose(path, options.kind)
     classes = read_map(options.map)
-    notes = Notes(options.strict)
-    source = reader.open(Request(path, out / "unpacked", classes, notes, options.segments))
-    classes.check(source.words, path)
-    scenes = _distinct(source)
     rules = options.rules if reader.cuts else replace(options.rules, side=0)
     augment = options.augment if options.augment is not None else not reader.cuts
-    _settle(out, reader.kind, path, options, rules, augment)
-    bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict)
-    journal = Journal(PreparedLayout(out).journal)
-    try:
+    settings = _settings(reader.kind, path, options, rules, augment)
+    with claimed(out, "prepare", settings, same=has_records(PreparedLayout(out).journal)) as claim:
+        claim.begin()
+        for folder in PreparedLayout(out).folders:
+            sweep(write_below(folder, out))
+        notes = Notes(options.strict)
+        request = Request(path, write_below(out / "unpacked", out), classes, notes, options.segments)
+        source = reader.open(request)
+        classes.check(source.words, path)
+        scenes = _distinct(source)
+        look = imagery.settle(out, scenes, options.stretch, options.bands, notes)
+        bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, look)
+        _prepare(bench, source, scenes, notes, claim, options.workers, watch)
+    return Summary.of(out, reader.kind, why)
+
+
+def _prepare(
+    bench: Bench,
+    source: Source,
+    scenes: list[Scene],
+    notes: Notes,
+    claim: Claim,
+    workers: int | None,
+    watch: Watch | None,
+) -> None:
+    """Every scene that is not done, then the lists. What is listed always follows from the scenes that are there now."""
+    with closing(Journal(PreparedLayout(bench.out).journal)) as journal:
         waiting = [scene for scene in scenes if scene not in journal]
         done = len(scenes) - len(waiting)
-        for scene, record in _all(bench, waiting, options.workers):
+        if waiting:
+            claim.reopen()
+        for scene, record in _all(bench, waiting, workers):
+            drop_old_files(bench.out, journal, scene.stem, record)
             journal.add(scene, record)
             done += 1
             if watch:
                 watch(done, len(scenes))
         journal.flush()
-        if waiting or not finished(out):
-            finish(out, source.info, classes.taxonomy, scenes, journal, notes)
-    finally:
-        journal.close()
-    return Summary.of(out, reader.kind, why)
+        outcome = digest_of(asdict(source.info), notes.faults, [[scene.stem, stamp(scene)] for scene in scenes])
+        if not (claim.done(outcome) and finished(bench.out)):
+            claim.reopen()
+            forget_gone(bench.out, journal, scenes)
+            finish(bench.out, source.info, bench.classes.taxonomy, scenes, journal, notes, imagery.fields(bench.look))
+            claim.finish(outcome)
 
 
 def _check(path: Path, out: Path, options: PrepareOptions) -> None:
@@ -116,9 +145,9 @@ def _distinct(source: Source) -> list[Scene]:
     return scenes
 
 
-def _settle(out: Path, kind: str, path: Path, options: PrepareOptions, rules: CropRules, augment: bool) -> None:
-    """Write down how this folder is prepared; refuse to mix two ways in one folder."""
-    settings = {
+def _settings(kind: str, path: Path, options: PrepareOptions, rules: CropRules, augment: bool) -> dict[str, Any]:
+    """How the folder is prepared: two ways are never mixed in one."""
+    return {
         "kind": kind,
         "source": str(path.resolve()),
         "crop": asdict(rules),
@@ -126,21 +155,9 @@ def _settle(out: Path, kind: str, path: Path, options: PrepareOptions, rules: Cr
         "category_augmentation": augment,
         "map": options.map.read_text(encoding="utf-8") if options.map else None,
         "segments": str(options.segments.resolve()) if options.segments else None,
+        "stretch": options.stretch,
+        "bands": list(options.bands) if options.bands else None,
     }
-    place = PreparedLayout(out).settings
-    if place.is_file():
-        try:
-            before = orjson.loads(place.read_bytes())
-        except ValueError as error:
-            raise StoreError(f"{place}: damaged; prepare into a new folder") from error
-        other = [key for key in settings if before.get(key) != settings[key]]
-        if other:
-            was = ", ".join(f"{key} {before.get(key)!r} (now {settings[key]!r})" for key in other)
-            raise StoreError(f"{out}: was prepared with {was}; use the same options or another --out")
-        return
-    if out.is_dir() and any(out.iterdir()) and not (out / "unpacked").is_dir():
-        raise StoreError(f"{out}: holds other files; choose an empty or new folder for --out")
-    write_json(place, settings)
 
 
 def _all(bench: Bench, scenes: list[Scene], workers: int | None) -> Iterator[tuple[Scene, dict[str, Any]]]:
@@ -182,14 +199,17 @@ def _pooled(
 
 def _hand_out(pool: ProcessPoolExecutor, flying: dict[Future[dict[str, Any]], Scene], scenes: Iterable[Scene]) -> None:
     for scene in scenes:
-        flying[pool.submit(_work_there, scene)] = scene
+        with spawning():
+            flying[pool.submit(_work_there, scene)] = scene
 
 
 def _alone(bench: Bench, scene: Scene) -> dict[str, Any]:
     """One scene in a process of its own; its death is the scene's fault."""
     try:
         with ProcessPoolExecutor(1, get_context("spawn"), _take_place, (bench,)) as pool:
-            return pool.submit(_work_there, scene).result()
+            with spawning():
+                future = pool.submit(_work_there, scene)
+            return future.result()
     except BrokenProcessPool:
         fault = f"{scene.image}: reading it ended the process (damaged file, or out of memory); skipped"
         if bench.strict:
@@ -202,6 +222,7 @@ _bench: Bench | None = None
 
 def _take_place(bench: Bench) -> None:
     global _bench
+    be_a_child()
     _bench = bench
 
 

@@ -6,17 +6,69 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 import orjson
+from pydantic import AfterValidator
 
-from earthsynth_factory.errors import StoreError
+from earthsynth_factory.datasets.build.records import ClassId, Objects, Side, parsed
 from earthsynth_factory.importers.scene import Scene
-from earthsynth_factory.io.atomic import append_line, disk_error
+from earthsynth_factory.io.gates import plain
+from earthsynth_factory.io.jsonl import append_line, open_to_append, placed_records
+from earthsynth_factory.io.stamps import stamp_or_none
 
 FLUSH_SECONDS = 2.0
 """A kill costs the scenes of the last so many seconds."""
+
+
+GONE = "gone"
+"""In place of the stamp of a scene that the source has no more."""
+
+Name = Annotated[str, AfterValidator(plain)]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the lists need of an item."""
+
+    split: Name | None
+    image: Name
+    size: tuple[Side, Side]
+    categories: tuple[ClassId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SingleLine:
+    """A line of train.jsonl."""
+
+    file_name: str
+    mask_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRecord:
+    """An image of a scene."""
+
+    stem: Name
+    about: Listed
+    pixels: dict[ClassId, int]
+    instances: Objects | None
+    lines: tuple[SingleLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRecord:
+    """A line of the journal: the scene as it was read, and what became of it."""
+
+    scene: str
+    stamp: str
+    items: tuple[ItemRecord, ...]
+    faults: tuple[str, ...]
+    left_out: dict[str, int]
+    remarks: dict[str, int] = field(default_factory=dict)
 
 
 class Journal:
@@ -28,13 +80,12 @@ class Journal:
         self._places: dict[str, tuple[int, str]] = {}
         self._waiting: list[tuple[str, str, bytes]] = []
         self._flushed = time.monotonic()
-        end = self._index()
-        try:
-            if path.is_file() and path.stat().st_size > end:
-                os.truncate(path, end)
-            self._file: IO[bytes] = path.open("ab")
-        except OSError as error:
-            raise disk_error(path, error) from error
+        remedy = "prepare into a new folder"
+        for start, record in placed_records(path, lambda line: parsed(line, SceneRecord), remedy):
+            self._places[record.scene] = (start, record.stamp)
+            if record.stamp == GONE:
+                del self._places[record.scene]
+        self._file: IO[bytes] = open_to_append(path)
 
     def __contains__(self, scene: Scene) -> bool:
         """Whether this very scene, its files unchanged, is done."""
@@ -51,11 +102,12 @@ class Journal:
         """See every file of the waiting records onto the disk, then the records."""
         if self._waiting:
             os.sync()  # some thousands of small files: one call for all is far quicker than one for each
-            for stem, mark, line in self._waiting:
-                self._places[stem] = (self._file.tell(), mark)
-                self._file.write(line)
-            append_line(self._file, b"", self._path)
-            self._waiting.clear()
+            begin = os.fstat(self._file.fileno()).st_size
+            waiting, self._waiting = self._waiting, []  # what the disk refuses is made again, not tried again
+            append_line(self._file, b"".join(line for _, _, line in waiting), self._path)
+            for stem, mark, line in waiting:
+                self._places[stem] = (begin, mark)
+                begin += len(line)
         self._flushed = time.monotonic()
 
     def records(self, stems: Iterator[str]) -> Iterator[dict[str, Any]]:
@@ -67,28 +119,32 @@ class Journal:
                     file.seek(self._places[stem][0])
                     yield orjson.loads(file.readline())
 
+    def knows(self, stem: str) -> bool:
+        """Whether there is a record of the scene, of whatever state of its files."""
+        return stem in self._places
+
+    def stems(self) -> set[str]:
+        """Every scene that has a record."""
+        return set(self._places)
+
+    def forget(self, stem: str) -> None:
+        """The scene is gone: should it come back, it is read anew."""
+        line = {"scene": stem, "items": [], "faults": [], "left_out": {}, "stamp": GONE}
+        append_line(self._file, orjson.dumps(line) + b"\n", self._path)
+        del self._places[stem]
+
     def close(self) -> None:
         """Flush and let go of the file."""
-        self.flush()
-        self._file.close()
+        try:
+            self.flush()
+        finally:
+            with suppress(OSError):  # what could not be written was said by `flush`
+                self._file.close()
 
-    def _index(self) -> int:
-        """Where each scene's newest line begins; gives the length up to the last whole line."""
-        if not self._path.is_file():
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            return 0
-        end = 0
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    record = orjson.loads(line)
-                    self._places[record["scene"]] = (end, record["stamp"])
-                except (ValueError, KeyError, TypeError) as error:
-                    raise StoreError(f"{self._path}:{number}: damaged line; prepare into a new folder") from error
-                end += len(line)
-        return end
+
+def has_records(path: Path) -> bool:
+    """Whether a journal lies there and holds anything."""
+    return path.is_file() and path.stat().st_size > 0
 
 
 def stamp(scene: Scene) -> str:
@@ -97,8 +153,7 @@ def stamp(scene: Scene) -> str:
     labels = scene.labels if isinstance(scene.labels, tuple | list) else (scene.labels,)
     for part in (scene.image, *labels):
         if isinstance(part, Path):
-            stat = part.stat() if part.is_file() else None
-            parts.append(f"{part.name} {stat.st_size} {stat.st_mtime_ns}" if stat else f"{part.name} missing")
+            parts.append(f"{part.name} {stamp_or_none(part) or 'missing'}")
         else:
             parts.append(repr(part))
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()

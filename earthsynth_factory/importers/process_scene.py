@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from earthsynth_factory.datasets.build.records import instance_fields
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.datasets.prepared.training_list import training_lines
 from earthsynth_factory.domain.masks import present_classes
@@ -17,14 +17,24 @@ from earthsynth_factory.domain.seeds import unit
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.crops import Crop, CropRules, cut
+from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import Aid, Labels, Notes, Reader, Scene
-from earthsynth_factory.io.atomic import encode_png, write_bytes
-from earthsynth_factory.io.pictures import Picture
+from earthsynth_factory.io.atomic import put_file, write_bytes
+from earthsynth_factory.io.pictures import Look, Picture
+from earthsynth_factory.io.png import encode_png
+
+MAX_WHOLE = 1 << 26
+"""Largest image that is taken whole, in pixels: 8192 × 8192; crops are cut from images of any size."""
+
+LEAST_PICTURE = 0.1
+"""A crop of which less is picture is left out: the rest is no-data or transparent."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What every scene of a run is worked with. keep_empty: share of crops without any class that are kept."""
+    """What every scene of a run is worked with. keep_empty: share of crops without any class that are kept; look: how images
+    become pictures.
+    """
 
     reader: Reader
     classes: ClassMap
@@ -33,6 +43,7 @@ class Bench:
     keep_empty: float
     augment: bool
     strict: bool
+    look: Look = field(default_factory=Look)
 
 
 def work(bench: Bench, scene: Scene) -> dict[str, Any]:
@@ -43,7 +54,9 @@ def work(bench: Bench, scene: Scene) -> dict[str, Any]:
     notes = Notes(bench.strict)
     items: list[dict[str, Any]] = []
     try:
-        with Picture(scene.image) as picture:
+        with Picture(scene.image, bench.look) as picture:
+            _check_size(scene, picture)
+            notes.remarks.update(_remarks(picture))
             labels = bench.reader.labels(scene, Aid(picture.shape, bench.classes, notes))
             try:
                 items.extend(_crops(bench, scene, picture, labels, notes.left_out))
@@ -54,25 +67,78 @@ def work(bench: Bench, scene: Scene) -> dict[str, Any]:
         notes.error(error)
         _remove(bench.out, items)
         items = []
-    return {"scene": scene.stem, "items": items, "faults": notes.faults, "left_out": dict(notes.left_out)}
+    return {
+        "scene": scene.stem,
+        "items": items,
+        "faults": notes.faults,
+        "left_out": dict(notes.left_out),
+        "remarks": dict(+notes.remarks),
+    }
+
+
+def check_whole(picture: Picture) -> None:
+    """Raises `SourceError` where an image is too large to be worked on in one piece."""
+    height, width = picture.shape
+    if height * width > MAX_WHOLE:
+        raise SourceError(
+            f"{picture.path}: {width}×{height} pixels are more than {MAX_WHOLE} to be taken whole; prepare it with --crop"
+        )
+
+
+def _check_size(scene: Scene, picture: Picture) -> None:
+    """Raises `SourceError` where the image has another size than its source says. One whose labels were drawn on it as
+    stored, whatever its EXIF says, is not turned.
+    """
+    if scene.size is None or scene.size == picture.shape:
+        return
+    if scene.size == picture.stored_shape:
+        picture.leave_as_stored()
+        return
+    (height, width), (rows, columns) = picture.shape, scene.size
+    raise SourceError(
+        f"{scene.image}: has {width}×{height} pixels, its annotations say {columns}×{rows}; "
+        "they were drawn on the image in another size, fetch that one"
+    )
+
+
+def _remarks(picture: Picture) -> list[str]:
+    """What is done with an image otherwise than it is stored."""
+    found = []
+    if picture.file.orientation != 1:
+        turned = (
+            "turned upright, as their EXIF says" if picture.turn != 1 else "left as stored, as their labels were drawn"
+        )
+        found.append(f"images {turned}")
+    if not picture.named_bands:
+        found.append(
+            "images of four bands and more that do not say which are red, green, blue: the first three (--bands)"
+        )
+    return found
 
 
 def _crops(
     bench: Bench, scene: Scene, picture: Picture, labels: Labels, left_out: Counter[str]
 ) -> list[dict[str, Any]]:
     whole = bench.rules.side == 0
+    if whole:
+        check_whole(picture)
     scale = scene.metres_per_pixel or picture.metres_per_pixel()
+    ground = picture.georeference()
     items = []
     for number, crop in enumerate(
-        cut(picture, labels, bench.classes, bench.rules, left_out, pixels=not _as_is(bench, scene))
+        cut(picture, labels, bench.classes, bench.rules, left_out, pixels=not _as_is(bench, scene, picture))
     ):
         stem = scene.stem if whole else f"{scene.stem}_{number}"
         categories = present_classes(crop.mask)
+        if crop.picture < LEAST_PICTURE:
+            left_out["crop of next to no picture (no-data or transparent)"] += 1
+            continue
         if not categories and unit(0, "empty crop", stem) >= bench.keep_empty:
             left_out["empty crop"] += 1
             continue
         name = _write(bench, scene, crop, stem, categories)
-        items.append(_record(bench, scene, crop, stem, name, scale, categories))
+        place = ground.at(crop.left, crop.top).fields() if ground else {}
+        items.append(_record(bench, scene, crop, stem, name, scale, categories, place))
     return items
 
 
@@ -84,7 +150,7 @@ def _write(bench: Bench, scene: Scene, crop: Crop, stem: str, categories: list[i
     if crop.image is not None:
         write_bytes(image, encode_png(crop.image), durable=False)
     elif scene.image.is_relative_to(bench.out):
-        link(scene.image, image)  # what was unpacked here is ours: no second copy
+        put_file(scene.image, image, link=True)  # what was unpacked here is ours: no second copy
     else:
         write_bytes(image, scene.image.read_bytes(), durable=False)
     write_bytes(layout.mask(stem), encode_png(crop.mask), durable=False)
@@ -95,31 +161,25 @@ def _write(bench: Bench, scene: Scene, crop: Crop, stem: str, categories: list[i
             known = bench.classes.taxonomy[category].name
             alone = np.where(crop.mask == category, crop.mask, 0).astype(np.uint8)
             write_bytes(layout.category_mask(stem, known), encode_png(alone), durable=False)
-            link(image, layout.category_image(stem, known, image.suffix))
+            put_file(image, layout.category_image(stem, known, image.suffix), link=True)
     return name
 
 
-def _as_is(bench: Bench, scene: Scene) -> bool:
-    """Whether the image's own bytes are taken over: whole images in a format that every reader knows."""
-    return bench.rules.side == 0 and scene.image.suffix.lower() in (".png", ".jpg", ".jpeg")
-
-
-def link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the file system has none."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        target.unlink()
-        os.link(source, target)
-    except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        link(source, target)
-    except OSError:
-        write_bytes(target, source.read_bytes(), durable=False)
+def _as_is(bench: Bench, scene: Scene, picture: Picture) -> bool:
+    """Whether the image's own bytes are taken over: whole images in a format that every reader knows and sees alike."""
+    suffixes = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg")}.get(picture.file.driver, ())
+    return bench.rules.side == 0 and picture.plain and scene.image.suffix.lower() in suffixes
 
 
 def _record(
-    bench: Bench, scene: Scene, crop: Crop, stem: str, name: str, scale: float | None, categories: list[int]
+    bench: Bench,
+    scene: Scene,
+    crop: Crop,
+    stem: str,
+    name: str,
+    scale: float | None,
+    categories: list[int],
+    place: dict[str, object],
 ) -> dict[str, Any]:
     counts = np.bincount(crop.mask.ravel(), minlength=256)
     return {
@@ -132,11 +192,27 @@ def _record(
             "size": list(crop.mask.shape),
             "corner": [crop.top, crop.left],
             "categories": categories,
+            **place,
         },
         "pixels": {str(category): int(counts[category]) for category in np.flatnonzero(counts)},
-        "instances": None if crop.numbers is None else [asdict(one) for one in crop.instances],
+        "instances": None if crop.numbers is None else [instance_fields(one) for one in crop.instances],
         "lines": training_lines(stem, name, categories, bench.classes.taxonomy, bench.augment),
     }
+
+
+def drop_old_files(out: Path, journal: Journal, stem: str, record: dict[str, Any]) -> None:
+    """Take back the files of a scene's earlier record that its new one does not have."""
+    new = {item["stem"] for item in record["items"]}
+    for old in journal.records(iter([stem])) if journal.knows(stem) else ():
+        _remove(out, [item for item in old["items"] if item["stem"] not in new])
+
+
+def forget_gone(out: Path, journal: Journal, scenes: list[Scene]) -> None:
+    """Take back the files of scenes that the source has no more, and what the journal says of them."""
+    for stem in journal.stems() - {scene.stem for scene in scenes}:
+        for old in journal.records(iter([stem])):
+            _remove(out, old["items"])
+        journal.forget(stem)
 
 
 def _remove(out: Path, items: list[dict[str, Any]]) -> None:

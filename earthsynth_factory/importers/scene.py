@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.classes import ClassMap
 
 Ids = npt.NDArray[np.uint8]
@@ -39,6 +40,8 @@ class Scene:
 
     stem: unique in its dataset. group: what no split may tear apart. split: as published, None where nothing is said.
     metres_per_pixel: > 0, or None where unknown. labels: whatever the reader's own `labels` needs, picklable.
+    size: (H, W) that the source says the image has, None where it says nothing. An image of another size is a fault; one
+    whose EXIF turns it is left as stored where the source means that.
     """
 
     stem: str
@@ -47,6 +50,7 @@ class Scene:
     group: str
     split: str | None = None
     metres_per_pixel: float | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,8 @@ class Source:
 class SceneObject:
     """One object: `pixels` bool (h, w) with its upper left corner at row `top`, column `left` of the scene.
 
-    crowd: COCO's flag, a region of uncounted objects. difficult: DOTA's and VOC's flag.
+    crowd: COCO's flag, a region of uncounted objects. difficult: DOTA's and VOC's flag. given: the corners that the source
+    drew, in the scene's pixels; None where it gave pixels alone.
     """
 
     word: str
@@ -71,6 +76,7 @@ class SceneObject:
     pixels: npt.NDArray[np.bool_]
     crowd: bool = False
     difficult: bool = False
+    given: Given | None = None
 
 
 class Raster(Protocol):
@@ -100,11 +106,16 @@ class Labels:
 
 @dataclass(slots=True)
 class Notes:
-    """What could not be used and why. With `strict` the first fault is raised instead of noted."""
+    """What could not be used and why. With `strict` the first fault is raised instead of noted.
+
+    left_out: what was dropped, by reason. remarks: what was used otherwise than it stands there (an image turned upright, a
+    degenerate ring passed over), by sentence; both count.
+    """
 
     strict: bool = False
     faults: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    remarks: Counter[str] = field(default_factory=Counter)
 
     def error(self, error: SourceError) -> None:
         """As `fault`, for an error that names its place itself."""

@@ -1,104 +1,170 @@
-"""Writes so that a kill loses nothing that was recorded: temporary file, fsync, rename, then the journal line."""
+"""Files written whole or not at all: temporary file, fsync, rename."""
 
 from __future__ import annotations
 
 import errno
 import os
-import struct
-import zlib
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
-from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.errors import DiskError
+from earthsynth_factory.errors import DiskError, FactoryError, StoreError
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+TEMPORARY = ".esf-tmp"
+"""How the names of our unfinished files end; what a killed run left of them may be removed by whoever holds the folder."""
+
+_FRESH = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+@contextmanager
+def replacing(path: Path, durable: bool = True) -> Iterator[Path]:
+    """A path beside `path` to write to: it becomes `path`, in place of a file or link there, when the block ends, and is
+    gone when the block fails.
+
+    durable: wait until the disk has it. Without, the caller flushes many files at once before it records them. Raises
+    DiskError, StoreError.
+    """
+    with _in_place_of(path) as temporary:
+        _made(temporary).close()
+        yield temporary
+        if durable:
+            _flush(temporary)
+
+
+@contextmanager
+def new_file(path: Path, durable: bool = True) -> Iterator[IO[bytes]]:
+    """As `replacing`, opened for writing."""
+    with _in_place_of(path) as temporary, _made(temporary) as file:
+        yield file
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
-    """Put `data` at `path` whole or not at all. Raises DiskError where the disk refuses.
+    """Put `data` at `path` whole or not at all; see `replacing`."""
+    with new_file(path, durable) as file:
+        file.write(data)
 
-    durable: wait until the disk has it. Without, the caller flushes many files at once before it records them.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
+
+@contextmanager
+def _in_place_of(path: Path) -> Iterator[Path]:
+    temporary = temporary_beside(path)
     try:
-        with _made(temporary) as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+        yield temporary
         temporary.replace(path)
+    except BaseException as error:
+        _removed(temporary)
+        if isinstance(error, OSError):
+            raise disk_error(path, error) from error
+        raise
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name in the same folder that nobody else has, whatever is planted there."""
+    return path.with_name(f".{secrets.token_hex(6)}{TEMPORARY}")
+
+
+def _removed(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed run left half-written in this folder itself. Only for who holds the folder's lock."""
+    for leftover in folder.glob(f".*{TEMPORARY}"):
+        _removed(leftover)
+
+
+def put_file(source: Path, target: Path, link: bool) -> None:
+    """Bring a file to `target` whole or not at all: a hard link if wished and the file system has them, else a copy.
+
+    Raises DiskError, StoreError.
+    """
+    temporary = temporary_beside(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not (link and _linked(source, temporary)):
+            with source.open("rb") as original, _made(temporary) as copy:
+                shutil.copyfileobj(original, copy, 1 << 20)
+        temporary.replace(target)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise disk_error(path, error) from error
+        raise disk_error(target, error) from error
+    finally:
+        _removed(temporary)  # which stays where both were the same file already
+
+
+def _linked(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target, follow_symlinks=False)
+        return True
+    except (OSError, NotImplementedError):
+        return False
 
 
 def _made(path: Path) -> IO[bytes]:
-    """The file opened for writing, its folder made where it is missing."""
+    """A file that was not there, opened for writing; its folder is made where it is missing."""
     try:
-        return path.open("wb")
+        return os.fdopen(os.open(path, os.O_WRONLY | _FRESH, 0o666), "wb")
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("wb")
+        return os.fdopen(os.open(path, os.O_WRONLY | _FRESH, 0o666), "wb")
 
 
 def write_json(path: Path, data: object) -> None:
     """As `write_bytes`, indented JSON with sorted keys."""
-    write_bytes(path, orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+    write_bytes(path, json_bytes(data))
 
 
-def append_line(file: IO[bytes], line: bytes, path: Path) -> None:
-    """Append a journal line and see it onto the disk. Raises DiskError where the disk refuses."""
-    try:
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
-    except OSError as error:
-        raise disk_error(path, error) from error
+def json_bytes(data: object) -> bytes:
+    """Indented JSON with sorted keys."""
+    return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
 
 
-def disk_error(path: Path, error: OSError) -> DiskError:
-    """The error a user sees when writing fails, with the remedy that fits."""
-    remedies = {
-        errno.ENOSPC: "the disk is full; free some space",
-        errno.EDQUOT: "the disk quota is used up; free some space",
-        errno.EROFS: "the file system is read-only; choose another folder",
-        errno.EACCES: "no permission to write there; choose another folder",
-    }
-    remedy = remedies.get(error.errno or 0, error.strerror or str(error))
-    return DiskError(f"{path}: {remedy}, then run the same command again: it goes on where it stopped")
+def write_changed(path: Path, data: bytes) -> None:
+    """As `write_bytes`, but a file that holds just this is not touched."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != len(data) or path.read_bytes() != data:
+        write_bytes(path, data)
 
 
-def encode_png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], palette: list[int] | None = None) -> bytes:
-    """PNG of an (H, W, 3) uint8 image, an (H, W) uint8 mask (colour-mapped with `palette`) or an (H, W) uint16 map.
+_MENDABLE = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EIO: "the disk gave an Input/output error; see to it",
+    errno.ENOENT: "was removed while it was written to",
+}
+"""What waiting or the user's hand can mend, so that the same command goes on."""
 
-    Lossless and a pure function of the pixels. Rows are filtered by the one above; imagery is then entropy-coded alone
-    (`Z_HUFFMAN_ONLY`), some eight times faster than level 6 and no larger, masks by runs (`Z_RLE`), three times faster.
+_LASTING = {
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "no permission to write there",
+    errno.EPERM: "no permission to write there",
+    errno.ENAMETOOLONG: "the name is too long for the file system",
+    errno.ENOTDIR: "a file is in the way where a folder is to be",
+    errno.EEXIST: "a file is in the way where a folder is to be",
+    errno.EISDIR: "a folder is in the way where a file is to be",
+    errno.ENOTEMPTY: "a folder that is not empty is in the way",
+    errno.ELOOP: "is a link, and nothing is written through links",
+    errno.EINVAL: "the file system refuses this name",
+}
+"""What stays as it is however often the command is run."""
+
+
+def disk_error(path: Path, error: OSError) -> FactoryError:
+    """The error a user sees when writing fails, with the remedy that fits: DiskError if the same command can go on later,
+    StoreError where something has to be changed first.
     """
-    color_type = 2 if pixels.ndim == 3 else 3 if palette is not None else 0
-    depth = 16 if pixels.dtype == np.uint16 else 8
-    samples = np.ascontiguousarray(pixels.astype(">u2").view(np.uint8) if depth == 16 else pixels)
-    rows = samples.reshape(pixels.shape[0], -1)
-    filtered = np.empty((rows.shape[0], rows.shape[1] + 1), np.uint8)
-    filtered[:, 0] = 2  # PNG's filter type Up
-    filtered[:, 1:] = np.diff(rows, axis=0, prepend=np.uint8(0))
-    packer = zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY if pixels.ndim == 3 else zlib.Z_RLE)
-    data = packer.compress(filtered.tobytes()) + packer.flush()
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, color_type, 0, 0, 0)
-    chunks = [_chunk(b"IHDR", header)]
-    if palette is not None:
-        chunks.append(_chunk(b"PLTE", bytes(palette)))
-    return b"".join([_PNG, *chunks, _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
-
-
-def encode_mask(mask: npt.NDArray[np.uint8], taxonomy: Taxonomy) -> bytes:
-    """A class-id mask as 8-bit palette PNG: readers get the ids, viewers the colours."""
-    return encode_png(mask, taxonomy.palette())
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    if error.errno in _LASTING:
+        return StoreError(f"{path}: {_LASTING[error.errno]}; remove what is there, or choose another folder")
+    remedy = _MENDABLE.get(error.errno or 0, error.strerror or str(error))
+    return DiskError(f"{path}: {remedy}, then run the same command again: it goes on where it stopped")

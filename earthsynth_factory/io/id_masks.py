@@ -16,8 +16,11 @@ from PIL.PngImagePlugin import PngImageFile
 
 from earthsynth_factory.errors import SourceError
 
-MAX_PIXELS = 1 << 28
-"""Largest mask that is decoded, in pixels: 16384 × 16384."""
+MAX_PIXELS = 1 << 27
+"""Largest mask that is decoded, in pixels of one channel of 8 bits: 11585 × 11585."""
+
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""PNG's colour type → channels."""
 
 MAX_BYTES = 1 << 30
 """Largest file that is read, in bytes."""
@@ -60,7 +63,7 @@ def _weigh(path: Path, data: bytes) -> None:
     if data[:8] != _SIGNATURE or data[12:16] != b"IHDR" or len(data) < 33:
         raise SourceError(f"{path}: not a PNG; masks are PNG files of class ids, convert it without loss")
     width, height = struct.unpack(">II", data[16:24])
-    if width * height > MAX_PIXELS:
+    if width * height * _CHANNELS.get(data[25], 4) * (2 if data[24] == 16 else 1) > MAX_PIXELS:
         raise SourceError(f"{path}: {width}×{height} pixels are more than {MAX_PIXELS}; cut the mask into tiles")
 
 

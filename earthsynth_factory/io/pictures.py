@@ -1,71 +1,61 @@
-"""Images and label images of strangers, read in bands of rows, so that a 20,000-pixel scene does not fill memory.
+"""Images of strangers as pictures: upright, red-green-blue, 8 bits, read by windows, so that a scene of any size fits.
 
-Reading is GDAL's (through rasterio) with three drivers and no others: PNG, JPEG, TIFF. Sidecar files are ignored.
+What was done to make one of a file (turned, stretched, bands chosen) is told by the picture; what lies outside the picture
+(no-data, transparent) by `valid`.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.windows import Window
 
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.georeference import Georeference, beside
+from earthsynth_factory.io.raster_files import MAX_BLOCK_PIXELS, SUFFIXES, GdalFile, open_raster
+from earthsynth_factory.io.stretch import Stretch, thinned
 
 MAX_PIXELS = 1 << 29
-"""Largest image that is opened, in pixels: 23,170 × 23,170."""
+"""Largest piece of a picture that is read at once, in pixels."""
 
-MAX_BLOCK_PIXELS = 1 << 26
-"""Largest piece that a file forces us to decode at once: a TIFF may store everything as one strip."""
-
-_DRIVERS = {
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"II*\0": "GTiff",
-    b"MM\0*": "GTiff",
-    b"II+\0": "GTiff",
-    b"MM\0+": "GTiff",
-}
-"""First bytes of a file → the one driver that may read it."""
-
-_GDAL = {"GDAL_CACHEMAX": 32, "GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
-
-TAIL = 1 << 14
-"""Last bytes of a file in which its end mark is looked for; some writers append notes of their own."""
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-"""File names that are taken for images, in lower case."""
+LOOKED_AT = 1024
+"""Rows and columns to which an image is thinned for its values."""
 
 Pixels = npt.NDArray[np.uint8]
+
+_COLOURS = ("red", "green", "blue")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How files become pictures. stretch: for those of more than 8 bits. bands: red, green, blue, counted from 1; None: as
+    each file says.
+    """
+
+    stretch: Stretch | None = None
+    bands: tuple[int, int, int] | None = None
 
 
 class Picture:
     """An opened image. Bands may overlap; each row is decoded once as long as they come from top to bottom.
 
-    shape: (H, W). channels: as stored; a colour table counts as one.
+    shape: (H, W) upright. stored_shape: as in the file. channels: as stored; a colour table counts as one.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raises `SourceError`: missing, no image, damaged, too large, or not 8 bits a channel."""
-        self.path = path
-        if not path.is_file():
-            raise SourceError(f"{path}: no such file; the dataset is incomplete")
-        try:
-            with rasterio.Env(**_GDAL), warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                self._file = rasterio.open(path, driver=_driver(path))
-        except RasterioError as error:
-            raise SourceError(f"{path}: not a readable PNG, JPEG or TIFF image; fetch the file again") from error
-        self.shape = (int(self._file.height), int(self._file.width))
-        self.channels = int(self._file.count)
-        self._weigh()
-        self._held: tuple[int, Pixels] | None = None
+    def __init__(self, path: Path, look: Look | None = None) -> None:
+        """Raises `SourceError`: missing, no image, damaged, stored in too large a piece, without a band that is asked for."""
+        self.path, self._look = path, look or Look()
+        self.file = open_raster(path)
+        self.stored_shape = (self.file.height, self.file.width)
+        self.channels, self.dtype = self.file.count, self.file.dtype
+        self.turn = self.file.orientation
+        self._held: tuple[int, npt.NDArray[Any]] | None = None
+        self._upright: npt.NDArray[Any] | None = None
+        self.bands = self._chosen_bands()
 
     def __enter__(self) -> Picture:
         return self
@@ -77,172 +67,177 @@ class Picture:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        self.file.close()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        height, width = self.stored_shape
+        return (width, height) if self.turn >= 5 else (height, width)
+
+    @property
+    def named_bands(self) -> bool:
+        """Whether it is known which bands are red, green and blue: by the user, by the file, or as there are so few."""
+        return (
+            self._look.bands is not None
+            or self.channels <= 3
+            or _by_name(self.file.colours, self.file.names) is not None
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether every reader sees in the file what this one does: PNG or JPEG, 8 bits, upright, with the usual bands."""
+        usual = self.dtype == "uint8" and self.bands == list(range(min(self.channels, 3)))
+        return self.file.driver in ("PNG", "JPEG") and usual and self.file.orientation == 1
+
+    def leave_as_stored(self) -> None:
+        """Do not turn it: its labels were drawn on the file as stored."""
+        self.turn = 1
+
+    def georeference(self) -> Georeference | None:
+        """From the file, else from what lies beside it; None of an image that was turned, or lies nowhere."""
+        if isinstance(self.file, GdalFile) and self.file.georeferenced:
+            return Georeference(self.file.file.crs, self.file.file.transform)
+        return beside(self.path) if self.turn == 1 else None
 
     def metres_per_pixel(self) -> float | None:
-        """From the georeference where there is one in metres, else None."""
-        crs = self._file.crs
-        if crs is None or not crs.is_projected or crs.linear_units.lower() not in ("metre", "meter"):
-            return None
-        across, down = (abs(float(side)) for side in self._file.res)
-        return (across + down) / 2 if across > 0 and down > 0 else None
+        """The true ground scale at its centre, where a georeference tells it."""
+        found = self.georeference()
+        return found.metres_per_pixel(self.shape[1], self.shape[0]) if found else None
 
-    def rgb(self, top: int, bottom: int) -> Pixels:
-        """(bottom − top, W, 3). Grey is repeated, a colour table applied, channels beyond three left out."""
-        band = self._rows(top, bottom)
-        if self.channels >= 3:
-            return np.ascontiguousarray(band[..., :3])
-        table = self._color_table()
-        return table[band[..., 0]] if table is not None else np.repeat(band[..., :1], 3, axis=2)
+    def rgb(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> Pixels:
+        """(bottom − top, right − left, 3). Grey is repeated, a colour table applied. Raises `SourceError` where the file has
+        more than 8 bits and no stretch is known.
+        """
+        window = self._read(self.bands, top, bottom, left, right)
+        if self.dtype == "uint8":
+            table = self.file.palette() if len(self.bands) == 1 else None
+            return table[window[..., 0]] if table is not None else _three(window)
+        if self._look.stretch is None:
+            raise SourceError(
+                f"{self.path}: {self.dtype} pixels; say how they become 8 bits, as --stretch p2-98, min-max or 0,3000"
+            )
+        return self._look.stretch.apply(_three(window))
 
-    def ids(self, top: int, bottom: int) -> Pixels:
-        """(bottom − top, W): the stored numbers of a one-channel image, or of one with equal channels.
+    def ids(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> npt.NDArray[Any]:
+        """(bottom − top, right − left): the stored numbers of a one-channel image, or of one with equal channels.
 
         Raises `SourceError` where the channels differ.
         """
-        band = self._rows(top, bottom)
-        if self.channels >= 3 and not (band[..., 1:3] == band[..., :1]).all():
+        colours = [band for band, name in enumerate(self.file.colours) if name != "alpha"]
+        window = self._read(colours[:3] if len(colours) >= 3 else colours[:1], top, bottom, left, right)
+        if not (window == window[..., :1]).all():
             raise SourceError(f"{self.path}: a colour picture, not a mask of class ids; give its colours in --map")
-        numbers = np.ascontiguousarray(band[..., 0])
-        return 1 - numbers if self._white_is_zero() else numbers
+        numbers = np.ascontiguousarray(window[..., 0])
+        return np.asarray(1 - numbers) if self.file.white_is_zero else numbers
 
-    def _rows(self, top: int, bottom: int) -> Pixels:
+    def valid(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> npt.NDArray[np.bool_] | None:
+        """(bottom − top, right − left) which pixels are part of the picture (not transparent, not no-data, a number); None
+        where all are.
+        """
+        right = self.shape[1] if right is None else right
+        if self.turn != 1:
+            whole = self.file.valid((0, self.file.height, 0, self.file.width))
+            found = None if whole is None else _turned(whole, self.turn)[top:bottom, left:right]
+        else:
+            found = self.file.valid((top, bottom, left, right))
+        if np.dtype(self.dtype).kind != "f":
+            return found
+        numbers = np.isfinite(self._read(self.bands, top, bottom, left, right)).all(axis=2)
+        return numbers if found is None else numbers & found
+
+    def opaque(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> npt.NDArray[np.bool_] | None:
+        """(bottom − top, right − left) which pixels are not wholly transparent; None where the file knows no transparency."""
+        if "alpha" not in self.file.colours:
+            return None
+        return np.asarray(self._read([self.file.colours.index("alpha")], top, bottom, left, right)[..., 0] > 0)
+
+    def values(self) -> npt.NDArray[Any]:
+        """(n, 3) values of the pixels that are part of the picture, thinned, as the stretch of a dataset is settled from."""
+        height, width = self.stored_shape
+        step = max(1, -(-max(height, width) // LOOKED_AT))
+        shape = max(1, height // step), max(1, width // step)
+        found = _three(self.file.read(self.bands, (0, height, 0, width), shape)).reshape(-1, 3)
+        kept = np.isfinite(found).all(axis=1)
+        if self.file.nodata is not None:
+            kept &= ~(found == self.file.nodata).all(axis=1)
+        if "alpha" in self.file.colours:
+            alpha = self.file.read([self.file.colours.index("alpha")], (0, height, 0, width), shape)
+            kept &= alpha.reshape(-1) > 0
+        return thinned(found[kept])
+
+    def _chosen_bands(self) -> list[int]:
+        """The places of red, green and blue among the bands, or of grey alone."""
+        if self._look.bands:
+            wanted = [band - 1 for band in self._look.bands]
+            if not all(0 <= band < self.channels for band in wanted):
+                self.close()
+                raise SourceError(f"{self.path}: has {self.channels} bands; --bands names others")
+            return wanted
+        named = _by_name(self.file.colours, self.file.names)
+        if named:
+            return named
+        return [0, 1, 2] if self.channels - self.file.colours.count("alpha") >= 3 else [0]
+
+    def _read(self, bands: list[int], top: int, bottom: int, left: int, right: int | None) -> npt.NDArray[Any]:
+        width = self.shape[1]
+        right = width if right is None else right
+        if (bottom - top) * (right - left) > MAX_PIXELS:
+            raise SourceError(f"{self.path}: {right - left}×{bottom - top} pixels are too many at once; use --crop")
+        if self.turn != 1:
+            return self._whole(bands)[top:bottom, left:right]
+        if (left, right) != (0, width) or bands != self.bands:
+            return self.file.read(bands, (top, bottom, left, right))
+        return self._rows(top, bottom)
+
+    def _whole(self, bands: list[int]) -> npt.NDArray[Any]:
+        """All of a picture that has to be turned."""
+        height, width = self.stored_shape
+        if height * width > MAX_BLOCK_PIXELS:
+            raise SourceError(f"{self.path}: EXIF turns it and {width}×{height} pixels are too many; write it upright")
+        if bands != self.bands:
+            return _turned(self.file.read(bands, (0, height, 0, width)), self.turn)
+        if self._upright is None:
+            self._upright = _turned(self.file.read(bands, (0, height, 0, width)), self.turn)
+        return self._upright
+
+    def _rows(self, top: int, bottom: int) -> npt.NDArray[Any]:
         """(bottom − top, W, C), those decoded for the band before taken from memory."""
-        kept: list[Pixels] = []
+        kept: list[npt.NDArray[Any]] = []
         start = top
         if self._held is not None and self._held[0] <= top < self._held[0] + len(self._held[1]):
             kept = [self._held[1][top - self._held[0] :][: bottom - top]]
             start += len(kept[0])
         if start < bottom:
-            kept.append(self._decode(start, bottom))
+            kept.append(self.file.read(self.bands, (start, bottom, 0, self.shape[1])))
         band = kept[0] if len(kept) == 1 else np.concatenate(kept)
         self._held = (top, band)
         return band
-
-    def _decode(self, top: int, bottom: int) -> Pixels:
-        window = Window(0, top, self.shape[1], bottom - top)
-        try:
-            with rasterio.Env(**_GDAL):
-                band = self._file.read(window=window)
-        except RasterioError as error:
-            raise SourceError(f"{self.path}: damaged or cut short near row {top}; fetch the file again") from error
-        return np.ascontiguousarray(np.moveaxis(band, 0, -1), np.uint8)
-
-    def _white_is_zero(self) -> bool:
-        """Whether this is a bilevel TIFF that stores white as 0, as fax machines did: what is drawn white is then meant."""
-        if self._file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS") != "1":
-            return False
-        table = self._color_table()
-        return table is not None and bool((table[0] == 255).all())
-
-    def _color_table(self) -> Pixels | None:
-        try:
-            entries = self._file.colormap(1)
-        except ValueError:
-            return None
-        return np.array([entries.get(index, (0, 0, 0))[:3] for index in range(256)], np.uint8)
-
-    def _weigh(self) -> None:
-        height, width = self.shape
-        fault = None
-        if height * width > MAX_PIXELS:
-            fault = f"{width}×{height} pixels are more than {MAX_PIXELS}; cut the image into tiles"
-        elif max(rows * columns for rows, columns in self._file.block_shapes) > MAX_BLOCK_PIXELS:
-            fault = "stored as one piece too large to decode at once; write it tiled (`gdal_translate -co TILED=YES`)"
-        elif any(dtype != "uint8" for dtype in self._file.dtypes):
-            fault = f"{self._file.dtypes[0]} pixels; convert the image to 8 bits a channel"
-        if fault:
-            self.close()
-            raise SourceError(f"{self.path}: {fault}")
-
-
-def _driver(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(4)
-    _whole(path, head)
-    found = next((driver for magic, driver in _DRIVERS.items() if head.startswith(magic)), None)
-    if found is None:
-        raise SourceError(f"{path}: neither PNG, JPEG nor TIFF; convert the image")
-    return found
-
-
-def _whole(path: Path, head: bytes) -> None:
-    """A PNG or JPEG that was cut short has no end mark; the decoders would only fill in black or grey."""
-    mark = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}.get(head if head[:1] == b"\x89" else head[:3])
-    if mark is None:
-        return
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL))
-        if mark not in file.read():
-            raise SourceError(f"{path}: damaged or cut short; fetch the file again")
-
-
-class TableRaster:
-    """A label image whose stored ids or colours become category ids by a table; see `id_raster`, `colour_raster`."""
-
-    def __init__(self, path: Path, translate: Callable[[Picture, int, int], Pixels]) -> None:
-        self._picture, self._translate = Picture(path), translate
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(H, W) pixels."""
-        return self._picture.shape
-
-    def rows(self, top: int, bottom: int) -> Pixels:
-        """Category ids (bottom − top, W). Raises `SourceError` on a value that stands for no class."""
-        return self._translate(self._picture, top, bottom)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._picture.close()
-
-
-def id_raster(path: Path, table: dict[int, int]) -> TableRaster:
-    """A mask of ids; `table`: id in the file → category id."""
-    lookup, known = np.zeros(256, np.uint8), np.zeros(256, bool)
-    for file_id, category in table.items():
-        lookup[file_id], known[file_id] = category, True
-
-    def translate(picture: Picture, top: int, bottom: int) -> Pixels:
-        raw = picture.ids(top, bottom)
-        present = np.bincount(raw.ravel(), minlength=256) > 0
-        strange = np.flatnonzero(present & ~known)[:8].tolist()
-        if strange:
-            raise SourceError(
-                f"{picture.path}: ids {strange} stand for no class; give them in --map (`{strange[0]}: name`)"
-            )
-        return lookup[raw]
-
-    return TableRaster(path, translate)
-
-
-def colour_raster(path: Path, table: dict[int, int]) -> TableRaster:
-    """A mask of colours; `table`: 0xRRGGBB → category id."""
-    colours = np.array(sorted(table), np.uint32)
-    categories = np.array([table[int(colour)] for colour in colours], np.uint8)
-
-    def translate(picture: Picture, top: int, bottom: int) -> Pixels:
-        packed = pack_colours(picture.rgb(top, bottom))
-        place = np.searchsorted(colours, packed).clip(max=len(colours) - 1)
-        strange = packed[colours[place] != packed]
-        if strange.size:
-            names = ", ".join(f"#{int(colour):06X}" for colour in np.unique(strange)[:5])
-            raise SourceError(f"{picture.path}: colours {names} stand for no class; a mask must be stored without loss")
-        return np.asarray(categories[place], np.uint8)
-
-    return TableRaster(path, translate)
-
-
-def threshold_raster(path: Path, threshold: int, category: int) -> TableRaster:
-    """A grey mask: `category` where the value is at least `threshold`, else background."""
-
-    def translate(picture: Picture, top: int, bottom: int) -> Pixels:
-        return np.where(picture.ids(top, bottom) >= threshold, category, 0).astype(np.uint8)
-
-    return TableRaster(path, translate)
 
 
 def pack_colours(rgb: Pixels) -> npt.NDArray[np.uint32]:
     """(H, W, 3) → (H, W) 0xRRGGBB."""
     wide = rgb.astype(np.uint32)
     return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2])
+
+
+def _three(window: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.repeat(window[..., :1], 3, axis=2) if window.shape[2] < 3 else np.ascontiguousarray(window)
+
+
+def _by_name(colours: tuple[str, ...], names: tuple[str, ...]) -> list[int] | None:
+    """Where red, green and blue are, by the file's colour interpretation, else by what it calls its bands."""
+    for known in (colours, names):
+        if all(known.count(colour) == 1 for colour in _COLOURS):
+            return [known.index(colour) for colour in _COLOURS]
+    return None
+
+
+def _turned(pixels: npt.NDArray[Any], turn: int) -> npt.NDArray[Any]:
+    """(h, w, …) as EXIF's orientation 2–8 wants it shown."""
+    upright = np.swapaxes(pixels, 0, 1) if turn >= 5 else pixels
+    upright = upright[::-1] if turn in (3, 4, 7, 8) else upright
+    upright = upright[:, ::-1] if turn in (2, 3, 6, 7) else upright
+    return np.ascontiguousarray(upright)
+
+
+__all__ = ["MAX_PIXELS", "SUFFIXES", "Look", "Picture", "pack_colours"]

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import torch
+from torch.nn.functional import normalize
 
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models.clip_cache import EmbeddingCache, content_hash
 from earthsynth_factory.models.clip_checkpoint import load_checkpoint
 from earthsynth_factory.models.clip_files import ClipName, clip_checkpoint, clip_folder
@@ -75,8 +76,8 @@ class ClipModel:
     def _batch(self, pixels: torch.Tensor) -> torch.Tensor:
         count = len(pixels)
         full = torch.cat([pixels, pixels[-1:].expand(BATCH - count, -1, -1, -1)])
-        vectors: torch.Tensor = self._model.encode_image(full.to(self._device, self._dtype), normalize=True)
-        return vectors[:count].float().cpu()
+        vectors: torch.Tensor = self._model.encode_image(full.to(self._device, self._dtype))
+        return _unit(vectors[:count])
 
     def texts(self, texts: Sequence[str]) -> torch.Tensor:
         """(N, D) vectors of texts, each computed by itself and remembered."""
@@ -85,8 +86,12 @@ class ClipModel:
     @torch.inference_mode()
     def _text_uncached(self, text: str) -> torch.Tensor:
         tokens = self._tokenizer([text]).to(self._device)
-        vector: torch.Tensor = self._model.encode_text(tokens, normalize=True)[0].float().cpu()
-        return vector
+        return _unit(self._model.encode_text(tokens))[0]
+
+
+def _unit(vectors: torch.Tensor) -> torch.Tensor:
+    """(N, D) float32 of length 1 on the CPU; normalised after the conversion, since bfloat16 is off by 0.2 %."""
+    return normalize(vectors.float().cpu(), dim=-1)
 
 
 @lru_cache(maxsize=2)
@@ -106,9 +111,8 @@ def load_clip(name: ClipName, base: Path, device_name: str) -> ClipModel:
         model, preprocess = open_clip.create_model_from_pretrained(target, pretrained=tag, weights_only=True)
         tokenizer = open_clip.get_tokenizer(target)
     except Exception as error:  # open_clip raises many kinds; to the user all mean that the model is not to be had
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise ModelError(
-            f"CLIP {target}{f' ({tag})' if tag else ''} cannot be loaded: {first}\n{_remedy(name)}"
+            f"CLIP {target}{f' ({tag})' if tag else ''} cannot be loaded: {first_line(error)}\n{_remedy(name)}"
         ) from error
     return ClipModel(model, preprocess, tokenizer, device, pick_dtype("auto", device))
 

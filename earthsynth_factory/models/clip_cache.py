@@ -7,6 +7,7 @@ One file belongs to one model; one process writes it.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -67,7 +68,8 @@ class EmbeddingCache:
         block = head + b"".join(digest + row.tobytes() for digest, row in rows.items())
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("r+b" if self.path.exists() else "wb") as file:
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+            with os.fdopen(os.open(self.path, flags, 0o666), "r+b") as file:
                 file.seek(self._end)
                 file.write(block)
                 file.truncate()

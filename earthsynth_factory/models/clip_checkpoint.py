@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 
 MAX_BYTES = 32 << 30
 """Largest file of weights that is read; the largest published CLIP has a third of it."""
@@ -54,7 +54,7 @@ def load_checkpoint(architecture: str, path: Path) -> tuple[Any, Any, Any]:
         tokenizer = open_clip.get_tokenizer(architecture)
         preprocess = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
     except Exception as error:  # open_clip raises many kinds; all mean that there is no such architecture
-        raise ModelError(f"CLIP {architecture} cannot be built: {_first_line(error)}") from error
+        raise ModelError(f"CLIP {architecture} cannot be built: {first_line(error)}") from error
     weights = _as_the_model_names_them(weights, model)
     _check(weights, model.state_dict(), path, architecture)
     model.load_state_dict(weights)
@@ -70,7 +70,7 @@ def read_weights(path: Path) -> Weights:
     except Exception as error:  # a damaged or hostile file may raise anything; none of it was run
         raise ModelError(
             f"{path}: cannot be read as weights alone, and nothing else is read, for it could run code "
-            f"({_first_line(error)}); save its state_dict as safetensors"
+            f"({first_line(error)}); save its state_dict as safetensors"
         ) from error
     return _unwrapped(found, path)
 
@@ -135,10 +135,6 @@ def _some(names: Any) -> str:
     """The first three, and how many more."""
     listed = list(names)
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 @contextmanager

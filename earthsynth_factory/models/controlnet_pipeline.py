@@ -12,30 +12,13 @@ import numpy as np
 import torch
 
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.errors import ModelError
-from earthsynth_factory.models.card import Scheduler
+from earthsynth_factory.errors import ModelError, first_line
+from earthsynth_factory.models.denoise import Request, Sampling, decode, denoise
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.models.registry import ModelFiles
-
-_SCHEDULERS = {
-    "unipc": "UniPCMultistepScheduler",
-    "dpm++": "DPMSolverMultistepScheduler",
-    "ddim": "DDIMScheduler",
-    "euler": "EulerDiscreteScheduler",
-}
+from earthsynth_factory.models.schedulers import make_scheduler
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How the denoising runs. guidance 1 or less turns classifier-free guidance off (half the work)."""
-
-    steps: int
-    guidance: float
-    scheduler: Scheduler
-    control_scale: float
-    negative_prompt: str
 
 
 @dataclass
@@ -85,25 +68,18 @@ class ControlNetPipeline:
         prompts = [*prompts, *[prompts[-1]] * missing]
         seeds = [*seeds, *[seeds[-1]] * missing]
         control = torch.cat([control, control[-1:].expand(missing, -1, -1, -1)])
-        # The noise is drawn on the CPU from each sample's own seed, so that it is the same on every device.
-        noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        guided = self.sampling.guidance > 1
-        out = self.pipe(
-            prompt_embeds=torch.cat([self._embed(prompt) for prompt in prompts]),
-            negative_prompt_embeds=self._embed(self.sampling.negative_prompt).repeat(self.batch, 1, 1)
-            if guided
-            else None,
-            image=control.to(self.device, self.pipe.unet.dtype),
-            height=control.shape[2],
-            width=control.shape[3],
-            num_inference_steps=self.sampling.steps,
-            guidance_scale=self.sampling.guidance,
-            controlnet_conditioning_scale=self.sampling.control_scale,
-            generator=noise,
-            output_type="pt",
-        ).images
-        pixels = out[: self.batch - missing].float().mul(255).round().clamp(0, 255).to(torch.uint8)
+        request = Request(
+            words=torch.cat([self._embed(prompt) for prompt in prompts]),
+            unguided=self._unguided() if self.sampling.guided else None,
+            control=control.to(self.device, self.pipe.unet.dtype),
+            generators=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+        )
+        out = decode(self.pipe.vae, denoise(self.pipe, self.sampling, request))
+        pixels = out[: self.batch - missing].mul(255).round().to(torch.uint8)
         return list(np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy()))
+
+    def _unguided(self) -> torch.Tensor:
+        return self._embed(self.sampling.negative_prompt).repeat(self.batch, 1, 1)
 
     def _embed_uncached(self, prompt: str) -> torch.Tensor:
         """(1, tokens, width) embedding of one prompt; one at a time, so that it does not depend on other prompts."""
@@ -130,16 +106,21 @@ def load_pipeline(
             **options,
         )
     except Exception as error:  # diffusers raises many kinds for a damaged folder; all mean the same to the user
-        raise ModelError(f"{files.pipeline}: not loadable as a ControlNet pipeline: {_first_line(error)}") from error
+        raise ModelError(f"{files.pipeline}: not loadable as a ControlNet pipeline: {first_line(error)}") from error
     pipe.scheduler = make_scheduler(pipe.scheduler, sampling.scheduler)
     pipe.set_progress_bar_config(disable=True)
     pipe.to(device, dtype)
     for network in (pipe.unet, pipe.controlnet, pipe.vae):
         network.to(memory_format=torch.channels_last)
     if compiled:
-        pipe.unet.compile_repeated_blocks(fullgraph=True)
-        pipe.controlnet.compile(fullgraph=True)
+        compile_networks(pipe)
     return ControlNetPipeline(pipe, device, sampling, batch)
+
+
+def compile_networks(pipe: Any) -> None:
+    """Compile in place, whole: compiling the repeated blocks alone leaves out the convolutions, half of the work."""
+    for network in (pipe.unet, pipe.controlnet, pipe.vae.decoder):
+        network.compile(fullgraph=True, dynamic=False)
 
 
 def be_quiet() -> None:
@@ -150,16 +131,3 @@ def be_quiet() -> None:
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()
         library.set_verbosity_error()
-
-
-def make_scheduler(own: Any, name: Scheduler) -> Any:
-    """diffusers' sampler of that name with the settings of `own`, the one saved with the weights."""
-    if name == "model":
-        return own
-    import diffusers
-
-    return getattr(diffusers, _SCHEDULERS[name]).from_config(own.config)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import torch
 
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+CPU_PRECISION = "ESF_CPU_PRECISION"
+"""Environment variable: what `precision: auto` means on a processor, `float32` or `bfloat16`, whatever it computes in."""
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def pick_device(name: str) -> torch.device:
@@ -21,8 +27,7 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
-        raise ModelError(f"device {name!r} cannot be used here ({first}); set `device: auto`") from error
+        raise ModelError(f"device {name!r} cannot be used here ({first_line(error)}); set `device: auto`") from error
     return device
 
 
@@ -33,15 +38,26 @@ def all_devices(name: str, workers: int) -> list[str]:
 
 
 def pick_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """The dtype for a precision; `auto` is bfloat16 where the hardware computes in it, else float32.
+    """The dtype for a precision; `auto` is bfloat16 if the hardware computes in it, else float32.
 
-    On a processor without bfloat16 instructions bfloat16 is emulated and some ten times slower than float32.
+    On a processor without bfloat16 instructions bfloat16 is emulated and some ten times slower than float32; the
+    environment variable of `CPU_PRECISION` chooses there. Raises ModelError if that names another precision.
     """
     if precision != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+        return _DTYPES[precision]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and cpu_has_bfloat16() else torch.float32
+    return cpu_dtype() if device.type == "cpu" else torch.float32
+
+
+def cpu_dtype() -> torch.dtype:
+    """What `auto` is on this processor. Raises ModelError as `pick_dtype`."""
+    asked = os.environ.get(CPU_PRECISION, "")
+    if asked not in ("", "float32", "bfloat16"):
+        raise ModelError(
+            f"{CPU_PRECISION}={asked!r} → must be float32 or bfloat16; unset it to let the processor decide"
+        )
+    return _DTYPES[asked] if asked else torch.bfloat16 if cpu_has_bfloat16() else torch.float32
 
 
 def out_of_memory(error: RuntimeError) -> bool:

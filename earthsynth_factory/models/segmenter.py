@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from earthsynth_factory.domain.spec import Field, Spec
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.models.device import pick_device
 
@@ -117,8 +117,9 @@ class Segmenter:
         try:
             network.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, SafetensorError, RuntimeError) as error:
-            first = str(error).splitlines()[0][:200]
-            raise ModelError(f"{folder / WEIGHTS}: not this segmenter's weights ({first}); train it again") from error
+            raise ModelError(
+                f"{folder / WEIGHTS}: not this segmenter's weights ({first_line(error)}); train it again"
+            ) from error
         return cls(network, config, pick_device(device))
 
     @torch.inference_mode()

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.io.stamps import Stamp, stamp
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "embedded"
 """Folder of the models that ship inside the package: `pipeline/`, `clip/` and `segmenter/`."""
@@ -70,10 +71,10 @@ def weight_hashes(folder: Path) -> dict[str, str]:
 
 def file_hash(path: Path) -> str:
     """sha256 of a file, as hex; remembered until the file changes."""
-    return _sha256(path, path.stat().st_mtime_ns)
+    return _sha256(path, stamp(path))
 
 
 @lru_cache(maxsize=64)
-def _sha256(path: Path, _modified: int) -> str:
+def _sha256(path: Path, _stamp: Stamp) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

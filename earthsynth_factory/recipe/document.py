@@ -16,6 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from earthsynth_factory.io.printable import one_line
 from earthsynth_factory.recipe.cross_checks import Path
 
 MAX_VALUES = 100_000
@@ -45,7 +46,7 @@ class Fault:
     def __str__(self) -> str:
         subject = ": ".join(part for part in (self.place, ".".join(map(str, self.path)), self.value) if part)
         # Line breaks and terminal escapes of a hostile file are shown, not obeyed.
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in f"{subject} → {self.message}")
+        return one_line(f"{subject} → {self.message}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import model_validator
 
+from earthsynth_factory.domain.plugins import plugins_allowed
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.recipe import cross_checks, overrides
@@ -33,11 +34,15 @@ class LoadedRecipe:
         return self.path.resolve().parent
 
 
-def load_recipe(path: FilePath, changes: Sequence[str] = ()) -> LoadedRecipe:
-    """The recipe in a file, with `--set` changes applied. Raises RecipeError with all faults, those of its thresholds too."""
+def load_recipe(path: FilePath, changes: Sequence[str] = (), plugins: bool = False) -> LoadedRecipe:
+    """The recipe in a file, with `--set` changes applied. Raises RecipeError with all faults, those of its thresholds too.
+
+    plugins: whether those that it names may be imported.
+    """
     text = read_text(path)
     document = changed(text, str(path), changes)
-    loaded = LoadedRecipe(validated(document, Recipe), path, text)
+    with plugins_allowed(plugins):
+        loaded = LoadedRecipe(validated(document, Recipe), path, text)
     check_thresholds(document, loaded.recipe, loaded.base)
     if document.faults:
         raise refused(document)
@@ -49,20 +54,27 @@ def parse_recipe(text: str, name: str, changes: Sequence[str] = ()) -> Recipe:
     return validated(changed(text, name, changes), Recipe)
 
 
-def load_block(path: FilePath, choose: Callable[[Any], type[Block]], changes: Sequence[str] = ()) -> Block:
-    """A recipe file of another kind, such as a training's. choose: the class for the file's data.
+def load_block(
+    path: FilePath, choose: Callable[[Any], type[Block]], changes: Sequence[str] = (), plugins: bool = False
+) -> Block:
+    """A recipe file of another kind, such as a training's. choose: the class for the file's data. plugins: as above.
 
     Raises RecipeError with all faults.
     """
     document = changed(read_text(path), str(path), changes)
-    return validated(document, choose(document.data or {}))
+    with plugins_allowed(plugins):
+        return validated(document, choose(document.data or {}))
 
 
 def export_blocks(formats: Sequence[str], changes: Sequence[str] = ()) -> tuple[ExportSpec, ...]:
-    """Export blocks for `formats`, with changes such as `coco.polygons=true`. Raises RecipeError with all faults."""
+    """Export blocks for `formats`, with changes such as `coco.polygons=true`. Raises RecipeError with all faults.
+
+    A plug-in that is named here was named on a command line, and is imported.
+    """
     document = Document("--format", {"exports": [{"kind": kind.strip()} for kind in formats]})
     overrides.apply(document, changes, within="exports.")
-    return validated(document, _Exports).exports
+    with plugins_allowed():
+        return validated(document, _Exports).exports
 
 
 class _Exports(Spec):

@@ -9,7 +9,7 @@ from typing import Any
 
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.exports.base import ExportSummary
-from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.atomic import write_changed
 
 
 @dataclass
@@ -61,7 +61,7 @@ def write_card(store: StoreReader, summaries: Sequence[ExportSummary], short: Ma
         _formats(summaries),
         _licences(store.run),
     ]
-    write_bytes(store.layout.card, "\n\n".join(section for section in sections if section).encode() + b"\n")
+    write_changed(store.layout.card, "\n\n".join(section for section in sections if section).encode() + b"\n")
 
 
 def _head(store: StoreReader, counts: Counts) -> str:

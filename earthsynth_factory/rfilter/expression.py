@@ -98,7 +98,13 @@ def _operand(node: ast.expr) -> tuple[str, str | None]:
 def _number(node: ast.expr) -> float:
     match node:
         case ast.Constant(value=int() | float() as value):
-            return float(value)
+            return _finite(value)
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
-            return -float(value)
+            return -_finite(value)
     raise InputError(f"keep: {ast.unparse(node)!r} is no number; compare with a number")
+
+
+def _finite(value: float) -> float:
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        raise InputError("keep: a number of more than 18 digits; compare with one that a rule may measure")
+    return float(value)

@@ -71,7 +71,8 @@ class ControlNetGenerator(ImageGenerator):
     def open(self) -> None:
         from earthsynth_factory.models import device as devices
         from earthsynth_factory.models.control_image import control_lut
-        from earthsynth_factory.models.controlnet_pipeline import Sampling, load_pipeline
+        from earthsynth_factory.models.controlnet_pipeline import load_pipeline
+        from earthsynth_factory.models.denoise import Sampling
 
         spec, card = self._spec, self._card
         device = devices.pick_device(self._device)

@@ -1,5 +1,5 @@
-"""Training: a ControlNet on a user's own pairs (`controlnet`, with `cf_comp`), and the embedded models from nothing.
+"""Training: a ControlNet on a user's own pairs, with Counterfactual Composition (`cf_comp`, pure numpy; no torch is needed).
 
-`start` picks the trainer by the recipe's `kind`. What both share: `order`, `checkpoint`, `symmetry`, and the signals and
-rates of `loop`. `ablation` asks whether CF-Comp helps. `cf_comp` is pure numpy; torch is imported by what comes after it.
+`start` is what both command lines call, `controlnet/run` the page to read first. Order of samples, checkpoints and the
+square's symmetries lie here, for every training that is resumed to the same weights.
 """

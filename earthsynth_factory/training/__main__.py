@@ -22,8 +22,6 @@ def main() -> int:
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument("--export-only", action="store_true", help="export the newest checkpoint and stop")
     parser.add_argument("--preview-cf-comp", type=int, default=0, dest="preview", metavar="N")
-    parser.add_argument("--datasets", type=Path, default=Path("datasets"), help="for recipes of kind embedded")
-    parser.add_argument("--preset", choices=("cpu", "gpu"), default="cpu", help="for recipes of kind embedded")
     given = vars(parser.parse_args())
     try:
         target = start(given.pop("recipe"), Options(**given))

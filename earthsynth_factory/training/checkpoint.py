@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from earthsynth_factory.errors import DiskError, ModelError
+from earthsynth_factory.io.atomic import replacing
 
 KEPT = 2
 
@@ -45,17 +45,12 @@ def save(folder: Path, checkpoint: Checkpoint, kept: int = KEPT) -> Path:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """One safetensors file with plain facts in its header, whole or not at all. Raises DiskError."""
-    part = path.with_suffix(".part")
+    # To the CPU first: a contiguous copy of everything would not fit beside it on a GPU.
+    plain = {name: value.cpu().contiguous() for name, value in tensors.items()}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # To the CPU first: a contiguous copy of everything would not fit beside it on a GPU.
-        plain = {name: value.cpu().contiguous() for name, value in tensors.items()}
-        save_file(plain, part, metadata={"facts": json.dumps(facts)})
-        with part.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        part.replace(path)
-    except (OSError, SafetensorError) as error:  # safetensors wraps what the disk says in an error of its own
-        part.unlink(missing_ok=True)
+        with replacing(path) as part:
+            save_file(plain, part, metadata={"facts": json.dumps(facts)})
+    except SafetensorError as error:  # safetensors wraps what the disk says in an error of its own
         raise DiskError(f"{path}: {error}; free space, then go on from the checkpoint before") from error
 
 
@@ -75,17 +70,6 @@ def latest(folder: Path) -> Checkpoint | None:
     return Checkpoint(int(facts["step"]), float(facts["seconds"]), tensors, facts)
 
 
-def pack_modules(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """All weights under `<name>.<key>`."""
-    return {f"{name}.{k}": v.detach() for name, module in modules.items() for k, v in module.state_dict().items()}
-
-
-def unpack_modules(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `pack_modules`; every key must be there."""
-    for name, module in modules.items():
-        module.load_state_dict(_under(name, tensors))
-
-
 def pack_optimizer(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
     """Moments and step counts under `<name>.<parameter number>.<moment>`; options come from the recipe, not from here."""
     state = optimizer.state_dict()["state"]
@@ -96,27 +80,10 @@ def unpack_optimizer(name: str, optimizer: Optimizer, tensors: Mapping[str, Tens
     """The inverse of `pack_optimizer` for an optimizer built over the same parameters."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in _under(name, tensors).items():
+    for key, value in under(name, tensors).items():
         number, moment = key.split(".")
         state.setdefault(int(number), {})[moment] = _laid_out_as(parameters[int(number)], value)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def pack_state(modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]) -> dict[str, Tensor]:
-    """Everything that the next step of a stage depends on: weights, and moments by the optimizer's name."""
-    tensors = pack_modules(modules)
-    for name, optimizer in optimizers.items():
-        tensors |= pack_optimizer(name, optimizer)
-    return tensors
-
-
-def unpack_state(
-    modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer], tensors: Mapping[str, Tensor]
-) -> None:
-    """The inverse of `pack_state`."""
-    unpack_modules(modules, tensors)
-    for name, optimizer in optimizers.items():
-        unpack_optimizer(name, optimizer, tensors)
 
 
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
@@ -126,7 +93,8 @@ def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
     return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
-def _under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of `<name>.<key>`, by key."""
     return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
 
 

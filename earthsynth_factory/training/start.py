@@ -1,22 +1,19 @@
-"""One door for both command lines: which trainer a recipe asks for, and pictures of composed batches."""
+"""What both command lines call: a training from its recipe, and pictures of composed batches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
-from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.recipe.load import load_block
 from earthsynth_factory.report.sheets import grid, to_png
 from earthsynth_factory.training.cf_comp.preview import tile
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from research.embedded.recipe import Preset, TrainRecipe
 
 PER_PAGE = 8
 """Composed samples on one picture."""
@@ -24,15 +21,13 @@ PER_PAGE = 8
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a command line says beside the recipe. `datasets` and `preset` are for recipes of kind `embedded`."""
+    """What a command line says beside the recipe."""
 
     out: Path | None = None
     changes: Sequence[str] = ()
     resume: bool = False
     export_only: bool = False
     preview: int = 0
-    datasets: Path = Path("datasets")
-    preset: Preset = "cpu"
 
 
 def start(path: Path, options: Options) -> Path:
@@ -40,16 +35,8 @@ def start(path: Path, options: Options) -> Path:
 
     Raises RecipeError with all faults of the recipe, Interrupted when stopped, and what the trainer raises.
     """
-    recipe = load_block(path, _kind, options.changes)
+    recipe = load_block(path, lambda _: ControlNetRecipe, options.changes)
     out = options.out or Path("out") / path.stem
-    if not isinstance(recipe, ControlNetRecipe):
-        if options.changes or options.preview:
-            raise InputError(
-                f"{path}: --set and --preview-cf-comp are for recipes of `kind: controlnet`; edit the file"
-            )
-        from research.embedded.make import make_embedded
-
-        return make_embedded(path, options.datasets, out, options.preset, options.export_only)
     folder = path.resolve().parent
     if options.preview:
         return preview_cf_comp(recipe, folder, out, options.preview)
@@ -78,10 +65,3 @@ def preview_cf_comp(recipe: ControlNetRecipe, recipe_folder: Path, out: Path, co
     choices = [choice for batch in drawn for choice in batch.choices(batches.dataset)][:count]
     write_bytes(folder / "choices.jsonl", b"".join(orjson.dumps(choice) + b"\n" for choice in choices))
     return folder
-
-
-def _kind(data: Any) -> type[Spec]:
-    """The recipe's class by its `kind`; without one, a recipe with presets is the embedded model's."""
-    named = data.get("kind") if isinstance(data, dict) else None
-    embedded = named == "embedded" or (named is None and isinstance(data, dict) and "presets" in data)
-    return TrainRecipe if embedded else ControlNetRecipe

@@ -13,7 +13,7 @@ from typing import get_args
 from earthsynth_factory.errors import FactoryError
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.models.weights import EMBEDDED
-from earthsynth_factory.training import markdown
+from research import markdown
 from research.cf_comp_ablation import table
 from research.cf_comp_ablation.plan import SIZES, Start, Trial
 from research.cf_comp_ablation.run import Ablation

@@ -23,10 +23,10 @@ from earthsynth_factory.synthesis.controlnet import ControlNetSpec
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet.run import train_controlnet
 from earthsynth_factory.training.controlnet.setup import open_batches
-from earthsynth_factory.training.grids import paint
 from research.cf_comp_ablation.judge import Judge, Verdict, rare
 from research.cf_comp_ablation.plan import MODES, Mode, Trial
 from research.embedded.report.generated import GeneratedImages, conditions_of
+from research.grids import paint
 
 SHOWN = 8
 """Conditions on the sheet."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.training import markdown
+from research import markdown
 from research.cf_comp_ablation.judge import Scores, Verdict
 from research.cf_comp_ablation.run import Outcome
 

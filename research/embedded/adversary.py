@@ -121,7 +121,8 @@ def balanced(images: Tensor, likeness: Tensor, verdict: Tensor, weight: Tensor) 
     (toward,) = torch.autograd.grad(likeness, images, retain_graph=True)
     (away,) = torch.autograd.grad(verdict, images)
     ratio = toward.norm() / away.norm().clamp_min(1e-12)
-    return toward + away * (ratio * weight)[:, None, None, None]
+    whole: Tensor = toward + away * (ratio * weight)[:, None, None, None]
+    return whole
 
 
 def _head(before: int, width: int) -> nn.Sequential:

@@ -15,11 +15,11 @@ class Average:
     def __init__(self, modules: Mapping[str, nn.Module], decay: float) -> None:
         self.modules = {name: copy.deepcopy(module).eval().requires_grad_(False) for name, module in modules.items()}
         self._decay = decay
-        self._own = [weight for module in self.modules.values() for weight in module.parameters()]
-        self._followed = [weight for module in modules.values() for weight in module.parameters()]
+        self._own: list[Tensor] = [weight for module in self.modules.values() for weight in module.parameters()]
+        self._followed: list[Tensor] = [weight for module in modules.values() for weight in module.parameters()]
 
     @torch.no_grad()
     def follow(self, number: int) -> None:
         """After step `number`."""
         decay = min(self._decay, (1 + number) / (10 + number))
-        torch._foreach_lerp_(self._own, list[Tensor](self._followed), 1 - decay)
+        torch._foreach_lerp_(self._own, self._followed, 1 - decay)

@@ -19,13 +19,15 @@ from torch.nn import functional as F
 
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.training import order
-from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer, unpack_modules, unpack_optimizer
-from earthsynth_factory.training.grids import save_grid
-from earthsynth_factory.training.loop import descend, warmup_cosine
+from earthsynth_factory.training.checkpoint import pack_optimizer, unpack_optimizer
+from earthsynth_factory.training.schedule import warmup_cosine
 from earthsynth_factory.training.symmetry import dihedral
 from research.embedded.crops import CropSet
+from research.embedded.loop import descend
 from research.embedded.precision import autocast
 from research.embedded.recipe import ClipSpec
+from research.embedded.state import pack_modules, unpack_modules
+from research.grids import save_grid
 
 TEMPLATES = ("A satellite image of {}", "a photo of a {}", "{}", "an aerial image of a {}", "a satellite photo of {}")
 MEAN, DEVIATION = (0.42, 0.42, 0.40), (0.21, 0.20, 0.20)

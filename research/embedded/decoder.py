@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from earthsynth_factory.training import order
-from earthsynth_factory.training.checkpoint import pack_state, unpack_state
 from research.embedded.adversary import Judges, Shown
 from research.embedded.average import Average
 from research.embedded.pca import projection
 from research.embedded.pool import Pool
 from research.embedded.precision import autocast
 from research.embedded.recipe import DecoderSpec
+from research.embedded.state import pack_state, unpack_state
 from research.embedded.timed import rate
 
 VERDICT = 0.75
@@ -82,7 +82,10 @@ class DecoderStage:
     def _parts(self) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]:
         averages = {f"average_{name}": module for name, module in self.average.modules.items()}
         adversary = self.judges.adversary
-        optimizers = {"optimizer": self.optimizer, "adversary_optimizer": adversary.optimizer}
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            "optimizer": self.optimizer,
+            "adversary_optimizer": adversary.optimizer,
+        }
         return {**self.modules, **averages, "heads": adversary.heads}, optimizers
 
 
@@ -98,6 +101,6 @@ def descend_along(
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.zero_grad(set_to_none=True)
-    made.backward(gradient.to(made.dtype))
+    made.backward(gradient.to(made.dtype))  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(parameters, 1.0)
     optimizer.step()

@@ -11,13 +11,14 @@ import numpy as np
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.models.segmenter import Segmenter
-from earthsynth_factory.training import checkpoint, iou, markdown
+from earthsynth_factory.training import checkpoint, iou
+from research import markdown
 from research.embedded.clip import zero_shot
 from research.embedded.export import LICENCE, TRAINING_DATA
 from research.embedded.segmenter import sparse_categories
 from research.embedded.stages import Workshop
 
-COMMAND = "python -m research.embedded train recipes/train_embedded.yaml --datasets datasets --preset {preset}"
+COMMAND = "python -m research.embedded recipes/train_embedded.yaml --datasets datasets --preset {preset}"
 
 _FOR_THE_REPORT = ("", markdown.EMPTY)
 """Where `make model-report` puts its table."""

@@ -16,7 +16,6 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from earthsynth_factory.training import order
-from earthsynth_factory.training.checkpoint import pack_state, unpack_state
 from research.embedded.adversary import Judges, Shown
 from research.embedded.average import Average
 from research.embedded.decoder import VERDICT, Encoder, decoding_part, descend_along
@@ -24,6 +23,7 @@ from research.embedded.denoise import Conditions, draw, draw_guided
 from research.embedded.pool import Pool
 from research.embedded.precision import autocast
 from research.embedded.recipe import FewStepsSpec
+from research.embedded.state import pack_state, unpack_state
 from research.embedded.timed import rate
 
 COPIED = 3
@@ -60,7 +60,7 @@ def draw_pairs(
         what = Conditions(pool.control(batch.masks), batch.tokens)
         nothing = Conditions(torch.zeros_like(what.control), pool.empty.expand_as(batch.tokens))
         latents = draw_guided(modules, noise, what, nothing, spec.pair_steps, spec.guidance)
-        images = torch.cat([_pixels(vae, part) for part in latents.split(DECODED)])
+        images = torch.cat([_pixels(vae, latents[at : at + DECODED]) for at in range(0, len(latents), DECODED)])
         parts.append((noise.half(), images, batch.masks, batch.tokens))
     return Pairs(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
@@ -120,11 +120,15 @@ class FewStepsStage:
     def _parts(self) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]:
         averages = {f"average_{name}": module for name, module in self.average.modules.items()}
         adversary = self.judges.adversary
-        optimizers = {"optimizer": self.optimizer, "adversary_optimizer": adversary.optimizer}
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            "optimizer": self.optimizer,
+            "adversary_optimizer": adversary.optimizer,
+        }
         return {**self.modules, **averages, "heads": adversary.heads}, optimizers
 
 
 def _pixels(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     with autocast(latents.device):
         images = vae.decode(latents).sample
-    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    pixels: Tensor = ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return pixels

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from earthsynth_factory.training import order
-from earthsynth_factory.training.checkpoint import pack_state, unpack_state
 from research.embedded.average import Average
 from research.embedded.decoder import Encoder
 from research.embedded.denoise import predict, read
 from research.embedded.pool import Pool
 from research.embedded.recipe import FlowSpec
+from research.embedded.state import pack_state, unpack_state
 from research.embedded.timed import rate
 
 EVEN = 0.25

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from earthsynth_factory.evaluation.features import Lite0, lite0_weights
-from earthsynth_factory.training.checkpoint import pack_modules, unpack_modules
+from earthsynth_factory.io.atomic import replacing
 from research.embedded import networks, vocabulary
 from research.embedded.adversary import Adversary, Heads, Judges
 from research.embedded.captions import all_words, categories_in
@@ -26,6 +26,7 @@ from research.embedded.pca import write_encoder
 from research.embedded.pool import Pool, cut_pool
 from research.embedded.recipe import PresetSpec, TrainRecipe
 from research.embedded.scenes import unpack_scenes
+from research.embedded.state import pack_modules, unpack_modules
 from research.embedded.timed import train_for
 
 SEEN = 256
@@ -171,9 +172,8 @@ def _learning(vae: AutoencoderKL) -> AutoencoderKL:
 
 
 def _keep(path: Path, modules: Modules) -> None:
-    part = path.with_suffix(".part")
-    save_file({name: tensor.contiguous().cpu() for name, tensor in pack_modules(modules).items()}, part)
-    part.replace(path)
+    with replacing(path) as part:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in pack_modules(modules).items()}, part)
 
 
 def _found(path: Path, modules: Modules) -> bool:

@@ -1,4 +1,4 @@
-"""From a training recipe to the three model folders with their cards: what both command lines call."""
+"""From a training recipe to the three model folders with their cards."""
 
 from __future__ import annotations
 

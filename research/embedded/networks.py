@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from diffusers import (
     AutoencoderKL,
     ControlNetModel,
@@ -13,6 +12,7 @@ from diffusers import (
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from earthsynth_factory.training.controlnet.base_model import opened
 from research.embedded.recipe import AutoencoderSpec, DenoiserSpec
 
 TOKENS = 32
@@ -23,9 +23,6 @@ FLOW_SHIFT = 1.5
 """Moves the noise levels up: of two steps the second is at σ = 0.6."""
 
 MOST_STEPS = 50
-
-CONTROL_SHARE = 0.3
-"""Share of the ControlNet's features that reaches the UNet at the start of training."""
 
 
 def build_text(spec: DenoiserSpec, tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -79,30 +76,25 @@ def build_unet(spec: DenoiserSpec, latent_channels: int, latent_size: int) -> UN
     )
 
 
-@torch.no_grad()
 def build_control(spec: DenoiserSpec, latent_channels: int) -> ControlNetModel:
-    """A ControlNet of the UNet's widths, without attention; images (B, 3, S, S) in [0, 1].
+    """A ControlNet of the UNet's widths, open from the start; images (B, 3, S, S) in [0, 1].
 
-    The mask says what is where, so the text has nothing to tell it. The usual zero convolutions protect a trained UNet.
-    Here there is none, and two of them in a row keep the mask's gradient near zero for hundreds of steps: so the
-    residuals start at a share of the ControlNet's own features.
+    Without attention: the mask says what is where, so the text has nothing to tell it.
     """
-    control = ControlNetModel(
-        in_channels=latent_channels,
-        down_block_types=("DownBlock2D",) * len(spec.channels),
-        mid_block_type="UNetMidBlock2D",
-        block_out_channels=spec.channels,
-        layers_per_block=spec.layers,
-        cross_attention_dim=spec.text_width,
-        attention_head_dim=spec.heads,
-        norm_num_groups=16,
-        conditioning_embedding_out_channels=spec.condition_channels,
-        only_cross_attention=False,
+    return opened(
+        ControlNetModel(
+            in_channels=latent_channels,
+            down_block_types=("DownBlock2D",) * len(spec.channels),
+            mid_block_type="UNetMidBlock2D",
+            block_out_channels=spec.channels,
+            layers_per_block=spec.layers,
+            cross_attention_dim=spec.text_width,
+            attention_head_dim=spec.heads,
+            norm_num_groups=16,
+            conditioning_embedding_out_channels=spec.condition_channels,
+            only_cross_attention=False,
+        )
     )
-    control.controlnet_cond_embedding.conv_out.reset_parameters()
-    for convolution in (*control.controlnet_down_blocks, control.controlnet_mid_block):
-        nn.init.eye_(convolution.weight[:, :, 0, 0]).mul_(CONTROL_SHARE)
-    return control
 
 
 def build_scheduler(steps: int) -> UniPCMultistepScheduler:

@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 from research.embedded.crops import CropSet
 
 JPEG_QUALITY = 87

@@ -92,7 +92,7 @@ def latent_scales(deviation: _Array) -> _Array:
     Unit deviations throughout would make noise-like detail as loud as layout (a flat spectrum is hard to diffuse), the
     components' own would drown it.
     """
-    return np.sqrt(deviation / deviation.mean()).astype(np.float32)
+    return np.asarray(np.sqrt(deviation / deviation.mean()), np.float32)
 
 
 @torch.no_grad()

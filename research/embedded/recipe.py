@@ -18,8 +18,8 @@ class SourceSpec(Spec):
     """How one prepared dataset is cropped: crops per category, and their sides in its pixels.
 
     The judges (CLIP, segmenter) see `per_category` crops. The generator's scenes are `share` of all, their sides times
-    `shrink`, and `pool` crops of each category are cut from them; with 0 the source is not for the generator, without
-    `per_category` it is for the generator alone.
+    `shrink`, and `pool` crops of each category are cut from them, none smaller than `pool_min_side`: enlarged crops teach
+    it to blur. With 0 the source is not for the generator; without `per_category` it is for the generator alone.
     """
 
     per_category: int = Field(default=0, ge=0)
@@ -27,6 +27,7 @@ class SourceSpec(Spec):
     max_side: int = Field(gt=0)
     things_only: bool = False
     pool: int = Field(default=0, ge=0)
+    pool_min_side: int = Field(default=0, ge=0)
     share: float = Field(default=1, gt=0, le=1)
     shrink: float = Field(default=1, gt=0, le=1)
 
@@ -37,7 +38,7 @@ class SourceSpec(Spec):
 
     def pool_plan(self, share: float) -> CropPlan:
         """The generator's, on scenes that are shrunk already, with `share` of the crops."""
-        low, high = (max(1, round(side * self.shrink)) for side in (self.min_side, self.max_side))
+        low, high = (max(1, round(s * self.shrink)) for s in (max(self.min_side, self.pool_min_side), self.max_side))
         return CropPlan(max(1, round(self.pool * share)), low, high, self.things_only)
 
 

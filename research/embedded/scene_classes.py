@@ -7,16 +7,19 @@ size of houses and cars. Its classes of water and of parking lots are too mixed 
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.errors import SourceError
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.errors import FactoryError, SourceError
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 
 CLASSES = {"a": "grass", "b": "agriculture land", "c": "urban land", "d": "forest land", "e": "urban land"}
 KEPT = {"a": 50, "b": 66, "c": 90, "d": 50, "e": 200}
@@ -57,3 +60,21 @@ def _add(photograph: Path, number: int, category: int, out: Path) -> dict[str, o
     split = "test" if number % HELD_OUT == 0 else "train"
     scale = BANDS[min(number // 100, len(BANDS) - 1)]
     return {"group": photograph.stem, "split": split, "metres_per_pixel": scale}
+
+
+def main() -> int:
+    """`python -m research.embedded.scene_classes RSSCN7 OUT`; gives the error tree's exit code."""
+    parser = argparse.ArgumentParser(prog="research.embedded.scene_classes", description=__doc__)
+    parser.add_argument("source", type=Path, help="folder that holds aGrass, bField, …")
+    parser.add_argument("out", type=Path)
+    given = parser.parse_args()
+    try:
+        print(f"{given.out}: {import_rsscn7(given.source, given.out)} photographs")
+    except FactoryError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

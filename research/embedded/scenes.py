@@ -19,7 +19,8 @@ from safetensors.numpy import load_file, save
 
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 from research.embedded.crops import Boxes, Mask, Scene, load_scene
 from research.embedded.surfaces import surfaces
 

@@ -21,12 +21,14 @@ from torch.nn import functional as F
 
 from earthsynth_factory.models.segmenter import CELL, Segmenter, SegmenterConfig, SegmenterNetwork, normalised
 from earthsynth_factory.training import order
-from earthsynth_factory.training.checkpoint import pack_modules, pack_optimizer, unpack_modules, unpack_optimizer
-from earthsynth_factory.training.grids import paint, save_grid
-from earthsynth_factory.training.loop import Pace, descend, train, warmup_cosine
+from earthsynth_factory.training.checkpoint import pack_optimizer, unpack_optimizer
+from earthsynth_factory.training.schedule import warmup_cosine
 from earthsynth_factory.training.symmetry import dihedral
 from research.embedded.crops import CropSet
+from research.embedded.loop import Pace, descend, train
 from research.embedded.recipe import SegmenterSpec
+from research.embedded.state import pack_modules, unpack_modules
+from research.grids import paint, save_grid
 
 WARMUP = 20
 LIGHT = 0.2

@@ -11,11 +11,11 @@ import torch
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.models.segmenter import Segmenter
 from earthsynth_factory.training import checkpoint
-from earthsynth_factory.training.loop import Pace, train
 from research.embedded import export
 from research.embedded.clip import ClipStage
 from research.embedded.crops import CropSet, cut_dataset
 from research.embedded.generator import GENERATOR, Studio, load_generator, train_generator
+from research.embedded.loop import Pace, train
 from research.embedded.pack import pack, unpack
 from research.embedded.recipe import Preset, PresetSpec, TrainRecipe, load_recipe
 from research.embedded.scenes import pack_scenes, read_scenes

@@ -50,7 +50,7 @@ def _blur(plane: _Plane) -> _Plane:
 
 
 def _roughness(light: _Plane) -> _Plane:
-    return np.sqrt(np.maximum(_blur(light**2) - _blur(light) ** 2, 0))
+    return np.asarray(np.sqrt(np.maximum(_blur(light**2) - _blur(light) ** 2, 0)), np.float32)
 
 
 def _any(mask: npt.NDArray[np.uint8], names: tuple[str, ...]) -> bool:

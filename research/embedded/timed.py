@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from earthsynth_factory.errors import Interrupted
+from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.training import checkpoint
-from earthsynth_factory.training.loop import stop_on_signal
 
 REPORT_SECONDS = 10.0
 SAVE_SECONDS = 600.0
@@ -51,14 +51,14 @@ def train_for(stage: TimedStage, seconds: float, folder: Path) -> int:
     done, spent = (found.step, found.seconds) if found else (0, 0.0)
     log = _Log(stage.name, stage.batch, done, folder)
     start = saved = time.monotonic()
-    with stop_on_signal() as stopped:
-        while (gone := spent + time.monotonic() - start) < seconds and not stopped:
+    with stop_on_signals() as stopped:
+        while (gone := spent + time.monotonic() - start) < seconds and not stopped.is_set():
             log.add(done, gone, seconds, stage.step(done, gone / seconds))
             done += 1
             if time.monotonic() - saved > SAVE_SECONDS:
                 checkpoint.save(folder / "checkpoints", checkpoint.Checkpoint(done, gone, stage.state()))
                 saved = time.monotonic()
-    if stopped:
+    if stopped.is_set():
         checkpoint.save(folder / "checkpoints", checkpoint.Checkpoint(done, gone, stage.state()))
         raise Interrupted(f"{stage.name}: stopped after {gone:.0f} of {seconds:.0f} s; the same command goes on")
     log.close(done, gone)

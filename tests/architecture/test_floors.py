@@ -30,6 +30,8 @@ HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "ope
 HEAVY_AT_TOP = {"models", "training", "evaluation"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
+RESEARCH = sorted((PACKAGE.parent / "research").rglob("*.py"))
+"""Not installed: it may use the package, never the other way round."""
 
 
 def dotted(path: Path) -> str:
@@ -94,6 +96,18 @@ def test_imports_own_floor_or_lower(path: Path) -> None:
     for target in imported(tree(path)):
         if own and (other := room(target)) in FLOORS:
             assert FLOORS[other] <= FLOORS[own], f"{dotted(path)} imports {target}, a floor above"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_the_package_imports_no_research_and_no_tests(path: Path) -> None:
+    assert {target for target in imported(tree(path)) if target.split(".")[0] in ("research", "tests")} == set()
+
+
+@pytest.mark.parametrize("path", RESEARCH, ids=lambda path: path.stem)
+def test_research_imports_the_package_and_itself(path: Path) -> None:
+    used = {target.split(".")[0] for target in imported(tree(path))}
+    assert "tests" not in used
+    assert ast.get_docstring(tree(path))
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if room(dotted(path)) in STAGES], ids=ids)

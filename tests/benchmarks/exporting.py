@@ -26,7 +26,7 @@ from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.sample import Candidate, Image, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.exports.base import KINDS
-from earthsynth_factory.io.atomic import encode_png
+from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.labels.from_condition import LabelSpec, map_labels
 from earthsynth_factory.recipe.load import export_blocks
 from tests.making import SHIP, WATER, make_image, write_run

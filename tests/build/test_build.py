@@ -15,6 +15,7 @@ import pytest
 from earthsynth_factory.build import run as build_run
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.errors import DiskError, Interrupted, RecipeError, Shortfall, StoreError
+from earthsynth_factory.io import atomic
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
 
@@ -85,18 +86,25 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "out/thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("step", ["write_json", "write_bytes"])
+@pytest.mark.parametrize("write", range(4))
 def test_a_build_killed_before_its_first_image_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: int
 ) -> None:
-    def die(path: Path, *_: object) -> None:
-        path.with_name(f".{path.name}.tmp").write_bytes(b"{")  # Half written, as SIGKILL leaves it.
-        raise SystemExit
+    real, left = atomic._made, [write]
+
+    def die(path: Path) -> Any:
+        if not left[0]:
+            path.write_bytes(b"{")  # Half written, as SIGKILL leaves it.
+            os._exit(9)
+        left[0] -= 1
+        return real(path)
 
     recipe = write_recipe(tmp_path)
-    with monkeypatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr(build_run, step, die)
+    if not (child := os.fork()):
+        atomic._made = die  # type: ignore[assignment]
         run_build(recipe, tmp_path / "out")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     run_build(recipe, tmp_path / "whole")
     run_build(recipe, tmp_path / "out")
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "whole")
@@ -189,7 +197,7 @@ def test_a_full_disk_is_named_and_resumable(tmp_path: Path, monkeypatch: pytest.
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "whole")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs to see which file is written")
 @pytest.mark.parametrize("file", ["shards/00000/samples.jsonl", "shards/00000/rejects.jsonl", "sessions.jsonl"])
 def test_a_journal_on_a_full_disk_is_named_and_resumable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
@@ -197,19 +205,20 @@ def test_a_journal_on_a_full_disk_is_named_and_resumable(
     recipe = write_recipe(tmp_path)
     run_build(recipe, tmp_path / "whole")
     run_build(recipe, tmp_path / "out")
-    full = tmp_path / "out" / file
     (tmp_path / "out/shards/00000.json").unlink()
     for journal in (tmp_path / "out/shards/00000").glob("*.jsonl"):
         journal.write_bytes(b"")
-    full.unlink()
-    full.symlink_to("/dev/full")
+    real = os.fsync
+
+    def full(handle: int) -> None:
+        if Path(f"/proc/self/fd/{handle}").readlink() == tmp_path / "out" / file:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "earthsynth_factory.build.shard_journal._rewrite", lambda *_: None
-        )  # it would put a file in the link's place
+        patch.setattr(os, "fsync", full)
         with pytest.raises(DiskError, match="the disk is full; free some space, then run the same command again"):
             run_build(recipe, tmp_path / "out")
-    full.unlink()
     run_build(recipe, tmp_path / "out")
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "whole")
 

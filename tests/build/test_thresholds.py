@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.build.records import to_line
+from earthsynth_factory.domain.plugins import plugins_allowed
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.filtering.run import FilterOptions, run_filter
@@ -20,6 +22,13 @@ from tests.recipe.plugins import Threshold
 
 TANK, PLANE, WATER = 25, 16, 6
 LEARNT = RECIPE.replace("rules: [image_quality]", "rules: [image_quality], thresholds: learnt.yaml")
+
+
+@pytest.fixture(autouse=True)
+def _trusted() -> Iterator[None]:
+    """The plug-ins of these tests are ours."""
+    with plugins_allowed():
+        yield
 
 
 def _recipe(folder: Path, least: str) -> Path:

@@ -280,7 +280,7 @@ def test_merge_refuses_what_it_cannot_resolve(run: Run, build: Path, tmp_path: P
     code, _, err = run("merge", build, build, "-o", tmp_path / "out")
     assert (code, "name two datasets or more, each once" in err) == (2, True)
     code, _, err = run("merge", build, odd, "-o", build)
-    assert (code, f"{build}: holds something already" in err) == (2, True)
+    assert (code, f"{build}: not empty and no merge of ours" in err) == (2, True)
 
 
 @pytest.mark.parametrize("kind", ["yolo-detect", "voc", "dota"])

@@ -17,7 +17,7 @@ from earthsynth_factory.build.run import build
 from earthsynth_factory.cli import app
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.exports.prepared import PreparedSpec
-from earthsynth_factory.exports.write import export_to
+from earthsynth_factory.exports.write import write_format
 from earthsynth_factory.filtering.run import FilterOptions, run_filter
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import write_recipe
@@ -166,7 +166,7 @@ def test_a_plug_in_named_in_a_record_is_not_imported(
 
 
 def test_prepared_data_leaves_out_what_it_has_not(built: Path, tmp_path: Path) -> None:
-    export_to(StoreReader(built), PreparedSpec(), tmp_path / "prepared", lambda _: None)
+    write_format(StoreReader(built), PreparedSpec(), tmp_path / "prepared", lambda _: None)
     run("report", tmp_path / "prepared")
     page = page_of(tmp_path / "prepared")
     tabs = [found["aria-controls"] for found in page.all("a", role="tab")]

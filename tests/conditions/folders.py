@@ -12,7 +12,7 @@ import pytest
 from earthsynth_factory.conditions.base import SourceContext, Want
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.io.atomic import encode_png
+from earthsynth_factory.io.png import encode_png
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"

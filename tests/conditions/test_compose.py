@@ -16,12 +16,13 @@ from earthsynth_factory.conditions.masks import bank as mask_bank
 from earthsynth_factory.conditions.masks.bank import MaskBank
 from earthsynth_factory.conditions.masks.crop import Crop
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
-from earthsynth_factory.conditions.masks.objects import components, length, objects_of
+from earthsynth_factory.conditions.masks.objects import length, objects_of
 from earthsynth_factory.conditions.masks.view import View
 from earthsynth_factory.conditions.placement import Stamp, find_place, render
 from earthsynth_factory.conditions.scene import Scene
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.geometry.components import components
 from tests.conditions.folders import TAXONOMY, context, want, write_prepared
 
 CARS = {"path": "kit_ais", "backgrounds": "dubai"}

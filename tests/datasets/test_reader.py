@@ -41,7 +41,7 @@ def test_a_line_of_something_else_is_named(tmp_path: Path) -> None:
     store = _store(tmp_path)
     journal = store.layout.present_shards()[0].samples
     journal.write_bytes(b'{"no": 1}\n' + journal.read_bytes())
-    with pytest.raises(StoreError, match=r"samples.jsonl:1: not a record of this version"):
+    with pytest.raises(StoreError, match=r"samples.jsonl:1: damaged line .*move the shard's folder and its .json away"):
         list(store.samples())
 
 
@@ -50,7 +50,9 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     record = next(store.samples())
     path = store.image_path(record)
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(SourceError, match=f"{path.name}: missing or no readable image; run the same build command"):
+    with pytest.raises(
+        SourceError, match=f"{path.name}: no readable image|a damaged image.*run the same build command"
+    ):
         store.image(record)
 
 

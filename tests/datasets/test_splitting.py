@@ -12,7 +12,7 @@ import pytest
 from earthsynth_factory.datasets import splitting
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.splitting import find_leaks
-from earthsynth_factory.io.atomic import encode_png
+from earthsynth_factory.io.png import encode_png
 from tests.making import make_store
 
 Image = npt.NDArray[np.uint8]
@@ -38,7 +38,7 @@ CHANGED = {
     "mirrored": lambda image: np.ascontiguousarray(image[:, ::-1]),
     "turned": lambda image: np.ascontiguousarray(np.rot90(image)),
     "mirrored and turned": lambda image: np.ascontiguousarray(np.rot90(image[::-1])),
-    "half the size": lambda image: cv2.resize(image, (24, 24), interpolation=cv2.INTER_AREA),
+    "half the size": lambda image: cv2.resize(cv2.resize(image, (24, 24), interpolation=cv2.INTER_AREA), (48, 48)),
 }
 
 

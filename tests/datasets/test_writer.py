@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.errors import DiskError
-from earthsynth_factory.io.atomic import encode_mask, encode_png, write_bytes
+from earthsynth_factory.errors import DiskError, StoreError
+from earthsynth_factory.io.atomic import put_file, write_bytes
+from earthsynth_factory.io.jsonl import open_to_append
+from earthsynth_factory.io.png import encode_mask, encode_png
 
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
@@ -50,11 +52,35 @@ def test_a_write_replaces_whole_files(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENAMETOOLONG, errno.ENOTDIR])
+def test_what_no_waiting_mends_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail(_handle: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StoreError, match="or choose another folder") as caught:
+        write_bytes(tmp_path / "file", b"new")
+    assert caught.value.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(theirs)
+    with pytest.raises(StoreError, match="is a link"):
+        open_to_append(tmp_path / "link")
+    write_bytes(tmp_path / "link", b"new")
+    assert (theirs.read_bytes(), (tmp_path / "link").read_bytes()) == (b"mine", b"new")
+    put_file(tmp_path / "link", theirs, link=True)
+    put_file(theirs, tmp_path / "link", link=True)  # the same file already
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "theirs"]
+
+
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
         (errno.ENOSPC, "the disk is full"),
-        (errno.EROFS, "read-only"),
         (errno.EDQUOT, "quota"),
         (errno.EIO, "Input/output"),
     ],

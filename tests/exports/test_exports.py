@@ -126,11 +126,30 @@ def test_background_is_ignored_on_request(store: StoreReader, tmp_path: Path) ->
 def test_the_same_store_gives_the_same_bytes_and_replaces_an_older_export(store: StoreReader, tmp_path: Path) -> None:
     masters = hashes(store.root)
     _write(store, tmp_path / "a", CocoSpec(), SemanticSpec())
-    _write(store, tmp_path / "b", CocoSpec())
-    (tmp_path / "b" / "coco" / "old.txt").write_text("from before")
+    _write(store, tmp_path / "b", CocoSpec(polygons=True))
     _write(store, tmp_path / "b", CocoSpec(), SemanticSpec())
     assert hashes(tmp_path / "a") == hashes(tmp_path / "b")
     assert hashes(store.root) == masters
+
+
+def test_an_export_that_would_be_the_same_is_left_as_it_is(store: StoreReader, tmp_path: Path) -> None:
+    [first] = export(store, [CocoSpec()], tmp_path, lambda _: None)
+    (tmp_path / "coco/weights.pt").write_text("years of work")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    [again] = export(store, [CocoSpec()], tmp_path, lambda _: None)
+    assert again == first
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_an_export_with_files_of_others_is_not_replaced(store: StoreReader, tmp_path: Path) -> None:
+    _write(store, tmp_path, CocoSpec())
+    (tmp_path / "coco/train/labels.cache").write_text("years of work")
+    with pytest.raises(
+        InputError, match=r"coco: holds files that no export wrote \(train/labels.cache\); move them away"
+    ):
+        _write(store, tmp_path, CocoSpec(polygons=True))
+    assert (tmp_path / "coco/train/labels.cache").read_text() == "years of work"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "coco"]
 
 
 class _Failing(ExportSpec):
@@ -147,7 +166,7 @@ def test_a_failed_export_leaves_the_older_one(store: StoreReader, tmp_path: Path
     with pytest.raises(FactoryError, match="the disk is full"):
         _write(store, tmp_path, _Failing())
     assert hashes(tmp_path / "coco") == before
-    assert [path.name for path in tmp_path.iterdir()] == ["coco"], "nothing half is left"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "coco"], "nothing half is left"
 
 
 def test_what_no_export_wrote_is_never_replaced(store: StoreReader, tmp_path: Path) -> None:

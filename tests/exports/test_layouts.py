@@ -18,7 +18,8 @@ from earthsynth_factory.exports.base import KINDS, ExportSpec
 from earthsynth_factory.exports.earthsynth import EarthSynthSpec
 from earthsynth_factory.exports.gsnet import PARENTS, GsnetSpec
 from earthsynth_factory.exports.imagefolder import ImageFolderSpec, folder_name
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.recipe.load import export_blocks
 from earthsynth_factory.training.controlnet.train_jsonl import read_records
 from tests.exports.stores import ODD, hashes, odd_store, read, write

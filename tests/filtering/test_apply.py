@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.filtering import apply as module
 from earthsynth_factory.filtering.run import FilterOptions, FilterSummary, run_filter
+from earthsynth_factory.io.atomic import TEMPORARY
 from tests.importers import layouts
 from tests.making import make_image
 
@@ -77,26 +78,37 @@ def test_yolo_split_lists_stay_valid(apply: str, tmp_path: Path) -> None:
 
 
 def test_a_copy_that_was_killed_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, out, put, count = _yolo(tmp_path / "yolo"), tmp_path / "out", module._put, 0
+    source, out, put, count = _yolo(tmp_path / "yolo"), tmp_path / "out", module.put_file, 0
 
-    def die(*words: object) -> None:
+    def die(*words: object, **options: bool) -> None:
         nonlocal count
         count += 1
         if count == 3:
             raise KeyboardInterrupt
-        put(*words)  # type: ignore[arg-type]
+        put(*words, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "_put", die)
+    monkeypatch.setattr(module, "put_file", die)
     with pytest.raises(KeyboardInterrupt):
         _filter(source, out)
     assert not (out / "filtered").exists()
-    monkeypatch.setattr(module, "_put", put)
+    monkeypatch.setattr(module, "put_file", put)
     assert _filter(source, out).kept == 3
     _filter(source, tmp_path / "straight")
     assert _names(out / "filtered") == _names(tmp_path / "straight/filtered")
-    assert [path.name for path in out.iterdir() if path.name.startswith(".filtered")] == []
-    with pytest.raises(StoreError, match=r"filtered: not empty; remove it, or choose another --out"):
+    assert [path.name for path in out.iterdir() if path.name.endswith(TEMPORARY)] == []
+    made = {path: path.stat().st_mtime_ns for path in (out / "filtered").rglob("*")}
+    assert _filter(source, out).kept == 3
+    assert {path: path.stat().st_mtime_ns for path in (out / "filtered").rglob("*")} == made
+
+
+def test_a_filtered_folder_of_other_images_is_left_alone(tmp_path: Path) -> None:
+    source, out = _yolo(tmp_path / "yolo"), tmp_path / "out"
+    _filter(source, out)
+    _text(out / "filtered/mine.txt", "years of work")
+    _picture(source / "images/train/one.png", FLAT)
+    with pytest.raises(StoreError, match=r"filtered: not empty, and made with other thresholds or of other images"):
         _filter(source, out)
+    assert (out / "filtered/mine.txt").read_text() == "years of work"
 
 
 def test_lists_of_a_folder_that_was_moved(tmp_path: Path) -> None:

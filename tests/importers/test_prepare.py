@@ -79,7 +79,8 @@ def test_objects_cut_by_the_border_are_flagged_or_dropped(tmp_path: Path) -> Non
     records = {record.stem: record for record in PreparedDataset(tmp_path / "out").samples()}
     seen = {stem: [one.visible for one in record.instances] for stem, record in records.items() if record.instances}
     assert seen == {"DOTA_P0001_1": [1.0]}, "one fifth of the ship is too little for the first crop"
-    assert not (PreparedDataset(tmp_path / "out").mask(records["DOTA_P0001_0"])).any()
+    mask = PreparedDataset(tmp_path / "out").mask(records["DOTA_P0001_0"])
+    assert (mask[4:14, 28:] == 17).all() and (mask > 0).sum() == 40, "its pixels are ship all the same"
     lax = PrepareOptions(rules=CropRules(32, 0.25, min_visible=0.1), workers=1)
     prepare(source, tmp_path / "lax", lax)
     records = {record.stem: record for record in PreparedDataset(tmp_path / "lax").samples()}
@@ -140,10 +141,10 @@ def test_a_changed_source_is_done_again_and_a_new_one_added(tmp_path: Path) -> N
 def test_other_options_in_the_same_folder_are_refused(tmp_path: Path) -> None:
     source = layouts.loveda(tmp_path / "in")
     prepare(source, tmp_path / "out", SMALL)
-    with pytest.raises(StoreError, match=r"was prepared with keep_empty 1.0 \(now 0.5\)"):
+    with pytest.raises(StoreError, match=r"was made with keep_empty 1.0 \(now 0.5\)"):
         prepare(source, tmp_path / "out", PrepareOptions(rules=SMALL.rules, keep_empty=0.5, workers=1))
     layouts.text(tmp_path / "full" / "precious.txt", "mine")
-    with pytest.raises(StoreError, match="holds other files"):
+    with pytest.raises(StoreError, match="not empty and no prepare of ours"):
         prepare(source, tmp_path / "full", SMALL)
 
 

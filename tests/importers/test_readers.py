@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
+from earthsynth_factory.domain.taxonomy import IGNORE
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
@@ -96,7 +97,7 @@ def test_coco_polygons_run_lengths_crowds_and_boxes(tmp_path: Path) -> None:
     record = next(dataset.samples())
     assert [one.flags for one in record.instances if one.area == 256] == [("crowd",)]
     assert not dataset.instances(record)[:, :4].any(), "a crowd is no instance"
-    assert (dataset.mask(record)[:, :4] == 16).all()
+    assert (dataset.mask(record)[:, :4] == IGNORE).all(), "nobody says which of its pixels are plane"
     assert (dataset.mask(record)[10:30, 20:40] == 25).all()
 
 

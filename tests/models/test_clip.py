@@ -15,6 +15,7 @@ from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.clip import BATCH, ClipModel, load_clip
 from earthsynth_factory.models.clip_files import OpenClipModel, clip_identity
+from earthsynth_factory.models.device import CPU_PRECISION, cpu_dtype
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.rfilter.clip_score import ClipScoreSpec
 from earthsynth_factory.rfilter.instance_class import InstanceClassSpec
@@ -42,7 +43,12 @@ def clip(folder: Path) -> ClipModel:
     return load_clip(str(folder), Path(), "cpu")
 
 
-def test_vectors_have_length_one(clip: ClipModel) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_vectors_have_length_one(precision: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CPU_PRECISION, precision)
+    load_clip.cache_clear()
+    clip = load_clip(str(folder), Path(), "cpu")
+    load_clip.cache_clear()
     images = clip.images([make_image(1), make_image(2, 80)])
     texts = clip.texts(["a ship", "a storage tank"])
     assert images.shape == texts.shape == (2, 16)
@@ -116,3 +122,12 @@ def test_a_threshold_that_cannot_be_met_gives_a_reason(folder: Path) -> None:
     [score] = rule.score([make_candidate()])
     assert not score.passed
     assert "least +2" in score.reason
+
+
+def test_a_precision_that_no_processor_has_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CPU_PRECISION, "float16")
+    with pytest.raises(ModelError, match="ESF_CPU_PRECISION='float16' → must be float32 or bfloat16"):
+        cpu_dtype()
+    for name in ("float32", "bfloat16"):
+        monkeypatch.setenv(CPU_PRECISION, name)
+        assert str(cpu_dtype()) == f"torch.{name}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from earthsynth_factory.domain.plugins import plugins_allowed
 from earthsynth_factory.recipe.fingerprint import decisive, difference, fingerprint
 from earthsynth_factory.recipe.load import parse_recipe
 from earthsynth_factory.recipe.schema import Recipe
@@ -17,6 +19,13 @@ conditions: [{kind: tests.recipe.plugins:Source}]
 synthesis: {kind: fake}
 exports: []
 """
+
+
+@pytest.fixture(autouse=True)
+def _trusted() -> Iterator[None]:
+    """The plug-ins of these tests are ours."""
+    with plugins_allowed():
+        yield
 
 
 def recipe(*changes: str) -> Recipe:

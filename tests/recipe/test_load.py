@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from earthsynth_factory.domain.plugins import plugins_allowed
 from earthsynth_factory.errors import RecipeError
 from earthsynth_factory.recipe.load import export_blocks, load_recipe, parse_recipe
 from earthsynth_factory.recipe.reading import MAX_BYTES
@@ -25,6 +27,13 @@ synthesis: {kind: fake}
 splits: {train: 0.7, val: 0.2, test: 0.1}
 exports: [coco]
 """
+
+
+@pytest.fixture(autouse=True)
+def _trusted() -> Iterator[None]:
+    """The plug-ins of these tests are ours."""
+    with plugins_allowed():
+        yield
 
 
 def faults(text: str, *changes: str) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from earthsynth_factory.build.plan import Plan, estimate
+from earthsynth_factory.domain.plugins import plugins_allowed
 from earthsynth_factory.errors import RecipeError
 from earthsynth_factory.recipe.load import parse_recipe
 
@@ -46,6 +49,13 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
+
+
+@pytest.fixture(autouse=True)
+def _trusted() -> Iterator[None]:
+    """The plug-ins of these tests are ours."""
+    with plugins_allowed():
+        yield
 
 
 def survives(text: str, *changes: str) -> None:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import orjson
 
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 
 ROAD, WATER, BUILDING, TANK = 4, 6, 8, 25
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.training.cf_comp import criteria
-from earthsynth_factory.training.cf_comp.compose import classes_in, paste
+from earthsynth_factory.training.cf_comp.compose import paste
 from earthsynth_factory.training.cf_comp.criteria import Members
 from earthsynth_factory.training.cf_comp.preview import Composed, tile
 from earthsynth_factory.training.cf_comp.select import choose
@@ -171,7 +172,7 @@ def test_choices_follow_the_generator_alone() -> None:
 def test_classes_of_a_composed_mask() -> None:
     labels = masks(ROAD, TANK)
     _, mask = paste(*(((np.zeros((SIZE, SIZE, 3), np.uint8)), m) for m in labels), labels[1] > 0)
-    assert classes_in(mask) == (ROAD, TANK)
+    assert present_classes(mask) == [ROAD, TANK]
 
 
 def test_a_picture_shows_base_donor_pasted_and_result() -> None:

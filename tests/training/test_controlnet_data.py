@@ -10,7 +10,8 @@ import pytest
 
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.training.controlnet.batches import Batches
 from earthsynth_factory.training.controlnet.dataset import Dataset, open_dataset
 from earthsynth_factory.training.controlnet.pictures import fit_image, fit_mask

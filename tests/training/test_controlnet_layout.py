@@ -8,7 +8,8 @@ import numpy as np
 import orjson
 import pytest
 
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.training.controlnet.validation import Validation
 from tests.training.controlnet_runs import opened_of, recipe_of
 

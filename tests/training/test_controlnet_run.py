@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import signal
 import sys
@@ -60,10 +61,12 @@ def newest(out: Path) -> dict[str, torch.Tensor]:
     return found.tensors
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_resumed_runs_equal_an_uninterrupted_one_to_the_last_bit(
-    tiny_pipeline: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    precision: str, tiny_pipeline: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = recipe_of(tiny_pipeline, data, optim={"steps": 5, "accumulate": 2}, loss={"min_snr": 5.0})
+    optim, run = {"steps": 5, "accumulate": 2}, {"precision": precision}
+    recipe = recipe_of(tiny_pipeline, data, optim=optim, run=run, loss={"min_snr": 5.0})
     train_controlnet(recipe, tmp_path, tmp_path / "whole")
     broken = tmp_path / "broken"
     real = ControlNetStage.step
@@ -90,7 +93,7 @@ def test_resumed_runs_equal_an_uninterrupted_one_to_the_last_bit(
     assert log_of(broken) == log_of(tmp_path / "whole")
     whole, resumed = newest(tmp_path / "whole"), newest(broken)
     assert whole.keys() == resumed.keys()
-    assert {name.split(".")[0] for name in whole} == {"trained", "average", "optimizer"}
+    assert {name.split(".")[0] for name in whole} == {"trained", "average", "optimizer", "norms"}
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0, msg=name)
     for name, value in load_file(tmp_path / "whole/model/diffusion_pytorch_model.safetensors").items():
@@ -184,27 +187,31 @@ def test_a_log_that_finds_no_room_is_a_disk_error(tmp_path: Path) -> None:
 
 
 def test_bad_steps_are_skipped_counted_and_end_the_run(
-    tiny_pipeline: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tiny_pipeline: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     recipe = recipe_of(tiny_pipeline, data, optim={"steps": 8}, run={"max_bad_steps": 2})
     real = ControlNetStage._backward
-    bad: set[int] = {1, 2}
+    bad = {1: float("nan"), 6: 1e14}
     number = [0]
 
     def spoiled(self: ControlNetStage, inputs: Any, network: Any) -> Any:
         found = real(self, inputs, network)
         if number[0] in bad:
-            next(iter(self.learning.values())).grad.fill_(float("nan"))  # type: ignore[union-attr]
+            next(iter(self.learning.values())).grad.fill_(bad[number[0]])  # type: ignore[union-attr]
         number[0] += 1
         return found
 
     monkeypatch.setattr(ControlNetStage, "_backward", spoiled)
     train_controlnet(recipe, tmp_path, tmp_path / "two")
     log = log_of(tmp_path / "two")
-    assert [line["skipped"] for line in log] == [0, 1, 2, 2, 2, 2, 2, 2]
-    assert log[1]["norm"] is None
-    number[0], bad = 0, {2, 3, 4}
-    with pytest.raises(InputError, match=r"step 5: loss or gradient was no number 3 times in a row.*Lower optim\.lr"):
+    assert [line["skipped"] for line in log] == [0, 1, 1, 1, 1, 1, 2, 2]
+    assert log[1]["norm"] is None and log[6]["norm"] > 1e14
+    told = capsys.readouterr().err
+    assert "step 2 is skipped: loss or gradient was no number" in told
+    assert re.search(r"step 7 is skipped: the gradient's norm was \d\.\d+e\+\d+, \d\S+ times the usual \d", told)
+    number[0], bad = 0, dict.fromkeys((2, 3, 4), float("nan"))
+    with pytest.raises(InputError, match=r"step 5: loss or gradient was no number; 3 steps in a row.*Lower optim\.lr"):
         train_controlnet(recipe, tmp_path, tmp_path / "three")
     [kept] = (tmp_path / "three/bad").iterdir()
     assert set(load_file(kept)) == {"latents", "noise", "levels", "words", "control", "masks"}
@@ -219,7 +226,7 @@ def test_a_controlnet_is_exported_as_diffusers_and_build_load_it(
     model = train_controlnet(recipe, tmp_path, out)
     assert {p.suffix for p in model.iterdir()} == {".json", ".md", ".safetensors"}
     card = read_card(model)
-    assert card and (card.control, card.native_size, card.categories) == ("class-id", 32, (4, 6, 8, 25))
+    assert card and (card.control, card.native_size, card.categories) == ("class-id", 64, (4, 6, 8, 25))
     assert "| loss |" in (model / "card.md").read_text()
     alone = ControlNetModel.from_pretrained(model)
     average = {n: v for n, v in newest(out).items() if n.startswith("average.control.")}
@@ -235,7 +242,7 @@ def test_a_controlnet_is_exported_as_diffusers_and_build_load_it(
         told = orjson.loads((out / f"validation/step-{step:08d}.json").read_bytes())
         assert {"loss", "loss at 0.1", "loss at 0.9", "region accuracy"} <= set(told)
         with PIL.Image.open(out / f"validation/step-{step:08d}.png") as sheet:
-            assert sheet.size[0] > 8 * 32
+            assert sheet.size[0] > 8 * 64
     assert list((out / "tensorboard").iterdir())
     choices = [orjson.loads(line) for line in (out / "choices.jsonl").read_bytes().splitlines()]
     assert [line["step"] for line in choices] == [1, 2, 3, 4]
@@ -328,9 +335,9 @@ def test_trackers_that_are_there_get_numbers_and_others_are_named(
 @pytest.mark.parametrize("name", ["train_earthsynth", "finetune_own_classes", "train_tiny"])
 def test_shipped_recipes_are_valid(name: str) -> None:
     from earthsynth_factory.recipe.load import load_block
-    from earthsynth_factory.training.start import _kind
+    from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 
-    assert load_block(ROOT / f"recipes/{name}.yaml", _kind).kind == "controlnet"  # type: ignore[attr-defined]
+    assert load_block(ROOT / f"recipes/{name}.yaml", lambda _: ControlNetRecipe).kind == "controlnet"
 
 
 def test_all_faults_of_a_recipe_come_together(tmp_path: Path) -> None:
@@ -385,9 +392,9 @@ def test_pictures_without_training(data: Path, tmp_path: Path) -> None:
         start(path, Options(out=tmp_path / "out", preview=10, changes=["cf_comp.mode=off"]))
 
 
-def test_embedded_recipes_still_go_their_own_way(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--set and --preview-cf-comp are for recipes of `kind: controlnet`"):
-        start(ROOT / "recipes/train_embedded.yaml", Options(changes=["seed=2"]))
+def test_a_recipe_of_another_kind_is_refused() -> None:
+    with pytest.raises(RecipeError, match="kind: 'embedded' → must be 'controlnet'"):
+        start(ROOT / "recipes/train_embedded.yaml", Options())
 
 
 def test_mask_fidelity_by_class_where_a_segmenter_is_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

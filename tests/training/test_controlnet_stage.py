@@ -15,16 +15,17 @@ from diffusers import AutoencoderKL, DDPMScheduler
 
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.errors import InputError, ModelError
-from earthsynth_factory.models.controlnet_pipeline import make_scheduler
+from earthsynth_factory.models.schedulers import make_scheduler
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet import lora
-from earthsynth_factory.training.controlnet.base_model import load_base
+from earthsynth_factory.training.controlnet.base_model import load_base, load_unet
 from earthsynth_factory.training.controlnet.batches import Batches
 from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCache, Shards
 from earthsynth_factory.training.controlnet.denoiser import Average, merged_unet
 from earthsynth_factory.training.controlnet.loss import cells, losses
+from earthsynth_factory.training.controlnet.norm_bound import NormBound
 from earthsynth_factory.training.controlnet.objective import Objective
-from earthsynth_factory.training.controlnet.setup import fill_latents, open_data
+from earthsynth_factory.training.controlnet.setup import Opened, fill_latents, open_data
 from tests.tiny_models import TINY
 from tests.training.controlnet_runs import opened_of, recipe_of
 from tests.training.scenes import write_layout
@@ -137,7 +138,7 @@ def test_what_is_to_learn_learns_and_nothing_else(
     stage = opened.stage
     before = {name: p.detach().clone() for name, p in stage.denoiser.named_parameters()}
     for number in range(3):
-        assert stage.step(number, number * stage.stride).finite
+        assert stage.step(number, number * stage.stride).fault is None
 
     def kind(name: str) -> str:
         return "lora" if name.endswith((".up.weight", ".down.weight")) and "attn" in name else name.split(".")[0]
@@ -205,13 +206,14 @@ def test_moments_come_back_in_the_layout_of_their_weights() -> None:
 
 
 def test_folded_updates_are_the_updates(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
-    opened = opened_of(recipe_of(tiny_pipeline, data, model={"train": "lora", "lora_rank": 2}), tmp_path)
+    exact = {"model": {"train": "lora", "lora_rank": 2}, "run": {"precision": "float32"}}
+    opened = opened_of(recipe_of(tiny_pipeline, data, **exact), tmp_path)
     unet = opened.stage.denoiser.unet
     for module in unet.modules():
         if isinstance(module, lora.LowRank):
             torch.nn.init.normal_(module.up.weight, std=0.02)
     x, t, words = torch.randn(1, 4, 4, 4), torch.tensor([500]), torch.randn(1, 77, 32)
-    folded = merged_unet(opened.stage.denoiser)
+    folded = merged_unet(opened.stage.denoiser, opened.base)
     with torch.no_grad():
         torch.testing.assert_close(folded(x, t, words).sample, unet(x, t, words).sample, rtol=1e-3, atol=1e-4)
         for module in unet.modules():
@@ -222,6 +224,47 @@ def test_folded_updates_are_the_updates(tiny_pipeline: Path, data: Path, tmp_pat
     names = lora.export(unet)
     assert "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight" in names
     assert len(names) == 2 * 8 * 16  # A and B, eight projections a block, sixteen blocks
+
+
+def test_folding_leaves_the_rest_of_the_base_as_its_files_say(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
+    rounded = {"model": {"train": "lora", "lora_rank": 2}, "run": {"precision": "bfloat16"}}
+    opened = opened_of(recipe_of(tiny_pipeline, data, **rounded), tmp_path)
+    assert opened.stage.denoiser.unet.conv_in.weight.dtype is torch.bfloat16
+    before, folded = load_unet(tiny_pipeline), merged_unet(opened.stage.denoiser, opened.base)
+    assert {parameter.dtype for parameter in folded.parameters()} == {torch.float32}
+    assert torch.equal(folded.conv_in.weight, before.conv_in.weight)
+
+
+def test_sizes_that_end_in_a_single_cell_are_computed_in_float32(
+    tiny_pipeline: Path, data: Path, tmp_path: Path
+) -> None:
+    def opened(size: int) -> Opened:
+        recipe = recipe_of(tiny_pipeline, data, run={"precision": "bfloat16"})
+        return opened_of(recipe.model_copy(update={"size": size}), tmp_path)
+
+    small, large = opened(32), opened(64)
+    assert (small.stage.dtype, large.stage.dtype) == (torch.float32, torch.bfloat16)
+    assert any("computed in float32: at size 32" in note for note in small.notes)
+    assert not any("float32" in note for note in large.notes)
+
+
+def test_both_precisions_give_nearly_the_same_gradients(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
+    norms = {}
+    for precision in ("float32", "bfloat16"):
+        stage = opened_of(recipe_of(tiny_pipeline, data, run={"precision": precision}), tmp_path / precision).stage
+        norms[precision] = [stage.step(number, 0).norm for number in range(3)]
+    assert norms["bfloat16"] == pytest.approx(norms["float32"], rel=0.1)
+
+
+def test_a_gradient_beyond_the_bound_is_refused_and_not_remembered() -> None:
+    bound = NormBound(100)
+    assert bound.fault(1e14) is None  # nothing to compare with yet
+    assert all(bound.fault(norm) is None for norm in (1.0, 2.0, 3.0, 4.0, 300.0))
+    assert bound.fault(1e4) == "the gradient's norm was 1e+04, 2.86e+03 times the usual 3.5"
+    assert bound.fault(float("nan")) == bound.fault(float("inf")) == "loss or gradient was no number"
+    again = NormBound(100)
+    again.load(bound.state())
+    assert again.state().tolist() == [1e14, 1.0, 2.0, 3.0, 4.0, 300.0]
 
 
 def test_latents_are_encoded_once_and_read_back(tmp_path: Path) -> None:
@@ -298,7 +341,7 @@ def test_out_of_memory_names_what_was_tried_and_fits(
     with pytest.raises(InputError) as caught:
         stage.step(0, 0)
     told = "a pass of 1 fits: set optim.batch: 1 and optim.accumulate: 6"
-    assert str(caught.value).startswith("cpu: out of memory with optim.batch 6 at 32 px")
+    assert str(caught.value).startswith("cpu: out of memory with optim.batch 6 at 64 px")
     assert str(caught.value).endswith(told)
     monkeypatch.setattr(stage, "_fits", lambda prepared, count: False)
     with pytest.raises(InputError, match=r"not even one sample fits: set optim\.checkpointing: true, or lower size"):
@@ -327,7 +370,7 @@ def test_a_step_without_a_number_changes_nothing(tiny_pipeline: Path, data: Path
     real = stage.inputs
     stage.inputs = lambda prepared: replace(real(prepared), latents=real(prepared).latents * float("nan"))  # type: ignore[method-assign]
     outcome = stage.step(0, 0)
-    assert not outcome.finite
+    assert outcome.fault == "loss or gradient was no number"
     for name, value in stage.state().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0, msg=name)
 

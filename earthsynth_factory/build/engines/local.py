@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing as mp
-import signal
 import threading
 import time
 import traceback
@@ -16,6 +15,7 @@ from typing import Any
 
 from earthsynth_factory.build.engines.base import Engine, Report, Task
 from earthsynth_factory.errors import FactoryError, Interrupted
+from earthsynth_factory.io.processes import be_a_child, spawning
 
 POLL_SECONDS = 0.2
 
@@ -72,7 +72,8 @@ class _Processes:
     def _start(self, device: str) -> BaseProcess:
         ours, theirs = self._context.Pipe()
         worker = self._context.Process(target=_work, args=(self._task, device, theirs, self._halt))
-        worker.start()
+        with spawning():
+            worker.start()
         theirs.close()
         self._workers[ours] = worker
         return worker
@@ -95,7 +96,7 @@ class _Processes:
         """A worker closed its end: it is done, or it died."""
         worker = self._workers.pop(pipe)
         worker.join()
-        if worker.exitcode and not self._failure:
+        if worker.exitcode and not self._failure and not self._stop.is_set():
             self._failure = Interrupted(
                 f"worker {worker.pid} died (exit code {worker.exitcode}; -9 is often a lack of memory); "
                 "run the same command again: it goes on where it stopped, with fewer `engine.workers` if need be"
@@ -104,7 +105,7 @@ class _Processes:
 
 def _work(task: Task, device: str, pipe: Connection, halt: Any) -> None:
     """Body of a worker process. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    be_a_child()
     stop = threading.Event()
     threading.Thread(target=_watch, args=(halt, stop), daemon=True).start()
     try:

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.conditions.masks.folder import Item, MaskFolder, Pixels
-from earthsynth_factory.conditions.masks.index import publish
 from earthsynth_factory.conditions.masks.objects import Object
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.io.atomic import write_bytes
 
 MIN_PIXELS = 12
 """Smaller objects have no shape worth keeping."""
@@ -53,7 +53,7 @@ class MaskBank:
         arrays = _load(path, len(folder.items))
         if arrays is None:
             arrays = _build(folder, taxonomy)
-            publish(path, _packed(arrays))
+            write_bytes(path, _packed(arrays))
         self._bits, self._ends, self._shapes, self._categories, self._owners = (arrays[name] for name in _ARRAYS)
         self.left_out = {"cut by the border": int(arrays["left_out"][0]), "too small": int(arrays["left_out"][1])}
         self._by_need: dict[tuple[str, int], list[int]] = {}

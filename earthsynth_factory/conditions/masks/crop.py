@@ -11,6 +11,7 @@ from earthsynth_factory.conditions.masks.folder import Pixels
 from earthsynth_factory.conditions.masks.objects import Object
 from earthsynth_factory.conditions.masks.view import View
 from earthsynth_factory.domain.condition import InstanceMap, Mask
+from earthsynth_factory.domain.masks import present_ids
 from earthsynth_factory.domain.taxonomy import BACKGROUND
 
 
@@ -32,8 +33,7 @@ class Crop:
 def cut(pixels: Pixels, view: View) -> Crop:
     """Mask and instances through the same view, and the share of each object that its border leaves."""
     mask, instances = view.sample(pixels.mask), view.sample(pixels.instances)
-    present = np.flatnonzero(np.bincount(instances.ravel()))
-    shares = {int(number): _share(pixels, pixels.objects[int(number)], view) for number in present if number}
+    shares = {number: _share(pixels, pixels.objects[number], view) for number in present_ids(instances) if number}
     return _with_ids(mask, instances, {number: share for number, share in shares.items() if share < 1})
 
 
@@ -61,5 +61,5 @@ def _share(pixels: Pixels, one: Object, view: View) -> float:
 
 
 def _with_ids(mask: Mask, instances: InstanceMap, visible: dict[int, float]) -> Crop:
-    present = set(np.flatnonzero(np.bincount(instances.ravel())).tolist())
+    present = set(present_ids(instances))
     return Crop(mask, instances, {number: share for number, share in visible.items() if number in present})

@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from earthsynth_factory.conditions.base import SourceContext
 from earthsynth_factory.conditions.masks import index as mask_index
-from earthsynth_factory.conditions.masks.objects import Object, components, objects_of
+from earthsynth_factory.conditions.masks.objects import Object, objects_of
 from earthsynth_factory.datasets.prepared.document import Entry, Layout, find_layout
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.domain.splits import assign_groups
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.geometry.components import components
 from earthsynth_factory.io.id_masks import read_ids
 
 CACHE_BYTES = 96 << 20
@@ -130,9 +131,14 @@ class MaskFolder:
         if known:
             instances = np.where(mask == BACKGROUND, 0, mask_index.read_map(item.entry, raw.shape)).astype(np.uint16)
         else:
-            things = [category.id for category in self._taxonomy if category.thing]
-            instances = components(mask, things)
+            instances = self._parts(mask, item.entry.mask)
         return Pixels(mask, instances, known, {one.id: one for one in objects_of(mask, instances)})
+
+    def _parts(self, mask: Mask, path: Path) -> InstanceMap:
+        try:
+            return components(mask, [category.id for category in self._taxonomy if category.thing])
+        except SourceError as error:
+            raise SourceError(f"{path}: {error}") from error
 
 
 def _weight(pixels: Pixels) -> int:

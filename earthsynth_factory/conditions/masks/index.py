@@ -6,7 +6,6 @@ The index is a cache: a file whose size and time have not changed keeps its line
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -90,13 +89,6 @@ def fingerprint(counts: dict[str, Counts], extra: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def publish(path: Path, data: bytes) -> None:
-    """Write a cache file that several processes may write at once: each under its own name, then renamed."""
-    own = path.with_name(f"{path.name}.{os.getpid()}")
-    write_bytes(own, data)
-    own.replace(path)
-
-
 def _count_instances(mask: Ids, numbers: Ids, path: Path) -> dict[int, int]:
     inside = numbers > 0
     pairs = np.unique(numbers[inside].astype(np.uint32) << 16 | mask[inside])
@@ -154,4 +146,4 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _save(path: Path, lines: dict[str, Any]) -> None:
-    publish(path, orjson.dumps({"version": _VERSION, "masks": lines}, option=orjson.OPT_SORT_KEYS))
+    write_bytes(path, orjson.dumps({"version": _VERSION, "masks": lines}, option=orjson.OPT_SORT_KEYS))

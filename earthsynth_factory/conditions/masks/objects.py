@@ -1,8 +1,7 @@
-"""Objects of a mask: where each instance lies, and connected components where nobody has told them apart."""
+"""Objects of a mask: where each instance lies, and how long it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -10,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.condition import InstanceMap, Mask
-
-MAX_INSTANCES = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +44,6 @@ def objects_of(mask: Mask, instances: InstanceMap) -> list[Object]:
     areas = np.diff(np.r_[starts, len(ids)])
     table = zip(ids[starts], categories, top, left, bottom, right, areas, strict=True)
     return [Object(*(int(value) for value in row)) for row in table]
-
-
-def components(mask: Mask, categories: Iterable[int]) -> InstanceMap:
-    """(H, W) uint16: 8-connected components of each of the categories, numbered from 1, category by category.
-
-    Components beyond the 65535th stay 0: such a mask is texture, not objects.
-    """
-    found = np.zeros(mask.shape, np.uint16)
-    present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
-    total = 0
-    for category in sorted(set(categories) & set(present.tolist())):
-        count, labels = cv2.connectedComponents((mask == category).astype(np.uint8), connectivity=8)
-        room = min(count - 1, MAX_INSTANCES - total)
-        inside = (labels > 0) & (labels <= room)
-        found[inside] = labels[inside] + total
-        total += room
-    return found
 
 
 def length(shape: npt.NDArray[np.bool_]) -> float:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-import numpy as np
-
 from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.procedural.drawing import Knobs, Stage, key_of, shape_of
 from earthsynth_factory.conditions.procedural.figures import FIGURES, Shape
 from earthsynth_factory.conditions.procedural.scenes import LAND, OWN, SCENES, STANDS_ON, Scene
 from earthsynth_factory.domain.condition import Condition, Origin
+from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.spec import Field, Span
 from earthsynth_factory.domain.taxonomy import Category
@@ -78,7 +77,7 @@ class Procedural(ConditionSource):
 
     def _condition(self, want: Want, stage: Stage, scene: str) -> Condition:
         mask, instances = stage.finished()
-        present = np.flatnonzero(np.bincount(mask.ravel())).tolist()
+        present = present_classes(mask)
         return Condition(
             mask=mask,
             instances=instances,

@@ -31,6 +31,19 @@ class ShardLayout:
     def marker(self) -> Path:
         return self.root.with_suffix(".json")
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders in it."""
+        return tuple(self.root / name for name in ("images", "masks", "instances", "rejects"))
+
+    def masters(self, stem: str) -> tuple[Path, Path, Path]:
+        """The three files of a sample."""
+        return self.image(stem), self.mask(stem), self.instances(stem)
+
+    def has(self, stem: str) -> bool:
+        """Whether the three files of a sample are there and hold something."""
+        return all(path.is_file() and path.stat().st_size for path in self.masters(stem))
+
     def image(self, stem: str) -> Path:
         return self.root / "images" / f"{stem}.png"
 

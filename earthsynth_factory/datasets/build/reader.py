@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import merge
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import orjson
-import PIL.Image
 
 from earthsynth_factory.datasets.build.layout import Layout, ShardLayout
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
@@ -20,6 +20,15 @@ from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
+from earthsynth_factory.io.gates import read_below
+from earthsynth_factory.io.id_masks import read_ids
+from earthsynth_factory.io.jsonl import records
+from earthsynth_factory.io.rgb import read_rgb
+
+REMEDY = "move the shard's folder and its .json away and run the same build command to make it anew"
+"""What helps where a committed shard is damaged."""
+
+Pixels = TypeVar("Pixels", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True)
@@ -78,40 +87,67 @@ class StoreReader:
 
     def samples(self) -> Iterator[SampleRecord]:
         """Every recorded sample, ascending by slot, one at a time."""
+        known, splits = {category.id for category in self.taxonomy}, set(self.splits)
+
+        def checked(line: bytes) -> SampleRecord:
+            record = SampleRecord.parse(line)
+            used = {*record.classes, *(instance.category for instance in record.instances), record.category} - {None}
+            if record.split not in splits:
+                raise ValueError(f"split {record.split!r}, which run.json does not have")
+            if strange := used - known:
+                raise ValueError(f"classes {sorted(strange, key=str)}, which run.json does not have")
+            return record
+
+        last = -1
         for shard in self.layout.present_shards():
-            yield from _records(shard.samples, SampleRecord)
+            for record in records(shard.samples, checked, REMEDY):
+                if record.slot <= last:
+                    raise StoreError(f"{shard.samples}: slot {record.slot} stands twice or out of order; {REMEDY}")
+                last = record.slot
+                yield record
 
     def rejects(self) -> Iterator[RejectRecord]:
         """Every recorded reject, ascending by slot, one at a time."""
         for shard in self.layout.present_shards():
-            yield from _records(shard.rejects, RejectRecord)
+            yield from records(shard.rejects, RejectRecord.parse, REMEDY)
 
     def slots(self) -> Iterator[tuple[int, list[RejectRecord], SampleRecord | None]]:
         """Every slot that has a record, ascending: its number, its rejects, and its sample or None where there is none."""
         both: Iterator[RejectRecord | SampleRecord] = merge(
             self.rejects(), self.samples(), key=lambda record: record.slot
         )
-        for slot, records in groupby(both, key=lambda record: record.slot):
-            *rejects, last = records
+        for slot, of_slot in groupby(both, key=lambda record: record.slot):
+            *rejects, last = of_slot
             sample = last if isinstance(last, SampleRecord) else None
             yield slot, [one for one in (*rejects, last) if isinstance(one, RejectRecord)], sample
 
     @property
     def shards(self) -> tuple[int, int]:
         """How many shards are committed, and how many there are when the build is finished."""
-        total = -(-self.count // int(self.run["shard_size"]))
+        total = -(-self.count // self.shard_size)
         return sum(self.layout.shard(number).marker.is_file() for number in range(total)), total
+
+    @property
+    def shard_size(self) -> int:
+        """Slots of a shard."""
+        return int(self.run["shard_size"])
 
     def shard_of(self, record: SampleRecord | RejectRecord) -> ShardLayout:
         """The shard that holds the record."""
-        return self.layout.shard(record.slot // int(self.run["shard_size"]))
+        return self.layout.shard(record.slot // self.shard_size)
 
     def image_path(self, record: SampleRecord) -> Path:
         return self.shard_of(record).image(record.stem)
 
+    def stamp(self, record: SampleRecord) -> str:
+        # Sizes alone: equal builds are equal wherever and whenever they were made, and `build` looks after its files.
+        masters = self.shard_of(record).masters(record.stem)
+        return " ".join(str(path.stat().st_size) if path.is_file() else "-" for path in masters)
+
     def image(self, record: SampleRecord) -> Image:
         """(H, W, 3) uint8 sRGB."""
-        return np.asarray(_read(self.image_path(record)), dtype=np.uint8)
+        path = self.image_path(record)
+        return self._of_size(self._read(read_rgb, path), path, record)
 
     def rejected_path(self, record: RejectRecord) -> Path:
         """Where the rejected image is, if the build was to keep it (`--keep-rejects`)."""
@@ -119,36 +155,33 @@ class StoreReader:
 
     def rejected_image(self, record: RejectRecord) -> Image:
         """(H, W, 3) uint8 sRGB. Raises SourceError where it was not kept."""
-        return np.asarray(_read(self.rejected_path(record)).convert("RGB"), dtype=np.uint8)
+        return self._read(read_rgb, self.rejected_path(record))
 
     def mask(self, record: SampleRecord) -> Mask:
         """(H, W) uint8 class ids."""
-        return np.asarray(_read(self.shard_of(record).mask(record.stem)), dtype=np.uint8)
+        return self._ids(self.shard_of(record).mask(record.stem), record, 255).astype(np.uint8)
 
     def instances(self, record: SampleRecord) -> InstanceMap:
         """(H, W) uint16 instance ids, those of the record's instances."""
-        return np.asarray(_read(self.shard_of(record).instances(record.stem)), dtype=np.uint16)
+        return self._ids(self.shard_of(record).instances(record.stem), record, 0xFFFF)
 
+    def _ids(self, path: Path, record: SampleRecord, most: int) -> InstanceMap:
+        ids = self._of_size(self._read(read_ids, path), path, record)
+        if ids.max(initial=0) > most:
+            raise SourceError(f"{path}: has ids beyond {most}; {REMEDY}")
+        return ids
 
-def _records(path: Path, kind: Any) -> Iterator[Any]:
-    """Parsed lines of a journal. A last line without its newline was being written when the run died: it is skipped."""
-    if not path.is_file():
-        return
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield kind.parse(line)
-            except (ValueError, KeyError, TypeError) as error:
-                raise StoreError(f"{path}:{number}: not a record of this version ({error})") from error
+    def _read(self, read: Callable[[Path], Pixels], path: Path) -> Pixels:
+        try:
+            return read(read_below(path, self.root))
+        except SourceError as error:
+            raise SourceError(f"{error}; or {REMEDY}") from error
 
-
-def _read(path: Path) -> PIL.Image.Image:
-    """The decoded PNG. Palette images keep their indices, which are the class ids."""
-    try:
-        image = PIL.Image.open(path, formats=["PNG"])
-        image.load()
-    except (OSError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise SourceError(f"{path}: missing or no readable image; run the same build command again") from error
-    return image
+    def _of_size(self, pixels: Pixels, path: Path, record: SampleRecord) -> Pixels:
+        """The pixels. Raises SourceError where they are of another size than the record says."""
+        if pixels.shape[:2] != (record.height, record.width):
+            height, width = pixels.shape[:2]
+            raise SourceError(
+                f"{path}: {width}×{height} pixels, its record says {record.width}×{record.height}; {REMEDY}"
+            )
+        return pixels

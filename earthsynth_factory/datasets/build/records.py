@@ -3,16 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from typing import Annotated, Any, TypeVar
 
 import orjson
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from earthsynth_factory.domain.condition import Origin
 from earthsynth_factory.domain.sample import Instance, Sample, Score, Slot
+from earthsynth_factory.geometry.given import Given
+from earthsynth_factory.io.gates import plain
 
 NOT_BEST = "not the best of"
 """How the reason begins of an image that every rule passed and that was not kept all the same."""
+
+ClassId = Annotated[int, Field(ge=0, le=254)]
+SlotNumber = Annotated[int, Field(ge=0, le=9_999_999)]
+Side = Annotated[int, Field(ge=1, le=1 << 29)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 64)]
+Scores = Mapping[str, float | None]
+"""Rule → value; None where the rule does not apply, for JSON has no NaN."""
+
+
+def _sound(instance: Instance) -> Instance:
+    """The instance. Raises ValueError where its numbers cannot be those of an object."""
+    if not 1 <= instance.id <= 0xFFFF or not 0 <= instance.category <= 254:
+        raise ValueError("an object has an id of 1–65535 and a category of 0–254")
+    x, y, width, height = instance.box
+    if min(x, y, width, height, instance.area) < 0 or max(x + width, y + height) > 1 << 29:
+        raise ValueError("an object's box is x, y, width, height in pixels, its area a count of them")
+    if not 0 <= instance.visible <= 1 or not instance.rle.isascii():
+        raise ValueError("an object is visible to a share of 0–1, its run lengths are ASCII")
+    if instance.given is not None:
+        _check_given(instance.given)
+    return instance
+
+
+def _check_given(given: Given) -> None:
+    numbers = [*(given.box or ()), *(number for ring in given.rings() for number in ring)]
+    if not given.rings() or any(len(ring) < 6 or len(ring) % 2 for ring in given.rings()):
+        raise ValueError("what was given of an object is neither polygons, nor a box, nor corners")
+    if not all(abs(number) <= MAX_GIVEN for number in numbers):
+        raise ValueError("what was given of an object lies millions of pixels away")
+
+
+MAX_GIVEN = 1e7
+"""No corner of an object lies farther away, in pixels."""
+
+Objects = tuple[Annotated[Instance, AfterValidator(_sound)], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +63,19 @@ class SampleRecord:
     with the recipe remake the image.
     """
 
-    slot: int
-    category: int | None
-    split: str
-    width: int
-    height: int
-    metres_per_pixel: float
+    slot: SlotNumber
+    category: ClassId | None
+    split: Annotated[str, AfterValidator(plain)]
+    width: Side
+    height: Side
+    metres_per_pixel: Annotated[float, Field(ge=0, lt=1e6)]
     prompt: str
-    classes: tuple[int, ...]
-    instances: tuple[Instance, ...]
-    scores: Mapping[str, float]
-    attempt: int
-    condition_seed: int
-    image_seed: int
+    classes: tuple[ClassId, ...]
+    instances: Objects
+    scores: Scores
+    attempt: Annotated[int, Field(ge=0, lt=1 << 31)]
+    condition_seed: Seed
+    image_seed: Seed
     origin: Origin
 
     @property
@@ -67,12 +106,8 @@ class SampleRecord:
 
     @classmethod
     def parse(cls, line: bytes) -> SampleRecord:
-        """The record in a line. Raises ValueError, KeyError or TypeError where it is no such line."""
-        data = orjson.loads(line)
-        data["classes"] = tuple(data["classes"])
-        data["instances"] = tuple(instance_of(item) for item in data["instances"])
-        data["origin"] = Origin(**data["origin"])
-        return cls(**data)
+        """The record in a line. Raises ValueError that says what is wrong with it."""
+        return parsed(line, cls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +118,13 @@ class RejectRecord:
     empty without an image; the seeds are None then. short: True on the last line of a slot that stays empty.
     """
 
-    slot: int
-    category: int | None
-    attempt: int
+    slot: SlotNumber
+    category: ClassId | None
+    attempt: Annotated[int, Field(ge=0, lt=1 << 31)]
     reasons: tuple[str, ...]
-    scores: Mapping[str, float]
-    condition_seed: int | None
-    image_seed: int | None
+    scores: Scores
+    condition_seed: Seed | None
+    image_seed: Seed | None
     short: bool = False
 
     @property
@@ -104,20 +139,41 @@ class RejectRecord:
 
     @classmethod
     def parse(cls, line: bytes) -> RejectRecord:
-        """The record in a line. Raises ValueError, KeyError or TypeError where it is no such line."""
-        data = orjson.loads(line)
-        data["reasons"] = tuple(data["reasons"])
-        return cls(**data)
+        """The record in a line. Raises ValueError that says what is wrong with it."""
+        return parsed(line, cls)
 
 
-def instance_of(data: Mapping[str, Any]) -> Instance:
-    """The instance in a parsed line. Raises KeyError or TypeError where it is none."""
-    return Instance(**{**data, "box": tuple(data["box"]), "flags": tuple(data.get("flags", ()))})
+Record = TypeVar("Record")
+
+
+def parsed(line: bytes, kind: type[Record]) -> Record:
+    """The line as a dataclass of this kind, every field checked. Raises ValueError that names the first wrong field."""
+    try:
+        return _adapter(kind).validate_json(line, strict=True)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, fault["loc"]))
+        raise ValueError(f"{place or 'the line'}: {fault['msg']}") from None
+
+
+@cache
+def _adapter(kind: type[Record]) -> TypeAdapter[Record]:
+    return TypeAdapter(kind)
+
+
+def instance_fields(instance: Instance) -> dict[str, Any]:
+    """The instance as plain values for a line of JSON; `given` is left out where there is none."""
+    values = {field.name: getattr(instance, field.name) for field in fields(Instance)}
+    given = values.pop("given")
+    return {**values, "given": given.fields()} if given else values
 
 
 def to_line(record: SampleRecord | RejectRecord) -> bytes:
     """The record as one line of JSON with its newline; equal records give equal bytes."""
-    return orjson.dumps(asdict(record), option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+    values = asdict(record)
+    if isinstance(record, SampleRecord):
+        values["instances"] = [instance_fields(instance) for instance in record.instances]
+    return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
 
 
 def _values(scores: Mapping[str, Score]) -> dict[str, float]:

@@ -12,29 +12,53 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.gates import plain
+from earthsynth_factory.io.pictures import SUFFIXES
 
 MAX_JSON_BYTES = 1 << 28
 """Largest dataset.json that is read, in bytes: some millions of items."""
 
 
+Name = Annotated[str, AfterValidator(plain)]
+ClassId = Annotated[int, Field(ge=0, le=254)]
+Side = Annotated[int, Field(ge=1, le=1 << 29)]
+
+
+def _image(name: str) -> str:
+    if not name.lower().endswith(SUFFIXES):
+        raise ValueError(f"{name[:80]!r} is no image's name; it ends in {', '.join(SUFFIXES)}")
+    return plain(name)
+
+
 class ItemRecord(BaseModel):
     """One item of dataset.json. group: the scene a split must not tear apart. image: file name, else the stem's.
-    size: (H, W) pixels. categories: ids present, ascending. The last three are left out by folders made by hand.
+    size: (H, W) pixels. categories: ids present, ascending. corner: row and column in its scene. crs, transform: where it
+    lies on the ground (`EPSG:…` or WKT; six numbers: column, row → x, y). All but the group may be left out.
     """
 
     model_config = ConfigDict(frozen=True)
     group: str
-    split: str | None = None
+    split: Name | None = None
     metres_per_pixel: float | None = Field(default=None, gt=0, lt=1000)
-    size: tuple[int, int] | None = None
-    categories: tuple[int, ...] | None = None
-    image: str | None = Field(default=None, pattern=r"^[^/\\\\]+$")
+    size: tuple[Side, Side] | None = None
+    categories: tuple[ClassId, ...] | None = None
+    image: Annotated[str, AfterValidator(_image)] | None = None
+    corner: tuple[int, int] | None = None
+    crs: str | None = None
+    transform: tuple[float, float, float, float, float, float] | None = None
+
+    def place(self) -> dict[str, str | int]:
+        """Where it lies in its scene and on the ground, as plain values; empty where nothing is known."""
+        found: dict[str, str | int] = {"top": self.corner[0], "left": self.corner[1]} if self.corner else {}
+        if self.transform:
+            found["transform"] = " ".join(map(repr, self.transform))
+        return {**found, "crs": self.crs} if self.crs else found
 
 
 class DatasetFile(BaseModel):
@@ -47,9 +71,9 @@ class DatasetFile(BaseModel):
     source: str = ""
     licence: str = "unknown"
     credit: str = ""
-    classes: dict[int, str]
+    classes: dict[ClassId, str]
     dense: bool = False
-    items: dict[str, ItemRecord]
+    items: dict[Name, ItemRecord]
 
 
 @dataclass(frozen=True, slots=True)

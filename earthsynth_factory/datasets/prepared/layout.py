@@ -2,14 +2,16 @@
 
     OUT/
       images/<stem>.png                        RGB
-      masks/<stem>.png                         8-bit category ids, 0 = background
+      masks/<stem>.png                         8-bit category ids, 0 = background, 255 = ignore
       category_images/<stem>_<category>.png    hard links to the image          ┐ category augmentation: one class of
       category_masks/<stem>_<category>.png     the ids of one category, else 0  ┘ a mask at a time
       train.jsonl                              a line for every image, and one for every category image
       instances/<stem>.png                     16-bit instance ids, 0 = none; where the dataset knows objects
-      instances.jsonl                          a line for every image: the full mask of each object, also where covered
-      dataset.json                             names, terms, classes, and per image its group, split, metres per pixel
-      prepare.json  prepare.jsonl              how it was made; the journal of scenes that are done
+      instances.jsonl                          a line for every image: the full mask of each object, also where covered,
+                                               and `given`, the corners that its source drew (polygons, box, corners)
+      dataset.json                             names, terms, classes, and per image its group, split, metres per pixel, place
+      .earthsynth-factory.json  prepare.jsonl  how it was made; the journal of scenes that are done
+      imagery.json                             the stretch and the bands of images that have more than 8 bits or three
       problems.txt                             what was skipped and why
 
 The layout of the first five and the keys of train.jsonl: EarthSynth's public repository. Paths in train.jsonl are relative
@@ -47,8 +49,14 @@ class PreparedLayout:
         return self.root / "instances.jsonl"
 
     @property
-    def settings(self) -> Path:
-        return self.root / "prepare.json"
+    def folders(self) -> tuple[Path, ...]:
+        """The folders in it."""
+        names = ("images", "masks", "instances", "category_images", "category_masks")
+        return tuple(self.root / name for name in names)
+
+    @property
+    def imagery(self) -> Path:
+        return self.root / "imagery.json"
 
     @property
     def journal(self) -> Path:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
-from earthsynth_factory.datasets.build.records import SampleRecord, instance_of
+from earthsynth_factory.datasets.build.records import Objects, SampleRecord, parsed
 from earthsynth_factory.datasets.prepared.document import read_about
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.domain.condition import Origin
@@ -24,6 +23,7 @@ from earthsynth_factory.geometry import rle
 from earthsynth_factory.geometry.boxes import tight_boxes, touches_border
 from earthsynth_factory.geometry.components import components
 from earthsynth_factory.geometry.runs import find_runs
+from earthsynth_factory.io.gates import read_below
 from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.pictures import Picture
 
@@ -40,6 +40,14 @@ class PreparedRecord(SampleRecord):
     @property
     def stem(self) -> str:
         return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsLine:
+    """A line of instances.jsonl."""
+
+    stem: str
+    instances: Objects
 
 
 class PreparedDataset:
@@ -97,6 +105,11 @@ class PreparedDataset:
     def image_path(self, record: SampleRecord) -> Path:
         return self.path_of(record.stem)
 
+    def stamp(self, record: SampleRecord) -> str:
+        paths = self.path_of(record.stem), self._layout.mask(record.stem), self._layout.instances(record.stem)
+        stats = [path.stat() if path.is_file() else None for path in paths]
+        return " ".join(f"{stat.st_size} {stat.st_mtime_ns}" if stat else "-" for stat in stats)
+
     def image(self, record: SampleRecord) -> npt.NDArray[np.uint8]:
         return self.read_image(record.stem)
 
@@ -114,7 +127,7 @@ class PreparedDataset:
         found = next((path for path in map(self._layout.image, names) if path.is_file()), None)
         if found is None:
             raise SourceError(f"{self.root / 'images'}: no image for {stem!r}; prepare the dataset again")
-        return found
+        return read_below(found, self.root)
 
     def read_image(self, stem: str) -> npt.NDArray[np.uint8]:
         """RGB (H, W, 3). Raises `SourceError` where it is missing or damaged."""
@@ -123,12 +136,24 @@ class PreparedDataset:
 
     def read_mask(self, stem: str) -> npt.NDArray[np.uint8]:
         """Category ids (H, W). Raises `SourceError` where it is missing or damaged."""
-        return read_ids(self._layout.mask(stem)).astype(np.uint8)
+        path = self._layout.mask(stem)
+        ids = read_ids(read_below(path, self.root))
+        fits = self._known[np.minimum(ids, 256)]
+        if not fits.all():
+            raise SourceError(f"{path}: id {int(ids[~fits][0])} is no class of dataset.json; prepare the dataset again")
+        return ids.astype(np.uint8)
 
     def read_numbers(self, stem: str) -> npt.NDArray[np.uint16] | None:
         """Instance ids (H, W), 0 = none; None where the dataset knows no objects."""
         path = self._layout.instances(stem)
-        return read_ids(path) if path.is_file() else None
+        return read_ids(read_below(path, self.root)) if path.is_file() else None
+
+    @cached_property
+    def _known(self) -> npt.NDArray[np.bool_]:
+        """(257,) which ids a mask may hold: those of categories, and 255 for "ignore"; the last stands for all beyond."""
+        known = np.zeros(257, bool)
+        known[[*(category.id for category in self.taxonomy), 255]] = True
+        return known
 
     def _record(self, slot: int, stem: str, listed: tuple[Instance, ...] | None) -> PreparedRecord:
         item = self.about.items[stem]
@@ -152,7 +177,7 @@ class PreparedDataset:
             attempt=0,
             condition_seed=0,
             image_seed=0,
-            origin=Origin(f"real:{self.name}", item.group, {}),
+            origin=Origin(f"real:{self.name}", item.group, item.place()),
             name=stem,
         )
 
@@ -185,10 +210,13 @@ class PreparedDataset:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 try:
-                    record = orjson.loads(line)
-                    yield record["stem"], tuple(instance_of(entry) for entry in record["instances"])
-                except (ValueError, KeyError, TypeError) as error:
-                    raise SourceError(f"{path}:{number}: damaged line; prepare the dataset again") from error
+                    record = parsed(line, ObjectsLine)
+                    strange = {one.category for one in record.instances if not self._known[one.category]}
+                    if strange:
+                        raise ValueError(f"categories {sorted(strange)}, which dataset.json does not have")
+                except ValueError as error:
+                    raise SourceError(f"{path}:{number}: damaged line ({error}); prepare the dataset again") from error
+                yield record.stem, record.instances
 
 
 def instance_categories(mask: npt.NDArray[np.uint8], numbers: npt.NDArray[np.uint16]) -> dict[int, int]:

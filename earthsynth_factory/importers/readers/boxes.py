@@ -1,11 +1,12 @@
-"""What the readers of corner lists share: objects drawn as polygons, faults named by their line."""
+"""What the readers of corner lists share: objects filled from what was drawn, faults named by their line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from earthsynth_factory.importers.outlines import Polygon, fill_polygons
+from earthsynth_factory.geometry.given import Given
+from earthsynth_factory.importers.outlines import fill
 from earthsynth_factory.importers.scene import Notes, SceneObject
 
 
@@ -14,9 +15,10 @@ class Drawn:
     """An object as a line of an annotation file draws it; `place` names file and line."""
 
     word: str
-    polygon: Polygon
+    given: Given
     place: str
     difficult: bool = False
+    crowd: bool = False
 
 
 def filled(drawn: Iterable[Drawn], size: tuple[int, int], notes: Notes) -> tuple[SceneObject, ...]:
@@ -24,17 +26,12 @@ def filled(drawn: Iterable[Drawn], size: tuple[int, int], notes: Notes) -> tuple
     found = []
     for one in drawn:
         try:
-            patch = fill_polygons([one.polygon], size)
+            patch = fill(one.given, size)
         except ValueError as error:
             notes.fault(one.place, str(error))
             continue
         if patch is None:
             notes.left_out["object outside its image"] += 1
         else:
-            found.append(SceneObject(one.word, *patch, difficult=one.difficult))
+            found.append(SceneObject(one.word, *patch, crowd=one.crowd, difficult=one.difficult, given=one.given))
     return tuple(found)
-
-
-def rectangle(left: float, top: float, right: float, bottom: float) -> Polygon:
-    """The four corners of an upright box, clockwise from the upper left."""
-    return [left, top, right, top, right, bottom, left, bottom]

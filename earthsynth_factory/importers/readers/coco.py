@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.outlines import Patch, fill_box, fill_polygons, read_rle
+from earthsynth_factory.geometry.given import Box, Given, is_upright
+from earthsynth_factory.importers.outlines import Patch, fill, read_rle, usable_rings
 from earthsynth_factory.importers.readers.files import (
     ImageFinder,
     folders_named,
     listing,
+    prefixed,
     read_json,
     safe_stem,
     split_of,
@@ -103,14 +106,11 @@ def read_files(
 
 
 def coco_labels(scene: Scene, size: tuple[int, int], notes: Notes) -> Labels:
-    """The objects of a scene made by `read_files`. Raises `SourceError` where the image has another size than listed."""
-    listed, entries = scene.labels
-    if listed is not None and listed != size:
-        raise SourceError(f"{scene.image}: has {size[1]}×{size[0]} pixels, its annotations say {listed[1]}×{listed[0]}")
+    """The objects of a scene made by `read_files`."""
     found = []
-    for entry in entries:
+    for entry in scene.labels[1]:
         try:
-            patch = _patch(entry, size)
+            patch, given = _shape(entry, size, notes)
         except (ValueError, TypeError) as error:
             notes.fault(f"{scene.image}, annotation {entry['id']}", str(error))
             continue
@@ -118,29 +118,51 @@ def coco_labels(scene: Scene, size: tuple[int, int], notes: Notes) -> Labels:
             notes.left_out["object outside its image"] += 1
         else:
             flags = {"crowd": entry["crowd"], "difficult": entry["difficult"]}
-            found.append(SceneObject(entry["word"], *patch, **flags))
+            found.append(SceneObject(entry["word"], *patch, **flags, given=given))
     return Labels(objects=tuple(found))
 
 
-def _patch(entry: dict[str, Any], size: tuple[int, int]) -> Patch | None:
-    segmentation = entry["segmentation"]
+def _shape(entry: dict[str, Any], size: tuple[int, int], notes: Notes) -> tuple[Patch | None, Given | None]:
+    """Pixels, and what was drawn. Run lengths are the truth where they are given, then polygons, then the box."""
+    segmentation, box = entry["segmentation"], _box(entry["bbox"])
     if isinstance(segmentation, dict):
-        return read_rle(segmentation, size)
-    if isinstance(segmentation, list) and segmentation:
-        return fill_polygons(segmentation, size)
-    box = entry["bbox"]
-    if not isinstance(box, list) or len(box) != 4:
-        raise ValueError("neither a segmentation nor a bbox of four numbers")
-    left, top, width, height = map(float, box)
-    return fill_box(left, top, width, height, size)
+        return read_rle(segmentation, size), Given.of_box(*box, masked=True) if box else None
+    given = _drawn(segmentation, box, notes)
+    return fill(given, size), given
+
+
+def _drawn(segmentation: Any, box: Box | None, notes: Notes) -> Given:
+    """The polygons of a list of rings, or of one ring that stands there alone; the box where no ring has an area."""
+    rings = segmentation if isinstance(segmentation, list) else []
+    if rings and not isinstance(rings[0], list):
+        rings = [rings]
+    try:
+        usable = usable_rings(rings)
+    except ValueError:
+        if box is None:
+            raise
+        notes.remarks["outlines without an area, the box taken for them"] += any(rings)
+        return Given.of_box(*box)
+    notes.remarks["outlines with a part of fewer than three corners, which is passed over"] += len(usable) < len(rings)
+    if box and len(usable) == 1 and is_upright(usable[0], box):
+        return Given.of_box(*box)
+    return Given.of_polygons(usable, box)
+
+
+def _box(value: Any) -> Box | None:
+    """left, top, width, height, where four such numbers with an extent stand there."""
+    if not isinstance(value, list) or len(value) != 4 or not all(isinstance(number, int | float) for number in value):
+        return None
+    left, top, width, height = map(float, value)
+    return (left, top, width, height) if all(map(isfinite, value)) and width > 0 and height > 0 else None
 
 
 def _scene(prefix: str, path: Path, image: dict[str, Any], entries: tuple[Any, ...], split: str | None) -> Scene:
     height, width = image.get("height"), image.get("width")
     listed = (int(height), int(width)) if isinstance(height, int) and isinstance(width, int) else None
-    stem = prefix + safe_stem(Path(image["file_name"]).stem)
+    stem = prefixed(prefix, safe_stem(Path(image["file_name"]).stem))
     # Augmented copies of one picture, as a well-known annotation service names them, belong together.
-    return Scene(stem, path, (listed, entries), re.split(r"\.rf\.", stem)[0], split)
+    return Scene(stem, path, (listed, entries), re.split(r"\.rf\.", stem)[0], split, size=listed)
 
 
 def _document(path: Path) -> dict[str, Any]:

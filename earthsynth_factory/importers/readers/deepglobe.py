@@ -7,9 +7,10 @@ from pathlib import Path
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.dense import colours_table, uncounted
-from earthsynth_factory.importers.readers.files import split_of, walk
+from earthsynth_factory.importers.readers.files import prefixed, split_of, walk
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
-from earthsynth_factory.io.pictures import Picture, colour_raster, threshold_raster
+from earthsynth_factory.io.label_rasters import colour_raster, threshold_raster
+from earthsynth_factory.io.pictures import Picture
 
 COLOURS = {
     0x00FFFF: "urban land",
@@ -57,7 +58,7 @@ class DeepGlobe(Reader):
             words |= uncounted(COLOURS) if cover else {"road": 0}
             dense &= cover
             for mask, image in pairs:
-                stem = f"DG_{mask.name.removesuffix('_mask.png')}"
+                stem = prefixed("DG_", mask.name.removesuffix("_mask.png"))
                 labels = (mask, "cover" if cover else "road")
                 scenes.append(Scene(stem, image, labels, stem, split_of(mask.parent, request.path), METRES_PER_PIXEL))
         scenes.sort(key=lambda scene: (scene.stem, str(scene.image)))
@@ -69,7 +70,7 @@ class DeepGlobe(Reader):
         mask, which = scene.labels
         if which == "road":
             return Labels(raster=threshold_raster(mask, THRESHOLD, aid.classes.id_of("road")))
-        return Labels(raster=colour_raster(mask, colours_table(COLOURS, aid.classes)))
+        return Labels(raster=colour_raster(mask, colours_table(COLOURS, aid.classes), aid.notes.remarks))
 
 
 def _info(dense: bool) -> DatasetInfo:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.boxes import filled
-from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing
+from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, prefixed
 from earthsynth_factory.importers.readers.voc import drawn_in, image_sets
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Notes, Reader, Request, Scene, Source
 
@@ -44,7 +44,7 @@ class Dior(Reader):
                     request.notes.fault(file, "its image is missing")
                     continue
                 words.update(one.word for one in drawn_in(file, Notes()))
-                stem = f"DIOR_{file.stem}"
+                stem = prefixed("DIOR_", file.stem)
                 scenes.append(Scene(stem, images[file.stem], file, stem, splits.get(file.stem)))
         if not scenes:
             raise SourceError(

@@ -8,8 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
-from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, read_lines, split_of
+from earthsynth_factory.importers.readers.files import (
+    by_stem,
+    folders_named,
+    listing,
+    prefixed,
+    read_lines,
+    split_of,
+)
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Notes, Reader, Request, Scene, Source
 
 INFO = DatasetInfo(
@@ -45,9 +53,9 @@ class Dota(Reader):
                     continue
                 words.update(one.word for one in _drawn(file, Notes()))
                 # Tiles of DOTA's own splitter are called <scene>__<scale>__<x>___<y>.
-                group = f"DOTA_{file.stem.split('__')[0]}"
+                group = prefixed("DOTA_", file.stem.split("__")[0])
                 split = split_of(folder, request.path)
-                scenes.append(Scene(f"DOTA_{file.stem}", images[file.stem], file, group, split, _gsd(file)))
+                scenes.append(Scene(prefixed("DOTA_", file.stem), images[file.stem], file, group, split, _gsd(file)))
         if not scenes:
             raise SourceError(f"{request.path}: no labelTxt/*.txt with images/; give the folder that holds both")
         return Source(INFO, words, scenes)
@@ -65,11 +73,11 @@ def _drawn(path: Path, notes: Notes) -> Iterator[Drawn]:
         try:
             if len(words) not in (9, 10):
                 raise ValueError
-            corners = [float(word) for word in words[:8]]
+            given = Given.of_corners(map(float, words[:8]))
         except ValueError:
             notes.fault(f"{path}:{number}", f"{line[:80]!r} is not eight numbers, a class and a difficulty")
             continue
-        yield Drawn(words[8], corners, f"{path}:{number}", difficult=words[9:] not in ([], ["0"]))
+        yield Drawn(words[8], given, f"{path}:{number}", difficult=words[9:] not in ([], ["0"]))
 
 
 def _gsd(path: Path) -> float | None:

@@ -8,7 +8,7 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.dense import colours_table, uncounted
 from earthsynth_factory.importers.readers.files import listing
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
-from earthsynth_factory.io.pictures import colour_raster
+from earthsynth_factory.io.label_rasters import colour_raster
 
 METRES_PER_PIXEL = 0.8
 """Our estimate: villas, lanes and car parks measured by eye. The publisher states none."""
@@ -52,7 +52,7 @@ class Dubai(Reader):
         return Source(INFO, uncounted(COLOURS), scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return Labels(raster=colour_raster(scene.labels, colours_table(COLOURS, aid.classes)))
+        return Labels(raster=colour_raster(scene.labels, colours_table(COLOURS, aid.classes), aid.notes.remarks))
 
 
 def _tiles(path: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from earthsynth_factory.importers.archives import unpack
 from earthsynth_factory.importers.readers.dense import ids_table
 from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, split_of
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
-from earthsynth_factory.io.pictures import id_raster
+from earthsynth_factory.io.label_rasters import id_raster
 
 INFO = DatasetInfo(
     name="EarthSynth-180K",

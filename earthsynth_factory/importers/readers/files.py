@@ -71,6 +71,11 @@ def split_of(path: Path, root: Path) -> str | None:
     return None
 
 
+def prefixed(prefix: str, stem: str) -> str:
+    """The stem with its dataset's prefix, once: what was exported and is read again does not grow."""
+    return stem if stem.startswith(prefix) else prefix + stem
+
+
 def safe_stem(text: str) -> str:
     """A file stem without anything that a file system or shell minds.
 

@@ -10,7 +10,8 @@ from earthsynth_factory.importers.classes import table_of_names
 from earthsynth_factory.importers.readers.dense import ids_table, uncounted
 from earthsynth_factory.importers.readers.files import listing
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
-from earthsynth_factory.io.pictures import Picture, id_raster
+from earthsynth_factory.io.label_rasters import id_raster
+from earthsynth_factory.io.pictures import Picture
 
 METRES_PER_PIXEL = 4.0
 """Gaofen-2's multispectral ground sampling; that the crops were not resampled is our assumption."""

@@ -9,7 +9,7 @@ import numpy as np
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.readers.dense import colours_table, uncounted
-from earthsynth_factory.importers.readers.files import folders_named, listing, split_of
+from earthsynth_factory.importers.readers.files import folders_named, listing, prefixed, split_of
 from earthsynth_factory.importers.scene import (
     Aid,
     DatasetInfo,
@@ -20,7 +20,8 @@ from earthsynth_factory.importers.scene import (
     SceneObject,
     Source,
 )
-from earthsynth_factory.io.pictures import Picture, colour_raster, pack_colours
+from earthsynth_factory.io.label_rasters import colour_raster
+from earthsynth_factory.io.pictures import Picture, pack_colours
 
 COLOURS = {
     0x000000: "background",
@@ -82,7 +83,7 @@ class Isaid(Reader):
                 instances = home / "Instance_masks" / "images" / f"{name}{_INSTANCE}.png"
                 labels = (mask, instances if instances.is_file() else None)
                 group = f"iSAID_{name.split('_')[0]}"
-                scenes.append(Scene(f"iSAID_{name}", image, labels, group, split_of(home, request.path)))
+                scenes.append(Scene(prefixed("iSAID_", name), image, labels, group, split_of(home, request.path)))
         if not scenes:
             raise SourceError(f"{request.path}: no Semantic_masks/images/*.png with images/; give iSAID's folder")
         return Source(INFO, uncounted(COLOURS), scenes)

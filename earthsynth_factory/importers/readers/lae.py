@@ -12,7 +12,7 @@ import orjson
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.coco import coco_labels, looks_like_coco, read_files
-from earthsynth_factory.importers.readers.files import ImageFinder, read_json, safe_stem, split_of, walk
+from earthsynth_factory.importers.readers.files import ImageFinder, prefixed, read_json, safe_stem, split_of, walk
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Notes, Reader, Request, Scene, Source
 
 INFO = DatasetInfo(
@@ -114,7 +114,7 @@ def _odvg_scenes(path: Path, root: Path, finder: ImageFinder, notes: Notes) -> I
             if image is None:
                 notes.fault(f"{path}:{number}", f"image {name!r} is missing, or several have its name")
                 continue
-            stem = f"LAE_{safe_stem(Path(name).stem)}"
+            stem = prefixed("LAE_", safe_stem(Path(name).stem))
             yield Scene(stem, image, (listed, tuple(entries)), stem, split_of(path, root))
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import table_of_names
 from earthsynth_factory.importers.readers.dense import ids_table, uncounted
-from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, split_of
+from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, prefixed, split_of
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
-from earthsynth_factory.io.pictures import id_raster
+from earthsynth_factory.io.label_rasters import id_raster
 
 WORDS = table_of_names(("background", "background", "building", "road", "water", "barren", "forest", "agriculture"))
 """0 is no-data and 1 "anything else": neither is a category."""
@@ -42,7 +42,7 @@ class LoveDa(Reader):
                 if mask.stem not in images:
                     request.notes.fault(mask, "its image is missing")
                     continue
-                stem = f"LD_{mask.stem}"
+                stem = prefixed("LD_", mask.stem)
                 scenes.append(
                     Scene(stem, images[mask.stem], mask, stem, split_of(folder, request.path), METRES_PER_PIXEL)
                 )

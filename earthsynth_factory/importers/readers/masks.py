@@ -16,7 +16,7 @@ from earthsynth_factory.importers.readers.files import (
     split_of,
 )
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
-from earthsynth_factory.io.pictures import colour_raster, id_raster
+from earthsynth_factory.io.label_rasters import colour_raster, id_raster
 
 PAIRS = (
     ("images", "masks"),

@@ -14,6 +14,7 @@ from earthsynth_factory.domain.seeds import unit
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.readers.coco import coco_labels, read_files
+from earthsynth_factory.importers.readers.files import prefixed
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
 
 NOMINAL_METRES_PER_PIXEL = 0.75
@@ -78,7 +79,7 @@ def _scene(scene: Scene, classes: ClassMap) -> Scene:
     name = scene.image.stem
     return replace(
         scene,
-        stem=f"nwpu_{name}",
+        stem=prefixed("nwpu_", name),
         group=name,
         labels=(size, renamed),
         split="test" if unit(0, "nwpu", name) < HELD_OUT else "train",

@@ -7,9 +7,9 @@ from pathlib import Path
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import table_of_names
 from earthsynth_factory.importers.readers.dense import ids_table, uncounted
-from earthsynth_factory.importers.readers.files import folders_named, listing, read_lines
+from earthsynth_factory.importers.readers.files import folders_named, listing, prefixed, read_lines
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
-from earthsynth_factory.io.pictures import id_raster
+from earthsynth_factory.io.label_rasters import id_raster
 
 WORDS = table_of_names(
     ("background", "bare land", "grass", "pavement", "road", "tree", "water", "agriculture land", "building")
@@ -53,7 +53,7 @@ class OpenEarthMap(Reader):
                 if not image.is_file():
                     request.notes.left_out["image missing (OpenEarthMap leaves out those of xBD)"] += 1
                     continue
-                scenes.append(Scene(f"OEMxBD_{label.stem}", image, label, label.stem, splits.get(label.name)))
+                scenes.append(Scene(prefixed("OEMxBD_", label.stem), image, label, label.stem, splits.get(label.name)))
         if not scenes:
             raise SourceError(
                 f"{request.path}: no <region>/labels/*.tif with its image; give OpenEarthMap's top folder"

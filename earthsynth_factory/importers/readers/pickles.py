@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,14 @@ import numpy as np
 
 from earthsynth_factory.errors import SourceError
 
-MAX_BYTES = 1 << 28
-"""Largest pickle that is read, in bytes."""
+MAX_BYTES = 1 << 26
+"""Largest pickle that is read, in bytes: the labels of one image have a hundredth of it."""
+
+MAX_STEPS = 2_000_000
+"""Most instructions of a pickle; an array is one."""
+
+_MEMO = {"PUT", "BINPUT", "LONG_BINPUT"}
+"""Instructions that name a place in the unpickler's memory, which grows to hold it."""
 
 
 def read_plain(path: Path) -> Any:
@@ -24,13 +31,24 @@ def read_plain(path: Path) -> Any:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise SourceError(f"{path}: larger than {MAX_BYTES} bytes; no labels of one image are")
-        return _Plain(io.BytesIO(path.read_bytes())).load()
+        data = path.read_bytes()
+        _weigh(data)
+        return _Plain(io.BytesIO(data)).load()
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
     except _Forbidden as error:
         raise SourceError(f"{path}: a pickle that names {error}; only plain data is read, never code") from error
     except Exception as error:  # a damaged pickle may raise anything at all
         raise SourceError(f"{path}: damaged pickle ({type(error).__name__}: {error})") from error
+
+
+def _weigh(data: bytes) -> None:
+    """Raises an error where the pickle asks for more memory than it is long. Its instructions are read, none is obeyed."""
+    for step, (instruction, argument, _) in enumerate(pickletools.genops(data)):
+        if step > MAX_STEPS:
+            raise ValueError(f"more than {MAX_STEPS} instructions")
+        if instruction.name in _MEMO and not 0 <= int(argument or 0) <= len(data):
+            raise ValueError(f"place {argument} in a memory of {len(data)} bytes")
 
 
 class _Forbidden(Exception):  # noqa: N818  # it is turned into a SourceError at once

@@ -8,7 +8,7 @@ from typing import Any
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.outlines import read_rle
 from earthsynth_factory.importers.readers.dense import ids_table
-from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, split_of
+from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, prefixed, split_of
 from earthsynth_factory.importers.readers.pickles import read_plain
 from earthsynth_factory.importers.scene import (
     Aid,
@@ -21,7 +21,7 @@ from earthsynth_factory.importers.scene import (
     SceneObject,
     Source,
 )
-from earthsynth_factory.io.pictures import id_raster
+from earthsynth_factory.io.label_rasters import id_raster
 
 UNLABELLED = 255
 
@@ -82,7 +82,9 @@ class Samrs(Reader):
                     continue
                 labels = (mask, objects.get(mask.stem), which)
                 split = split_of(folder, request.path)
-                scenes.append(Scene(f"{which}_{mask.stem}", images[mask.stem], labels, _group(which, mask.stem), split))
+                scenes.append(
+                    Scene(prefixed(f"{which}_", mask.stem), images[mask.stem], labels, _group(which, mask.stem), split)
+                )
         if not scenes:
             raise SourceError(f"{request.path}: no gray/*.png with images; give SAMRS's folder (SOTA, SIOR, FAST)")
         return Source(INFO, words, scenes)
@@ -91,7 +93,7 @@ class Samrs(Reader):
         mask, pickled, which = scene.labels
         table = ids_table(dict(enumerate(words_of(which))), aid.classes) | {UNLABELLED: 0}
         objects = [] if pickled is None else _objects(pickled, words_of(which), aid.size, aid.notes)
-        return Labels(id_raster(mask, table), tuple(objects))
+        return Labels(id_raster(mask, table, aid.notes.remarks), tuple(objects))
 
 
 def _objects(path: Path, names: list[str], size: tuple[int, int], notes: Notes) -> list[SceneObject]:

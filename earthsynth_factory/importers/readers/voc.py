@@ -8,7 +8,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.readers.boxes import Drawn, filled, rectangle
+from earthsynth_factory.geometry.given import Given
+from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, read_lines, read_xml, safe_stem
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Notes, Reader, Request, Scene, Source
 
@@ -54,7 +55,7 @@ def drawn_in(path: Path, notes: Notes) -> Iterator[Drawn]:
     for number, entry in enumerate(root.iter("object"), start=1):
         place = f"{path}, object {number}"
         try:
-            yield Drawn(_text(entry, "name"), _corners(entry), place, difficult=entry.findtext("difficult") == "1")
+            yield Drawn(_text(entry, "name"), _given(entry), place, difficult=entry.findtext("difficult") == "1")
         except ValueError as error:
             notes.fault(place, str(error))
 
@@ -70,16 +71,16 @@ def image_sets(folder: Path) -> dict[str, str]:
     return found
 
 
-def _corners(entry: Element) -> list[float]:
+def _given(entry: Element) -> Given:
     oriented = entry.find("robndbox")
     if oriented is not None:
         names = ("left_top", "right_top", "right_bottom", "left_bottom")
-        return [_number(oriented, f"{axis}_{name}") for name in names for axis in ("x", "y")]
+        return Given.of_corners(_number(oriented, f"{axis}_{name}") for name in names for axis in ("x", "y"))
     box = entry.find("bndbox")
     if box is None:
         raise ValueError("has neither bndbox nor robndbox")
     left, top, right, bottom = (_number(box, name) for name in ("xmin", "ymin", "xmax", "ymax"))
-    return list(rectangle(left - 1, top - 1, right, bottom))
+    return Given.of_box(left - 1, top - 1, right - left + 1, bottom - top + 1)
 
 
 def _number(box: Element, name: str) -> float:

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.readers.boxes import Drawn, filled, rectangle
+from earthsynth_factory.geometry.given import Given
+from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, read_lines, safe_stem, split_of
 from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Notes, Reader, Request, Scene, Source
+from earthsynth_factory.importers.yaml_of_strangers import read_yaml
 
 
 class Yolo(Reader):
@@ -75,10 +74,7 @@ def _names_file(path: Path) -> Path | None:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        document = YAML(typ="safe", pure=True).load("\n".join(read_lines(path)))
-    except YAMLError as error:
-        raise SourceError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
+    document = read_yaml(path)
     return document if isinstance(document, dict) else {}
 
 
@@ -112,16 +108,19 @@ def _drawn(label: Path, names: dict[int, str], size: tuple[int, int], notes: Not
             continue
         try:
             index, *values = line.split()
-            yield Drawn(names[int(index)], _corners([float(value) for value in values], size), f"{label}:{number}")
+            given = _given([float(value) for value in values], size)
+            yield Drawn(names[int(index)], given, f"{label}:{number}")
         except (ValueError, KeyError):
             notes.fault(f"{label}:{number}", f"{line[:80]!r} is not a known class with a box or polygon of shares")
 
 
-def _corners(values: list[float], size: tuple[int, int]) -> list[float]:
+def _given(values: list[float], size: tuple[int, int]) -> Given:
+    """A box of four numbers, an oriented one of eight, else a polygon; of a quadrilateral nobody can tell which it is."""
     height, width = size
     if len(values) == 4:
         x, y, w, h = values[0] * width, values[1] * height, values[2] * width, values[3] * height
-        return list(rectangle(x - w / 2, y - h / 2, x + w / 2, y + h / 2))
+        return Given.of_box(x - w / 2, y - h / 2, w, h)
     if len(values) < 6 or len(values) % 2:
         raise ValueError
-    return [value * (height if place % 2 else width) for place, value in enumerate(values)]
+    points = [value * (height if place % 2 else width) for place, value in enumerate(values)]
+    return Given.of_corners(points) if len(points) == 8 else Given.of_polygons([points])

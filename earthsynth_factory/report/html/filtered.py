@@ -15,6 +15,8 @@ import orjson
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
+from earthsynth_factory.io.printable import one_line
+from earthsynth_factory.io.tables import uncell
 from earthsynth_factory.report.html.model import ALL, NOTHING, Entry, RuleFacts, Subject, Verdict
 from earthsynth_factory.report.html.prepared import entry_of
 
@@ -93,14 +95,14 @@ def _entries(folder: Path, decision: Mapping[str, Any], source: Source) -> Itera
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for entry, row in zip_longest(source.entries(), csv.DictReader(file)):
-                if entry is None or row is None or row.get("id") != entry.name:
+                if entry is None or row is None or None in row.values() or uncell(row["id"]) != one_line(entry.name):
                     where = decision["source"]
                     raise StoreError(f"{path}: {where} has other images now; run the same filter command again")
                 if not entry.groups:
-                    category = source.taxonomy.find(row["category"])
+                    category = source.taxonomy.find(uncell(row["category"]))
                     entry = replace(entry, groups=(category.id if category else NOTHING,))
                 yield _judged(entry, row, rules, set(decision.get("reasons", {})))
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise StoreError(f"{path}: damaged ({error}); run the same filter command again") from error
 
 

@@ -11,14 +11,11 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.rfilter.selections.base import Bools, Gathered, Prints, SelectionSpec
-
-ROWS = 512
-"""Images compared with all others at a time: bounds memory."""
+from earthsynth_factory.rfilter.selections.near_hashes import NearHashes
 
 
 class DuplicatesSpec(SelectionSpec):
@@ -31,31 +28,49 @@ class DuplicatesSpec(SelectionSpec):
     """Least cosine of the CLIP vectors of two copies, where both are known."""
 
     def select(self, gathered: Gathered, standing: Bools) -> Mapping[int, str]:
-        gone: dict[int, str] = {}
-        places = np.flatnonzero(standing)
-        own = _part(gathered.prints, places)
-        for row, twins in self._twins(own, own):
-            earlier = [twin for twin in twins if twin < row and int(places[twin]) not in gone]
-            if earlier:
-                exact = own.digests[row] == own.digests[earlier[0]]
-                gone[int(places[row])] = f"{'the same as' if exact else 'nearly the same as'} {own.names[earlier[0]]}"
+        prints, gone = gathered.prints, dict[int, str]()
+        kept = _Seen(self, prints)
+        for place in np.flatnonzero(standing).tolist():
+            twin = kept.first_twin(prints, place)
+            if twin is None:
+                kept.add(place)
+            else:
+                exact = prints.digests[place] == prints.digests[twin]
+                gone[place] = f"{'the same as' if exact else 'nearly the same as'} {prints.names[twin]}"
         if gathered.real is not None:
-            for row, twins in self._twins(own, gathered.real):
-                if len(twins):
-                    gone.setdefault(int(places[row]), f"a copy of the real image {gathered.real.names[twins[0]]}")
+            real = _Seen(self, gathered.real)
+            for place in range(len(gathered.real.names)):
+                real.add(place)
+            for place in np.flatnonzero(standing).tolist():
+                twin = None if place in gone else real.first_twin(prints, place)
+                if twin is not None:
+                    gone[place] = f"a copy of the real image {gathered.real.names[twin]}"
         return gone
 
-    def _twins(self, ours: Prints, others: Prints) -> list[tuple[int, npt.NDArray[np.int64]]]:
-        """For each of ours the places of its copies among the others, ascending."""
-        found = []
-        for start in range(0, len(ours.names), ROWS):
-            part = _part(ours, np.arange(start, min(start + ROWS, len(ours.names))))
-            same = np.array(part.digests)[:, None] == np.array(others.digests)[None]
-            near = _bits(part.hashes[:, None] ^ others.hashes[None]) <= self.max_bits
-            if part.vectors is not None and others.vectors is not None:
-                near &= ~(part.vectors @ others.vectors.T < self.min_cosine)  # an unknown vector says nothing
-            found += [(start + row, np.flatnonzero(twins)) for row, twins in enumerate(same | near)]
-        return found
+
+class _Seen:
+    """Images that others are compared with: those of a run that stay, or the real ones."""
+
+    def __init__(self, spec: DuplicatesSpec, prints: Prints) -> None:
+        self._least, self._prints = spec.min_cosine, prints
+        self._hashes, self._digests = NearHashes(spec.max_bits), dict[str, int]()
+
+    def add(self, place: int) -> None:
+        self._hashes.add(place, int(self._prints.hashes[place]))
+        self._digests.setdefault(self._prints.digests[place], place)
+
+    def first_twin(self, prints: Prints, place: int) -> int | None:
+        """The first of them that the image is a copy of."""
+        same = self._digests.get(prints.digests[place])
+        near = self._hashes.near(int(prints.hashes[place]))
+        alike = next((other for other in near if self._agree(prints, place, other)), None)
+        return min((found for found in (same, alike) if found is not None), default=None)
+
+    def _agree(self, prints: Prints, place: int, other: int) -> bool:
+        """Whether the vectors do not speak against it; an unknown one says nothing."""
+        if prints.vectors is None or self._prints.vectors is None:
+            return True
+        return not float(prints.vectors[place] @ self._prints.vectors[other]) < self._least
 
 
 def perceptual_hash(image: Image) -> int:
@@ -64,20 +79,3 @@ def perceptual_hash(image: Image) -> int:
     low = cv2.dct(grey.astype(np.float32))[:8, :8].ravel()
     bits = low > np.median(low[1:])
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def _bits(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    octets = np.ascontiguousarray(numbers).view(np.uint8).reshape(*numbers.shape, 8)
-    return np.asarray(_ONES[octets].sum(axis=-1))
-
-
-_ONES = np.array([number.bit_count() for number in range(256)])
-
-
-def _part(prints: Prints, places: npt.NDArray[np.int64]) -> Prints:
-    return Prints(
-        [prints.names[place] for place in places],
-        [prints.digests[place] for place in places],
-        prints.hashes[places],
-        None if prints.vectors is None else prints.vectors[places],
-    )

@@ -9,6 +9,5 @@ pasted keeps its place and size, nothing is blended; the composed mask is the un
 Our reading: what the three dimensions are and how they are scored (`criteria`), which regions are pasted and how
 partners are drawn (`select`), the prompt over the union of classes, the share of composed samples as a number.
 
-`compose` pastes · `criteria` scores · `select` draws · `spec` is the recipe's block · `preview` shows. The
-same idea over a whole set of crops is `embedded.composed`.
+`compose` pastes · `criteria` scores · `select` draws · `spec` is the recipe's block · `preview` shows.
 """

@@ -12,12 +12,14 @@ import torch
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from earthsynth_factory.errors import InputError, ModelError
+from earthsynth_factory.errors import InputError, ModelError, first_line
 from earthsynth_factory.models.card import ModelCard, read_card
 from earthsynth_factory.models.controlnet_pipeline import be_quiet
 from earthsynth_factory.models.registry import EARTHSYNTH, EARTHSYNTH_CARD, base_of, controlnet_of
 from earthsynth_factory.training.controlnet.spec import HubControlNet, ModelSpec
-from research.embedded.networks import CONTROL_SHARE
+
+CONTROL_SHARE = 0.3
+"""Share of an opened ControlNet's features that reaches the UNet at the start of training."""
 
 UNKNOWN: dict[str, Any] = {"categories": None, "training_data": ()}
 """What is not known of a base without a card."""
@@ -56,11 +58,11 @@ def load_base(spec: ModelSpec, size: int, recipe_folder: Path, seed: int) -> Bas
         vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", **_SAFE).float()
         text = CLIPTextModel.from_pretrained(folder / "text_encoder", **_SAFE).float()
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **_SAFE).float()
+        unet = load_unet(folder)
         scheduler = diffusers.DDPMScheduler.load_config(folder, subfolder="scheduler", local_files_only=True)
         scheduler = sampled_by_unipc(scheduler)
     except Exception as error:  # diffusers raises many kinds for a damaged folder; all mean the same to the user
-        raise ModelError(f"{folder}: not loadable as a Stable Diffusion pipeline: {_first_line(error)}") from error
+        raise ModelError(f"{folder}: not loadable as a Stable Diffusion pipeline: {first_line(error)}") from error
     torch.manual_seed(seed)
     if spec.train == "scratch":
         unet = UNet2DConditionModel.from_config(unet.config)
@@ -69,6 +71,11 @@ def load_base(spec: ModelSpec, size: int, recipe_folder: Path, seed: int) -> Bas
     base = Base(folder, vae, text, tokenizer, unet, control, scheduler, card)
     _check_size(base, size)
     return base
+
+
+def load_unet(folder: Path) -> Any:
+    """The UNet of a base's folder on the CPU, in float32."""
+    return UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **_SAFE).float()
 
 
 def sampled_by_unipc(scheduler: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -89,12 +96,12 @@ def _control(spec: ModelSpec, unet: Any, recipe_folder: Path) -> tuple[Any, Mode
     if spec.controlnet == "new":
         widths = _stem_widths(unet)
         control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=widths)
-        return (_opened(control) if spec.train == "scratch" else control), None
+        return (opened(control) if spec.train == "scratch" else control), None
     folder, card = _start(spec.controlnet, recipe_folder)
     try:
         return ControlNetModel.from_pretrained(folder, **_SAFE).float(), card or read_card(folder)
     except Exception as error:
-        raise ModelError(f"{folder}: not loadable as a ControlNet: {_first_line(error)}") from error
+        raise ModelError(f"{folder}: not loadable as a ControlNet: {first_line(error)}") from error
 
 
 def _start(name: str | HubControlNet, recipe_folder: Path) -> tuple[Path, ModelCard | None]:
@@ -115,8 +122,12 @@ def _stem_widths(unet: Any) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def _opened(control: Any) -> Any:
-    """Without a trained UNet to protect, zero convolutions only keep the mask's gradient away (see `networks`)."""
+def opened(control: Any) -> Any:
+    """The same ControlNet, its residuals at `CONTROL_SHARE` of its own features.
+
+    The usual zero convolutions protect a trained UNet. If there is none, two of them in a row only keep the mask's
+    gradient near zero for hundreds of steps.
+    """
     control.controlnet_cond_embedding.conv_out.reset_parameters()
     for convolution in (*control.controlnet_down_blocks, control.controlnet_mid_block):
         torch.nn.init.eye_(convolution.weight[:, :, 0, 0]).mul_(CONTROL_SHARE)
@@ -134,7 +145,3 @@ def _check_size(base: Base, size: int) -> None:
         raise ModelError(
             f"the ControlNet shrinks its control image {stem}×, the base's latents {base.shrink}×; they differ"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

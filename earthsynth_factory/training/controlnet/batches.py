@@ -12,14 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.conditions.prompts import PromptWriter
+from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.seeds import rng
+from earthsynth_factory.io.rgb import read_rgb
 from earthsynth_factory.training import order
-from earthsynth_factory.training.cf_comp.compose import Pair, classes_in
+from earthsynth_factory.training.cf_comp.compose import Pair
 from earthsynth_factory.training.cf_comp.criteria import Members
 from earthsynth_factory.training.cf_comp.preview import Composed
 from earthsynth_factory.training.cf_comp.select import choose
 from earthsynth_factory.training.controlnet.dataset import Dataset, Sample
-from earthsynth_factory.training.controlnet.pictures import fit_image, fit_mask, read_classes, read_rgb
+from earthsynth_factory.training.controlnet.pictures import fit_image, fit_mask, read_classes
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 from earthsynth_factory.training.symmetry import dihedral
 
@@ -146,7 +148,7 @@ class Batches:
         made = []
         for choice in choices:
             base, donor, region = pairs[choice.base], pairs[choice.donor], regions[choice.donor]
-            ids = classes_in(np.where(region, donor[1], base[1]))
+            ids = present_classes(np.where(region, donor[1], base[1]))
             text = self.writer.write(ids, self._scale(samples[choice.base]))
             made.append(Composed(choice, base, donor, region, text))
         return made

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from earthsynth_factory.training.controlnet import lora
-from earthsynth_factory.training.controlnet.base_model import Base
+from earthsynth_factory.training.controlnet.base_model import Base, load_unet
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 
 
@@ -79,10 +78,13 @@ class Average:
             value.copy_(kept)
 
 
-def merged_unet(denoiser: Denoiser) -> Any:
-    """The UNet with low-rank updates folded in; itself where there are none."""
+def merged_unet(denoiser: Denoiser, base: Base) -> Any:
+    """The UNet with low-rank updates folded into the base's own weights, in float32; itself if there are none.
+
+    What is frozen may be held in bfloat16 while it trains: exported it is what the base's files say.
+    """
     if not any(isinstance(module, lora.LowRank) for module in denoiser.unet.modules()):
         return denoiser.unet
-    unet = copy.deepcopy(denoiser.unet).float()
-    lora.merge(unet)
+    unet = load_unet(base.folder).to(denoiser.unet.device)
+    lora.merge(denoiser.unet, unet)
     return unet

@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from earthsynth_factory.domain.masks import present_ids
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.id_masks import read_ids
-from earthsynth_factory.training.controlnet.pictures import decode_rgb, read_bytes
+from earthsynth_factory.io.rgb import decode_rgb, read_bytes
+from earthsynth_factory.io.stamps import stamp
 
 VERSION = 1
 
@@ -86,13 +88,12 @@ def _gather(
 
     def facts_of(path: Path) -> Facts | str:
         try:
-            stat = path.stat()
-            stamp = (stat.st_size, stat.st_mtime_ns)
+            seen = stamp(path)
             stored = known.get(str(path.relative_to(root)))
-            if stored and tuple(stored["stamp"]) == stamp:
+            if stored and tuple(stored["stamp"]) == seen:
                 fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
                 return kind(**fields)
-            return replace(look(path), stamp=stamp)
+            return replace(look(path), stamp=(seen.size, seen.modified))
         except (SourceError, OSError) as error:
             return str(error)
 
@@ -116,7 +117,7 @@ def looks_of(pixels: npt.NDArray[np.uint8]) -> tuple[float, ...]:
 
 def _look_at_mask(path: Path) -> MaskFacts:
     ids = read_ids(path)
-    return MaskFacts((0, 0), ids.shape[0], ids.shape[1], tuple(np.unique(ids).tolist()))
+    return MaskFacts((0, 0), ids.shape[0], ids.shape[1], tuple(present_ids(ids)))
 
 
 def _read_index(path: Path) -> dict[str, Any]:

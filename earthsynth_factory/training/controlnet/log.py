@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.io.atomic import disk_error, write_bytes
+from earthsynth_factory.io.jsonl import open_to_append, whole_lines
 
 
 class Log:
@@ -21,7 +21,7 @@ class Log:
             _cut(path, step)
 
     def __enter__(self) -> Log:
-        self._files = [path.open("ab", buffering=0) for path in self._paths]
+        self._files = [open_to_append(path) for path in self._paths]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -36,6 +36,8 @@ class Log:
             self._files[0].write(orjson.dumps({"step": step, **numbers}) + b"\n")  # which writes NaN as null
             if choices:
                 self._files[1].write(orjson.dumps({"step": step, "choices": choices}) + b"\n")
+            for file in self._files:
+                file.flush()
         except OSError as error:
             raise disk_error(self._paths[0], error) from error
 
@@ -45,9 +47,9 @@ def _cut(path: Path, step: int) -> None:
     if not path.is_file():
         return
     kept = []
-    for line in path.read_bytes().splitlines(keepends=True):
+    for line in whole_lines(path):
         try:
-            if line.endswith(b"\n") and json.loads(line)["step"] <= step:
+            if orjson.loads(line)["step"] <= step:
                 kept.append(line)
         except (ValueError, KeyError):
             continue

@@ -36,12 +36,12 @@ def add(network: nn.Module, rank: int) -> None:
 
 
 @torch.no_grad()
-def merge(network: nn.Module) -> None:
-    """Adds every update to the weight it stands beside, and takes the plain layers back."""
-    for name, module in list(network.named_modules()):
+def merge(network: nn.Module, plain: nn.Module) -> None:
+    """Adds every update of `network` to the layer of that name in `plain`, a network without updates."""
+    for name, module in network.named_modules():
         if isinstance(module, LowRank):
-            module.linear.weight += module.up.weight @ module.down.weight
-            network.set_submodule(name, module.linear)
+            linear = plain.get_submodule(name)
+            linear.weight += module.up.weight @ module.down.weight  # type: ignore[operator]
 
 
 def export(network: nn.Module) -> dict[str, Tensor]:

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from earthsynth_factory.errors import InputError, Interrupted, ModelError, StoreError
-from earthsynth_factory.io.atomic import write_json
-from earthsynth_factory.io.lock import locked
+from earthsynth_factory.io.atomic import json_bytes, write_changed
+from earthsynth_factory.io.claim import claimed
+from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.models.device import pick_device
 from earthsynth_factory.recipe.fingerprint import decisive
 from earthsynth_factory.training import checkpoint
@@ -30,7 +31,6 @@ from earthsynth_factory.training.controlnet.trackers import Sink, open_trackers
 from earthsynth_factory.training.controlnet.trainer import Outcome
 from earthsynth_factory.training.controlnet.validation import Validation
 from earthsynth_factory.training.controlnet.validation_result import Look, kept_look
-from earthsynth_factory.training.loop import stop_on_signal
 
 FACTS = {"position", "skipped", "bad", "recipe", "data"}
 """What a checkpoint of this trainer says of itself."""
@@ -38,7 +38,7 @@ FACTS = {"position", "skipped", "bad", "recipe", "data"}
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a run has come. position: real samples seen by all processes; bad: steps in a row without a number."""
+    """How far a run has come. position: real samples seen by all processes; bad: steps in a row that were skipped."""
 
     step: int = 0
     position: int = 0
@@ -57,7 +57,7 @@ def train_controlnet(
     """
     with (
         joined(pick_device(recipe.run.device)) as team,
-        locked(out, "training") if team.leads else nullcontext(),
+        claimed(out, "train", {}, ours=_holds_run(out)) if team.leads else nullcontext() as claim,
         TrainProgress(recipe.optim.steps, shown=team.leads) as progress,
     ):
         _check_folder(out, resume or export_only)
@@ -66,8 +66,9 @@ def train_controlnet(
             progress.say(note)
         run = _Run(opened, out, progress)
         standing = run.resume() if resume or export_only else Standing()
-        if team.leads:
-            write_json(out / "recipe.json", recipe.model_dump(mode="json"))
+        if claim is not None:
+            claim.begin()
+            write_changed(out / "recipe.json", json_bytes(recipe.model_dump(mode="json")))
         try:
             done, look = (standing, kept_look(out, standing.step)) if export_only else run.go_on(standing)
         finally:
@@ -91,12 +92,12 @@ class _Run:
         """Steps to the end. Raises Interrupted on SIGINT and SIGTERM, with a checkpoint written."""
         spec, steps = self.recipe, self.recipe.optim.steps
         look: Look | None = None
-        with self._sinks() as sinks, stop_on_signal() as stopped, Log(self.out, standing.step, self.team.leads) as log:
+        with self._sinks() as sinks, stop_on_signals() as stopped, Log(self.out, standing.step, self.team.leads) as log:
             started, first = time.monotonic() - standing.seconds, standing
             stop = False
             while standing.step < steps and not stop:
                 outcome = self.stage.step(standing.step, standing.position)
-                sums = self.team.total([*outcome.losses.values(), float(bool(stopped))])
+                sums = self.team.total([*outcome.losses.values(), float(stopped.is_set())])
                 stop = sums[-1] > 0
                 outcome = replace(
                     outcome, losses={n: s / self.team.world for n, s in zip(outcome.losses, sums, strict=False)}
@@ -134,18 +135,20 @@ class _Run:
 
     def _after(self, before: Standing, outcome: Outcome, seconds: float) -> Standing:
         """The standing after a step. Raises InputError where too many in a row came to nothing."""
-        bad = 0 if outcome.finite else before.bad + 1
+        bad = before.bad + 1 if outcome.fault else 0
         after = Standing(
             step=before.step + 1,
             position=before.position + self.stage.stride,
             seconds=seconds,
-            skipped=before.skipped + (not outcome.finite),
+            skipped=before.skipped + bool(outcome.fault),
             bad=bad,
         )
+        if outcome.fault:
+            self.progress.say(f"step {after.step} is skipped: {outcome.fault}")
         if bad > self.recipe.run.max_bad_steps:
             path = self._keep_batch(before)
             raise InputError(
-                f"step {after.step}: loss or gradient was no number {bad} times in a row; the batch is kept in {path}. "
+                f"step {after.step}: {outcome.fault}; {bad} steps in a row were skipped and the batch is kept in {path}. "
                 "Lower optim.lr, which begins anew in another --out, or go on with --resume --set run.precision=float32"
             )
         return after
@@ -228,11 +231,15 @@ class _Run:
 
 
 def _check_folder(out: Path, go_on: bool) -> None:
-    held = any((out / "checkpoints").glob("step-*.safetensors"))
+    held = _holds_run(out)
     if held and not go_on:
         raise StoreError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
     if go_on and not held:
         raise StoreError(f"{out / 'checkpoints'}: no checkpoint to go on from; leave --resume out to begin")
+
+
+def _holds_run(out: Path) -> bool:
+    return any((out / "checkpoints").glob("step-*.safetensors"))
 
 
 def data_digest(dataset: Dataset) -> str:

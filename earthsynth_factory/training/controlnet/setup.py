@@ -13,7 +13,6 @@ from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.models.card import ModelCard, read_card
 from earthsynth_factory.models.control_image import control_lut
-from earthsynth_factory.models.device import pick_dtype
 from earthsynth_factory.models.registry import base_of
 from earthsynth_factory.training.controlnet.base_model import Base, load_base
 from earthsynth_factory.training.controlnet.batches import Batches
@@ -21,6 +20,7 @@ from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCach
 from earthsynth_factory.training.controlnet.dataset import Dataset, Sample, open_dataset
 from earthsynth_factory.training.controlnet.distributed import Team
 from earthsynth_factory.training.controlnet.loader import Loader, latent_key
+from earthsynth_factory.training.controlnet.precision import training_dtype
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 from earthsynth_factory.training.controlnet.trainer import ControlNetStage
 
@@ -81,9 +81,8 @@ def open_run(recipe: ControlNetRecipe, recipe_folder: Path, out: Path, team: Tea
     dataset = open_data(recipe, recipe_folder, out)
     if team.leads:
         team.wait()
-    dtype = pick_dtype(recipe.run.precision, team.device)
-    dtype = torch.float32 if dtype is torch.float16 else dtype  # its gradients would overflow
     base = load_base(recipe.model, recipe.size, recipe_folder, recipe.seed)
+    dtype, why = training_dtype(recipe, base, team.device)
     writer = make_writer(recipe, dataset, base.card)
     batches = Batches(dataset, recipe, writer, team.rank, team.world)
     folder = cache_folder(recipe, recipe_folder, out)
@@ -93,7 +92,8 @@ def open_run(recipe: ControlNetRecipe, recipe_folder: Path, out: Path, team: Tea
     card = _card(recipe, dataset, base, writer)
     lut = control_lut(card, dataset.taxonomy)
     stage = ControlNetStage(recipe, base, loader, (latents, prompts), lut, team, dtype)
-    return Opened(recipe, dataset, batches, base, card, stage, _notes(dataset, batches, prompts))
+    notes = _notes(dataset, batches, prompts) + ((why,) if why else ())
+    return Opened(recipe, dataset, batches, base, card, stage, notes)
 
 
 def looked_at(dataset: Dataset) -> tuple[Sample, ...]:

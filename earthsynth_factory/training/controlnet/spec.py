@@ -150,7 +150,9 @@ class RunSpec(Spec):
     trackers: tuple[Tracker, ...] = ("tensorboard",)
     """Where numbers go beside OUT/log.jsonl; one that is not installed is named and left out."""
     max_bad_steps: int = Field(default=10, ge=0)
-    """Steps in a row whose loss or gradient is no number that are skipped before the run ends."""
+    """Steps in a row that may be skipped, as their gradient is no number or beyond `norm_bound`, before the run ends."""
+    norm_bound: float = Field(default=100, gt=1)
+    """Gradients are not taken if their norm is this many times the median of the last hundred taken."""
 
 
 class ControlNetRecipe(Spec):

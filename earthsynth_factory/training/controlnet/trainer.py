@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from earthsynth_factory.errors import InputError
+from earthsynth_factory.errors import InputError, first_line
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.training import order
 from earthsynth_factory.training.checkpoint import pack_optimizer, unpack_optimizer
@@ -23,9 +23,10 @@ from earthsynth_factory.training.controlnet.denoiser import Average, build_denoi
 from earthsynth_factory.training.controlnet.distributed import Team
 from earthsynth_factory.training.controlnet.loader import Loader, Prepared
 from earthsynth_factory.training.controlnet.loss import cells, losses
+from earthsynth_factory.training.controlnet.norm_bound import NormBound
 from earthsynth_factory.training.controlnet.objective import Objective
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from earthsynth_factory.training.loop import warmup_cosine
+from earthsynth_factory.training.schedule import warmup_cosine
 
 CPU = torch.device("cpu")
 
@@ -48,11 +49,11 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a step did. `finite` is False where the loss or its gradient was no number: then nothing was changed."""
+    """What a step did. fault: in words, why its gradient was not taken and nothing was changed; None if it was."""
 
     losses: dict[str, float]
     norm: float
-    finite: bool
+    fault: str | None
 
 
 class ControlNetStage:
@@ -69,6 +70,7 @@ class ControlNetStage:
         self.denoiser = build_denoiser(base, recipe, team.device, dtype)
         self.learning = self.denoiser.learning()
         self.average = Average(self.learning, recipe.optim.ema)
+        self.bound = NormBound(recipe.run.norm_bound)
         self.optimizer = torch.optim.AdamW(
             list(self.learning.values()),
             lr=recipe.optim.lr,
@@ -112,11 +114,11 @@ class ControlNetStage:
                 for name, value in self._descend(prepared).items():
                     sums[name] = sums.get(name, torch.zeros_like(value)) + value / passes
         norm = float(nn.utils.clip_grad_norm_(list(self.learning.values()), self.recipe.optim.clip))
-        finite = bool(np.isfinite(norm))
-        if finite:
+        fault = self.bound.fault(norm)
+        if fault is None:
             self.optimizer.step()
             self.average.update(self.learning, number)
-        return Outcome({name: float(value) for name, value in sums.items()}, norm, finite)
+        return Outcome({name: float(value) for name, value in sums.items()}, norm, fault)
 
     def inputs(self, prepared: Prepared) -> Inputs:
         """The pass on the device: latents of composed images are encoded here, those of real ones are cached."""
@@ -161,7 +163,7 @@ class ControlNetStage:
         """All tensors that the next step depends on."""
         trained = {f"trained.{name}": value.detach() for name, value in self.learning.items()}
         averaged = {f"average.{name}": value for name, value in self.average.values.items()}
-        return trained | averaged | pack_optimizer("optimizer", self.optimizer)
+        return trained | averaged | pack_optimizer("optimizer", self.optimizer) | {"norms": self.bound.state()}
 
     @torch.no_grad()
     def load(self, tensors: dict[str, Tensor]) -> None:
@@ -172,6 +174,7 @@ class ControlNetStage:
             for name, average in self.average.values.items():
                 average.copy_(tensors[f"average.{name}"])
             unpack_optimizer("optimizer", self.optimizer, tensors)
+            self.bound.load(tensors.get("norms", self.bound.state()))
         except (KeyError, RuntimeError, ValueError) as error:
             raise InputError(f"the checkpoint is of another model ({error}); choose another --out") from error
 
@@ -189,7 +192,7 @@ class ControlNetStage:
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
         raise InputError(self._what_fits(prepared, reason))
 
     def _backward(self, inputs: Inputs, network: Any) -> dict[str, Tensor]:

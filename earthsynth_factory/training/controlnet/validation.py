@@ -12,13 +12,16 @@ import numpy.typing as npt
 import torch
 from diffusers import StableDiffusionControlNetPipeline
 
+from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.models.clip import ClipModel, crop_square, load_clip
 from earthsynth_factory.models.control_image import control_images, control_lut
-from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline, Sampling, make_scheduler
+from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline
+from earthsynth_factory.models.denoise import Sampling
+from earthsynth_factory.models.schedulers import make_scheduler
 from earthsynth_factory.models.segmenter import Segmenter
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.report.sheets import color_mask, grid, overlay, to_png
@@ -140,7 +143,7 @@ def make_pipeline(opened: Opened, sampling: Sampling | None = None) -> Any:
         vae=base.vae,
         text_encoder=base.text,
         tokenizer=base.tokenizer,
-        unet=merged_unet(opened.stage.denoiser),
+        unet=merged_unet(opened.stage.denoiser, base),
         controlnet=opened.stage.denoiser.control,
         scheduler=make_scheduler(scheduler, sampling.scheduler) if sampling else scheduler,
         safety_checker=None,
@@ -202,7 +205,7 @@ def _classified(clip: ClipModel, crops: Sequence[Any], names: Sequence[str]) -> 
 def regions(mask: npt.NDArray[np.uint8]) -> list[tuple[int, tuple[int, int, int, int]]]:
     """Class and box (x, y, width, height) of the largest connected regions of each class in a mask (S, S)."""
     found = []
-    for category in np.unique(mask[mask > 0]).tolist():
+    for category in present_classes(mask):
         _, _, stats, _ = cv2.connectedComponentsWithStats((mask == category).astype(np.uint8), connectivity=8)
         large = sorted((row for row in stats[1:].tolist() if row[4] >= REGION * mask.size), key=lambda row: -row[4])
         found += [(category, (row[0], row[1], row[2], row[3])) for row in large[:PER_CLASS]]

@@ -17,7 +17,8 @@ from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.io.atomic import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.synthesis.base import ImageGenerator
 from research.embedded.crops import CropSet

@@ -11,8 +11,8 @@ from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.report.sheets import grid, overlay, to_png
-from earthsynth_factory.training.grids import paint
 from research.embedded.crops import CropSet
+from research.grids import paint
 
 COLUMNS = 8
 OVERVIEW_COLUMNS = 2

@@ -17,8 +17,8 @@ from earthsynth_factory.conditions.masks import index as mask_index
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
 from earthsynth_factory.datasets.prepared.document import Entry, earthsynth_group, find_layout
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.io.atomic import encode_png
 from earthsynth_factory.io.id_masks import read_ids
+from earthsynth_factory.io.png import encode_png
 from tests.conditions.folders import DATA, context, shared, write_masks, write_prepared
 
 IDS = np.array([[0, 1, 2], [3, 6, 25]], np.uint8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -186,7 +188,7 @@ def test_noise_levels_are_the_schedulers() -> None:
     assert [round(sigma, 3) for _, sigma, _ in levels] == [1.0, 0.6]
     assert levels[0][2] == levels[1][1]
     assert levels[-1][2] == 0
-    assert [time for time, _, _ in levels] == [999, 599]
+    assert [time for time, _, _ in levels] == [999, 600]
 
 
 @needs_teacher
@@ -205,17 +207,9 @@ def test_all_stages_leave_their_files_and_are_not_run_again(studio: Studio) -> N
 
 @needs_teacher
 def test_a_stopped_stage_goes_on(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    stop: list[int] = []
-
-    class Stopping:
-        def __enter__(self) -> list[int]:
-            return stop
-
-        def __exit__(self, *_: object) -> None:
-            return None
-
-    monkeypatch.setattr(timed, "stop_on_signal", Stopping)
-    stop.append(15)
+    stop = threading.Event()
+    monkeypatch.setattr(timed, "stop_on_signals", lambda: nullcontext(stop))
+    stop.set()
     with pytest.raises(Interrupted, match="decoder: stopped after 0 of 0 s; the same command goes on"):
         train_generator(studio)
     assert checkpoint.latest(studio.out / "decoder" / "checkpoints") is not None

@@ -99,7 +99,7 @@ def test_a_folder_that_was_not_imported_is_refused(tmp_path: Path) -> None:
 def test_the_command_trains_exports_and_writes_cards(datasets: Path, tmp_path: Path) -> None:
     (tmp_path / "train.yaml").write_text(MICRO)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "research.embedded", "train", str(tmp_path / "train.yaml")]
+    command = [sys.executable, "-m", "research.embedded", str(tmp_path / "train.yaml")]
     done = subprocess.run(
         [*command, "--datasets", str(datasets), "--out", str(out)], capture_output=True, text=True, timeout=300
     )

@@ -14,10 +14,10 @@ import torch
 
 from earthsynth_factory.errors import Interrupted, ModelError
 from earthsynth_factory.training import checkpoint
-from earthsynth_factory.training.loop import Pace, Stage, train
 from research.embedded import export, networks, vocabulary
 from research.embedded.captions import all_words
 from research.embedded.clip import ClipStage, zero_shot
+from research.embedded.loop import Pace, Stage, train
 from research.embedded.pca import write_encoder
 from research.embedded.pixels import to_tensor
 from research.embedded.recipe import AutoencoderSpec, ClipSpec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count as counter
@@ -142,7 +143,7 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
 def _command(subject: Subject, entry: Entry) -> str:
     if not subject.command or entry.attempt is None:
         return ""
-    return subject.command.format(name=entry.name, attempt=entry.attempt)
+    return subject.command.format(name=shlex.quote(entry.name), attempt=int(entry.attempt))
 
 
 def _group(tally: Tally, wall: Wall, verdict: Verdict, title: str) -> Html:

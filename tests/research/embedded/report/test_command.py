@@ -11,7 +11,7 @@ import pytest
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator
-from earthsynth_factory.training import markdown
+from research import markdown
 from research.embedded.pack import pack
 from research.embedded.recipe import SegmenterSpec
 from research.embedded.report.__main__ import main
@@ -19,7 +19,7 @@ from research.embedded.report.sizes import SIZES, Size
 from tests.research.embedded.test_segmenter import coloured_crops
 
 SPEC = SegmenterSpec(steps=2, batch=4, widths=(4, 8))
-TINY = Size(held_out=12, share=0.5, segmenter=SPEC, arm=SPEC, seeds=(1, 2))
+TINY = Size(held_out=12, share=0.5, arm=SPEC, seeds=(1, 2))
 CARD = ModelCard(name="Random pipeline", control="palette", native_size=32, steps=2, guidance=1.0)
 
 
@@ -27,7 +27,8 @@ CARD = ModelCard(name="Random pipeline", control="palette", native_size=32, step
 def models(tiny_pipeline: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "models"
     shutil.copytree(tiny_pipeline, folder / "pipeline")
-    shutil.copytree(EMBEDDED / "clip", folder / "clip")
+    for part in ("clip", "segmenter"):
+        shutil.copytree(EMBEDDED / part, folder / part)
     (folder / "pipeline" / "card.json").write_text(CARD.model_dump_json())
     for part in ("pipeline", "clip"):
         (folder / part / "card.md").write_text(f"# {part}\n\n{markdown.EMPTY}\n\nSeen:\n")

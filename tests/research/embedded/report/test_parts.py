@@ -16,7 +16,7 @@ from earthsynth_factory.errors import InputError
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.rfilter.base import Rule
 from earthsynth_factory.synthesis.base import ImageGenerator
-from earthsynth_factory.training import markdown
+from research import markdown
 from research.embedded.recipe import SegmenterSpec
 from research.embedded.report.generated import GeneratedImages, conditions_of, with_images
 from research.embedded.report.selection import balanced, better_half, digest
@@ -151,7 +151,7 @@ def test_a_file_without_one_pair_of_markers_is_refused(text: str, tmp_path: Path
 
 
 def test_the_readme_and_the_shipped_cards_have_their_markers() -> None:
-    root = Path(markdown.__file__).parents[2]
+    root = Path(markdown.__file__).parents[1]
     embedded = root / "earthsynth_factory" / "assets" / "embedded"
     for path in (root / "README.md", embedded / "pipeline" / "card.md", embedded / "clip" / "card.md"):
         markdown.check(path)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from earthsynth_factory.errors import Interrupted
+from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.training import checkpoint
 
 
@@ -64,8 +61,8 @@ def train(stage: Stage, folder: Path, pace: Pace) -> int:
         stage.load(found.tensors)
     done, spent = (found.step, found.seconds) if found else (0, 0.0)
     log = _Log(stage, folder, pace, done, spent)
-    with stop_on_signal() as stopped:
-        while done < pace.steps and log.seconds() < pace.minutes * 60 and not stopped:
+    with stop_on_signals() as stopped:
+        while done < pace.steps and log.seconds() < pace.minutes * 60 and not stopped.is_set():
             losses = stage.step(done)
             done += 1
             log.add(done, losses)
@@ -75,17 +72,9 @@ def train(stage: Stage, folder: Path, pace: Pace) -> int:
                 stage.sample(folder / "samples" / f"{done:07d}.png")
     if done % pace.save:
         checkpoint.save(folder / "checkpoints", checkpoint.Checkpoint(done, log.seconds(), stage.state()))
-    if stopped:
+    if stopped.is_set():
         raise Interrupted(f"{stage.name}: stopped at step {done} of {pace.steps}; the same command goes on from there")
     return done
-
-
-def warmup_cosine(step: int, steps: int, warmup: int, floor: float = 0.05) -> float:
-    """Learning-rate factor: linear rise over `warmup` steps, then half a cosine down to `floor`."""
-    if step < warmup:
-        return (step + 1) / warmup
-    share = min(1.0, (step - warmup) / max(1, steps - warmup))
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def descend(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], loss: Tensor) -> None:
@@ -136,19 +125,3 @@ def _board(folder: Path) -> Any:
         return None
     writer: Any = SummaryWriter
     return writer(str(folder))
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[list[int]]:
-    """A list that SIGINT or SIGTERM makes non-empty."""
-    seen: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        seen.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

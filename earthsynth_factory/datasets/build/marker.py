@@ -1,0 +1,96 @@
+"""The commit marker of a shard: what it holds, so that what is lost or changed later is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from earthsynth_factory.datasets.build.layout import ShardLayout
+from earthsynth_factory.datasets.build.records import parsed
+from earthsynth_factory.errors import DiskError, StoreError
+
+Count = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """slots: first, and one beyond the last. files: of samples and journals; bytes: their sizes summed; sha256: over the
+    names and digests of all. Rejected images are not among them: they may be thrown away.
+    """
+
+    slots: tuple[Count, Count]
+    accepted: Count
+    short: Count
+    files: Count
+    bytes: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def survey(layout: ShardLayout, slots: range, accepted: int) -> Marker:
+    """The marker of a shard as it lies on the disk. Raises DiskError where it holds other samples than it should."""
+    lost = DiskError(f"{layout.root}: files vanished or changed while they were made; run the same command again")
+    try:
+        files = list(_files(layout))
+        if len(files) != 3 * accepted + 2:
+            raise lost
+        digest, size = _digest(layout, files)
+    except (OSError, StoreError) as error:
+        raise lost from error
+    return Marker((slots.start, slots.stop), accepted, len(slots) - accepted, len(files), size, digest)
+
+
+def read_marker(layout: ShardLayout) -> Marker | None:
+    """The shard's marker; None where there is none or it is damaged, which committing the shard again mends."""
+    try:
+        return parsed(layout.marker.read_bytes(), Marker)
+    except (OSError, ValueError):
+        return None
+
+
+def difference(layout: ShardLayout, marker: Marker, digests: bool = False) -> str | None:
+    """How the shard differs from its marker, in words; None where it does not. digests: look at the contents too."""
+    try:
+        sizes = [path.stat().st_size for path in _files(layout)]
+        if len(sizes) != marker.files:
+            return f"{len(sizes)} files where {marker.files} were committed"
+        if sum(sizes) != marker.bytes:
+            return f"{sum(sizes)} bytes where {marker.bytes} were committed"
+        if digests and _digest(layout, list(_files(layout)))[0] != marker.sha256:
+            return "files whose contents have changed"
+    except OSError as error:
+        return f"a file that is missing ({Path(str(error.filename)).name})"
+    except StoreError as error:
+        return f"a damaged journal ({error})"
+    return None
+
+
+def _files(layout: ShardLayout) -> Iterator[Path]:
+    """The journals, and the files of every recorded sample. Raises StoreError where the journal is damaged, OSError."""
+    yield layout.rejects
+    yield layout.samples
+    with layout.samples.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield from layout.masters(f"{parsed(line, _Slot).slot:07d}")
+            except ValueError as error:
+                raise StoreError(f"{layout.samples}:{number}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    slot: Annotated[int, Field(ge=0)]
+
+
+def _digest(layout: ShardLayout, files: list[Path]) -> tuple[str, int]:
+    total, size = hashlib.sha256(), 0
+    for path in sorted(files):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size += file.tell()
+        total.update(f"{path.relative_to(layout.root).as_posix()} {digest}\n".encode())
+    return total.hexdigest(), size

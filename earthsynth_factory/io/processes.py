@@ -1,0 +1,52 @@
+"""Children that end when their parent does, and that Ctrl-C leaves to it."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing as mp
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
+
+_PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def spawning() -> Iterator[None]:
+    """Hold while processes are started: they begin deaf to Ctrl-C, which is the parent's to hear once this is left.
+
+    A fresh interpreter that is interrupted while it imports would end in a traceback of its own.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, where a console's children are told by other means
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def be_a_child() -> None:
+    """First thing in a child: Ctrl-C is the parent's affair, and when the parent dies, however it does, so does this.
+
+    Else a child of a killed command would go on writing while the same command runs again.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = mp.parent_process()
+    if parent is None:
+        return
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    """Where the kernel does not tell of a parent's death: its end of a pipe closes with it."""
+    wait([sentinel])
+    os._exit(1)

@@ -1,0 +1,120 @@
+"""From noise to pixels: the denoising loop, which runs guidance and control only as long as they act.
+
+It computes what diffusers' own pipeline computes. That one runs the ControlNet in every step, also where its residuals count
+nothing, and guidance as one pass of the double batch; here each network sees one fixed shape whether guided or not, so that
+it is compiled once, and what is switched off is not run.
+
+Shapes: B images; latents (B, C, h, w); words (B, T, D); control images (B, 3, H, W) in [0, 1].
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from earthsynth_factory.models.card import Scheduler
+
+DECODED_PIXELS = 8 * 512**2
+"""Most pixels that are decoded at once: an autoencoder's widest layers need a hundred times their memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the denoising runs. guidance 1 or less turns classifier-free guidance off (half the work).
+
+    guidance_end, control_end: share of the steps after which guidance, or the ControlNet, is left out.
+    """
+
+    steps: int
+    guidance: float
+    scheduler: Scheduler
+    control_scale: float
+    negative_prompt: str
+    guidance_end: float = 1.0
+    control_end: float = 1.0
+
+    @property
+    def guided(self) -> bool:
+        """Whether there are steps with classifier-free guidance."""
+        return self.guidance > 1 and self.guidance_end > 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Request:
+    """What a batch is made from. unguided: words of the negative prompt, None where `Sampling.guided` is False."""
+
+    words: Tensor
+    unguided: Tensor | None
+    control: Tensor
+    generators: Sequence[torch.Generator]
+
+
+def denoise(pipe: Any, sampling: Sampling, request: Request) -> Tensor:
+    """Latents (B, C, h, w) float32. pipe: a StableDiffusionControlNetPipeline, whose scheduler is used up and set anew."""
+    device, dtype, scheduler = request.words.device, pipe.unet.dtype, pipe.scheduler
+    scheduler.set_timesteps(sampling.steps, device=device)
+    latents = _noise(pipe, request).to(device) * scheduler.init_noise_sigma
+    extra = {"generator": list(request.generators)} if _takes_generator(scheduler) else {}
+    residuals = _Residuals(pipe, request, sampling.control_scale)
+    count = len(scheduler.timesteps)
+    for place, time in enumerate(scheduler.timesteps):
+        acts = (place + 1) / count <= sampling.control_end
+        seen = scheduler.scale_model_input(latents, time).to(dtype).contiguous(memory_format=torch.channels_last)
+        predicted = _predict(pipe, seen, time, request.words, residuals(seen, time, request.words, acts))
+        if request.unguided is not None and place / count < sampling.guidance_end:
+            base = _predict(pipe, seen, time, request.unguided, residuals(seen, time, request.unguided, acts))
+            predicted = base + sampling.guidance * (predicted - base)
+        latents = scheduler.step(predicted, time, latents, **extra, return_dict=False)[0]
+    return latents
+
+
+def decode(vae: Any, latents: Tensor) -> Tensor:
+    """Pixels (B, 3, H, W) in [0, 1] of latents, a few images at once; all by one shape, so that their place says nothing."""
+    latents = (latents / vae.config.scaling_factor).to(vae.dtype)
+    pixels = latents.shape[-2] * latents.shape[-1] * 4 ** (len(vae.config.block_out_channels) - 1)
+    most = max(1, DECODED_PIXELS // pixels)
+    at_once = max(n for n in range(1, len(latents) + 1) if len(latents) % n == 0 and n <= most)
+    parts = [vae.decode(part, return_dict=False)[0] for part in latents.split(at_once)]
+    return (torch.cat(parts).float() / 2 + 0.5).clamp(0, 1)
+
+
+class _Residuals:
+    """What the ControlNet adds to the UNet; zeros of the same shapes, made once, where it no longer acts."""
+
+    def __init__(self, pipe: Any, request: Request, scale: float) -> None:
+        self._control, self._image, self._scale = pipe.controlnet, request.control, scale
+        self._zeros: dict[str, Any] | None = None
+
+    def __call__(self, seen: Tensor, time: Tensor, words: Tensor, acts: bool) -> dict[str, Any]:
+        if not acts and self._zeros is not None:
+            return self._zeros
+        down, middle = self._control(seen, time, words, self._image, conditioning_scale=self._scale, return_dict=False)
+        if acts:
+            return _as_arguments(down, middle)
+        self._zeros = _as_arguments([torch.zeros_like(one) for one in down], torch.zeros_like(middle))
+        return self._zeros
+
+
+def _as_arguments(down: Sequence[Tensor], middle: Tensor) -> dict[str, Any]:
+    return {"down_block_additional_residuals": tuple(down), "mid_block_additional_residual": middle}
+
+
+def _predict(pipe: Any, seen: Tensor, time: Tensor, words: Tensor, residuals: dict[str, Any]) -> Tensor:
+    predicted: Tensor = pipe.unet(seen, time, words, **residuals, return_dict=False)[0]
+    return predicted.float()
+
+
+def _noise(pipe: Any, request: Request) -> Tensor:
+    """Drawn on the CPU in float32, each image's from its own generator: the same on every device, in every precision."""
+    height, width = (side // pipe.vae_scale_factor for side in request.control.shape[-2:])
+    shape = (1, pipe.unet.config.in_channels, height, width)
+    return torch.cat([torch.randn(shape, generator=generator) for generator in request.generators])
+
+
+def _takes_generator(scheduler: Any) -> bool:
+    return "generator" in inspect.signature(scheduler.step).parameters
