@@ -14,7 +14,7 @@ from earthsynth_factory.models.segmenter import Segmenter
 from earthsynth_factory.training import checkpoint, iou
 from research import markdown
 from research.embedded.clip import zero_shot
-from research.embedded.export import LICENCE, TRAINING_DATA
+from research.embedded.export import JUDGES_DATA, LICENCE, TRAINING_DATA
 from research.embedded.segmenter import sparse_categories
 from research.embedded.stages import Workshop
 
@@ -97,7 +97,7 @@ def _time_of(shop: Workshop, stage: str) -> str:
 def _write(shop: Workshop, folder: Path, title: str, facts: list[str]) -> None:
     own = shop.out / folder.name / "seen.md"
     seen = own if own.is_file() else shop.out / "seen.md"
-    data = [f"- {name}" for name in TRAINING_DATA]
+    data = [f"- {name}" for name in (TRAINING_DATA if folder.name == "pipeline" else JUDGES_DATA)]
     lines = [f"# {title}", "", f"Licence: {LICENCE}. Seed {shop.recipe.seed}.", "", "Training data:", *data]
     lines += ["", f"Made by: `{COMMAND.format(preset=shop.name)}`", "", "Measured:", *facts]
     if seen.is_file():

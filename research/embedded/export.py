@@ -22,13 +22,16 @@ GUIDANCE = 1.0
 """None: the few steps have learnt what guidance gives."""
 
 LICENCE = "research and demonstration"
-TRAINING_DATA = (
+JUDGES_DATA = (
     "Semantic segmentation of aerial imagery, Dubai (CC0)",
     "KIT AIS vehicles (CC BY 3.0)",
     "NWPU VHR-10 without its infrared images (research use)",
     "GID, five classes (terms unclear)",
-    "RSSCN7, five of its classes (terms unclear)",
 )
+"""What CLIP and segmenter learn from."""
+
+TRAINING_DATA = (*JUDGES_DATA, "RSSCN7, five of its classes (terms unclear)")
+"""What the generator learns from."""
 
 
 def card(name: str, size: int, categories: tuple[int, ...], steps: int) -> ModelCard:
