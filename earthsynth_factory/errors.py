@@ -4,6 +4,7 @@
     ├── InputError          2  the user can mend it: a recipe, a folder, an image, an option
     │   ├── RecipeError        every fault of one recipe, each with its place and remedy
     │   ├── SourceError        a mask, image, archive or dataset folder that cannot be used
+    │   ├── NoCondition        no mask can be drawn that meets what was asked
     │   ├── ModelError         weights that are missing, foreign or damaged
     │   └── StoreError         an output folder that belongs to another run or is damaged
     └── Interrupted         3  ended early, nothing lost: the same command goes on
@@ -38,6 +39,10 @@ class RecipeError(InputError):
 
 class SourceError(InputError):
     """A file or folder that the line was to read is missing, damaged or of another kind."""
+
+
+class NoCondition(InputError):  # noqa: N818  # an answer, not a fault
+    """A source has no condition for a want with this seed; another seed, or another source, may have one."""
 
 
 class ModelError(InputError):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.records import SampleRecord, to_line
+from earthsynth_factory.datasets.build.run_record import FORMAT
 from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask, Origin
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import earthsynth
@@ -74,11 +75,17 @@ def write_run(root: Path, shard_size: int = SHARD_SIZE) -> None:
     write_json(
         Layout(root).run,
         {
+            "format": FORMAT,
+            "version": 1,
             "name": "made",
+            "recipe": {},
+            "identity": {},
+            "images": 0,
+            "software": {},
             "fingerprint": "0123456789abcdef",
             "taxonomy": [asdict(category) for category in earthsynth()],
             "targets": [SHIP, TANK],
-            "splits": {"train": 0.7, "val": 0.3},
+            "splits": ["train", "val"],
             "shard_size": shard_size,
         },
     )

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, Want
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, Want
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.seeds import derive, unit
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
+from earthsynth_factory.errors import NoCondition
 from earthsynth_factory.io.cache import cache_folder
 from earthsynth_factory.labels.from_condition import map_labels
 from earthsynth_factory.models.card import ModelCard
@@ -41,6 +42,7 @@ class Line:
     generator: ImageGenerator
     rules: RuleChain
     thresholds: Thresholds
+    card: ModelCard
     learnt: tuple[int, ...] | None
 
     @classmethod
@@ -64,6 +66,7 @@ class Line:
             generator=recipe.synthesis.build(taxonomy, base, device),
             rules=RuleChain.of(recipe.rfilter.rules, taxonomy, recipe.targets(), base, device, thresholds),
             thresholds=thresholds,
+            card=card,
             learnt=_learnt(card, taxonomy, blocks.keys()),
         )
 
@@ -108,10 +111,6 @@ class Line:
     def label(self, candidate: Candidate, verdict: Verdict) -> Sample:
         """The candidate as a sample, its labels read from its condition."""
         return Sample(candidate, verdict, map_labels(candidate.condition, self.recipe.labels, self.taxonomy))
-
-    def supports(self, category: int | None, split: str) -> bool:
-        """Whether any source can meet a want for this category (None: a negative) in this split."""
-        return bool(self._able(self._category(category), split))
 
     def _category(self, category: int | None) -> Category | None:
         return None if category is None else self.taxonomy[category]

@@ -58,7 +58,7 @@ class Plan:
         Raises StoreError where the record is damaged.
         """
         try:
-            recipe = store.run["recipe"]
+            recipe = store.run.recipe
             counts = [(store.taxonomy.named(one["name"]).id, int(one["count"])) for one in recipe["categories"]]
             negatives, splits = int(recipe["negatives"]), {str(k): float(v) for k, v in recipe["splits"].items()}
             if not 0 < sum(count for _, count in counts) + negatives <= MAX_IMAGES or min(n for _, n in counts) < 0:

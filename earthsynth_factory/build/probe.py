@@ -8,10 +8,9 @@ from pathlib import Path
 
 from earthsynth_factory.build.pipeline import Line
 from earthsynth_factory.build.plan import Plan
-from earthsynth_factory.conditions.base import NoCondition
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Slot
-from earthsynth_factory.errors import SourceError
+from earthsynth_factory.errors import NoCondition, SourceError
 from earthsynth_factory.recipe.schema import Recipe
 
 TRIED_SLOTS = 256

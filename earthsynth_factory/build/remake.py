@@ -37,10 +37,10 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
     store = StoreReader(folder)
     recipe = _recipe(store)
     line = Line.of(recipe, base, device)
-    if fingerprint(recipe, identity_of(recipe, line, base)) != store.run.get("fingerprint"):
+    if fingerprint(recipe, identity_of(recipe, line, base)) != store.run.fingerprint:
         raise StoreError(
             f"{folder}: its models or mask sources are others now than when it was made (fingerprint "
-            f"{str(store.run.get('fingerprint'))[:12]}); give the folder of its recipe with --base"
+            f"{store.version}); give the folder of its recipe with --base"
         )
     number = _kept(store, slot) if attempt is None else attempt
     if not 0 <= number < recipe.rfilter.max_attempts:
@@ -51,8 +51,8 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
 def _recipe(store: StoreReader) -> Recipe:
     """The resolved recipe. A plug-in that it names is imported only where that is allowed."""
     try:
-        return Recipe.model_validate(store.run["recipe"])
-    except (KeyError, ValidationError) as error:
+        return Recipe.model_validate(store.run.recipe)
+    except ValidationError as error:
         raise StoreError(f"{store.layout.run}: holds no recipe of this version ({error})") from error
 
 

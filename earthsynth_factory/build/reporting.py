@@ -13,13 +13,14 @@ from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.open import open_dataset
+from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.filtering import labelled_folder as labelled
 from earthsynth_factory.filtering.scoring import read
 from earthsynth_factory.filtering.sources import open_folder
 from earthsynth_factory.report.html.builds import subject_of_build
 from earthsynth_factory.report.html.filtered import DECISION, Source, read_decision, subject_of_filter
-from earthsynth_factory.report.html.model import Entry, Pixels, Verdict
+from earthsynth_factory.report.html.model import Entry, Pixels
 from earthsynth_factory.report.html.prepared import subject_of_prepared
 from earthsynth_factory.report.html.write import write_report
 
@@ -76,7 +77,7 @@ def _filtered(folder: Path, decision: Mapping[str, Any]) -> Source:
 
 def _entries(folder: labelled.Folder) -> Iterator[Entry]:
     for entry in folder.entries:
-        yield Entry(entry.name, Verdict.KEPT, (), entry.split or UNSPLIT, pixels=partial(_pixels, entry))
+        yield Entry(entry.name, Outcome.KEPT, (), entry.split or UNSPLIT, pixels=partial(_pixels, entry))
 
 
 def _pixels(entry: labelled.Entry) -> Pixels:

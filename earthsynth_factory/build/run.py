@@ -12,17 +12,21 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.build import rates
+from earthsynth_factory.build.doubts import doubts_of
 from earthsynth_factory.build.engines.local import LocalEngine
 from earthsynth_factory.build.pipeline import Line
 from earthsynth_factory.build.plan import Plan
+from earthsynth_factory.build.preflight import check
+from earthsynth_factory.build.preflight.model_fit import unknown_targets
 from earthsynth_factory.build.reporting import report_on_build, report_path
-from earthsynth_factory.build.run_record import adopt, new_record
+from earthsynth_factory.build.run_record import new_record, resume_or_create
 from earthsynth_factory.build.shards import ShardTask, SlotSettled, WorkerReady
 from earthsynth_factory.build.verify import damages, reopen_damaged
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.marker import Marker, read_marker
 from earthsynth_factory.datasets.build.reader import StoreReader
-from earthsynth_factory.errors import Interrupted, RecipeError, Shortfall
+from earthsynth_factory.datasets.build.run_record import RunRecord
+from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.io.atomic import json_bytes, write_changed
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
@@ -42,7 +46,7 @@ Watch = Callable[[SlotSettled | WorkerReady], None]
 class Tally:
     """What this session did so far.
 
-    reasons: why images were not kept → how many. made, passed: class id (None: negatives) → images made, and those of
+    reasons: what refused images → how many. made, passed: class id (None: negatives) → images made, and those of
     them that every rule passed.
     """
 
@@ -63,7 +67,7 @@ class Tally:
         self.images += told.images
         self.made[told.category] += told.images
         self.passed[told.category] += told.passed
-        self.reasons.update(reason.partition(":")[0] for reason in told.reasons)
+        self.reasons.update(reason.rule for reason in told.reasons)
 
 
 @dataclass(frozen=True)
@@ -84,27 +88,32 @@ def build(
     keep_rejects: bool = False,
     verify: bool = False,
     watch: Watch = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> BuildResult:
     """Make the dataset, or go on with it. Raises Interrupted after Ctrl-C, and whatever a stage raises.
 
-    verify: compare the contents of committed shards with their digests, not only counts and sizes.
+    verify: compare the contents of committed shards with their digests, not only counts and sizes. warn: called before
+    anything is made with each line about what is doubtful in the recipe.
+
     A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.
     """
     recipe, base = loaded.recipe, loaded.base
     plan = Plan.of(recipe)
+    for line_to_read in check(loaded, out, building=True):
+        warn(line_to_read)
     line = Line.of(recipe, base, "cpu")
-    _check_sources(line, plan)
     identity = identity_of(recipe, line, base)
     layout = Layout(out)
     with claimed(out, "build", {}, ours=layout.run.is_file()) as claim:
-        record = adopt(out, new_record(recipe, identity, fingerprint(recipe, identity)))
+        unknown = unknown_targets(recipe, line.card)
+        record = resume_or_create(out, new_record(recipe, identity, fingerprint(recipe, identity), unknown))
         for folder in (layout.shards, layout.exports, layout.report):
             write_below(folder, out)
         claim.begin()  # First of all: by it a killed build is known for ours.
-        write_changed(layout.run, json_bytes(record))
+        write_changed(layout.run, json_bytes(record.plain()))
         write_changed(layout.recipe, loaded.text.encode())
         notes = reopen_damaged(StoreReader(out), verify)
-        task = ShardTask(recipe, base, out, record["shard_size"], keep_rejects)
+        task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
         _fill(task, plan, layout, record, line, watch)
         return _finish(recipe, plan, layout, claim, notes)
 
@@ -120,21 +129,7 @@ def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
     }
 
 
-def _check_sources(line: Line, plan: Plan) -> None:
-    """Raises RecipeError naming every category and split that no source can serve, before any image is made."""
-    faults = []
-    for category, split, count in plan.needs():
-        if not line.supports(category, split):
-            name = "negatives" if category is None else repr(line.taxonomy[category].name)
-            faults.append(
-                f"conditions: no source has masks for {name} in the split {split!r} ({count} images asked for); "
-                "add a source that has, or leave the category out"
-            )
-    if faults:
-        raise RecipeError(faults)
-
-
-def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], line: Line, watch: Watch) -> None:
+def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: Line, watch: Watch) -> None:
     """Fill the shards that are not committed yet. line: of the recipe, not open.
 
     What the models are is written down before the first image is asked of them: a build that was killed behind its last
@@ -143,15 +138,15 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: dict[str, Any], l
     shards = -(-len(plan) // task.shard_size)
     todo = [number for number in range(shards) if not layout.shard(number).marker.is_file()]
     if not todo:
-        if "line" not in record:
+        if not record.described:
             line.open()
-            write_changed(layout.run, json_bytes({**record, "line": line.describe()}))
+            write_changed(layout.run, json_bytes(record.with_line(line.describe()).plain()))
         return
     tally, started = Tally(), time.monotonic()
 
     def report(told: Any) -> None:
         if isinstance(told, WorkerReady) and not tally.facts:
-            write_changed(layout.run, json_bytes({**record, "line": told.facts}))
+            write_changed(layout.run, json_bytes(record.with_line(told.facts).plain()))
         tally.add(told)
         watch(told)
 
@@ -200,10 +195,12 @@ def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: lis
     markers = _markers(store)
     accepted = sum(marker.accepted for marker in markers)
     short = shortfalls(plan, store) if accepted < len(plan) else {}
-    outcome = digest_of(store.run["fingerprint"], store.run["software"], [marker.sha256 for marker in markers])
+    outcome = digest_of(store.run.fingerprint, store.run.software, [marker.sha256 for marker in markers])
     summaries = export(store, recipe.exports, layout.exports, lambda _: None)
-    write_card(store, summaries, short)
-    notes += [note for summary in summaries for note in summary.notes]
+    doubts = doubts_of(store, recipe)
+    write_changed(layout.doubts, json_bytes(doubts))
+    write_card(store, summaries, short, doubts)
+    notes += [*doubts, *(note for summary in summaries for note in summary.notes)]
     if not (claim.done(outcome) and report_path(layout.root).is_file()):
         notes += _report(store, plan)
         claim.finish(outcome)

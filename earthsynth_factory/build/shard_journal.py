@@ -15,6 +15,7 @@ from typing import IO
 from earthsynth_factory.datasets.build.layout import ShardLayout
 from earthsynth_factory.datasets.build.marker import survey
 from earthsynth_factory.datasets.build.records import Record, RejectRecord, SampleRecord, parsed, to_line
+from earthsynth_factory.domain.outcome import NOT_BEST, Outcome, Reason
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
@@ -25,15 +26,15 @@ from earthsynth_factory.io.png import encode_mask, encode_png
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class SlotResult:
     """What became of a slot: its sample, or None where it stays empty; and everything that was not kept on the way."""
 
     slot: Slot
     sample: SampleRecord | None
     rejects: tuple[RejectRecord, ...]
 
-    def as_short(self) -> Outcome:
-        """This outcome with its last reject marked as the end of a slot that stays empty."""
+    def as_short(self) -> SlotResult:
+        """This result with its last reject marked as the end of a slot that stays empty."""
         *earlier, last = self.rejects
         return replace(self, rejects=(*earlier, replace(last, short=True)))
 
@@ -76,7 +77,7 @@ class ShardJournal:
         """Keep the image of a rejected candidate."""
         write_bytes(self._layout.rejected_image(candidate.slot.stem, candidate.attempt), encode_png(candidate.image))
 
-    def settle(self, outcomes: Sequence[Outcome]) -> None:
+    def settle(self, outcomes: Sequence[SlotResult]) -> None:
         """Record outcomes whose pixels are on disk; they must follow on `next_slot` without a gap."""
         assert self._samples and self._rejects, "the journal is not open"
         following = range(self.next_slot, self.next_slot + len(outcomes))
@@ -100,13 +101,15 @@ class ShardJournal:
             write_json(self._layout.marker, asdict(survey(self._layout, self._slots, self.accepted)))
 
 
-def reject_record(candidate: Candidate, verdict: Verdict, reasons: Sequence[str]) -> RejectRecord:
-    """The journal line of a candidate that was not kept."""
+def reject_record(candidate: Candidate, verdict: Verdict, made: int) -> RejectRecord:
+    """The journal line of a candidate that was not kept. made: images of its condition, of which another was better."""
+    spare = Reason(NOT_BEST, f"another of the {made} images of its condition was better")
     return RejectRecord(
         slot=candidate.slot.index,
         category=candidate.slot.category,
         attempt=candidate.attempt,
-        reasons=tuple(reasons),
+        outcome=Outcome.SPARE if verdict.kept else Outcome.REJECTED,
+        reasons=(spare,) if verdict.kept else tuple(verdict.reasons),
         scores={name: round(score.value, 6) for name, score in verdict.scores.items()},
         condition_seed=candidate.condition.seed,
         image_seed=candidate.image_seed,

@@ -10,9 +10,10 @@ from pathlib import Path
 from earthsynth_factory.build.engines.base import Report
 from earthsynth_factory.build.pipeline import Line
 from earthsynth_factory.build.plan import Plan
-from earthsynth_factory.build.shard_journal import Outcome, ShardJournal
+from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult
 from earthsynth_factory.build.worker import Worker
 from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.io.lock import locked
 from earthsynth_factory.recipe.schema import Recipe
 
@@ -33,7 +34,7 @@ class SlotSettled:
     accepted: bool
     images: int
     passed: int
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def shard_slots(number: int, shard_size: int, total: int) -> range:
     return range(number * shard_size, min((number + 1) * shard_size, total))
 
 
-def _settled(outcome: Outcome) -> SlotSettled:
+def _settled(outcome: SlotResult) -> SlotSettled:
     slot, kept = outcome.slot, outcome.sample is not None
     made = kept + sum(record.made for record in outcome.rejects)
     passed = kept + sum(record.passed for record in outcome.rejects)

@@ -16,11 +16,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from earthsynth_factory.build.pipeline import Line
-from earthsynth_factory.build.shard_journal import Outcome, ShardJournal, reject_record
-from earthsynth_factory.conditions.base import NoCondition
-from earthsynth_factory.datasets.build.records import NOT_BEST, RejectRecord, SampleRecord, reject_of
+from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult, reject_record
+from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord, undrawn
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Slot, Verdict
+from earthsynth_factory.errors import NoCondition
 
 AHEAD_BATCHES = 3
 """Trials with a condition drawn or being drawn, in batches: the generator must never wait for a mask."""
@@ -49,7 +49,7 @@ class Worker:
         line: Line,
         slots: Iterator[Slot],
         journal: ShardJournal,
-        settled: Callable[[Outcome], None],
+        settled: Callable[[SlotResult], None],
         *,
         keep_rejects: bool = False,
         writers: int = 2,
@@ -64,7 +64,7 @@ class Worker:
         self._write = ThreadPoolExecutor(writers, "write")
         self._requests: deque[tuple[Trial, int]] = deque()
         self._judging: set[Future[list[Trial]]] = set()
-        self._outcomes: dict[int, Future[Outcome]] = {}
+        self._outcomes: dict[int, Future[SlotResult]] = {}
         self._unsettled = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -133,7 +133,7 @@ class Worker:
     def _without_condition(self, trial: Trial, reason: str) -> None:
         while self._requests and self._requests[0][0] is trial:
             self._requests.popleft()
-        reject = reject_of(trial.slot, trial.attempts.start, f"no condition: {reason}")
+        reject = undrawn(trial.slot, trial.attempts.start, reason)
         self._begin(trial.slot, trial.number + 1, [*trial.past, reject])
 
     def _judged(self, trials: Sequence[Trial], candidates: Sequence[Candidate]) -> list[Trial]:
@@ -158,7 +158,7 @@ class Worker:
         kept = [pair for pair in trial.judged if pair[1].kept]
         best = max(kept, key=lambda pair: (pair[1].rank, -pair[0].attempt), default=None)
         rejects = trial.past + [
-            reject_record(candidate, verdict, verdict.reasons or [f"{NOT_BEST} {len(trial.judged)}"])
+            reject_record(candidate, verdict, len(trial.judged))
             for candidate, verdict in trial.judged
             if best is None or candidate is not best[0]
         ]
@@ -170,17 +170,17 @@ class Worker:
     def _end(self, slot: Slot, best: tuple[Candidate, Verdict] | None, rejects: list[RejectRecord]) -> None:
         self._outcomes[slot.index] = self._write.submit(self._written, slot, best, rejects)
 
-    def _written(self, slot: Slot, best: tuple[Candidate, Verdict] | None, rejects: list[RejectRecord]) -> Outcome:
+    def _written(self, slot: Slot, best: tuple[Candidate, Verdict] | None, rejects: list[RejectRecord]) -> SlotResult:
         """Label and write the sample. The outcome holds no pixels, so slots may wait for their turn in the journal."""
         if best is None:
-            return Outcome(slot, None, tuple(rejects)).as_short()
+            return SlotResult(slot, None, tuple(rejects)).as_short()
         sample = self._line.label(*best)
         self._journal.put_pixels(sample)
-        return Outcome(slot, SampleRecord.of(sample), tuple(rejects))
+        return SlotResult(slot, SampleRecord.of(sample), tuple(rejects))
 
     def _settle(self, wait_for_all: bool) -> None:
         """Record the outcomes that follow on the journal without a gap; optionally wait until they are written."""
-        ready: list[Outcome] = []
+        ready: list[SlotResult] = []
         while (future := self._outcomes.get(self._journal.next_slot + len(ready))) is not None:
             if not (wait_for_all or future.done()):
                 break

@@ -25,13 +25,21 @@ def build(
     """Make the dataset that a recipe describes; after a kill, the same command goes on where it stopped."""
     from earthsynth_factory.build.run import build as run_build
     from earthsynth_factory.build.run import raise_shortfall
+    from earthsynth_factory.cli.guard import say_warnings
     from earthsynth_factory.cli.progress import BuildProgress
     from earthsynth_factory.recipe.load import load_recipe
 
     loaded = load_recipe(recipe, changes or [], plugins=True)
     folder = out or Path("out") / recipe.stem
     with BuildProgress(loaded.recipe, folder) as progress:
-        result = run_build(loaded, folder, keep_rejects=keep_rejects, verify=verify, watch=progress.watch)
+        result = run_build(
+            loaded,
+            folder,
+            keep_rejects=keep_rejects,
+            verify=verify,
+            watch=progress.watch,
+            warn=lambda line: say_warnings([line]),
+        )
     reasons = progress.tally.reasons.most_common(5)
     _print(
         {

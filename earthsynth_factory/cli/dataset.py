@@ -31,7 +31,7 @@ def status(
     if verify:
         _verify(store)
     counts = Counts.of(store)
-    accepted, asked = sum(counts.accepted.values()), int(store.run["images"])
+    accepted, asked = sum(counts.accepted.values()), store.run.images
     if as_json:
         facts = {
             "accepted": accepted,
@@ -39,9 +39,9 @@ def status(
             "splits": dict(counts.accepted),
             "rejected": dict(counts.rejected),
         }
-        say(json.dumps({**facts, "fingerprint": store.run["fingerprint"]}))
+        say(json.dumps({**facts, "fingerprint": store.run.fingerprint}))
         return
-    say(f"{store.run['name']}: {accepted} of {asked} images ({100 * accepted / max(asked, 1):.1f} %)")
+    say(f"{store.run.name}: {accepted} of {asked} images ({100 * accepted / max(asked, 1):.1f} %)")
     for category in store.taxonomy:
         images = {split: counts.images[category.id, split] for split in store.splits}
         if any(images.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -47,6 +48,13 @@ def report(error: FactoryError) -> None:
     if isinstance(error, RecipeError) and len(error.faults) > 1:
         say(f"{len(error.faults)} faults", err=True)
     say(str(error), err=True)
+
+
+def say_warnings(lines: Sequence[str]) -> None:
+    """Lines about what is doubtful, on stderr."""
+    for line in lines:
+        typer.secho("warning: ", fg="yellow", bold=True, err=True, nl=False)
+        typer.echo(line, err=True)
 
 
 def report_defect(error: BaseException) -> None:

@@ -31,10 +31,14 @@ def plan(
     """
     from earthsynth_factory.build import rates
     from earthsynth_factory.build.plan import Plan, estimate
+    from earthsynth_factory.build.preflight import check
     from earthsynth_factory.build.probe import measure
+    from earthsynth_factory.cli.guard import say_warnings
     from earthsynth_factory.recipe.load import load_recipe
 
     loaded = load_recipe(recipe, changes or [], allow_plugins)
+    warnings = check(loaded)
+    say_warnings(() if as_json else warnings)
     made = Plan.of(loaded.recipe)
     rate = measure(loaded.recipe, loaded.base) if probe else rates.recall(loaded.recipe)
     cost = estimate(made, loaded.recipe, rate)
@@ -46,6 +50,7 @@ def plan(
         "bytes": cost.bytes,
         "images_per_second": rate,
         "seconds": cost.seconds,
+        "warnings": warnings,
     }
     _print(facts, made.splits, as_json)
 

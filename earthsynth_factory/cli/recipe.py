@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,25 +16,57 @@ Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a key: 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON on stdout.")]
 
 
+class Purpose(StrEnum):
+    """What a starter is for."""
+
+    yolo = "yolo"
+    rare_class = "rare-class"
+    land_cover = "land-cover"
+    own_masks = "own-masks"
+
+
 @app.command()
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write; `-` for stdout.")] = Path("recipe.yaml"),
+    purpose: Annotated[
+        Purpose | None, typer.Option("--for", help="What it is for; a terminal is asked, else yolo.")
+    ] = None,
 ) -> None:
     """Write a commented starter recipe. An existing file is never overwritten."""
     from earthsynth_factory.errors import InputError
-    from earthsynth_factory.recipe.template import STARTER
+    from earthsynth_factory.recipe.template import starter
 
+    text = starter(purpose or _asked(path), path.name if str(path) != "-" else "recipe.yaml")
     if str(path) == "-":
-        say(STARTER, nl=False)
+        say(text, nl=False)
         return
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(STARTER)
+            file.write(text)
     except FileExistsError:
         raise InputError(f"{path}: exists already; name another file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); name another place") from error
     say(f"{path} written. Next: earthsynth-factory plan {path}")
+
+
+def _asked(path: Path) -> Purpose:
+    """What a person at a terminal wants it for; where nobody can answer, objects to detect."""
+    import sys
+
+    from earthsynth_factory.errors import InputError
+    from earthsynth_factory.recipe.template import WHAT
+
+    if str(path) == "-" or path.exists() or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return Purpose.yolo
+    answers = {str(number): purpose for number, purpose in enumerate(Purpose, start=1)}
+    for number, purpose in answers.items():
+        typer.echo(f"  {number}  {purpose.value}: {WHAT[purpose]}", err=True)
+    given = typer.prompt("What is it for", default="1", err=True)
+    found = answers.get(given) or next((one for one in Purpose if one.value == given), None)
+    if found is None:
+        raise InputError(f"{given!r}: answer with a number of the list, or give --for {'|'.join(Purpose)}")
+    return found
 
 
 @app.command()
@@ -48,12 +81,16 @@ def validate(
     """Check a recipe: every fault with its place and remedy."""
     import json
 
+    from earthsynth_factory.build.preflight import check
+    from earthsynth_factory.cli.guard import say_warnings
     from earthsynth_factory.recipe.load import load_recipe
 
-    found = load_recipe(recipe, changes or [], allow_plugins).recipe
+    loaded = load_recipe(recipe, changes or [], allow_plugins)
+    found, warnings = loaded.recipe, check(loaded)
     if as_json:
-        say(json.dumps({"valid": True, "recipe": found.model_dump(mode="json")}))
+        say(json.dumps({"valid": True, "warnings": warnings, "recipe": found.model_dump(mode="json")}))
         return
+    say_warnings(warnings)
     say(f"{recipe}: valid; {found.images} images, {len(found.targets())} classes")
 
 

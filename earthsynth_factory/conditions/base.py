@@ -20,10 +20,6 @@ KINDS = {
 """Sources that ship: kind → spec class. A new one is a file and a line here."""
 
 
-class NoCondition(Exception):  # noqa: N818  # an answer, not a fault
-    """A source could not meet this want; the message says why. The worker counts it and draws another."""
-
-
 @dataclass(frozen=True, slots=True)
 class Want:
     """What one draw is to deliver.
@@ -84,6 +80,10 @@ class ConditionSource(ABC):
         Raises NoCondition where this seed leads nowhere, SourceError where a file of the source is damaged.
         """
 
+    def masks_of(self) -> Mapping[int, int]:
+        """Category id → masks that hold it, over all splits; empty for a source that draws."""
+        return {}
+
     def licences(self) -> list[str]:
         """Licence and credit lines of the data that conditions are taken from; none for drawn ones."""
         return []
@@ -94,6 +94,11 @@ class SourceSpec(Spec, ABC):
 
     weight: float = Field(default=1.0, gt=0)
     """How often this source is drawn, relative to the others that support the category."""
+
+    @property
+    def gives_pictures(self) -> bool:
+        """Whether every condition of the source comes with a picture."""
+        return False
 
     @abstractmethod
     def build(self, context: SourceContext) -> ConditionSource:

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, ConfigDict
+from pydantic import BeforeValidator, ConfigDict, model_validator
 
-from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
-from earthsynth_factory.conditions.ground import GroundChoice, LyingTable
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
+from earthsynth_factory.conditions.ground import Ground, GroundChoice, LyingTable
 from earthsynth_factory.conditions.masks.bank import MIN_PIXELS, Cutout, MaskBank
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
 from earthsynth_factory.conditions.masks.objects import length
+from earthsynth_factory.conditions.masks.pictures import FolderPictures
 from earthsynth_factory.conditions.masks.view import Variants
+from earthsynth_factory.conditions.pasting import Piece, cut_piece
 from earthsynth_factory.conditions.placement import Stamp, find_place, render
 from earthsynth_factory.conditions.scene import Scene
 from earthsynth_factory.domain import seeds
@@ -25,6 +29,7 @@ from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import Category
+from earthsynth_factory.errors import NoCondition, SourceError
 
 TRIES = 8
 """Grounds tried for one want."""
@@ -75,6 +80,34 @@ class ComposeSpec(FolderSpec, SourceSpec):
     min_visible: float = Field(default=0.6, gt=0, le=1)
     """Share of every object that neither the border nor another object may hide."""
 
+    pictures: bool = False
+    """Take objects and backgrounds with their pixels, for `synthesis: {kind: collage}` or `edit`."""
+
+    match: float = Field(default=0.5, ge=0, le=1)
+    """With `pictures`: how far an object follows the light and colour of its new place (0: not at all)."""
+
+    sun: Literal["any", "keep"] = "any"
+    """With `pictures`: `keep` turns an object no further than `turn`, as its background is turned, so that shadows agree
+    if all pictures are of one hour."""
+
+    turn: float = Field(default=15.0, ge=0, le=180)
+    """With `sun: keep`: most degrees by which an object is turned."""
+
+    sparse: bool = False
+    """With `pictures`: accept backgrounds in which objects may stand that nobody labelled."""
+
+    @model_validator(mode="after")
+    def _pictures_need_ground(self) -> Self:
+        if self.pictures and (self.plain is not None or self.plain_share > 0):
+            raise ValueError("plain ground has no picture; with `pictures: true` leave out `plain` and `plain_share`")
+        if self.pictures and self.variants.pad:
+            raise ValueError("there is no picture beyond a picture's border; with `pictures: true` leave out `pad`")
+        return self
+
+    @property
+    def gives_pictures(self) -> bool:
+        return self.pictures
+
     def build(self, context: SourceContext) -> ComposeSource:
         """Index folder and bank (both cached) and deal the groups to splits."""
         return ComposeSource(self, context)
@@ -90,8 +123,21 @@ class ComposeSource(ConditionSource):
         self._folder = MaskFolder(spec, context)
         self._bank = MaskBank(self._folder, taxonomy, context.cache)
         self._backgrounds = MaskFolder(spec.backgrounds, context) if spec.backgrounds else None
+        self._pictures = FolderPictures(self._folder, context.cache) if spec.pictures else None
+        ground_pictures = None
+        if self._pictures:
+            ground_pictures = FolderPictures(self._backgrounds, context.cache) if self._backgrounds else self._pictures
+            self._backgrounds = self._backgrounds or self._folder
+            _check_labelled(self._backgrounds, spec.sparse)
+        self._ground_pictures = ground_pictures
         self._grounds = GroundChoice(
-            taxonomy, LyingTable(taxonomy, spec.on), self._backgrounds, spec.variants, spec.plain, spec.plain_share
+            taxonomy,
+            LyingTable(taxonomy, spec.on),
+            self._backgrounds,
+            spec.variants,
+            spec.plain,
+            spec.plain_share,
+            ground_pictures,
         )
         self._companions = {
             taxonomy.named(name).id: {taxonomy.named(other).id: span for other, span in others.items()}
@@ -101,7 +147,11 @@ class ComposeSource(ConditionSource):
     def fingerprint(self) -> str:
         backgrounds = self._backgrounds.content if self._backgrounds else "plain"
         own = self._spec.model_dump_json(exclude={"path": True, "weight": True, "backgrounds": {"path"}})
-        return f"compose {self._folder.content} {backgrounds} {own}"
+        pictures = "".join(f" {one.content}" for one in (self._pictures, self._ground_pictures) if one)
+        return f"compose {self._folder.content} {backgrounds} {own}{pictures}"
+
+    def masks_of(self) -> Mapping[int, int]:
+        return self._folder.masks_of()
 
     def licences(self) -> list[str]:
         lines = self._folder.licences() + (self._backgrounds.licences() if self._backgrounds else [])
@@ -131,11 +181,15 @@ class ComposeSource(ConditionSource):
         ground = self._grounds.choose(want, rng)
         if isinstance(ground, str):
             return ground
-        scene, banks = Scene(ground.crop), dict[str, None]()
-        fault = self._populate(scene, want, banks, rng)
-        if fault:
-            return fault
+        draft = _Draft(want, ground, Scene(ground.crop, self._spec.match), rng)
+        return self._populate(draft) or self._condition(draft)
+
+    def _condition(self, draft: _Draft) -> Condition:
+        want, ground, scene = draft.want, draft.ground, draft.scene
         present = present_classes(scene.mask)
+        detail = {**ground.detail, "bank": ", ".join(draft.groups)}
+        if scene.picture is not None:
+            detail["objects"] = " ".join(cutout.name for cutout in draft.placed)
         return Condition(
             mask=scene.mask,
             instances=scene.instances,
@@ -144,14 +198,17 @@ class ComposeSource(ConditionSource):
             seed=want.seed,
             origin=Origin(
                 f"compose:{self._folder.name}",
-                ground.group or next(iter(banks), f"plain ground, {want.split}"),
-                {**ground.detail, "bank": ", ".join(banks)},
+                ground.group or next(iter(draft.groups), f"plain ground, {want.split}"),
+                detail,
             ),
             visible=scene.visible(),
+            picture=scene.picture,
+            changed=None if scene.picture is None else scene.changed,
         )
 
-    def _populate(self, scene: Scene, want: Want, banks: dict[str, None], rng: np.random.Generator) -> str | None:
+    def _populate(self, draft: _Draft) -> str | None:
         """Place what the want asks for, with its companions; the reason where fewer than the least find room."""
+        want, scene, rng = draft.want, draft.scene, draft.rng
         if want.category is None:
             return None
         spans = {want.category.id: want.instances or self._spec.count}
@@ -166,7 +223,7 @@ class ComposeSource(ConditionSource):
         misses: Counter[int] = Counter()
         for position in rng.permutation(len(todo)).tolist():
             category = todo[position]
-            fault = self._place(scene, category, want, banks, rng) if misses[category] < MISSES else None
+            fault = self._place(draft, category) if misses[category] < MISSES else None
             misses[category] += bool(fault)
             reasons.update([fault] if fault else [])
         for category, (low, _) in spans.items():
@@ -175,10 +232,9 @@ class ComposeSource(ConditionSource):
                 return f"only {scene.count(category)} of {low} {self._taxonomy[category].name!r}: {why}"
         return None
 
-    def _place(
-        self, scene: Scene, category: int, want: Want, banks: dict[str, None], rng: np.random.Generator
-    ) -> str | None:
+    def _place(self, draft: _Draft, category: int) -> str | None:
         """Put one object of the category into the scene, or say why not."""
+        want, scene, rng = draft.want, draft.scene, draft.rng
         choice = self._bank.find(category, want.split)
         name = self._taxonomy[category].name
         if not choice:
@@ -188,26 +244,67 @@ class ComposeSource(ConditionSource):
         reason = ""
         for _ in range(CUTOUTS):
             cutout = self._bank[choice[int(rng.integers(len(choice)))]]
-            stamp = self._stamp(cutout, want, rng)
+            stamp = self._stamp(draft, cutout)
             if isinstance(stamp, str):
                 reason = stamp
                 continue
             place = find_place(free, stamp, self._spec.min_visible, rng)
             if place is not None and scene.put(stamp, category, *place, self._spec.min_visible):
-                banks[cutout.group] = None
+                draft.placed.append(cutout)
                 return None
             reason = f"no room for a {name!r} of {stamp.area * want.metres_per_pixel**2:.0f} m² where it may lie"
         return reason
 
-    def _stamp(self, cutout: Cutout, want: Want, rng: np.random.Generator) -> Stamp | str:
+    def _stamp(self, draft: _Draft, cutout: Cutout) -> Stamp | str:
         """The silhouette at its true size (or the wanted one), turned at random; or why it cannot be shown."""
+        want, rng = draft.want, draft.rng
         name = self._taxonomy[cutout.category].name
         scale = cutout.metres_per_pixel / want.metres_per_pixel if cutout.metres_per_pixel else 1.0
         if want.object_size is not None and want.category is not None and cutout.category == want.category.id:
             scale = float(rng.uniform(*want.object_size)) / want.metres_per_pixel / length(cutout.shape)
         if scale * max(cutout.shape.shape) > 2 * max(want.height, want.width):
             return f"a {name!r} is larger than the image; lower its size or raise metres per pixel"
-        stamp = render(cutout.shape, scale, rng.uniform(0, 2 * math.pi), bool(rng.random() < 0.5))
+        stamp = render(cutout.shape, scale, *self._turn(draft.ground, rng), self._piece(cutout))
         if stamp is None or stamp.area < MIN_PIXELS:
             return f"a {name!r} is under {MIN_PIXELS} pixels at {want.metres_per_pixel:g} m per pixel; lower that"
         return stamp
+
+    def _turn(self, ground: Ground, rng: np.random.Generator) -> tuple[float, bool]:
+        """Angle in radians, and whether to mirror: free, or as the ground is turned so that shadows fall as they do there."""
+        angle, mirror = rng.uniform(0, 2 * math.pi), bool(rng.random() < 0.5)
+        if self._spec.sun == "any" or ground.view is None:
+            return angle, mirror
+        return ground.view.angle + math.radians(self._spec.turn) * (angle / math.pi - 1), ground.view.mirror
+
+    def _piece(self, cutout: Cutout) -> Piece | None:
+        """The object's pixels, if the source works with pictures."""
+        if self._pictures is None:
+            return None
+        instances = self._folder.read(cutout.item).instances
+        return cut_piece(self._pictures.read(cutout.item), instances, cutout.box)
+
+
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """A scene in the making: what it is for, what it stands on, and which objects were put into it."""
+
+    want: Want
+    ground: Ground
+    scene: Scene
+    rng: np.random.Generator
+    placed: list[Cutout] = field(default_factory=list)
+
+    @property
+    def groups(self) -> dict[str, None]:
+        """The scenes that the objects are from, each once, in the order they came."""
+        return dict.fromkeys(cutout.group for cutout in self.placed)
+
+
+def _check_labelled(backgrounds: MaskFolder, sparse: bool) -> None:
+    """Raises SourceError for backgrounds that may show objects without labels, unless that is accepted."""
+    if sparse or (backgrounds.about is not None and backgrounds.about.dense):
+        return
+    raise SourceError(
+        f"{backgrounds.path}: its masks do not say what every pixel is, so a background may show objects without labels; "
+        "give densely labelled `backgrounds`, or set `sparse: true` to accept that"
+    )

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Self
 
 import numpy as np
+from pydantic import model_validator
 
-from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
 from earthsynth_factory.conditions.masks.folder import FolderSpec, Item, MaskFolder, Pixels
 from earthsynth_factory.conditions.masks.objects import length
+from earthsynth_factory.conditions.masks.pictures import FolderPictures
 from earthsynth_factory.conditions.masks.view import Variants, choose_view, stretch
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Mask, Origin
 from earthsynth_factory.domain.masks import present_classes, present_ids
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+from earthsynth_factory.errors import NoCondition
 from earthsynth_factory.geometry.components import components
 
 TRIES = 24
@@ -52,6 +56,19 @@ class DatasetSpec(FolderSpec, SourceSpec):
     relabel: bool = False
     """With `exact`: everything in the mask becomes the wanted category, so that one layout serves a list of classes."""
 
+    pictures: bool = False
+    """Give each mask with its own picture, varied alike, for `synthesis: {kind: collage}` or `edit`."""
+
+    @model_validator(mode="after")
+    def _pictures_as_they_are(self) -> Self:
+        if self.pictures and (self.exact or self.variants.pad):
+            raise ValueError("`pictures: true` goes neither with `exact` nor with `variants: {pad: true}`")
+        return self
+
+    @property
+    def gives_pictures(self) -> bool:
+        return self.pictures
+
     def build(self, context: SourceContext) -> DatasetSource:
         """Index the folder (cached) and deal its groups to splits."""
         return DatasetSource(self, context)
@@ -64,9 +81,14 @@ class DatasetSource(ConditionSource):
         self._spec, self._prompts = spec, context.prompts
         self._extra = [context.taxonomy.named(name).id for name in spec.extra_classes]
         self._folder = MaskFolder(spec, context)
+        self._pictures = FolderPictures(self._folder, context.cache) if spec.pictures else None
 
     def fingerprint(self) -> str:
-        return f"dataset {self._folder.content} {self._spec.model_dump_json(exclude={'path', 'weight'})}"
+        pictures = f" {self._pictures.content}" if self._pictures else ""
+        return f"dataset {self._folder.content} {self._spec.model_dump_json(exclude={'path', 'weight'})}{pictures}"
+
+    def masks_of(self) -> Mapping[int, int]:
+        return self._folder.masks_of()
 
     def licences(self) -> list[str]:
         return self._folder.licences()
@@ -109,7 +131,7 @@ class DatasetSource(ConditionSource):
                 f"a mask of {item.shape[1]}×{item.shape[0]} pixels is too small for {want.width}×{want.height} at "
                 f"{step:.3g} mask pixels each; lower image size or metres per pixel, or set `variants: {{pad: true}}`"
             )
-        crop = self._narrowed(want, cut(pixels, view))
+        crop = self._narrowed(want, cut(pixels, view, self._pictures.read(item) if self._pictures else None))
         fault = self._fault(want, crop, pixels, step)
         detail = {"mask": item.entry.stem, **view.text()}
         return fault or self._condition(want, crop, pixels.known, want.metres_per_pixel, item, detail, rng)
@@ -182,6 +204,8 @@ class DatasetSource(ConditionSource):
             origin=Origin(f"dataset:{self._folder.name}", item.group, detail),
             known_instances=known,
             visible=crop.visible if known else {},
+            picture=crop.picture,
+            changed=None if crop.picture is None else np.zeros(crop.mask.shape, bool),
         )
 
     def _gained(self, want: Want, present: list[int], rng: np.random.Generator) -> list[int]:

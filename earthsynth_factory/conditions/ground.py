@@ -10,7 +10,8 @@ import numpy as np
 from earthsynth_factory.conditions.base import Want
 from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
 from earthsynth_factory.conditions.masks.folder import MaskFolder
-from earthsynth_factory.conditions.masks.view import Variants, choose_view
+from earthsynth_factory.conditions.masks.pictures import FolderPictures
+from earthsynth_factory.conditions.masks.view import Variants, View, choose_view
 from earthsynth_factory.domain.masks import present_ids
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category, Taxonomy
 
@@ -89,11 +90,15 @@ def _ids(taxonomy: Taxonomy, names: tuple[str, ...], strict: bool) -> list[int]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
-    """crop: what to place on. group: of the mask it was cut from, None for plain. detail: where it comes from."""
+    """crop: what to place on. group: of the mask it was cut from, None for plain. detail: where it comes from.
+
+    view: how it was cut; None for plain.
+    """
 
     crop: Crop
     group: str | None
     detail: dict[str, str | int | float]
+    view: View | None = None
 
 
 class GroundChoice:
@@ -107,9 +112,13 @@ class GroundChoice:
         variants: Variants,
         plain: tuple[str, ...] | None,
         plain_share: float,
+        pictures: FolderPictures | None = None,
     ) -> None:
-        """variants, plain, plain_share: see `ComposeSpec`. Raises InputError for an unknown name in `plain`."""
-        self._taxonomy, self._table, self._backgrounds = taxonomy, table, backgrounds
+        """variants, plain, plain_share: see `ComposeSpec`. Raises InputError for an unknown name in `plain`.
+
+        pictures: those of the backgrounds, if the ground is to come with them.
+        """
+        self._taxonomy, self._table, self._backgrounds, self._pictures = taxonomy, table, backgrounds, pictures
         self._variants, self._plain_share = variants, plain_share
         self._plain = None if plain is None else {taxonomy.named(name).id for name in plain}
         self._land = {category.id for category in taxonomy if not category.thing} - {BACKGROUND}
@@ -165,10 +174,10 @@ class GroundChoice:
         if view is None:
             size = f"{item.shape[1]}×{item.shape[0]}"
             return f"a background of {size} pixels is too small at {step:.3g} of its pixels each"
-        crop = cut(pixels, view)
+        crop = cut(pixels, view, self._pictures.read(item) if self._pictures else None)
         if want.context is not None:
             crop = crop.only(want.context)
         avoided = sorted(want.avoid.intersection(present_ids(crop.mask)))
         if avoided:
             return f"a background with {self._taxonomy[avoided[0]].name!r}, which is to be avoided"
-        return Ground(crop, item.group, {"ground": item.entry.stem, **view.text()})
+        return Ground(crop, item.group, {"ground": item.entry.stem, **view.text()}, view)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.conditions.masks.view import View
+from earthsynth_factory.conditions.pasting import MARGIN, Piece
 
 Bits = npt.NDArray[np.bool_]
 """(H, W) True where something is."""
 
 PLACES = 24
-"""Places tried for one silhouette before it counts as homeless."""
+"""Places tried for one silhouette before it counts as without room."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +23,13 @@ class Stamp:
     """A silhouette ready to be put down. shape: (h, w) bool, tight. anchor: (row, column) of its inmost pixel.
 
     radius: how far from the outline the anchor is, in pixels; where there is less room, nothing need be compared.
+    piece: (h, w) pixels of the object, turned and enlarged alike, if its picture is known.
     """
 
     shape: Bits
     anchor: tuple[int, int]
     radius: float
+    piece: Piece | None = None
 
     @property
     def area(self) -> int:
@@ -34,19 +37,30 @@ class Stamp:
         return int(self.shape.sum())
 
 
-def render(shape: Bits, scale: float, angle: float, mirror: bool) -> Stamp | None:
-    """A silhouette enlarged by `scale` and turned by `angle` (radians), nearest only. None where no pixel is left."""
+def render(shape: Bits, scale: float, angle: float, mirror: bool, piece: Piece | None = None) -> Stamp | None:
+    """A silhouette enlarged by `scale` and turned by `angle` (radians), nearest only. None where no pixel is left.
+
+    piece: the object's pixels, which go through the same view.
+    """
     height, width = shape.shape
     turned = View(0.0, 0.0, height, width, angle=angle).reach()
     size = [max(int(np.ceil(2 * reach * scale)), 1) for reach in turned]
-    bits = View(height / 2, width / 2, size[0], size[1], 1 / scale, angle, mirror).sample(shape)
+    view = View(height / 2, width / 2, size[0], size[1], 1 / scale, angle, mirror)
+    bits = view.sample(shape)
     if not bits.any():
         return None
     rows, columns = np.flatnonzero(bits.any(1)), np.flatnonzero(bits.any(0))
-    tight = bits[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    tight = bits[box]
     depth = cv2.distanceTransform(np.pad(tight, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     row, column = divmod(int(depth.argmax()), tight.shape[1])
-    return Stamp(tight, (row, column), float(depth[row, column]))
+    turned_piece = piece and Piece(_moved(view, MARGIN).sample_picture(piece.pixels)[box], piece.light)
+    return Stamp(tight, (row, column), float(depth[row, column]), turned_piece)
+
+
+def _moved(view: View, margin: int) -> View:
+    """The same view into a source that has a margin around it."""
+    return replace(view, y=view.y + margin, x=view.x + margin)
 
 
 def find_place(free: Bits, stamp: Stamp, min_inside: float, rng: np.random.Generator) -> tuple[int, int] | None:

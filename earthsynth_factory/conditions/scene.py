@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 
 from earthsynth_factory.conditions.masks.crop import Crop
-from earthsynth_factory.conditions.placement import Bits, Stamp, overlap
+from earthsynth_factory.conditions.pasting import MARGIN, coverage, in_light, light_of
+from earthsynth_factory.conditions.placement import Bits, Stamp, Window, overlap
+from earthsynth_factory.geometry.blending import blended
 from earthsynth_factory.geometry.components import MAX_COMPONENTS
 
 
@@ -16,10 +18,14 @@ class Scene:
     """mask (H, W) uint8 and instances (H, W) uint16, growing. Later objects lie on top of earlier ones.
 
     The ground's own objects keep their pixels and are numbered from 1; what its border hides of them stays hidden.
+    picture: (H, W, 3) uint8, if the ground has one; changed: (H, W) bool, where objects were put into it.
     """
 
-    def __init__(self, ground: Crop) -> None:
-        self._ground = ground.mask
+    def __init__(self, ground: Crop, match: float = 0.0) -> None:
+        """match: how far (0–1) an object's pixels follow the light of their new place."""
+        self._ground, self._match = ground.mask, match
+        self.picture = None if ground.picture is None else ground.picture.copy()
+        self.changed = np.zeros(ground.mask.shape, bool)
         self.mask = ground.mask.copy()
         counts = np.bincount(ground.instances.ravel())
         there = 1 + np.flatnonzero(counts[1:])
@@ -61,9 +67,21 @@ class Scene:
             return False
         for lower, lost in hidden.items():
             self._left[lower] -= lost
+        self._paste(stamp, there, part)
         self.mask[there][shown], self.instances[there][shown] = category, number
         self._left[number], self._full[number] = int(shown.sum()), float(stamp.area)
         return True
+
+    def _paste(self, stamp: Stamp, there: Window, part: Window) -> None:
+        """The object's pixels, if they are known, in the light of what is around its place."""
+        if self.picture is None or stamp.piece is None:
+            return
+        around = tuple(slice(max(side.start - MARGIN, 0), side.stop + MARGIN) for side in there)
+        place = light_of(self.picture[around], self.instances[around] == 0)
+        pixels = in_light(stamp.piece.pixels[part], stamp.piece.light, place, self._match)
+        share = coverage(stamp.shape)[part]
+        self.picture[there] = blended(self.picture[there], pixels, share)
+        self.changed[there] |= share > 0
 
     def visible(self) -> dict[int, float]:
         """Instance id → share seen, for every object that is not whole."""

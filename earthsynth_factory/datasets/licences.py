@@ -11,6 +11,7 @@ import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.run_record import RunRecord, read_record
 from earthsynth_factory.datasets.merged import Merged
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.errors import StoreError
@@ -46,16 +47,13 @@ def terms_of(dataset: LabelledDataset) -> Terms:
         about = _read(prepared)
         texts = [str(about.get(key, "")) for key in ("source", "licence", "credit")]
         return Terms(texts[0], texts[1] or UNKNOWN, texts[2], bool(about.get("dense")))
-    return _of_build(_read(Layout(dataset.root).run))
+    return _of_build(read_record(Layout(dataset.root).run))
 
 
-def _of_build(run: Mapping[str, Any]) -> Terms:
-    line = run.get("line", {})
-    synthesis = line.get("synthesis", {})
-    licences = [str(text) for text in (synthesis.get("licence"), *line.get("licences", [])) if text]
-    made = f"made by earthsynth-factory, recipe {run['name']}, fingerprint {run['fingerprint']}"
-    data = [str(text) for text in synthesis.get("training_data", [])]
-    return Terms(made, _joined(licences) or UNKNOWN, _joined(data), True)
+def _of_build(run: RunRecord) -> Terms:
+    licences = [run.line.licence, *run.line.licences]
+    made = f"made by earthsynth-factory, recipe {run.name}, fingerprint {run.fingerprint}"
+    return Terms(made, _joined(licences) or UNKNOWN, _joined(run.line.training_data), True)
 
 
 def _joined(texts: Any) -> str:

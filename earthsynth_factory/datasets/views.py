@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
@@ -126,6 +127,22 @@ class OfClasses(View):
         numbers = self.base.instances(record)
         kept = np.isin(numbers, [instance.id for instance in record.instances])
         return np.where(kept, numbers, 0).astype(np.uint16)
+
+
+def of_labels(dataset: LabelledDataset) -> LabelledDataset:
+    """A build with its targets alone if its recipe says `labels: {classes: targets}`; anything else as it is.
+
+    Classes that were chosen already stay chosen.
+    """
+    seen: LabelledDataset = dataset
+    while isinstance(seen, View):
+        if isinstance(seen, OfClasses):
+            return dataset
+        seen = seen.base
+    labels = seen.run.recipe.get("labels", {}) if isinstance(seen, StoreReader) else {}
+    if labels.get("classes") != "targets":
+        return dataset
+    return OfClasses(dataset, [category.name for category in seen.taxonomy if category.id in seen.targets])
 
 
 class Resplit(View):

@@ -21,6 +21,12 @@ Mask = npt.NDArray[np.uint8]
 InstanceMap = npt.NDArray[np.uint16]
 """(H, W) instance ids; 0 is no instance."""
 
+Image = npt.NDArray[np.uint8]
+"""(H, W, 3) sRGB, 0–255."""
+
+Changed = npt.NDArray[np.bool_]
+"""(H, W) True where a picture no longer shows what its source showed there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -39,6 +45,8 @@ class Condition:
     known_instances: False where the source has no instance ids of its own; the labels then take connected components.
     visible: instance id → share of the object that neither occlusion nor the border hides, in (0, 1]; 1 if not named.
     metres_per_pixel: ground sampling distance. seed: what the source drew it from.
+    picture: (H, W, 3) uint8, the picture to start from, if the source has pictures. changed: (H, W) bool, which of its
+    pixels are new; given with a picture and only then.
 
     Raises ValueError where shapes, dtypes or the one-class rule are broken: a defect of a source, not of a user.
     """
@@ -51,6 +59,8 @@ class Condition:
     origin: Origin
     known_instances: bool = True
     visible: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+    picture: Image | None = None
+    changed: Changed | None = None
 
     def __post_init__(self) -> None:
         if self.mask.ndim != 2 or self.mask.dtype != np.uint8:
@@ -59,7 +69,16 @@ class Condition:
             raise ValueError(
                 f"instances must be {self.mask.shape} uint16, not {self.instances.shape} {self.instances.dtype}"
             )
+        self._check_picture()
         self.instance_classes()
+
+    def _check_picture(self) -> None:
+        if (self.picture is None) != (self.changed is None):
+            raise ValueError("a picture comes with the map of what is new in it, and that map with a picture")
+        if self.picture is not None and (self.picture.shape, self.picture.dtype) != ((*self.mask.shape, 3), np.uint8):
+            raise ValueError(f"picture must be {(*self.mask.shape, 3)} uint8, not {self.picture.shape}")
+        if self.changed is not None and (self.changed.shape, self.changed.dtype) != (self.mask.shape, np.bool_):
+            raise ValueError(f"changed must be {self.mask.shape} bool, not {self.changed.shape} {self.changed.dtype}")
 
     def classes(self) -> list[int]:
         """Class ids present, ascending, without background."""

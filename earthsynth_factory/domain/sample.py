@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask
+from earthsynth_factory.domain.condition import Image as Image
+from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.geometry.given import Given
-
-Image = npt.NDArray[np.uint8]
-"""(H, W, 3) sRGB, 0–255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +68,9 @@ class Verdict:
         return all(score.passed for score in self.scores.values())
 
     @property
-    def reasons(self) -> list[str]:
-        """`rule: reason` of every rule that did not pass, in the order of the rules."""
-        return [f"{name}: {score.reason}" for name, score in self.scores.items() if not score.passed]
+    def reasons(self) -> list[Reason]:
+        """Those of every rule that did not pass, in the order of the rules."""
+        return [Reason(name, score.reason) for name, score in self.scores.items() if not score.passed]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from earthsynth_factory.datasets.base import LabelledDataset
-from earthsynth_factory.domain.spec import Spec
+from earthsynth_factory.domain.spec import Field, Spec
 
 KINDS = {
     "coco": "earthsynth_factory.exports.coco:CocoSpec",
@@ -44,10 +44,15 @@ class ExportSummary:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class ExportSpec(Spec, ABC):
     """The block of an export format. Subclasses add `kind: Literal[...]`, their knobs, and `write`."""
 
     kind: str
+    classes: Names | None = None
+    """Names of the classes that the export has, all else is background; left out, those that `labels` says."""
 
     @abstractmethod
     def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:

@@ -15,7 +15,7 @@ from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.licences import terms_of
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
-from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
+from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Names, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.walk import every_split
 from earthsynth_factory.io.atomic import write_bytes, write_json
@@ -28,8 +28,9 @@ class SemanticSpec(ExportSpec):
     """Images and palette PNG masks for segmentation."""
 
     kind: Literal["semantic"] = "semantic"
-    classes: Literal["present", "all"] = "present"
-    """`present`: the classes that occur in any split, 0 … C−1 in the order of their ids. `all`: the whole taxonomy."""
+    classes: Literal["present", "all"] | Names = "present"  # type: ignore[assignment]  # wider than the base's
+    """`present`: the classes that occur in any split, 0 … C−1 in the order of their ids. `all`: the whole taxonomy. Or
+    names of classes: all else is background."""
     ignore_background: bool = False
     """Background as 255 (ignored in training) in place of a class of its own."""
     images: Images = Field(default="link")

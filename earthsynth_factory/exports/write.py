@@ -19,6 +19,7 @@ import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import parsed
+from earthsynth_factory.datasets.views import OfClasses, of_labels
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.geometry.rle import RunLengthError
@@ -53,6 +54,11 @@ def export(store: LabelledDataset, specs: Sequence[ExportSpec], out: Path, progr
     with locked(out, "export"):
         _sweep(out)
         return [_export_one(store, spec, out / spec.kind, digest_of(_dump(spec), content), progress) for spec in specs]
+
+
+def _narrowed(store: LabelledDataset, spec: ExportSpec) -> LabelledDataset:
+    """The dataset with the classes that the block names, or its own labels' classes."""
+    return OfClasses(store, spec.classes) if isinstance(spec.classes, tuple) else of_labels(store)
 
 
 def check_targets(specs: Sequence[ExportSpec], out: Path, source: Path) -> None:
@@ -94,7 +100,7 @@ def _export_one(
     fresh = target.with_name(f".{secrets.token_hex(6)}{TEMPORARY}")
     try:
         fresh.mkdir(parents=True)
-        summary = write_format(store, spec, fresh, progress)
+        summary = write_format(_narrowed(store, spec), spec, fresh, progress)
         count, names = _names(fresh)
         write_json(fresh / MARK, asdict(Mark(digest, count, names, asdict(summary))))
         _replace(target, fresh)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from earthsynth_factory.datasets.decisions import DECISIONS, Decision
+from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.domain.sample import Score
 from earthsynth_factory.filtering.curves import Curve, draw_curves
 from earthsynth_factory.filtering.labelled_folder import Folder
@@ -51,7 +53,7 @@ class Account:
     real: Sequence[Row] | None
     limits: Limits
     scores: Sequence[Mapping[str, Score]]
-    why: Sequence[Sequence[str]]
+    why: Sequence[Sequence[Reason]]
     scored: Mapping[str, int]
 
     @property
@@ -66,12 +68,19 @@ class Account:
         """
         summary = self._summary(out)
         write_tables(out, *self._table())
+        write_changed(out / DECISIONS, b"".join(self._decisions()))
         write_changed(out / "keep.txt", "".join(f"{name}\n" for name in self.kept).encode())
         write_changed(out / "filter.json", json_bytes(self._facts(summary, asked)))
         draw_curves(out / "curves.png", {rule.name: self._curve(rule) for rule in self.rules})
         if self.real is not None:
-            write_changed(out / THRESHOLDS, self._thresholds(f"{len(self.real)} images of {learnt_from}"))
+            write_changed(out / THRESHOLDS, self.thresholds(f"{len(self.real)} images of {learnt_from}"))
         return summary
+
+    def _decisions(self) -> Iterator[bytes]:
+        for row, found, reason in zip(self.rows, self.scores, self.why, strict=True):
+            cells = self._cells(row, found)
+            scores = {rule.name: cells[rule.name] for rule in self.rules if rule.name in cells}
+            yield Decision(row.name, self._name(row.category), tuple(reason), scores).line()
 
     def _facts(self, summary: FilterSummary, asked: Mapping[str, Any]) -> dict[str, Any]:
         said = {key: value for key, value in asdict(summary).items() if key not in ("out", "scored")}
@@ -80,7 +89,7 @@ class Account:
         about = {"source": str(self.folder.path.resolve()), "kind": self.folder.kind}
         return {**about, **said, "classes": classes, "thresholds": thresholds, **asked}
 
-    def _thresholds(self, learnt_from: str) -> bytes:
+    def thresholds(self, learnt_from: str) -> bytes:
         """What a recipe takes; values as JSON, which YAML takes too."""
         lines = [f"learnt_from: {json.dumps(learnt_from)}", "rules:"]
         for rule in self.rules:
@@ -99,7 +108,7 @@ class Account:
                 "image": str(entry.files[0]),
                 "category": self._name(row.category),
                 "kept": int(not reason),
-                "reasons": "; ".join(reason),
+                "reasons": "; ".join(map(str, reason)),
                 **self._cells(row, found),
             }
             for entry, row, found, reason in rows
@@ -140,7 +149,7 @@ class Account:
         usable = [(row, reason) for row, reason in zip(self.rows, self.why, strict=True) if not row.fault]
         everyone = Counter(self._name(row.category) or "negatives" for row, _ in usable)
         staying = Counter(self._name(row.category) or "negatives" for row, reason in usable if not reason)
-        counted = Counter(one.split(":")[0] for _, reason in usable for one in reason)
+        counted = Counter(one.rule for _, reason in usable for one in reason)
         return FilterSummary(
             out,
             self.folder.recognised,

@@ -2,6 +2,7 @@
 
 OUT/scores.jsonl  vectors/…        the journal and CLIP's vectors by content; they make a second run quick
 OUT/scores.csv    scores.parquet   a row an image (`scores` has the columns)
+OUT/decisions.jsonl                each image's reasons and scores, for the report
 OUT/keep.txt                       names of the kept images, one a line
 OUT/filter.json                    what the folder was taken for, thresholds, counts, reasons, faults
 OUT/thresholds.yaml                with --calibrate: what was learnt, for `rfilter: {thresholds: …}` of a recipe
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from earthsynth_factory.datasets.open import open_dataset
+from earthsynth_factory.domain.outcome import UNUSABLE, Reason
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.write import export
@@ -106,7 +108,7 @@ class _Run:
         assert own is not None
         dropped = select(self._spec, self._rules, rows, kept, own, others)
         why = [
-            [row.fault] if row.fault else [] if stays and place not in dropped
+            [Reason(UNUSABLE, row.fault)] if row.fault else [] if stays and place not in dropped
             else [dropped[place]] if place in dropped else reasons(scores)
             for place, (row, stays, (_, scores)) in enumerate(zip(rows, kept, verdicts, strict=True))
         ]  # fmt: skip

@@ -60,7 +60,7 @@ def _stored(path: Path) -> Folder:
         why = f"a prepared dataset: {store.name}"
     else:
         assert isinstance(store, StoreReader)
-        entries = [_built_entry(store, record) for record in store.samples()]
+        entries = [built_entry(store, record) for record in store.samples()]
         why = f"the output of a build: {store.name}"
     kind = "prepared" if isinstance(store, PreparedDataset) else "build"
     return Folder(path, kind, why, store.taxonomy, tuple(sorted(store.targets)), entries)
@@ -82,7 +82,8 @@ def _prepared_entry(store: PreparedDataset, stem: str) -> Entry:
     return Entry(stem, (image, layout.mask(stem), layout.instances(stem)), load)
 
 
-def _built_entry(store: StoreReader, record: SampleRecord) -> Entry:
+def built_entry(store: StoreReader, record: SampleRecord) -> Entry:
+    """An accepted image of a build, with what it was made from."""
     shard = store.shard_of(record)
     files = (shard.image(record.stem), shard.mask(record.stem), shard.instances(record.stem))
 

@@ -23,24 +23,12 @@ from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.recipe.load import load_block
 from earthsynth_factory.recipe.plugin_blocks import RuleBlock, Stage
-from earthsynth_factory.rfilter.base import MeasuredRule, RuleSpec
+from earthsynth_factory.rfilter.base import DEFAULT_RULES, MeasuredRule, RuleSpec
 from earthsynth_factory.rfilter.expression import Expression
 from earthsynth_factory.rfilter.selections import base as selections
 
 SELECTION = Stage("selection", selections.SelectionSpec, selections.KINDS)
 SelectionBlock = Annotated[SerializeAsAny[selections.SelectionSpec], BeforeValidator(SELECTION.parse)]
-
-DEFAULT_RULES = (
-    "image_quality",
-    "artefacts",
-    "object_size",
-    "clip_score",
-    "instance_class",
-    {"kind": "layout_agreement", "segmenter": "embedded"},
-)
-"""Those that told planted wrong pairs from right ones with the embedded models; the others may, with stronger ones. The
-segmenter judges the classes that it learnt and leaves the others alone.
-"""
 
 
 class FilterSpec(Spec):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.domain.sample import Score
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import InputError
@@ -94,11 +95,10 @@ def verdict(
     return spec.expression()(found, measures), found
 
 
-def reasons(scores: Mapping[str, Score]) -> list[str]:
-    """`rule: reason` of every rule that did not pass; the expression where all passed and it refused all the same."""
-    return [f"{name}: {score.reason}" for name, score in scores.items() if not score.passed] or [
-        "keep: the expression refuses it"
-    ]
+def reasons(scores: Mapping[str, Score]) -> list[Reason]:
+    """Those of every rule that did not pass; the expression if all passed and it refused all the same."""
+    failed = [Reason(name, score.reason) for name, score in scores.items() if not score.passed]
+    return failed or [Reason("keep", "the expression refuses it")]
 
 
 def select(
@@ -108,16 +108,16 @@ def select(
     kept: Sequence[bool],
     prints: Prints,
     real: Prints | None,
-) -> dict[int, str]:
+) -> dict[int, Reason]:
     """Place → reason of what the selections drop, asked one after the other."""
     values = {
         rule.name: np.array([_values(row, [rule]).get(rule.name, np.nan) for row in rows], np.float64) for rule in rules
     }
     gathered = Gathered(prints, [row.category for row in rows], values, real)
-    standing, gone = np.array(kept, bool), dict[int, str]()
+    standing, gone = np.array(kept, bool), dict[int, Reason]()
     for selection in spec.select:
         found = {
-            place: f"{selection.kind}: {why}" for place, why in selection.select(gathered, standing.copy()).items()
+            place: Reason(selection.kind, why) for place, why in selection.select(gathered, standing.copy()).items()
         }
         gone |= found
         standing[list(found)] = False

@@ -49,6 +49,7 @@ def open_to_append(path: Path) -> IO[bytes]:
         whole = sum(map(len, whole_lines(path)))
         if os.fstat(file.fileno()).st_size > whole:
             file.truncate(whole)
+            file.seek(0, os.SEEK_END)
         return file
     except OSError as error:
         raise disk_error(path, error) from error

@@ -6,11 +6,13 @@ rectangle of each instance. The thresholds are ours.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from earthsynth_factory.domain.condition import Condition, InstanceMap
 from earthsynth_factory.domain.sample import Instance, Labels
-from earthsynth_factory.domain.spec import Field, Spec
+from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field, Spec
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.geometry import rle
 from earthsynth_factory.geometry.boxes import tight_boxes, touches_border
@@ -25,6 +27,9 @@ class LabelSpec(Spec):
     """Objects of fewer pixels get no label of their own."""
     min_visible: float = Field(default=0.1, ge=0, le=1)
     """Objects of which a smaller share is seen (occlusion, border) get no label of their own."""
+    classes: Literal["all", "targets"] = Field(default="all", json_schema_extra=NOT_IN_FINGERPRINT)
+    """Which classes exports have: all that the masks show, or `targets`, those that images are asked for; the masters and
+    what is looked at have all."""
 
 
 def map_labels(condition: Condition, spec: LabelSpec, taxonomy: Taxonomy) -> Labels:

@@ -13,12 +13,30 @@ import torch
 
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.errors import ModelError, first_line
-from earthsynth_factory.models.denoise import Request, Sampling, decode, denoise
+from earthsynth_factory.models.denoise import Request, Sampling, Start, decode, denoise, encode
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.models.registry import ModelFiles
 from earthsynth_factory.models.schedulers import make_scheduler
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Pictures:
+    """What to change, for a batch. pixels: (B, 3, H, W) in [0, 1]. noise: (B, C, h, w) in the size of the latents.
+
+    strength: see `Start`. residual: give back what the autoencoder loses of each picture, `x − D(E(x))`.
+    """
+
+    pixels: torch.Tensor
+    noise: torch.Tensor
+    strength: float
+    residual: bool
+
+    def part(self, place: slice, filled: int) -> Pictures:
+        """Those of a batch, the last one repeated until there are `filled`."""
+        pixels, noise = (_filled(one[place], filled) for one in (self.pixels, self.noise))
+        return Pictures(pixels, noise, self.strength, self.residual)
 
 
 @dataclass
@@ -35,8 +53,20 @@ class ControlNetPipeline:
     def __post_init__(self) -> None:
         self._embed = lru_cache(maxsize=4096)(self._embed_uncached)
 
-    def generate(self, control: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
-        """An image (H, W, 3) uint8 for each of the control images (B, 3, H, W) in [0, 1].
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """(C, h, w) of the latents of an image."""
+        factor = self.factor
+        return int(self.pipe.unet.config.in_channels), height // factor, width // factor
+
+    @property
+    def factor(self) -> int:
+        """Pixels to a side of a latent cell."""
+        return int(self.pipe.vae_scale_factor)
+
+    def generate(
+        self, control: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int], pictures: Pictures | None = None
+    ) -> list[Image]:
+        """An image (H, W, 3) uint8 for each of the control images (B, 3, H, W) in [0, 1]; of `pictures`, if given.
 
         Short batches are filled up by repeating the last request: with the shape fixed, the kernels are the same, so
         an image does not depend on its batch-mates.
@@ -45,7 +75,8 @@ class ControlNetPipeline:
         while len(images) < len(prompts):
             done = slice(len(images), len(images) + self.batch)
             try:
-                images += self._one_batch(control[done], prompts[done], seeds[done])
+                begun = pictures and pictures.part(done, self.batch)
+                images += self._one_batch(control[done], prompts[done], seeds[done], begun)
             except RuntimeError as error:  # torch has no class of its own for what a CPU lacks
                 if not out_of_memory(error):
                     raise
@@ -63,18 +94,24 @@ class ControlNetPipeline:
         torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _one_batch(self, control: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image]:
+    def _one_batch(
+        self, control: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int], pictures: Pictures | None
+    ) -> list[Image]:
         missing = self.batch - len(prompts)
         prompts = [*prompts, *[prompts[-1]] * missing]
         seeds = [*seeds, *[seeds[-1]] * missing]
-        control = torch.cat([control, control[-1:].expand(missing, -1, -1, -1)])
+        control = _filled(control, self.batch)
+        latents = None if pictures is None else encode(self.pipe.vae, pictures.pixels)
         request = Request(
             words=torch.cat([self._embed(prompt) for prompt in prompts]),
             unguided=self._unguided() if self.sampling.guided else None,
             control=control.to(self.device, self.pipe.unet.dtype),
             generators=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            start=None if pictures is None or latents is None else Start(latents, pictures.noise, pictures.strength),
         )
         out = decode(self.pipe.vae, denoise(self.pipe, self.sampling, request))
+        if pictures is not None and latents is not None and pictures.residual:
+            out = (out + pictures.pixels.to(out) - decode(self.pipe.vae, latents)).clamp(0, 1)
         pixels = out[: self.batch - missing].mul(255).round().to(torch.uint8)
         return list(np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy()))
 
@@ -85,6 +122,11 @@ class ControlNetPipeline:
         """(1, tokens, width) embedding of one prompt; one at a time, so that it does not depend on other prompts."""
         embedding: torch.Tensor = self.pipe.encode_prompt(prompt, self.device, 1, do_classifier_free_guidance=False)[0]
         return embedding
+
+
+def _filled(tensor: torch.Tensor, count: int) -> torch.Tensor:
+    """(B, …) as (count, …), the last entry repeated."""
+    return torch.cat([tensor, tensor[-1:].expand(count - len(tensor), *tensor.shape[1:])])
 
 
 def load_pipeline(

@@ -46,23 +46,39 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Request:
-    """What a batch is made from. unguided: words of the negative prompt, None where `Sampling.guided` is False."""
+    """What a batch is made from. unguided: words of the negative prompt, None where `Sampling.guided` is False.
+
+    start: what to begin at; None for noise alone.
+    """
 
     words: Tensor
     unguided: Tensor | None
     control: Tensor
     generators: Sequence[torch.Generator]
+    start: Start | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Start:
+    """Pictures that are to be changed rather than made. latents: theirs, (B, C, h, w), scaled. noise: of the same shape.
+
+    strength: share of the steps that is run, in (0, 1]: how far from the picture it may go.
+    """
+
+    latents: Tensor
+    noise: Tensor
+    strength: float
 
 
 def denoise(pipe: Any, sampling: Sampling, request: Request) -> Tensor:
     """Latents (B, C, h, w) float32. pipe: a StableDiffusionControlNetPipeline, whose scheduler is used up and set anew."""
     device, dtype, scheduler = request.words.device, pipe.unet.dtype, pipe.scheduler
     scheduler.set_timesteps(sampling.steps, device=device)
-    latents = _noise(pipe, request).to(device) * scheduler.init_noise_sigma
+    times, latents = _begin(pipe, sampling, request)
     extra = {"generator": list(request.generators)} if _takes_generator(scheduler) else {}
     residuals = _Residuals(pipe, request, sampling.control_scale)
-    count = len(scheduler.timesteps)
-    for place, time in enumerate(scheduler.timesteps):
+    count = len(times)
+    for place, time in enumerate(times):
         acts = (place + 1) / count <= sampling.control_end
         seen = scheduler.scale_model_input(latents, time).to(dtype).contiguous(memory_format=torch.channels_last)
         predicted = _predict(pipe, seen, time, request.words, residuals(seen, time, request.words, acts))
@@ -81,6 +97,26 @@ def decode(vae: Any, latents: Tensor) -> Tensor:
     at_once = max(n for n in range(1, len(latents) + 1) if len(latents) % n == 0 and n <= most)
     parts = [vae.decode(part, return_dict=False)[0] for part in latents.split(at_once)]
     return (torch.cat(parts).float() / 2 + 0.5).clamp(0, 1)
+
+
+def encode(vae: Any, pixels: Tensor) -> Tensor:
+    """Latents (B, C, h, w) float32, scaled, of pixels (B, 3, H, W) in [0, 1]; the mode of the encoder's distribution."""
+    seen = (pixels * 2 - 1).to(vae.device, vae.dtype).contiguous(memory_format=torch.channels_last)
+    latents: Tensor = vae.encode(seen).latent_dist.mode().float() * vae.config.scaling_factor
+    return latents
+
+
+def _begin(pipe: Any, sampling: Sampling, request: Request) -> tuple[Tensor, Tensor]:
+    """The times still to go, and the latents at the first of them. Pictures enter as far along as `strength` says."""
+    scheduler, start = pipe.scheduler, request.start
+    if start is None:
+        return scheduler.timesteps, _noise(pipe, request).to(request.words.device) * scheduler.init_noise_sigma
+    first = (sampling.steps - max(1, round(sampling.steps * start.strength))) * scheduler.order
+    times = scheduler.timesteps[first:]
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(first)
+    latents = start.latents.to(request.words.device)
+    return times, scheduler.add_noise(latents, start.noise.to(latents), times[:1].repeat(len(latents)))
 
 
 class _Residuals:

@@ -99,6 +99,18 @@ def files_of(model: str | TwoPartModel, base: Path) -> ModelFiles:
     return ModelFiles(folder, controlnet)
 
 
+def repositories(model: str | TwoPartModel, base: Path) -> list[HubRepository]:
+    """What of a model comes from the hub; nothing for one that lies in folders."""
+    both = EARTHSYNTH if model == "earthsynth" else model
+    if not isinstance(both, TwoPartModel):
+        return []
+    found = [] if both.base == "embedded" else [(both.base, HubRepository(both.base, both.base_revision, _BASE_FILES))]
+    prefix = f"{both.subfolder}/" if both.subfolder else ""
+    wanted = (f"{prefix}config.json", f"{prefix}*.safetensors")
+    found.append((both.controlnet, HubRepository(both.controlnet, both.revision, wanted)))
+    return [repository for name, repository in found if _local(name, base) is None]
+
+
 def base_of(name: str, base: Path, revision: str = "main") -> Path:
     """The folder of a base pipeline: `embedded`, a folder, or a hub id. Raises ModelError with the remedies."""
     if name == "embedded":

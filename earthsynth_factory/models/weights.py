@@ -58,6 +58,19 @@ def locate(repository: HubRepository) -> Path:
         ) from error
 
 
+def is_cached(repository: HubRepository) -> bool:
+    """Whether the hub's cache has the repository at its revision; no network is asked."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        patterns = list(repository.patterns)
+        snapshot_download(repository.name, revision=repository.revision, allow_patterns=patterns, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return False
+    return True
+
+
 def weight_hashes(folder: Path) -> dict[str, str]:
     """Relative path → sha256 of every safetensors file below `folder`. Raises ModelError where there is none."""
     files = sorted(folder.rglob("*.safetensors"))

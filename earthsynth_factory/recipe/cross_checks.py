@@ -51,7 +51,15 @@ class MeaningError(ValueError):
 
 def problems(data: Mapping[str, Any]) -> list[Problem]:
     """Every contradiction in a recipe's data, in no particular order."""
-    return [*_categories(data), *_splits(data), *_total(data), *_sources(data), *_attempts(data), *_repeated(data)]
+    return [
+        *_categories(data),
+        *_splits(data),
+        *_total(data),
+        *_sources(data),
+        *_attempts(data),
+        *_repeated(data),
+        *_exported(data),
+    ]
 
 
 def taxonomy_of(blocks: Sequence[Mapping[str, Any]]) -> Taxonomy:
@@ -224,6 +232,18 @@ def _repeated(data: Mapping[str, Any]) -> Iterator[Problem]:
         for index, kind in enumerate(kinds):
             if kind is not None and Counter(kinds[:index])[kind]:
                 yield Problem((*path, index), f"`{kind}` is given twice; keep one of them")
+
+
+def _exported(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Names under `classes` of an export that are no category."""
+    if "categories" not in data:  # blocks of the command line, where the dataset knows its classes
+        return
+    known, exports = _known(_named_blocks(data)), data.get("exports")
+    for index, block in enumerate(exports if isinstance(exports, list | tuple) else ()):
+        names = block.get("classes") if isinstance(block, Mapping) else None
+        for position, name in enumerate(names if isinstance(names, list | tuple) else ()):
+            if isinstance(name, str) and known.find(name) is None:
+                yield Problem(("exports", index, "classes", position), unknown_category(known, name))
 
 
 def _kind(block: Any) -> str | None:

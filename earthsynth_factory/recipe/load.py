@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -22,11 +22,15 @@ from earthsynth_factory.recipe.thresholds import check_thresholds
 
 @dataclass(frozen=True)
 class LoadedRecipe:
-    """A recipe with the file it came from. `text` is the file as it was read, without any `--set`."""
+    """A recipe with the file it came from. `text` is the file as it was read, without any `--set`.
+
+    document: where everything stands, with the changes; what is found out later about a value is said by it.
+    """
 
     recipe: Recipe
     path: FilePath
     text: str
+    document: Document = field(compare=False, repr=False)
 
     @property
     def base(self) -> FilePath:
@@ -42,7 +46,7 @@ def load_recipe(path: FilePath, changes: Sequence[str] = (), plugins: bool = Fal
     text = read_text(path)
     document = changed(text, str(path), changes)
     with plugins_allowed(plugins):
-        loaded = LoadedRecipe(validated(document, Recipe), path, text)
+        loaded = LoadedRecipe(validated(document, Recipe), path, text, document)
     check_thresholds(document, loaded.recipe, loaded.base)
     if document.faults:
         raise refused(document)

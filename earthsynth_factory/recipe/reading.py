@@ -50,8 +50,13 @@ def validated(document: Document, spec: type[Block]) -> Block:
 
 def refused(document: Document) -> RecipeError:
     """The document's faults as an error, in the order of the file."""
-    ordered = sorted(document.faults, key=lambda fault: (fault.place.startswith("--set"), fault.order))
-    return RecipeError(list(dict.fromkeys(str(fault) for fault in ordered)))
+    return RecipeError(ordered(document))
+
+
+def ordered(document: Document) -> list[str]:
+    """The document's faults as lines, each once, in the order of the file."""
+    faults = sorted(document.faults, key=lambda fault: (fault.place.startswith("--set"), fault.order))
+    return list(dict.fromkeys(map(str, faults)))
 
 
 def _note_refusals(document: Document, error: ValidationError, spec: type[Spec]) -> None:

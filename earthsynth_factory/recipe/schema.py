@@ -15,6 +15,10 @@ from earthsynth_factory.labels.from_condition import LabelSpec
 from earthsynth_factory.recipe import cross_checks
 from earthsynth_factory.recipe.cross_checks import MAX_IMAGES
 from earthsynth_factory.recipe.plugin_blocks import ExportBlock, GeneratorBlock, RuleBlock, SourceBlock
+from earthsynth_factory.rfilter.base import DEFAULT_RULES
+
+EMBEDDED_THRESHOLDS = "embedded"
+"""In place of a file's name: the thresholds that ship with the embedded models."""
 
 Whole = Annotated[int, Field(strict=True)]
 """A whole number, written as one: neither `true` nor "5"."""
@@ -136,12 +140,19 @@ class RFilterBlock(Spec):
     """Images made for one condition; the best of those that pass is kept."""
     max_attempts: Annotated[Whole, Field(ge=1, le=1000)] = 8
     """Images made for one place in the dataset before it is reported as short."""
-    rules: tuple[RuleBlock, ...] = ()
-    """Every image must pass all of them."""
+    rules: tuple[RuleBlock, ...] = Field(default=DEFAULT_RULES, validate_default=True)
+    """Every image must pass all of them. Left out: those of `filter`, held to `thresholds: embedded`; none for a dry run."""
     thresholds: Annotated[str, StringConstraints(min_length=1)] | None = Field(
         default=None, json_schema_extra=NOT_IN_FINGERPRINT
     )
-    """File of least values for the rules, class by class, as `filter --calibrate` writes it (`thresholds.yaml`)."""
+    """File of least values for the rules, class by class, as `filter --calibrate` writes it (`thresholds.yaml`); or
+    `embedded`: those that real images gave with the embedded models, for rules that have none of their own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _calibrated(cls, data: Any) -> Any:
+        """Rules that are left out are the calibrated ones."""
+        return {"thresholds": EMBEDDED_THRESHOLDS, **data} if isinstance(data, dict) and "rules" not in data else data
 
 
 class EngineBlock(Spec):
@@ -175,7 +186,7 @@ class Recipe(Spec):
     """Where masks come from: one source or several, drawn by `weight`."""
     synthesis: GeneratorBlock
     """What makes images from masks."""
-    rfilter: RFilterBlock = RFilterBlock()
+    rfilter: RFilterBlock = Field(default={}, validate_default=True)  # type: ignore[assignment]  # validated into one
     labels: LabelSpec = LabelSpec()
     splits: dict[SplitName, Share] = Field(default={"train": 0.8, "val": 0.2}, min_length=1)
     """Split → share; shares sum to 1. No source image or layout family serves two splits."""
@@ -184,10 +195,22 @@ class Recipe(Spec):
     )
     """Formats to write when the images are done; `export` writes any of them again later."""
     engine: EngineBlock = Field(default=EngineBlock(), json_schema_extra=NOT_IN_FINGERPRINT)
+    allow_unknown: Annotated[bool, Field(strict=True)] = Field(default=False, json_schema_extra=NOT_IN_FINGERPRINT)
+    """Make images of classes that the model's card does not know; without it such a recipe is refused."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _judge_no_dry_run(cls, data: Any) -> Any:
+        """A dry run's images are coloured masks: rules that nobody wrote are not asked of them."""
+        if not isinstance(data, dict) or not isinstance(data.get("rfilter", {}), dict):
+            return data
+        synthesis = data.get("synthesis")
+        dry = synthesis == "fake" or (isinstance(synthesis, dict) and synthesis.get("kind") == "fake")
+        return {**data, "rfilter": {"rules": [], **data.get("rfilter", {})}} if dry else data
 
     @model_validator(mode="after")
     def _make_sense(self) -> Recipe:
-        problems = cross_checks.problems(self.model_dump())
+        problems = cross_checks.problems(self.model_dump()) + self._without_pictures()
         if problems:
             raise cross_checks.MeaningError(problems)
         try:
@@ -195,6 +218,19 @@ class Recipe(Spec):
         except InputError as error:
             raise ValueError(str(error)) from error
         return self
+
+    def _without_pictures(self) -> list[cross_checks.Problem]:
+        """Sources whose conditions the generator could not start from."""
+        if not self.synthesis.needs_pictures:
+            return []
+        remedy = "set `pictures: true` on a `dataset` or `compose` source"
+        return [
+            cross_checks.Problem(
+                ("conditions", place), f"gives masks without pictures, which synthesis needs; {remedy}"
+            )
+            for place, source in enumerate(self.conditions)
+            if not source.gives_pictures
+        ]
 
     @property
     def images(self) -> int:

@@ -9,16 +9,18 @@ rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import RecipeError
+from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.recipe.cross_checks import unknown_category
 from earthsynth_factory.recipe.document import Document, shown
 from earthsynth_factory.recipe.reading import changed, read_text, refused, validated
-from earthsynth_factory.recipe.schema import Recipe
+from earthsynth_factory.recipe.schema import EMBEDDED_THRESHOLDS, Recipe
 from earthsynth_factory.rfilter.base import KINDS, RuleSpec
 from earthsynth_factory.rfilter.thresholds import Thresholds
 
@@ -55,6 +57,8 @@ def load_thresholds(recipe: Recipe, base: Path) -> Thresholds:
     """
     if recipe.rfilter.thresholds is None:
         return Thresholds()
+    if recipe.rfilter.thresholds == EMBEDDED_THRESHOLDS:
+        return embedded_thresholds(recipe.rfilter.rules, recipe.taxonomy())
     path = base / Path(recipe.rfilter.thresholds).expanduser()
     if path.exists() and not path.is_file():
         raise RecipeError([f"{path} → is no file; name the thresholds.yaml that `filter --calibrate` wrote"])
@@ -69,13 +73,30 @@ def load_thresholds(recipe: Recipe, base: Path) -> Thresholds:
     return Thresholds({name: _by_class(found.least, taxonomy) for name, found in file.rules.items() if name in asked})
 
 
+def embedded_thresholds(rules: Sequence[RuleSpec], taxonomy: Taxonomy) -> Thresholds:
+    """The least values that ship, for those of `rules` that are set as they were calibrated and have none of their own."""
+    path = EMBEDDED / "thresholds.yaml"
+    file = validated(changed(read_text(path), str(path), ()), ThresholdFile)
+    asked = {rule.kind: rule for rule in rules if rule.threshold and rule.threshold not in rule.model_fields_set}
+    return Thresholds(
+        {
+            kind: _by_class(
+                {word: value for word, value in found.least.items() if word == ALL or taxonomy.find(word)}, taxonomy
+            )
+            for kind, found in file.rules.items()
+            if kind in asked and found.settings == lasting_settings(asked[kind])
+        }
+    )
+
+
 def check_thresholds(document: Document, recipe: Recipe, base: Path) -> None:
     """Note in the recipe's document what is wrong with its thresholds, at the recipe's own places.
 
     Raises RecipeError with the faults of a file that could be read.
     """
-    if recipe.rfilter.thresholds is None:
+    if recipe.rfilter.thresholds in (None, EMBEDDED_THRESHOLDS):
         return
+    assert recipe.rfilter.thresholds is not None
     path = base / Path(recipe.rfilter.thresholds).expanduser()
     if not path.is_file():
         message = "no such file; `filter --calibrate` writes one"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.run_record import RunRecord
 from earthsynth_factory.exports.base import ExportSummary
 from earthsynth_factory.io.atomic import write_changed
 
@@ -40,7 +40,7 @@ class Counts:
             counts.images.update((class_id, record.split) for class_id in record.classes)
             counts.objects.update(instance.category for instance in record.instances)
         for reject in store.rejects():
-            counts.rejected.update({reason.partition(":")[0] for reason in reject.reasons})
+            counts.rejected.update({reason.rule for reason in reject.reasons})
             counts.made[reject.category] += reject.made
             counts.passed[reject.category] += reject.passed
         counts.made.update(counts.kept)
@@ -48,11 +48,17 @@ class Counts:
         return counts
 
 
-def write_card(store: StoreReader, summaries: Sequence[ExportSummary], short: Mapping[tuple[str, str], int]) -> None:
-    """Write the card from what is on disk."""
+def write_card(
+    store: StoreReader,
+    summaries: Sequence[ExportSummary],
+    short: Mapping[tuple[str, str], int],
+    doubts: Sequence[str] = (),
+) -> None:
+    """Write the card from what is on disk. doubts: sentences on what makes the data poor."""
     counts = Counts.of(store)
     sections = [
         _head(store, counts),
+        _doubts(doubts),
         _contents(store, counts),
         _shortfalls(short),
         _making(store.run),
@@ -67,18 +73,20 @@ def write_card(store: StoreReader, summaries: Sequence[ExportSummary], short: Ma
 def _head(store: StoreReader, counts: Counts) -> str:
     run = store.run
     synthetic = "These images were made by a model; no satellite took them."
-    if run.get("line", {}).get("synthesis", {}).get("kind") == "fake":
+    if run.line.dry:
         synthetic = "**A dry run: the images are coloured masks with grain, made by no model. Do not train on them.**"
     total = sum(counts.accepted.values())
     splits = ", ".join(f"{split} {counts.accepted[split]}" for split in store.splits)
-    return (
-        f"# {run['name']}\n\n{synthetic}\n\n{total} labelled images ({splits}), {counts.negatives} of them negatives."
-    )
+    return f"# {run.name}\n\n{synthetic}\n\n{total} labelled images ({splits}), {counts.negatives} of them negatives."
+
+
+def _doubts(doubts: Sequence[str]) -> str:
+    return "## What to look at first\n\n" + "\n".join(f"- {doubt}" for doubt in doubts) if doubts else ""
 
 
 def _contents(store: StoreReader, counts: Counts) -> str:
     rows = []
-    targets = set(store.run["targets"])
+    targets = set(store.run.targets)
     present = {class_id for class_id, _ in counts.images}
     for category in store.taxonomy:
         if category.id in present:
@@ -99,14 +107,14 @@ def _shortfalls(short: Mapping[tuple[str, str], int]) -> str:
     )
 
 
-def _making(run: Mapping[str, Any]) -> str:
-    synthesis = run.get("line", {}).get("synthesis", {})
+def _making(run: RunRecord) -> str:
+    synthesis = run.line.synthesis
     facts = [
-        ("seed", run["recipe"]["seed"]),
-        ("fingerprint", f"`{run['fingerprint']}`"),
+        ("seed", run.recipe["seed"]),
+        ("fingerprint", f"`{run.fingerprint}`"),
         *((name, value) for name, value in synthesis.items() if name not in ("licence", "training_data", "notes")),
         *(("note", note) for note in synthesis.get("notes", [])),
-        *run["software"].items(),
+        *run.software.items(),
     ]
     lines = "\n".join(f"- {name}: {value}" for name, value in facts)
     return (
@@ -117,10 +125,10 @@ def _making(run: Mapping[str, Any]) -> str:
 
 
 def _acceptance(store: StoreReader, counts: Counts) -> str:
-    if not store.run.get("recipe", {}).get("rfilter", {}).get("rules"):
+    if not store.run.rules:
         return ""
     rows = []
-    for category in [*store.run["targets"], None]:
+    for category in [*store.run.targets, None]:
         made, passed = counts.made[category], counts.passed[category]
         if made:
             name = "negatives" if category is None else store.taxonomy[category].name
@@ -151,12 +159,10 @@ def _notes(summary: ExportSummary) -> list[str]:
     return [" ".join(summary.notes)]
 
 
-def _licences(run: Mapping[str, Any]) -> str:
-    line = run.get("line", {})
-    synthesis = line.get("synthesis", {})
-    found = [f"Image model: {synthesis.get('model', synthesis.get('kind', '?'))}; {synthesis.get('licence', 'none')}"]
-    found += [f"Image model trained on: {data}" for data in synthesis.get("training_data", [])]
-    found += [f"Masks: {licence}" for licence in line.get("licences", [])]
+def _licences(run: RunRecord) -> str:
+    found = [f"Image model: {run.line.model}; {run.line.licence or 'none'}"]
+    found += [f"Image model trained on: {data}" for data in run.line.training_data]
+    found += [f"Masks: {licence}" for licence in run.line.licences]
     return "## Licences\n\n" + "\n".join(f"- {entry}" for entry in found)
 
 

@@ -23,6 +23,11 @@ KINDS = {
 }
 """Rules that ship: kind → spec class. A new one is a file and a line here."""
 
+DEFAULT_RULES = ("image_quality", "artefacts", "object_size", "clip_score", "instance_class", "layout_agreement")
+"""What a recipe and a filter ask if they name no rules: those that told planted wrong pairs from right ones with the
+embedded models. The others may, with stronger ones.
+"""
+
 Measures = Mapping[str, float]
 """Name → number: all that a verdict of one rule needs to know of one image. Empty where the rule does not apply."""
 

@@ -1,8 +1,9 @@
 """Does the image follow its mask? What is seen at each place against what the mask says there.
 
-With a segmenter: mean intersection over union of its prediction and the mask. Without: CLIP looks at a grid of windows
-and names each by the best of the image's own classes and some background; the value is the accuracy against the class
-that fills most of the window, averaged over classes. Ours; EarthSynth publishes no rule.
+A segmenter looks: mean intersection over union of its prediction and the mask, over the classes that it knows; an image
+with none of them is left alone. If `segmenter: null` is written CLIP looks at a grid of windows and names each by the best
+of the image's own classes and some background; the value is the accuracy against the class that fills most of the window,
+averaged over classes. That tells next to nothing with the embedded CLIP. Ours; EarthSynth publishes no rule.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class LayoutAgreementSpec(ClipRuleSpec):
     threshold: ClassVar[str] = "min_agreement"
     deciding: ClassVar[frozenset[str]] = frozenset({"min_agreement"})
     kind: Literal["layout_agreement"]
-    segmenter: str | None = None
-    """`embedded`, or the folder of a trained segmenter (segmenter.json, segmenter.safetensors); without one CLIP looks at
+    segmenter: str | None = "embedded"
+    """`embedded`, the folder of a trained segmenter (segmenter.json, segmenter.safetensors), or null: CLIP looks at
     windows."""
     grid: int = Field(default=4, ge=2, le=16)
     """Windows along a side."""

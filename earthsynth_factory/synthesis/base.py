@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Image
@@ -15,6 +15,8 @@ from earthsynth_factory.models.card import ModelCard
 
 KINDS = {
     "controlnet": "earthsynth_factory.synthesis.controlnet:ControlNetSpec",
+    "edit": "earthsynth_factory.synthesis.edit:EditSpec",
+    "collage": "earthsynth_factory.synthesis.collage:CollageSpec",
     "fake": "earthsynth_factory.synthesis.fake:FakeSpec",
 }
 """Generators that ship: kind → spec class. A new one is a file and a line here."""
@@ -47,6 +49,9 @@ class GeneratorSpec(Spec, ABC):
 
     base: the folder that relative paths of the recipe start from.
     """
+
+    needs_pictures: ClassVar[bool] = False
+    """Whether every condition must come with a picture."""
 
     @abstractmethod
     def card(self, base: Path) -> ModelCard:

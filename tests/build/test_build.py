@@ -14,6 +14,7 @@ import pytest
 
 from earthsynth_factory.build import run as build_run
 from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.errors import DiskError, Interrupted, RecipeError, Shortfall, StoreError
 from earthsynth_factory.io import atomic
 from earthsynth_factory.recipe.load import load_recipe
@@ -122,7 +123,7 @@ def test_shard_size_may_change_between_sessions(tmp_path: Path) -> None:
     run_build(recipe, tmp_path / "out")
     before = tree_hash(tmp_path / "out", ("run.json",))
     run_build(recipe, tmp_path / "out", "engine.shard_size=3")
-    assert StoreReader(tmp_path / "out").run["shard_size"] == 7
+    assert StoreReader(tmp_path / "out").run.shard_size == 7
     assert tree_hash(tmp_path / "out", ("run.json",)) == before
 
 
@@ -136,7 +137,7 @@ def test_shortfall_names_the_class_and_the_reason(tmp_path: Path) -> None:
     assert caught.value.exit_code == 3
     rejects = list(StoreReader(tmp_path / "out").rejects())
     assert len(rejects) == 32 * 6
-    assert all("flat" in record.reasons[0] for record in rejects)
+    assert all("flat" in record.reasons[0].text for record in rejects)
     assert "Fewer images than the recipe asks for" in (tmp_path / "out/README.md").read_text()
 
 
@@ -144,7 +145,7 @@ def test_rejected_images_are_kept_on_request(tmp_path: Path) -> None:
     strict = RECIPE.replace("rules: [image_quality]", "rules: [{kind: image_quality, min_contrast: 40}]")
     loaded = load_recipe(write_recipe(tmp_path, strict))
     build_run.build(loaded, tmp_path / "out", keep_rejects=True)
-    failed = [r for r in StoreReader(tmp_path / "out").rejects() if not r.reasons[0].startswith("not the best")]
+    failed = [r for r in StoreReader(tmp_path / "out").rejects() if r.outcome is not Outcome.SPARE]
     kept = list((tmp_path / "out").rglob("rejects/*.png"))
     assert failed
     assert len(kept) == len(failed)
@@ -154,7 +155,7 @@ def test_no_source_for_a_category_is_said_before_any_image(tmp_path: Path) -> No
     own = RECIPE.replace(
         "- {name: plane, count: 8}", "- {name: plane, count: 8}\n  - {name: zebra, thing: true, count: 2}"
     )
-    with pytest.raises(RecipeError, match="no source has masks for 'zebra' in the split"):
+    with pytest.raises(RecipeError, match=r"categories\.2\.name: 'zebra' → no source has masks for it in the split"):
         run_build(write_recipe(tmp_path, own), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -255,3 +256,22 @@ def test_a_category_may_have_a_scale_of_its_own(tmp_path: Path) -> None:
     others = [line["metres_per_pixel"] for line in lines if line["metres_per_pixel"] >= 0.6]
     assert len(planes) == 8 and all(0.25 <= scale <= 0.3 for scale in planes)
     assert len(others) == len(lines) - 8 and max(others) <= 1.2
+
+
+def test_a_shard_is_not_committed_over_lines_that_found_no_room(tmp_path: Path) -> None:
+    from earthsynth_factory.build.shard_journal import Outcome, ShardJournal
+    from earthsynth_factory.datasets.build.layout import Layout
+
+    run_build(write_recipe(tmp_path), tmp_path / "out")
+    store = StoreReader(tmp_path / "out")
+    records = [record for record in store.samples() if record.slot < 7]
+    journal = ShardJournal(Layout(tmp_path / "new").shard(0), range(7), store.taxonomy)
+    journal.open()
+    assert journal._samples  # put /dev/full in its place
+    journal._samples.close()
+    journal._samples = Path("/dev/full").open("wb")  # noqa: SIM115  # the journal closes it
+    slots = [type("Slot", (), {"index": record.slot})() for record in records]
+    outcomes = [Outcome(slot, record, ()) for slot, record in zip(slots, records, strict=True)]  # type: ignore[arg-type]
+    with pytest.raises(DiskError):
+        journal.settle(outcomes)
+    assert journal.next_slot == 0

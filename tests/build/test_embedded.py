@@ -40,7 +40,7 @@ def test_the_line_runs_on_the_embedded_models_and_repeats_itself(tmp_path: Path)
         assert store.image(record).std() > 5
         assert set(record.scores) == {"image_quality", "clip_score", "instance_class"}
         assert record.prompt.endswith("0.8 m"), "the embedded model is told the scale"
-    identity = store.run["identity"]
+    identity = store.run.identity
     assert "base/unet/diffusion_pytorch_model.safetensors" in identity["synthesis"]
     assert (
         identity["rfilter"][1]["open_clip_model.safetensors"] == identity["rfilter"][2]["open_clip_model.safetensors"]

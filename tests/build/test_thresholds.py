@@ -48,7 +48,7 @@ def test_each_class_is_held_to_its_own_and_tries_again(tmp_path: Path) -> None:
     assert min(record.scores["image_quality"] for record in ponds) >= middle
     assert max(record.attempt for record in ponds) > 1  # some conditions failed and others were drawn
     tanks = [reject for reject in store.rejects() if reject.category == TANK]
-    assert all("least 1e+03" in reject.reasons[0] for reject in tanks) and len(tanks) == 14 * 6
+    assert all("least 1e+03" in reject.reasons[0].text for reject in tanks) and len(tanks) == 14 * 6
     # A class that the file leaves alone is what it was.
     assert [to_line(record) for record in store.samples() if record.category == PLANE] == [
         to_line(record) for record in before if record.category == PLANE
@@ -73,7 +73,7 @@ def test_what_filter_learnt_a_build_uses(tmp_path: Path) -> None:
     learnt = tmp_path / "scored/thresholds.yaml"
     recipe = write_recipe(tmp_path, RECIPE.replace("[image_quality]", f"[image_quality], thresholds: {learnt}"))
     run_build(recipe, tmp_path / "out")
-    least = StoreReader(tmp_path / "out").run["identity"]["thresholds"]
+    least = StoreReader(tmp_path / "out").run.identity["thresholds"]
     assert least["image_quality"][str(PLANE)] == 3.4 and least["image_quality"]["all"] <= 0.02
     assert list(least) == ["image_quality"]  # the recipe asks no other rule
     assert "6 images of" in learnt.read_text()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
 from earthsynth_factory import __version__, cli
 from earthsynth_factory.errors import DiskError, Interrupted, RecipeError
-from earthsynth_factory.recipe.template import STARTER
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
+from earthsynth_factory.recipe.template import STARTERS, starter
 from tests.cli.conftest import Run
 from tests.importers import layouts
 
@@ -40,11 +44,63 @@ def test_version(run: Run) -> None:
 def test_init_writes_once(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     assert run("recipe", "init", file) == (0, f"{file} written. Next: earthsynth-factory plan {file}\n", "")
-    assert file.read_text() == STARTER
+    assert file.read_text() == starter("yolo", "mine.yaml")
     assert run("recipe", "init", file) == (2, "", f"error: {file}: exists already; name another file\n")
     assert run("recipe", "init", tmp_path / "no" / "x.yaml")[0] == 2
-    assert run("recipe", "init", "-") == (0, STARTER, "")
-    assert run("recipe", "validate", file) == (0, f"{file}: valid; 110 images, 3 classes\n", "")
+    assert run("recipe", "init", "-") == (0, starter("yolo", "recipe.yaml"), "")
+
+
+@pytest.mark.parametrize(("purpose", "images"), [("yolo", 130), ("rare-class", 140), ("land-cover", 160)])
+def test_a_starter_for_every_purpose_is_valid_without_a_warning(
+    run: Run, tmp_path: Path, purpose: str, images: int
+) -> None:
+    file = tmp_path / "mine.yaml"
+    assert run("recipe", "init", file, "--for", purpose)[0] == 0
+    code, out, err = run("recipe", "validate", file)
+    assert (code, err) == (0, "") and f": valid; {images} images, " in out
+
+
+def test_the_starter_for_own_masks_says_where_they_go(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    run("recipe", "init", file, "--for", "own-masks")
+    code, _, err = run("recipe", "validate", file)
+    assert code == 2 and "mine.yaml:18:27: conditions.0.path: 'my_masks'" in err
+    for number in range(8):
+        mask = np.zeros((160, 160), np.uint8)
+        mask[40:80, 60 : 80 + number] = 1
+        write_bytes(tmp_path / f"my_masks/m{number}.png", encode_png(mask))
+    assert run("recipe", "validate", file) == (0, f"{file}: valid; 40 images, 1 classes\n", "")
+    assert set(STARTERS) == {"yolo", "rare-class", "land-cover", "own-masks"}
+
+
+def test_what_the_model_has_not_learnt_is_said_everywhere_and_stops_a_build(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "mills.yaml"
+    file.write_text(
+        "name: mills\nimage: {size: 128}\ncategories:\n"
+        "  - {name: plane, count: 1, context: [pavement], metres_per_pixel: 20}\n"
+        "  - {name: windmill, count: 2}\n"
+        "conditions: [{kind: procedural}]\nsynthesis: {model: embedded}\n"
+    )
+    for command in (("recipe", "validate"), ("plan",)):
+        code, _, err = run(*command, file)
+        assert code == 0
+        assert re.search(r"warning: .*:5:12: categories\.1\.name: 'windmill' → the model .* not learnt", err)
+        assert re.search(r"warning: .*:4:39: categories\.0\.context\.0: 'pavement' → surroundings", err)
+        assert re.search(r"warning: .*: categories\.0\.metres_per_pixel: 20 → outside the 0\.125\.\.8 metres", err)
+    code, _, err = run("build", file, "--out", tmp_path / "out")
+    assert code == 2 and "set `allow_unknown: true`" in err and not (tmp_path / "out").exists()
+    assert len(json.loads(run("plan", file, "--json", "--set", "image.size=512")[1])["warnings"]) == 4
+
+
+def test_validate_without_rules_or_weights_at_hand_needs_no_network(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "far.yaml"
+    file.write_text(
+        "name: far\ncategories: [{name: ship, count: 1}]\nconditions: [{kind: procedural}]\n"
+        "synthesis: {model: earthsynth}\n"
+    )
+    code, _, err = run("recipe", "validate", file)
+    assert code == 0 and "not on this machine, and HF_HUB_OFFLINE is set; fetch it with a network" in err
+    assert run("build", file, "--out", tmp_path / "out")[0] == 2
 
 
 def test_faults_go_to_stderr_with_code_2(run: Run, path: Path) -> None:

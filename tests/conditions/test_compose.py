@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from earthsynth_factory.conditions.base import NoCondition
 from earthsynth_factory.conditions.compose import ComposeSource, ComposeSpec
 from earthsynth_factory.conditions.ground import LyingTable
 from earthsynth_factory.conditions.masks import bank as mask_bank
@@ -21,7 +20,7 @@ from earthsynth_factory.conditions.masks.view import View
 from earthsynth_factory.conditions.placement import Stamp, find_place, render
 from earthsynth_factory.conditions.scene import Scene
 from earthsynth_factory.domain.condition import Condition
-from earthsynth_factory.errors import InputError
+from earthsynth_factory.errors import InputError, NoCondition
 from earthsynth_factory.geometry.components import components
 from tests.conditions.folders import TAXONOMY, context, want, write_prepared
 

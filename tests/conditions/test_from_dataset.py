@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from earthsynth_factory.conditions.base import NoCondition
 from earthsynth_factory.conditions.from_dataset import DatasetSource, DatasetSpec
 from earthsynth_factory.conditions.masks.view import Variants, View, choose_view
 from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.errors import NoCondition
 from tests.conditions.folders import TAXONOMY, context, shared, want, write_masks, write_prepared
 
 FREE = {"rotate": "free"}

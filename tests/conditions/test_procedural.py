@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, Want
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, Want
 from earthsynth_factory.conditions.procedural import ProceduralSpec
 from earthsynth_factory.conditions.procedural.canvas import MIN_PIXELS
 from earthsynth_factory.conditions.procedural.scenes import SCENES, STANDS_ON
@@ -18,7 +18,7 @@ from earthsynth_factory.conditions.procedural.sizes import SIZES
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy, earthsynth, make_category
-from earthsynth_factory.errors import InputError
+from earthsynth_factory.errors import InputError, NoCondition
 
 TAXONOMY = earthsynth()
 THINGS = [category.name for category in TAXONOMY if category.thing]

@@ -142,7 +142,7 @@ def test_what_is_difficult_is_counted(tmp_path: Path) -> None:
 
 def test_a_missing_split_is_said(tmp_path: Path) -> None:
     store = StoreReader(make_store(tmp_path / "store", 2))
-    store.run["splits"] = {"train": 1.0}
+    store.__dict__["run"] = store.run.model_copy(update={"splits": ("train",)})
     summary = write(store, tmp_path, YoloDetectSpec())
     assert summary.notes == ("no split 'val': data.yaml gives 'train' in its place",)
     assert '"val": "images/train"' in (tmp_path / "yolo-detect" / "data.yaml").read_text()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from earthsynth_factory.filtering.spec import FilterSpec
 from earthsynth_factory.recipe.json_schema import json_schema
 from earthsynth_factory.recipe.load import parse_recipe
 from earthsynth_factory.recipe.plugin_blocks import EXPORT, GENERATOR, RULE, SOURCE
 from earthsynth_factory.recipe.schema import Recipe
-from earthsynth_factory.recipe.template import STARTER
+from earthsynth_factory.recipe.template import STARTERS, starter
 
 BASE: dict[str, Any] = {
     "name": "x",
@@ -73,16 +75,31 @@ def test_contradictions_are_refused_in_python_too(keys: dict[str, Any], message:
 
 
 def test_dumped_recipe_is_the_same_recipe() -> None:
-    made = parse_recipe(STARTER, "starter")
+    made = parse_recipe(starter("yolo", "x.yaml"), "starter")
     assert Recipe.model_validate(json.loads(made.model_dump_json())) == made
 
 
-def test_starter_is_valid_and_names_every_block() -> None:
-    made = parse_recipe(STARTER, "starter")
-    assert made.images == 110
-    assert {line.partition(":")[0] for line in STARTER.splitlines() if line[:1].isalpha()} == (
-        set(Recipe.model_fields) - {"labels", "engine"}
+@pytest.mark.parametrize("purpose", STARTERS)
+def test_starters_name_every_block_and_classes_that_their_model_knows(purpose: str) -> None:
+    made = parse_recipe(starter(purpose, "x.yaml"), purpose)
+    assert {line.partition(":")[0] for line in starter(purpose, "x.yaml").splitlines() if line[:1].isalpha()} >= (
+        set(Recipe.model_fields) - {"labels", "engine", "negatives", "allow_unknown"}
     )
+    card = made.synthesis.card(Path())
+    assert set(made.targets()) <= set(card.categories or ())
+    assert max(made.image.size) == card.native_size
+
+
+def test_rules_that_are_left_out_are_those_of_the_filter_and_calibrated() -> None:
+    text = starter("yolo", "x.yaml")
+    made = parse_recipe(text, "x")
+    assert made.rfilter.rules == FilterSpec().rules
+    assert made.rfilter.thresholds == "embedded"
+    dry = parse_recipe(text.replace("model: embedded", "kind: fake"), "x")
+    assert dry.rfilter.rules == () and dry.rfilter.candidates == 4
+    own = parse_recipe(text.replace("candidates: 4", "rules: [layout_agreement]"), "x")
+    assert [rule.segmenter for rule in own.rfilter.rules] == ["embedded"]  # type: ignore[attr-defined]
+    assert own.rfilter.thresholds is None
 
 
 def test_json_schema_describes_every_kind_and_key() -> None:
@@ -109,7 +126,7 @@ def test_json_schema_accepts_what_we_accept() -> None:
     validator.check_schema(schema)
     from ruamel.yaml import YAML
 
-    data = YAML(typ="safe", pure=True).load(STARTER)
+    data = YAML(typ="safe", pure=True).load(starter("yolo", "x.yaml"))
     assert list(validator(schema).iter_errors(data)) == []
     assert list(validator(schema).iter_errors({**data, "sede": 1}))
     assert list(validator(schema).iter_errors({**data, "conditions": [{"kind": "procedural", "densty": 1}]}))

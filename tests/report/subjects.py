@@ -11,10 +11,11 @@ from html.parser import HTMLParser
 import numpy as np
 
 from earthsynth_factory.domain.condition import Origin
+from earthsynth_factory.domain.outcome import NO_CONDITION, NOT_BEST, Outcome, Reason
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.taxonomy import Taxonomy, make_category
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.report.html.model import ALL, NOTHING, Entry, Pixels, RuleFacts, Subject, Verdict
+from earthsynth_factory.report.html.model import ALL, NOTHING, Entry, Pixels, RuleFacts, Subject
 
 SCRIPT = "</script><script>document.title='broken'</script>"
 IMAGE = "<img src=x onerror=\"document.title='broken'\">"
@@ -66,16 +67,18 @@ def entries(count: int = 24, side: int = 64) -> Iterator[Entry]:
         box = Instance(1, class_id, (8, 8, 16, 32), 512, "", 1.0, False)
         load = _broken if number == 7 else lambda t=twin, c=class_id: pixels(t, c, side=side)
         yield Entry(
-            name=f"{number:07d}{hostile}", verdict=Verdict.KEPT, instances=(box,), size=(side, side),
+            name=f"{number:07d}{hostile}", outcome=Outcome.KEPT, instances=(box,), size=(side, side),
             metres_per_pixel=0.5, pixels=load, **common,
         )  # fmt: skip
-        verdict = Verdict.REJECTED if number % 3 else Verdict.SPARE
-        reason = f"{hostile}: {hostile}" if number % 3 else "not the best of 2"
+        outcome = Outcome.REJECTED if number % 3 else Outcome.SPARE
+        reason = Reason(hostile, hostile) if number % 3 else Reason(NOT_BEST, "another was better")
         missing = None if number % 5 == 0 else lambda n=number, c=class_id: pixels(1000 + n, c, n % 2 == 0, side)
         yield Entry(
-            name=f"{number:07d}", verdict=verdict, reasons=(reason,), pixels=missing, **{**common, "attempt": 1},
+            name=f"{number:07d}", outcome=outcome, reasons=(reason,), pixels=missing, **{**common, "attempt": 1},
         )  # fmt: skip
-    yield Entry("none", Verdict.UNDRAWN, (NOTHING,), "train", ("no condition: nothing fits",), attempt=0, final=True)
+    yield Entry(
+        "none", Outcome.UNDRAWN, (NOTHING,), "train", (Reason(NO_CONDITION, "nothing fits"),), attempt=0, final=True
+    )
 
 
 def hostile_subject(count: int = 24, side: int = 64) -> Subject:

@@ -9,10 +9,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.report.html import charts
 from earthsynth_factory.report.html.clusters import find_clusters
 from earthsynth_factory.report.html.markup import Html, escaped, island, number, plain, tag
-from earthsynth_factory.report.html.model import Entry, Pixels, Verdict
+from earthsynth_factory.report.html.model import Entry, Pixels
 from earthsynth_factory.report.html.reservoir import Reservoir
 from earthsynth_factory.report.html.sketch import LIMIT, Sketch, quantiles, spread
 from tests.report.subjects import HOSTILE, Page, picture
@@ -130,7 +131,7 @@ def test_ticks_stand_at_powers_of_two() -> None:
 def test_clusters_are_chains_of_near_pictures() -> None:
     def entry(name: str, seed: int, noise: int = 0) -> Entry:
         image = np.clip(picture(seed).astype(int) + np.random.default_rng(noise).integers(-2, 3, (64, 64, 3)), 0, 255)
-        return Entry(name, Verdict.KEPT, (1,), "train", pixels=lambda: Pixels(image.astype(np.uint8)))
+        return Entry(name, Outcome.KEPT, (1,), "train", pixels=lambda: Pixels(image.astype(np.uint8)))
 
     alone = [entry(f"alone {seed}", seed) for seed in range(10, 30)]
     found = find_clusters(

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.domain.sample import Candidate, Score
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.rfilter.base import Rule
@@ -65,8 +66,8 @@ def test_what_one_rule_rejects_the_next_is_not_shown() -> None:
     assert second.shown == [0, 2]
     assert [verdict.kept for verdict in verdicts] == [True, False, False]
     assert [verdict.rank for verdict in verdicts] == [4.0, 1.0, 4.0]
-    assert verdicts[1].reasons == ["a: why not"]
-    assert verdicts[2].reasons == ["b: why not"]
+    assert verdicts[1].reasons == [Reason("a", "why not")]
+    assert verdicts[2].reasons == [Reason("b", "why not")]
 
 
 def test_a_verdict_does_not_depend_on_batch_mates() -> None:

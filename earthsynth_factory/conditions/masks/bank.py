@@ -30,17 +30,39 @@ BYTES_PER_CATEGORY = 2 << 20
 """Bound on what is kept of one category; where there is more, a fixed pseudo-random choice of it."""
 
 _OVERHEAD = 128
-_ARRAYS = ("bits", "ends", "shapes", "categories", "items")
+_ARRAYS = ("bits", "ends", "shapes", "categories", "items", "ids", "corners")
 
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """One silhouette. shape: (h, w) bool, tight. metres_per_pixel: None where unknown. group: the scene it is from."""
+    """One silhouette. shape: (h, w) bool, tight. id: its instance in the item's map. corner: its box's top and left."""
 
     shape: npt.NDArray[np.bool_]
     category: int
-    metres_per_pixel: float | None
-    group: str
+    item: Item
+    id: int
+    corner: tuple[int, int]
+
+    @property
+    def metres_per_pixel(self) -> float | None:
+        """Ground sampling distance of the mask it is from; None if unknown."""
+        return self.item.metres_per_pixel
+
+    @property
+    def group(self) -> str:
+        """The scene it is from."""
+        return self.item.group
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns of the item that it lies in."""
+        (top, left), (height, width) = self.corner, self.shape.shape
+        return slice(top, top + height), slice(left, left + width)
+
+    @property
+    def name(self) -> str:
+        """Which object it is, for a record: the mask's stem and the instance's id."""
+        return f"{self.item.entry.stem}#{self.id}"
 
 
 class MaskBank:
@@ -54,7 +76,9 @@ class MaskBank:
         if arrays is None:
             arrays = _build(folder, taxonomy)
             write_bytes(path, _packed(arrays))
-        self._bits, self._ends, self._shapes, self._categories, self._owners = (arrays[name] for name in _ARRAYS)
+        self._bits, self._ends, self._shapes, self._categories, self._owners, self._ids, self._corners = (
+            arrays[name] for name in _ARRAYS
+        )
         self.left_out = {"cut by the border": int(arrays["left_out"][0]), "too small": int(arrays["left_out"][1])}
         self._by_need: dict[tuple[str, int], list[int]] = {}
         for number, (category, owner) in enumerate(zip(self._categories.tolist(), self._owners.tolist(), strict=True)):
@@ -69,14 +93,14 @@ class MaskBank:
         start = int(self._ends[number - 1]) if number else 0
         bits = np.unpackbits(self._bits[start : int(self._ends[number])], count=height * width)
         item = self._items[int(self._owners[number])]
-        return Cutout(
-            bits.reshape(height, width).astype(bool), int(self._categories[number]), item.metres_per_pixel, item.group
-        )
+        top, left = self._corners[number].tolist()
+        shape = bits.reshape(height, width).astype(bool)
+        return Cutout(shape, int(self._categories[number]), item, int(self._ids[number]), (top, left))
 
 
 def _build(folder: MaskFolder, taxonomy: Taxonomy) -> dict[str, npt.NDArray[Any]]:
     things = {category.id for category in taxonomy if category.thing}
-    kept: dict[int, list[tuple[int, int, int, tuple[int, int], bytes]]] = {}
+    kept: dict[int, list[tuple[int, int, int, tuple[int, int], bytes, tuple[int, int]]]] = {}
     weights: Counter[int] = Counter()
     left_out: Counter[str] = Counter()
     for owner, item in enumerate(folder.items):
@@ -87,7 +111,7 @@ def _build(folder: MaskFolder, taxonomy: Taxonomy) -> dict[str, npt.NDArray[Any]
             # A heap by descending draw: what is popped when the bound is passed is the same in any order of the masks.
             draw = derive(0, "bank", item.entry.stem, one.id)
             heap = kept.setdefault(one.category, [])
-            heapq.heappush(heap, (-draw, owner, one.id, (shape.shape[0], shape.shape[1]), bits))
+            heapq.heappush(heap, (-draw, owner, one.id, (shape.shape[0], shape.shape[1]), bits, (one.top, one.left)))
             weights[one.category] += len(bits) + _OVERHEAD
             while weights[one.category] > BYTES_PER_CATEGORY and len(heap) > 1:
                 weights[one.category] -= len(heapq.heappop(heap)[4]) + _OVERHEAD
@@ -100,6 +124,8 @@ def _build(folder: MaskFolder, taxonomy: Taxonomy) -> dict[str, npt.NDArray[Any]
         "shapes": np.array([row[3] for row in rows], np.int32).reshape(-1, 2),
         "categories": np.array([row[0] for row in rows], np.uint8),
         "items": np.array([row[1] for row in rows], np.int32),
+        "ids": np.array([row[2] for row in rows], np.int32),
+        "corners": np.array([row[5] for row in rows], np.int32).reshape(-1, 2),
         "left_out": np.array([left_out["cut by the border"], left_out["too small"]], np.int64),
     }
 
@@ -132,7 +158,7 @@ def _load(path: Path, items: int) -> dict[str, npt.NDArray[Any]] | None:
         return None
     sides = np.prod(arrays["shapes"].astype(np.int64), axis=1)
     agree = np.array_equal(np.cumsum((sides + 7) // 8), arrays["ends"])
-    same = len(arrays["ends"]) == len(arrays["categories"]) == len(arrays["items"])
+    same = len({len(arrays[name]) for name in _ARRAYS if name != "bits"}) == 1
     inside = bool(((arrays["items"] >= 0) & (arrays["items"] < items)).all())
     whole = len(arrays["bits"]) == (int(arrays["ends"][-1]) if len(arrays["ends"]) else 0)
     return arrays if agree and same and inside and whole else None

@@ -10,31 +10,37 @@ import numpy as np
 from earthsynth_factory.conditions.masks.folder import Pixels
 from earthsynth_factory.conditions.masks.objects import Object
 from earthsynth_factory.conditions.masks.view import View
-from earthsynth_factory.domain.condition import InstanceMap, Mask
+from earthsynth_factory.domain.condition import Image, InstanceMap, Mask
 from earthsynth_factory.domain.masks import present_ids
 from earthsynth_factory.domain.taxonomy import BACKGROUND
 
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """What a view shows. mask: (h, w) uint8; instances: (h, w) uint16, the source's; visible: id → share below 1."""
+    """What a view shows. mask: (h, w) uint8; instances: (h, w) uint16, the source's; visible: id → share below 1.
+
+    picture: (h, w, 3) uint8, if the folder's pictures are asked for.
+    """
 
     mask: Mask
     instances: InstanceMap
     visible: dict[int, float]
+    picture: Image | None = None
 
     def only(self, categories: Iterable[int]) -> Crop:
         """The same with all other categories made background: EarthSynth's where(mask == id, id, 0) for several."""
         kept = np.isin(self.mask, list(categories))
         instances = np.where(kept, self.instances, 0).astype(np.uint16)
-        return _with_ids(np.where(kept, self.mask, BACKGROUND).astype(np.uint8), instances, self.visible)
+        mask = np.where(kept, self.mask, BACKGROUND).astype(np.uint8)
+        return _with_ids(mask, instances, self.visible, self.picture)
 
 
-def cut(pixels: Pixels, view: View) -> Crop:
-    """Mask and instances through the same view, and the share of each object that its border leaves."""
+def cut(pixels: Pixels, view: View, picture: Image | None = None) -> Crop:
+    """Mask, instances and picture through the same view, and the share of each object that its border leaves."""
     mask, instances = view.sample(pixels.mask), view.sample(pixels.instances)
     shares = {number: _share(pixels, pixels.objects[number], view) for number in present_ids(instances) if number}
-    return _with_ids(mask, instances, {number: share for number, share in shares.items() if share < 1})
+    seen = None if picture is None else view.sample_picture(picture)
+    return _with_ids(mask, instances, {number: share for number, share in shares.items() if share < 1}, seen)
 
 
 def target_pixel(pixels: Pixels, category: int, rng: np.random.Generator) -> tuple[float, float]:
@@ -60,6 +66,6 @@ def _share(pixels: Pixels, one: Object, view: View) -> float:
     return max(shown, 1) / one.area
 
 
-def _with_ids(mask: Mask, instances: InstanceMap, visible: dict[int, float]) -> Crop:
+def _with_ids(mask: Mask, instances: InstanceMap, visible: dict[int, float], picture: Image | None) -> Crop:
     present = set(present_ids(instances))
-    return Crop(mask, instances, {number: share for number, share in visible.items() if number in present})
+    return Crop(mask, instances, {number: share for number, share in visible.items() if number in present}, picture)

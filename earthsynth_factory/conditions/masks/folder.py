@@ -100,6 +100,10 @@ class MaskFolder:
         """The items of a split that hold the category (None: all of the split), in the order of their stems."""
         return self._by_need.get((split, category), [])
 
+    def masks_of(self) -> Mapping[int, int]:
+        """Category id → masks that hold it, over all splits."""
+        return Counter(category for item in self.items for category in item.categories)
+
     def read(self, item: Item) -> Pixels:
         """Raises SourceError where the file is damaged, was changed since it was counted, or has an unknown id."""
         stem = item.entry.stem
@@ -177,9 +181,19 @@ def _translate(raw: npt.NDArray[np.uint16], table: npt.NDArray[np.int16], path: 
 
 
 def _unknown_id(file_id: int, path: Path) -> SourceError:
-    return SourceError(
-        f"{path}: id {file_id} stands for no category; name it under `classes` (`{file_id}: background` if it is none)"
-    )
+    return SourceError(f"{path}: id {file_id} stands for no category; {_name_it(file_id)}")
+
+
+def _name_it(file_id: int) -> str:
+    return f"say which it is under `classes`, as `classes: {{{file_id}: ship}}` (`background` if it is none)"
+
+
+def _check_ids(counts: Mapping[str, mask_index.Counts], table: npt.NDArray[np.int16], root: Path) -> None:
+    """Raises SourceError that names every id without a meaning and how many masks hold it."""
+    unknown = Counter(file_id for found in counts.values() for file_id in found.pixels if table[file_id] < 0)
+    if unknown:
+        listed = ", ".join(f"{number} masks with id {file_id}" for file_id, number in unknown.most_common(8))
+        raise SourceError(f"{root}: {listed} stand for no category; {_name_it(unknown.most_common(1)[0][0])}")
 
 
 def _items(
@@ -189,6 +203,7 @@ def _items(
     table: npt.NDArray[np.int16],
     context: SourceContext,
 ) -> tuple[Item, ...]:
+    _check_ids(counts, table, layout.root)
     # Dealt by the ids of the files and before any choice among items, so that two sources on one folder agree.
     groups: dict[str, set[int]] = {}
     for entry in layout.entries:
@@ -202,9 +217,6 @@ def _items(
 
 
 def _item(entry: Entry, counts: mask_index.Counts, table: npt.NDArray[np.int16], split: str, spec: FolderSpec) -> Item:
-    for file_id in counts.pixels:
-        if table[file_id] < 0:
-            raise _unknown_id(file_id, entry.mask)
     instances: Counter[int] | None = None
     if counts.instances is not None:
         instances = Counter()

@@ -1,4 +1,6 @@
-"""A view of a map: which source pixel each output pixel shows. One geometry for mask and instances, nearest only.
+"""A view of a map: which source pixel each output pixel shows. One geometry for mask, instances and picture.
+
+Maps of ids are sampled by nearest neighbour only; a picture between its pixels, and averaged where it shrinks.
 
 Source positions are continuous, (y, x) in source pixels, a pixel's centre at +0.5.
 """
@@ -9,12 +11,15 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+from earthsynth_factory.domain.condition import Image
 from earthsynth_factory.domain.spec import Field, Span, Spec
 
 Number = TypeVar("Number", bound=np.generic)
+Positions = npt.NDArray[np.float64]
 
 
 class Variants(Spec):
@@ -56,12 +61,7 @@ class View:
 
     def sample(self, source: npt.NDArray[Number]) -> npt.NDArray[Number]:
         """(height, width), dtype of the (H, W) source; 0 where the view reaches beyond it."""
-        v = np.arange(self.height) + 0.5 - self.height / 2
-        u = (np.arange(self.width) + 0.5 - self.width / 2) * (-1 if self.mirror else 1)
-        cos, sin = self.step * math.cos(self.angle), self.step * math.sin(self.angle)
-        # (height, 1) + (1, width): the two terms of the turn meet by broadcasting
-        rows = np.floor(self.y + (cos * v)[:, None] + (sin * u)[None, :]).astype(np.int64)
-        columns = np.floor(self.x - (sin * v)[:, None] + (cos * u)[None, :]).astype(np.int64)
+        rows, columns = (np.floor(position).astype(np.int64) for position in self._positions())
         height, width = source.shape
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
         if inside.all():
@@ -69,6 +69,35 @@ class View:
         out = np.zeros((self.height, self.width), source.dtype)
         out[inside] = source[rows[inside], columns[inside]]
         return out
+
+    def sample_picture(self, source: Image) -> Image:
+        """(height, width, 3) of a picture (H, W, 3) at the places that `sample` looks at; its edge goes on beyond it.
+
+        Where the view copies pixels one by one, so does this.
+        """
+        y, x = self._positions()
+        shrink = max(1, int(self.step))
+        top, left = (max(0, math.floor(float(position.min())) - shrink) for position in (y, x))
+        bottom, right = (math.ceil(float(position.max())) + shrink for position in (y, x))
+        part = source[min(top, source.shape[0] - 1) : bottom, min(left, source.shape[1] - 1) : right]
+        if shrink > 1:
+            size = max(1, part.shape[1] // shrink), max(1, part.shape[0] // shrink)
+            part = cv2.resize(part[: size[1] * shrink, : size[0] * shrink], size, interpolation=cv2.INTER_AREA)
+        # cv2 counts from pixel centres, we from edges
+        across, down = ((position - edge) / shrink - 0.5 for position, edge in ((x, left), (y, top)))
+        sampled = cv2.remap(
+            part, across.astype(np.float32), down.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(sampled, np.uint8)
+
+    def _positions(self) -> tuple[Positions, Positions]:
+        """Source y and x, each (height, width), of every output pixel's centre."""
+        v = np.arange(self.height) + 0.5 - self.height / 2
+        u = (np.arange(self.width) + 0.5 - self.width / 2) * (-1 if self.mirror else 1)
+        cos, sin = self.step * math.cos(self.angle), self.step * math.sin(self.angle)
+        # (height, 1) + (1, width): the two terms of the turn meet by broadcasting
+        y = self.y + (cos * v)[:, None] + (sin * u)[None, :]
+        return y, self.x - (sin * v)[:, None] + (cos * u)[None, :]
 
     def shows(self, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which of the source pixels have their centre inside the view."""

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from earthsynth_factory.conditions.base import NoCondition, Want
+from earthsynth_factory.conditions.base import Want
 from earthsynth_factory.conditions.procedural.canvas import MIN_PIXELS, Board, Bools
 from earthsynth_factory.conditions.procedural.extent import Extent
 from earthsynth_factory.conditions.procedural.figures import FIGURES, Shape
@@ -26,6 +26,7 @@ from earthsynth_factory.conditions.procedural.sizes import SIZES, Size
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.seeds import rng
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category, Taxonomy, normalise
+from earthsynth_factory.errors import NoCondition
 
 MOST = 150
 """Instances of the target where the want names no number. Ours: a full car park is dull and slow."""

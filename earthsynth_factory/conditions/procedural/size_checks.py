@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from earthsynth_factory.conditions.base import NoCondition
 from earthsynth_factory.conditions.procedural.canvas import MIN_PIXELS, area
 from earthsynth_factory.conditions.procedural.extent import Extent
 from earthsynth_factory.conditions.procedural.shapes import Silhouette
 from earthsynth_factory.conditions.procedural.sizes import Size
+from earthsynth_factory.errors import NoCondition
 
 _LEGIBLE = 10
 """Pixels along an object that its silhouette needs to be recognised; sizes are chosen above it where they can be."""

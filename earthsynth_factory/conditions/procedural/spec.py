@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from earthsynth_factory.conditions.base import ConditionSource, NoCondition, SourceContext, SourceSpec, Want
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.procedural.drawing import Knobs, Stage, key_of, shape_of
 from earthsynth_factory.conditions.procedural.figures import FIGURES, Shape
 from earthsynth_factory.conditions.procedural.scenes import LAND, OWN, SCENES, STANDS_ON, Scene
@@ -14,6 +14,7 @@ from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.spec import Field, Span
 from earthsynth_factory.domain.taxonomy import Category
+from earthsynth_factory.errors import NoCondition
 
 LAYOUT_VERSION = 1
 """Raised whenever the same want would give other pixels."""

@@ -80,6 +80,11 @@ class Layout:
         return self.root / "README.md"
 
     @property
+    def doubts(self) -> Path:
+        """What makes the data poor, as a JSON list of sentences."""
+        return self.root / "doubts.json"
+
+    @property
     def shards(self) -> Path:
         return self.root / "shards"
 

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from earthsynth_factory.datasets.build.layout import Layout, ShardLayout
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
+from earthsynth_factory.datasets.build.run_record import RunRecord, read_record
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.domain.taxonomy import Category, Taxonomy
+from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.io.gates import read_below
 from earthsynth_factory.io.id_masks import read_ids
@@ -42,48 +42,39 @@ class StoreReader:
         return Layout(self.root)
 
     @cached_property
-    def run(self) -> dict[str, Any]:
+    def run(self) -> RunRecord:
         """The run record, `run.json`."""
-        path = self.layout.run
-        try:
-            found = orjson.loads(path.read_bytes())
-        except FileNotFoundError:
-            raise StoreError(f"{self.root}: no {path.name} here; is it the output folder of a build?") from None
-        except ValueError as error:
-            raise StoreError(f"{path}: damaged ({error}); run the same build command again to rewrite it") from error
-        if not isinstance(found, dict):
-            raise StoreError(f"{path}: not a run record")
-        return found
+        return read_record(self.layout.run)
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
         """The categories the dataset was made with, in the recipe's spelling."""
-        return Taxonomy(tuple(Category(**{**item, "color": tuple(item["color"])}) for item in self.run["taxonomy"]))
+        return Taxonomy(self.run.taxonomy)
 
     @property
     def name(self) -> str:
         """The recipe's name."""
-        return str(self.run["name"])
+        return self.run.name
 
     @property
     def version(self) -> str:
         """The recipe's fingerprint, shortened."""
-        return str(self.run["fingerprint"])[:12]
+        return self.run.fingerprint[:12]
 
     @property
     def targets(self) -> frozenset[int]:
         """Ids of the categories that the recipe asks for."""
-        return frozenset(self.run["targets"])
+        return frozenset(self.run.targets)
 
     @property
     def count(self) -> int:
         """Images that the recipe asks for."""
-        return int(self.run["images"])
+        return self.run.images
 
     @property
     def splits(self) -> list[str]:
         """Split names in the recipe's order."""
-        return list(self.run["splits"])
+        return list(self.run.splits)
 
     def samples(self) -> Iterator[SampleRecord]:
         """Every recorded sample, ascending by slot, one at a time."""
@@ -130,7 +121,7 @@ class StoreReader:
     @property
     def shard_size(self) -> int:
         """Slots of a shard."""
-        return int(self.run["shard_size"])
+        return self.run.shard_size
 
     def shard_of(self, record: SampleRecord | RejectRecord) -> ShardLayout:
         """The shard that holds the record."""

@@ -11,12 +11,10 @@ import orjson
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from earthsynth_factory.domain.condition import Origin
+from earthsynth_factory.domain.outcome import NO_CONDITION, Outcome, Reason
 from earthsynth_factory.domain.sample import Instance, Sample, Score, Slot
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.io.gates import plain
-
-NOT_BEST = "not the best of"
-"""How the reason begins of an image that every rule passed and that was not kept all the same."""
 
 ClassId = Annotated[int, Field(ge=0, le=254)]
 SlotNumber = Annotated[int, Field(ge=0, le=9_999_999)]
@@ -114,14 +112,16 @@ class SampleRecord:
 class RejectRecord:
     """A candidate that was not kept, or a condition that could not be drawn: a line of `rejects.jsonl`.
 
-    attempt: number of the image, or of the first image of a condition that could not be drawn. scores: rule → value,
-    empty without an image; the seeds are None then. short: True on the last line of a slot that stays empty.
+    attempt: number of the image, or of the first image of a condition that could not be drawn. outcome: all but `KEPT`.
+    scores: rule → value, empty without an image; the seeds are None then. short: True on the last line of a slot that
+    stays empty.
     """
 
     slot: SlotNumber
     category: ClassId | None
     attempt: Annotated[int, Field(ge=0, lt=1 << 31)]
-    reasons: tuple[str, ...]
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
     scores: Scores
     condition_seed: Seed | None
     image_seed: Seed | None
@@ -130,12 +130,12 @@ class RejectRecord:
     @property
     def made(self) -> bool:
         """Whether there was an image; without a condition there was none."""
-        return self.image_seed is not None
+        return self.outcome is not Outcome.UNDRAWN
 
     @property
     def passed(self) -> bool:
         """Whether every rule passed the image and only a better one of its condition was taken instead."""
-        return self.made and all(reason.startswith(NOT_BEST) for reason in self.reasons)
+        return self.outcome is Outcome.SPARE
 
     @classmethod
     def parse(cls, line: bytes) -> RejectRecord:
@@ -181,6 +181,7 @@ def _values(scores: Mapping[str, Score]) -> dict[str, float]:
     return {name: round(score.value, 6) for name, score in scores.items()}
 
 
-def reject_of(slot: Slot, attempt: int, reason: str) -> RejectRecord:
+def undrawn(slot: Slot, attempt: int, why: str) -> RejectRecord:
     """The record of a condition that could not be drawn."""
-    return RejectRecord(slot.index, slot.category, attempt, (reason,), {}, None, None)
+    reason = Reason(NO_CONDITION, why)
+    return RejectRecord(slot.index, slot.category, attempt, Outcome.UNDRAWN, (reason,), {}, None, None)

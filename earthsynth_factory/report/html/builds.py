@@ -10,10 +10,11 @@ from typing import Any
 
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
+from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.domain.plugins import spec_class
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.report.html.markup import number
-from earthsynth_factory.report.html.model import ALL, NOT_BEST, NOTHING, Entry, Pixels, RuleFacts, Subject, Verdict
+from earthsynth_factory.report.html.model import ALL, NOTHING, Entry, Pixels, RuleFacts, Subject
 from earthsynth_factory.rfilter.base import KINDS, RuleSpec
 
 
@@ -30,10 +31,11 @@ def subject_of_build(
         entries=partial(_entries, store, split_of),
         asked={(_group(class_id), split): number for (class_id, split), number in asked.items()},
         state=_state(store),
+        doubts=_doubts(store),
         rules=rules,
         absent={} if rules else {"scores": "The recipe has no rules, so nothing was scored."},
         making=_making(store),
-        document=json.dumps(_decisive(store.run.get("recipe", {})), indent=2, ensure_ascii=False),
+        document=json.dumps(_decisive(store.run.recipe), indent=2, ensure_ascii=False),
         commands=_COMMANDS,
         command="earthsynth-factory remake . {name} --attempt {attempt} --out remade",
     )
@@ -50,8 +52,7 @@ _COMMANDS = (
 
 
 def _lead(store: StoreReader) -> str:
-    synthesis = store.run.get("line", {}).get("synthesis", {})
-    if synthesis.get("kind") == "fake":
+    if store.run.line.dry:
         return "A dry run: the images are coloured masks with grain, made by no model. Do not train on them."
     return "These images were made by a model; no satellite took them."
 
@@ -61,6 +62,18 @@ def _state(store: StoreReader) -> str:
     if done == total:
         return ""
     return f"Unfinished: {done} of {total} shards are committed. The figures are those of what is recorded so far."
+
+
+def _doubts(store: StoreReader) -> tuple[str, ...]:
+    """What the build said of its data when it was finished."""
+    path = store.layout.doubts
+    try:
+        found = json.loads(path.read_bytes()) if path.is_file() else []
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{path}: damaged ({error}); remove this one file and run the same build command again"
+        ) from error
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def _entries(store: StoreReader, split_of: Callable[[int], str]) -> Iterator[Entry]:
@@ -76,7 +89,7 @@ def _entries(store: StoreReader, split_of: Callable[[int], str]) -> Iterator[Ent
 def _kept(store: StoreReader, record: SampleRecord, light: SampleRecord) -> Entry:
     return Entry(
         name=record.stem,
-        verdict=Verdict.KEPT,
+        outcome=Outcome.KEPT,
         groups=(_group(record.category),),
         split=record.split,
         scores=record.scores,
@@ -103,7 +116,7 @@ def _rejected(store: StoreReader, reject: RejectRecord, split: str, sample: Samp
 
     return Entry(
         name=f"{reject.slot:07d}",
-        verdict=_verdict(reject),
+        outcome=reject.outcome,
         groups=(_group(reject.category),),
         split=split,
         reasons=reject.reasons,
@@ -119,12 +132,6 @@ def _rejected(store: StoreReader, reject: RejectRecord, split: str, sample: Samp
     )
 
 
-def _verdict(reject: RejectRecord) -> Verdict:
-    if reject.image_seed is None:
-        return Verdict.UNDRAWN
-    return Verdict.SPARE if all(reason.startswith(NOT_BEST) for reason in reject.reasons) else Verdict.REJECTED
-
-
 def _group(class_id: int | None) -> int:
     return NOTHING if class_id is None else class_id
 
@@ -132,8 +139,7 @@ def _group(class_id: int | None) -> int:
 def _rules(store: StoreReader) -> Iterator[tuple[str, RuleFacts]]:
     """Rule → its limits. A plug-in's are not known: what a folder's record names is not imported to look at it."""
     seen, learnt = dict[str, int](), _learnt(store)
-    run = store.run
-    for block in run.get("recipe", {}).get("rfilter", {}).get("rules", []):
+    for block in store.run.rules:
         kind = str(block.get("kind"))
         seen[kind] = seen.get(kind, 0) + 1
         name = kind if seen[kind] == 1 else f"{kind}#{seen[kind]}"
@@ -155,7 +161,7 @@ def _learnt(store: StoreReader) -> dict[str, dict[int, float]]:
     try:
         return {
             str(rule): {ALL if word == "all" else int(word): float(least) for word, least in classes.items()}
-            for rule, classes in store.run.get("identity", {}).get("thresholds", {}).items()
+            for rule, classes in store.run.identity.get("thresholds", {}).items()
         }
     except (AttributeError, TypeError, ValueError) as error:
         raise StoreError(f"{store.layout.run}: damaged identity.thresholds ({error})") from error
@@ -163,14 +169,14 @@ def _learnt(store: StoreReader) -> dict[str, dict[int, float]]:
 
 def _making(store: StoreReader) -> list[tuple[str, list[tuple[str, str]]]]:
     run = store.run
-    recipe, line = run.get("recipe", {}), run.get("line", {})
+    recipe = run.recipe
     rfilter = recipe.get("rfilter", {})
     groups = [
-        ("Build", {"seed": recipe.get("seed"), "fingerprint": run.get("fingerprint")}),
-        ("Images", _decisive(line.get("synthesis", recipe.get("synthesis", {})))),
+        ("Build", {"seed": recipe.get("seed"), "fingerprint": run.fingerprint}),
+        ("Images", _decisive(run.line.synthesis or recipe.get("synthesis", {}))),
         ("Filter", {name: rfilter.get(name) for name in ("candidates", "max_attempts")} | _settings(rfilter)),
         ("Thresholds from a file, in place of the rules' own", _thresholds(store)),
-        ("Software", dict(run.get("software", {}))),
+        ("Software", dict(run.software)),
     ]
     return [(title, [_fact(name, value) for name, value in found.items() if value]) for title, found in groups if found]
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from earthsynth_factory.domain.outcome import Outcome, Reason
 from earthsynth_factory.domain.sample import Instance
-from earthsynth_factory.report.html.model import ALL, Entry, Subject, Verdict
+from earthsynth_factory.report.html.model import ALL, Entry, Subject
 from earthsynth_factory.report.html.reservoir import Reservoir
 from earthsynth_factory.report.html.sketch import Sketch
 
 PER_CLASS = 24
-"""Pictures remembered of each class and verdict, from which the galleries choose."""
+"""Pictures remembered of each class and outcome, from which the galleries choose."""
 
 COMPARED = 1500
 """Kept images that are compared with one another."""
@@ -65,19 +66,19 @@ class Shapes:
 
 @dataclass
 class Tally:
-    """images: (class, split, verdict) → images. verdicts: of images, each counted once. why: (class, reason) → images.
+    """images: (class, split, outcome) → images. outcomes: of images, each counted once. why: (class, reason) → images.
 
-    final: class → slots given up. scores: (rule, class or `ALL`, verdict) → sketch. objects: class or `ALL` → shapes, of kept
+    final: class → slots given up. scores: (rule, class or `ALL`, outcome) → sketch. objects: class or `ALL` → shapes, of kept
     images.
     """
 
-    images: Counter[tuple[int, str, Verdict]] = field(default_factory=Counter)
-    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    images: Counter[tuple[int, str, Outcome]] = field(default_factory=Counter)
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
     why: Counter[tuple[int, str]] = field(default_factory=Counter)
     final: Counter[int] = field(default_factory=Counter)
     objects: dict[int, Shapes] = field(default_factory=lambda: defaultdict(Shapes))
-    scores: dict[tuple[str, int, Verdict], Sketch] = field(default_factory=lambda: defaultdict(Sketch))
-    galleries: dict[tuple[int, Verdict], Reservoir[Entry]] = field(default_factory=dict)
+    scores: dict[tuple[str, int, Outcome], Sketch] = field(default_factory=lambda: defaultdict(Sketch))
+    galleries: dict[tuple[int, Outcome], Reservoir[Entry]] = field(default_factory=dict)
     compared: Reservoir[Entry] = field(default_factory=lambda: Reservoir(COMPARED, "compared"))
     _rules: set[str] = field(default_factory=set)
     _reasons: set[str] = field(default_factory=set)
@@ -92,23 +93,23 @@ class Tally:
 
     def add(self, entry: Entry) -> None:
         """Count an entry."""
-        self.verdicts[entry.verdict] += 1
-        self.images.update((group, entry.split, entry.verdict) for group in entry.groups)
+        self.outcomes[entry.outcome] += 1
+        self.images.update((group, entry.split, entry.outcome) for group in entry.groups)
         self.final.update(entry.groups if entry.final else ())
-        for reason in {short_reason(text) for text in entry.reasons}:
+        for reason in {shown_rule(reason) for reason in entry.reasons}:
             self.why.update((group, self._known(reason)) for group in entry.groups)
         for rule, value in entry.scores.items():
             self._score(entry, rule, value)
-        if entry.size and entry.verdict is Verdict.KEPT:
+        if entry.size and entry.outcome is Outcome.KEPT:
             for instance in entry.instances:
                 for class_id in (ALL, instance.category):
                     self.objects[class_id].add(instance, entry.size, entry.metres_per_pixel)
         self._remember(entry)
 
-    def made(self, class_id: int, *verdicts: Verdict) -> int:
-        """Images of the class with one of these verdicts, over all splits."""
+    def made(self, class_id: int, *outcomes: Outcome) -> int:
+        """Images of the class with one of these outcomes, over all splits."""
         return sum(
-            number for (one, _, verdict), number in self.images.items() if one == class_id and verdict in verdicts
+            number for (one, _, outcome), number in self.images.items() if one == class_id and outcome in outcomes
         )
 
     @property
@@ -117,7 +118,7 @@ class Tally:
         found = {class_id for class_id, _, _ in self.images} | {
             class_id for class_id in self.objects if class_id != ALL
         }
-        return sorted(found, key=lambda class_id: (-self.made(class_id, Verdict.KEPT), class_id))
+        return sorted(found, key=lambda class_id: (-self.made(class_id, Outcome.KEPT), class_id))
 
     @property
     def rules(self) -> list[str]:
@@ -131,7 +132,7 @@ class Tally:
         if rule in self._rules or len(self._rules) < RULES:
             self._rules.add(rule)
             for class_id in (ALL, *entry.groups):
-                self.scores[rule, class_id, entry.verdict].add(value)
+                self.scores[rule, class_id, entry.outcome].add(value)
 
     def _known(self, reason: str) -> str:
         if reason in self._reasons or len(self._reasons) < REASONS:
@@ -140,21 +141,21 @@ class Tally:
         return OTHER
 
     def _remember(self, entry: Entry) -> None:
-        if entry.verdict not in (Verdict.KEPT, Verdict.REJECTED):
+        if entry.outcome not in (Outcome.KEPT, Outcome.REJECTED):
             return
         light = entry.without_instances()
         for group in entry.groups:
-            place = (group, entry.verdict)
+            place = (group, entry.outcome)
             if place not in self.galleries:
                 self.galleries[place] = Reservoir(PER_CLASS, f"gallery {group}")
             self.galleries[place].offer(entry.key, light)
-        if entry.verdict is Verdict.KEPT:
+        if entry.outcome is Outcome.KEPT:
             self.compared.offer(entry.key, light)
 
 
-def short_reason(reason: str) -> str:
-    """`image_quality: blurred (…)` → `image_quality`."""
-    return reason.partition(":")[0][:60]
+def shown_rule(reason: Reason) -> str:
+    """What it is counted under, short enough for a column's head."""
+    return reason.rule[:60]
 
 
 def _step(bins: Grid, value: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,17 +12,17 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.decisions import DECISIONS, Decision
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.printable import one_line
-from earthsynth_factory.io.tables import uncell
-from earthsynth_factory.report.html.model import ALL, NOTHING, Entry, RuleFacts, Subject, Verdict
+from earthsynth_factory.io.jsonl import records
+from earthsynth_factory.report.html.model import ALL, NOTHING, Entry, RuleFacts, Subject
 from earthsynth_factory.report.html.prepared import entry_of
 
-DECISION, SCORES = "filter.json", "scores.csv"
-"""The two files of a filter's output that are read here."""
+DECISION = "filter.json"
+"""What was asked and found, as a whole."""
 
-UNUSABLE = "unusable"
+REMEDY = "run the same filter command again"
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def read_decision(folder: Path) -> Mapping[str, Any]:
         if not all(isinstance(found[key], str) for key in ("kind", "source")):
             raise ValueError("kind and source are to be words")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path}: damaged ({error}); run the same filter command again") from error
+        raise StoreError(f"{path}: damaged ({error}); {REMEDY}") from error
     return dict(found)
 
 
@@ -89,27 +88,12 @@ def _limits(taxonomy: Taxonomy, least: Mapping[str, float]) -> RuleFacts:
 
 
 def _entries(folder: Path, decision: Mapping[str, Any], source: Source) -> Iterator[Entry]:
-    """Records and rows side by side; both are in the order of the folder."""
-    rules = list(decision.get("thresholds", {}))
-    path = folder / SCORES
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for entry, row in zip_longest(source.entries(), csv.DictReader(file)):
-                if entry is None or row is None or None in row.values() or uncell(row["id"]) != one_line(entry.name):
-                    where = decision["source"]
-                    raise StoreError(f"{path}: {where} has other images now; run the same filter command again")
-                if not entry.groups:
-                    category = source.taxonomy.find(uncell(row["category"]))
-                    entry = replace(entry, groups=(category.id if category else NOTHING,))
-                yield _judged(entry, row, rules, set(decision.get("reasons", {})))
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise StoreError(f"{path}: damaged ({error}); run the same filter command again") from error
-
-
-def _judged(entry: Entry, row: Mapping[str, str], rules: list[str], known: set[str]) -> Entry:
-    verdict = Verdict.KEPT if row["kept"] == "1" else Verdict.REJECTED
-    texts = [text for text in row["reasons"].split("; ") if text]
-    # What is not said by a rule or a selection is why the image could not be used at all.
-    reasons = tuple(text if text.partition(":")[0] in known else f"{UNUSABLE}: {text}" for text in texts)
-    scores = {rule: float(row[rule]) for rule in rules if row.get(rule)}
-    return replace(entry, verdict=verdict, reasons=reasons, scores=scores)
+    """Records and decisions side by side; both are in the order of the folder."""
+    path = folder / DECISIONS
+    for entry, decided in zip_longest(source.entries(), records(path, Decision.parse, REMEDY)):
+        if entry is None or decided is None or decided.name != entry.name:
+            raise StoreError(f"{path}: {decision['source']} has other images now; {REMEDY}")
+        if not entry.groups:
+            category = source.taxonomy.find(decided.category)
+            entry = replace(entry, groups=(category.id if category else NOTHING,))
+        yield replace(entry, outcome=decided.outcome, reasons=decided.reasons, scores=decided.scores)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from earthsynth_factory.domain.condition import InstanceMap, Mask, Origin
+from earthsynth_factory.domain.outcome import Outcome, Reason
 from earthsynth_factory.domain.sample import Image, Instance
 from earthsynth_factory.domain.taxonomy import Taxonomy
 
@@ -15,22 +15,6 @@ NOTHING = -1
 
 ALL = -2
 """Stands for all classes together."""
-
-
-NOT_BEST = "not the best"
-NO_CONDITION = "no condition"
-"""How the reasons begin of what no rule refused."""
-
-
-class Verdict(StrEnum):
-    """What became of an image."""
-
-    KEPT = "kept"
-    REJECTED = "rejected"
-    SPARE = "spare"
-    """It passed every rule, yet another of the same condition was better."""
-    UNDRAWN = "undrawn"
-    """No image at all: the condition could not be drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +35,11 @@ class Entry:
     """
 
     name: str
-    verdict: Verdict
+    outcome: Outcome
     groups: tuple[int, ...]
     split: str
-    reasons: tuple[str, ...] = ()
-    scores: Mapping[str, float] = field(default_factory=dict)
+    reasons: tuple[Reason, ...] = ()
+    scores: Mapping[str, float | None] = field(default_factory=dict)
     instances: tuple[Instance, ...] = ()
     size: tuple[int, int] | None = None
     metres_per_pixel: float | None = None
@@ -94,9 +78,9 @@ class RuleFacts:
 @dataclass(frozen=True)
 class Subject:
     """asked: (class id or `NOTHING`, split) → images; empty where nobody asked for counts. state: a sentence on how far it
-    is, empty where it is finished. absent: sections that have nothing to show → why. making: facts in groups. document:
-    the resolved recipe. commands: (what for, command line). command: the line that makes one image again; {name} and
-    {attempt} stand for it.
+    is, empty where it is finished. doubts: sentences on what makes the data poor. absent: sections that have nothing to show
+    → why. making: facts in groups. document: the resolved recipe. commands: (what for, command line). command: the line that
+    makes one image again; {name} and {attempt} stand for it.
     """
 
     name: str
@@ -106,6 +90,7 @@ class Subject:
     entries: Callable[[], Iterator[Entry]]
     asked: Mapping[tuple[int, str], int] = field(default_factory=dict)
     state: str = ""
+    doubts: Sequence[str] = ()
     rules: Mapping[str, RuleFacts] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     making: Sequence[tuple[str, Sequence[tuple[str, str]]]] = ()

@@ -87,8 +87,11 @@
     })
   );
   const labels = find("#labels");
-  const veil = () => document.documentElement.classList.toggle("bare", labels && !labels.checked);
-  if (labels) labels.addEventListener("change", veil);
+  const veil = () => document.documentElement.classList.toggle("veiled", labels.checked);
+  if (labels) {
+    labels.addEventListener("change", veil);
+    veil();
+  }
 
   // The picture dialog
   let current = null;

@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
+from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.report.html.counts import Tally
 from earthsynth_factory.report.html.markup import Html, escaped, island, joined, plain, tag
-from earthsynth_factory.report.html.model import Subject, Verdict
+from earthsynth_factory.report.html.model import Subject
 from earthsynth_factory.report.html.sections.base import Section
 
 CLASSES = 255
@@ -74,13 +75,13 @@ def _panel(section: Section) -> Html:
 def _filters(subject: Subject, tally: Tally) -> Html:
     classes = {str(one): plain(subject.class_name(one), 60) for one in tally.classes[:CLASSES]}
     by_name = dict(sorted(classes.items(), key=lambda item: (item[0].startswith("-"), item[1].lower(), item[0])))
-    shown = {Verdict.KEPT: "kept", Verdict.REJECTED: "not kept"}
-    verdicts = {str(one): text for one, text in shown.items() if tally.verdicts[one]}
+    shown = {Outcome.KEPT: "kept", Outcome.REJECTED: "not kept"}
+    outcomes = {str(one): text for one, text in shown.items() if tally.outcomes[one]}
     whys = {why: why for why in sorted({why for _, why in tally.why})}
     selects = [
         _select("class", "Class", "all classes", by_name),
         _select("split", "Split", "all splits", {split: split for split in subject.splits}),
-        _select("verdict", "Verdict", "all", verdicts),
+        _select("verdict", "Verdict", "all", outcomes),
         _select("why", "Reason", "all", whys),
     ]
     return joined([*selects, tag("output", id="shown", aria_live="polite")])

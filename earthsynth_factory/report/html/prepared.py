@@ -9,7 +9,8 @@ from functools import partial
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.licences import terms_of
-from earthsynth_factory.report.html.model import NOTHING, Entry, Pixels, Subject, Verdict
+from earthsynth_factory.domain.outcome import Outcome
+from earthsynth_factory.report.html.model import NOTHING, Entry, Pixels, Subject
 
 _ABSENT = {
     "scores": "No scores: nothing was filtered here. `earthsynth-factory filter` scores this folder.",
@@ -43,7 +44,7 @@ def entry_of(dataset: LabelledDataset, record: SampleRecord) -> Entry:
     light = replace(record, instances=())
     return Entry(
         name=record.stem,
-        verdict=Verdict.KEPT,
+        outcome=Outcome.KEPT,
         groups=(record.category,) if record.category is not None else record.classes or (NOTHING,),
         split=record.split,
         instances=record.instances,

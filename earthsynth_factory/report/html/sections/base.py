@@ -12,7 +12,7 @@ from earthsynth_factory.report.html.model import Subject
 
 @dataclass(frozen=True)
 class Section:
-    """A tab. key: its id. filters: which of class, split, verdict, why act on it. data: picture id → what a click shows."""
+    """A tab. key: its id. filters: which of class, split, outcome, why act on it. data: picture id → what a click shows."""
 
     key: str
     title: str

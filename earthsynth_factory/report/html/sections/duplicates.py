@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.report.html.clusters import BITS, Clusters
 from earthsynth_factory.report.html.counts import Tally
 from earthsynth_factory.report.html.markup import Html, count, counted, joined, tag
-from earthsynth_factory.report.html.model import Entry, Verdict
+from earthsynth_factory.report.html.model import Entry
 from earthsynth_factory.report.html.sections.base import Section, note
 from earthsynth_factory.report.html.sections.gallery import Wall
 
@@ -35,7 +36,7 @@ def duplicates(tally: Tally, clusters: Clusters, wall: Wall) -> Section:
 
 
 def _summary(tally: Tally, clusters: Clusters, members: int) -> Html:
-    kept, read = tally.verdicts[Verdict.KEPT], clusters.compared + clusters.unreadable
+    kept, read = tally.outcomes[Outcome.KEPT], clusters.compared + clusters.unreadable
     looked = f"all {count(kept)}" if read == kept else f"{count(read)} of {count(kept)}, drawn at random"
     found = f"{counted(members, 'image')} in {counted(len(clusters.groups), 'cluster')}"
     unread = f" {clusters.unreadable} could not be read." if clusters.unreadable else ""

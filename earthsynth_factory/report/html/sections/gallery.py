@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from itertools import count as counter
 from typing import Any
 
+from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.report.html.counts import Tally, short_reason
+from earthsynth_factory.report.html.counts import Tally, shown_rule
 from earthsynth_factory.report.html.markup import Html, count, counted, joined, number, plain, tag
-from earthsynth_factory.report.html.model import Entry, Subject, Verdict
+from earthsynth_factory.report.html.model import Entry, Subject
 from earthsynth_factory.report.html.sections.base import Section, note
 from earthsynth_factory.report.html.thumbnails import Thumbnail, thumbnail
 
-BUDGET = {Verdict.KEPT: 3_000_000, Verdict.REJECTED: 2_000_000}
-"""Characters that the pictures of a verdict may take in the page."""
+BUDGET = {Outcome.KEPT: 3_000_000, Outcome.REJECTED: 2_000_000}
+"""Characters that the pictures of a outcome may take in the page."""
 
 MOST = 160
-"""Pictures of a verdict."""
+"""Pictures of a outcome."""
 
 CLASSES_NAMED = 24
 """Classes that a picture is listed under, for the filter."""
@@ -33,6 +34,7 @@ class Wall:
     data: dict[str, Any] = field(default_factory=dict)
     pairs: set[tuple[int, str]] = field(default_factory=set)
     unreadable: list[str] = field(default_factory=list)
+    unkept: int = 0
     used: int = 0
     _ids: Iterator[int] = field(default_factory=counter)
 
@@ -42,24 +44,25 @@ class Wall:
         self.used += shown.bytes if shown else 0
         key = f"p{next(self._ids)}"
         self.data[key] = details(self.subject, entry)
-        whys = sorted({short_reason(reason) for reason in entry.reasons})
+        whys = sorted({shown_rule(reason) for reason in entry.reasons})
         self.pairs.update((group, why) for group in entry.groups for why in whys)
         title = ", ".join(self.subject.class_name(group) for group in entry.groups[:3])
         title += ", …" if len(entry.groups) > 3 else ""
         words = [tag("span", plain(title, 60), class_="what"), tag("span", plain(entry.name, 40), class_="name")]
         if entry.reasons:
-            words.append(tag("span", plain("; ".join(entry.reasons), 120), class_="why"))
+            words.append(tag("span", plain("; ".join(map(str, entry.reasons)), 120), class_="why"))
         return tag(
             "li",
             tag(
                 "button", _picture(shown, title), *words,
                 type="button", class_="card", data_id=key, data_class=" ".join(map(str, entry.groups[:CLASSES_NAMED])),
-                data_split=entry.split, data_verdict=str(entry.verdict), data_why="|".join(whys),
+                data_split=entry.split, data_verdict=str(entry.outcome), data_why="|".join(whys),
             ),
         )  # fmt: skip
 
     def _thumbnail(self, entry: Entry) -> Thumbnail | None:
         if entry.pixels is None:
+            self.unkept += 1
             return None
         try:
             return thumbnail(entry.pixels(), self.subject.taxonomy)
@@ -71,9 +74,11 @@ class Wall:
 def gallery(tally: Tally, wall: Wall) -> Section:
     """The tab of pictures."""
     parts: list[Html] = [_toggle()]
-    for verdict, title in ((Verdict.KEPT, "Kept"), (Verdict.REJECTED, "Not kept")):
-        if tally.verdicts[verdict]:
-            parts.append(_group(tally, wall, verdict, title))
+    for outcome, title in ((Outcome.KEPT, "Kept"), (Outcome.REJECTED, "Not kept")):
+        if tally.outcomes[outcome]:
+            parts.append(_group(tally, wall, outcome, title))
+    if wall.unkept and wall.subject.asked:
+        parts.append(note("Images that were not kept are not on the disk; `build --keep-rejects` keeps them."))
     if wall.unreadable:
         names = ", ".join(plain(name, 40) for name in wall.unreadable[:5])
         parts.append(note(f"{counted(len(wall.unreadable), 'image')} cannot be read: {names}"))
@@ -81,9 +86,9 @@ def gallery(tally: Tally, wall: Wall) -> Section:
     return Section("pictures", "Pictures", joined(parts), ("class", "split", "verdict", "why"), wall.data)
 
 
-def choose(tally: Tally, verdict: Verdict) -> Iterator[Entry]:
-    """Entries of a verdict, each once: class by class in turn, so that every class is seen, at random within it."""
-    waiting = [tally.galleries[one, verdict].items() for one in tally.classes if (one, verdict) in tally.galleries]
+def choose(tally: Tally, outcome: Outcome) -> Iterator[Entry]:
+    """Entries of a outcome, each once: class by class in turn, so that every class is seen, at random within it."""
+    waiting = [tally.galleries[one, outcome].items() for one in tally.classes if (one, outcome) in tally.galleries]
     seen: set[str] = set()
     for turn in range(max(map(len, waiting), default=0)):
         for items in waiting:
@@ -104,8 +109,8 @@ def details(subject: Subject, entry: Entry) -> dict[str, Any]:
     ]
     return {
         "title": plain(", ".join(subject.class_name(group) for group in entry.groups), 200),
-        "verdict": str(entry.verdict),
-        "reasons": [plain(reason, 300) for reason in entry.reasons[:12]],
+        "verdict": str(entry.outcome),
+        "reasons": [plain(str(reason), 300) for reason in entry.reasons[:12]],
         "scores": scores,
         "facts": [[name, plain(text, 600)] for name, text in _facts(entry) if text],
         "command": _command(subject, entry),
@@ -146,25 +151,25 @@ def _command(subject: Subject, entry: Entry) -> str:
     return subject.command.format(name=shlex.quote(entry.name), attempt=int(entry.attempt))
 
 
-def _group(tally: Tally, wall: Wall, verdict: Verdict, title: str) -> Html:
+def _group(tally: Tally, wall: Wall, outcome: Outcome, title: str) -> Html:
     cards: list[Html] = []
     before = wall.used
-    for entry in choose(tally, verdict):
-        if len(cards) == MOST or wall.used - before >= BUDGET[verdict]:
+    for entry in choose(tally, outcome):
+        if len(cards) == MOST or wall.used - before >= BUDGET[outcome]:
             break
         cards.append(wall.card(entry))
-    total = tally.verdicts[verdict]
+    total = tally.outcomes[outcome]
     return tag(
         "div",
         tag("h2", title, tag("small", f" {count(len(cards))} of {count(total)}, drawn at random from every class")),
         tag("ul", *cards, class_="wall"),
         class_="group",
-        data_verdict=str(verdict),
+        data_verdict=str(outcome),
     )
 
 
 def _toggle() -> Html:
-    box = tag("input", type="checkbox", id="labels", checked=True)
+    box = tag("input", type="checkbox", id="labels")  # pictures first: under a colour any smear looks like its label
     return tag("p", tag("label", box, " masks over the pictures"), class_="toggle")
 
 

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.report.html.charts import bar
 from earthsynth_factory.report.html.counts import Tally
-from earthsynth_factory.report.html.markup import Html, count, counted, joined, share, table, tag
-from earthsynth_factory.report.html.model import ALL, NOTHING, Subject, Verdict
+from earthsynth_factory.report.html.markup import Html, count, counted, joined, plain, share, table, tag
+from earthsynth_factory.report.html.model import ALL, NOTHING, Subject
 from earthsynth_factory.report.html.sections.base import Section, heading, named, note
 
-MADE = (Verdict.KEPT, Verdict.SPARE, Verdict.REJECTED)
-PASSED = (Verdict.KEPT, Verdict.SPARE)
+MADE = (Outcome.KEPT, Outcome.SPARE, Outcome.REJECTED)
+PASSED = (Outcome.KEPT, Outcome.SPARE)
 
 
 def overview(subject: Subject, tally: Tally) -> Section:
     """The first tab."""
-    parts = [_figures(subject, tally), *_shortfalls(subject, tally), heading("By class")]
+    parts = [_figures(subject, tally), *_doubts(subject), *_shortfalls(subject, tally), heading("By class")]
     parts += [_asked(subject, tally) if subject.asked else _found(subject, tally), *_notes(subject, tally)]
     return Section("overview", "Overview", joined(parts), ("class",))
 
 
 def _figures(subject: Subject, tally: Tally) -> Html:
     """The numbers that one wants first."""
-    asked, kept = sum(subject.asked.values()), tally.verdicts[Verdict.KEPT]
-    made, passed = (sum(tally.verdicts[verdict] for verdict in which) for which in (MADE, PASSED))
+    asked, kept = sum(subject.asked.values()), tally.outcomes[Outcome.KEPT]
+    made, passed = (sum(tally.outcomes[outcome] for outcome in which) for which in (MADE, PASSED))
     judged = bool(subject.asked or tally.rules) or made > kept
     cards = [_figure(count(kept), f"of {count(asked or made)} images kept" if judged else "images")]
     if subject.asked:
@@ -42,11 +43,17 @@ def _figure(number: str, words: str) -> Html:
     return tag("li", tag("strong", number), tag("span", words))
 
 
+def _doubts(subject: Subject) -> Iterator[Html]:
+    if subject.doubts:
+        items = (tag("li", note(plain(doubt, 600))) for doubt in subject.doubts)
+        yield tag("div", tag("p", tag("strong", "Look at this first")), tag("ul", *items), class_="missing")
+
+
 def _shortfalls(subject: Subject, tally: Tally) -> Iterator[Html]:
     """Class and split that lack images, by name."""
     lacking = []
     for (class_id, split), asked in subject.asked.items():
-        missing = asked - tally.images[class_id, split, Verdict.KEPT]
+        missing = asked - tally.images[class_id, split, Outcome.KEPT]
         if missing > 0:
             lacking.append((class_id, split, missing))
     if not lacking:
@@ -71,7 +78,7 @@ def _asked(subject: Subject, tally: Tally) -> Html:
 
 def _asked_row(subject: Subject, tally: Tally, class_id: int) -> Html:
     by_split = [
-        (tally.images[class_id, split, Verdict.KEPT], subject.asked.get((class_id, split), 0))
+        (tally.images[class_id, split, Outcome.KEPT], subject.asked.get((class_id, split), 0))
         for split in subject.splits
     ]
     kept, asked = (sum(numbers) for numbers in zip(*by_split, strict=True))
@@ -83,7 +90,7 @@ def _asked_row(subject: Subject, tally: Tally, class_id: int) -> Html:
         *(_number(f"{count(some)} / {count(all_)}" if some or all_ else "–") for some, all_ in by_split),
         _number(count(tally.made(class_id, *MADE))),
         _rate(tally, class_id),
-        _number(count(tally.made(class_id, Verdict.UNDRAWN))),
+        _number(count(tally.made(class_id, Outcome.UNDRAWN))),
         _number(_objects(subject, tally, class_id)),
     ]
     return tag("tr", *cells, data_class=class_id)
@@ -92,20 +99,20 @@ def _asked_row(subject: Subject, tally: Tally, class_id: int) -> Html:
 def _rate(tally: Tally, class_id: int) -> Html:
     """The share of the class's images that passed, as a bar and in words."""
     made, passed = tally.made(class_id, *MADE), tally.made(class_id, *PASSED)
-    parts = [(str(verdict), tally.made(class_id, verdict) / made if made else 0.0) for verdict in MADE]
-    words = ", ".join(f"{count(tally.made(class_id, verdict))} {verdict}" for verdict in MADE)
+    parts = [(str(outcome), tally.made(class_id, outcome) / made if made else 0.0) for outcome in MADE]
+    words = ", ".join(f"{count(tally.made(class_id, outcome))} {outcome}" for outcome in MADE)
     return tag("td", bar(parts, words), tag("span", share(passed, made)), class_="number rate")
 
 
 def _found(subject: Subject, tally: Tally) -> Html:
     """The table where nobody asked for counts: images of each class, and how many of them a filter kept."""
-    judged, sized = tally.verdicts[Verdict.REJECTED] > 0, "objects" not in subject.absent
+    judged, sized = tally.outcomes[Outcome.REJECTED] > 0, "objects" not in subject.absent
     rows = [
         tag(
             "tr",
             tag("th", named(subject, class_id), scope="row"),
             *((_number(count(tally.made(class_id, *MADE))), _rate(tally, class_id)) if judged else ()),
-            *(_number(count(tally.images[class_id, split, Verdict.KEPT])) for split in subject.splits),
+            *(_number(count(tally.images[class_id, split, Outcome.KEPT])) for split in subject.splits),
             *((_number(_objects(subject, tally, class_id)),) if sized else ()),
             data_class=class_id,
         )
@@ -140,11 +147,11 @@ def _notes(subject: Subject, tally: Tally) -> Iterator[Html]:
 
 
 def legend() -> Html:
-    """What the colours of verdicts mean."""
+    """What the colours of outcomes mean."""
     meanings = {
-        Verdict.KEPT: "kept",
-        Verdict.SPARE: "passed, but another image of the same mask was better",
-        Verdict.REJECTED: "rejected",
+        Outcome.KEPT: "kept",
+        Outcome.SPARE: "passed, but another image of the same mask was better",
+        Outcome.REJECTED: "rejected",
     }
-    keys = (tag("span", tag("i", class_=f"key {verdict}"), text) for verdict, text in meanings.items())
+    keys = (tag("span", tag("i", class_=f"key {outcome}"), text) for outcome, text in meanings.items())
     return tag("p", *keys, class_="legend")

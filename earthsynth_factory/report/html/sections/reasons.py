@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
+from earthsynth_factory.domain.outcome import NO_CONDITION, NOT_BEST
 from earthsynth_factory.report.html.counts import Tally
 from earthsynth_factory.report.html.markup import Html, count, joined, table, tag
-from earthsynth_factory.report.html.model import NO_CONDITION, NOT_BEST, Subject
+from earthsynth_factory.report.html.model import Subject
 from earthsynth_factory.report.html.sections.base import Section, named, note
 
 SHADES = 4
@@ -45,7 +46,7 @@ def reasons(subject: Subject, tally: Tally, shown: Collection[tuple[int, str]]) 
 
 
 def _aside(why: str) -> bool:
-    return why.startswith((NOT_BEST, NO_CONDITION))
+    return why in (NOT_BEST, NO_CONDITION)
 
 
 def _cell(number: int, most: int, class_id: int, why: str, shown: bool) -> Html:

@@ -47,7 +47,7 @@ def _set(subject: Subject, tally: Tally, class_id: int) -> Html:
 
 
 def _figure(subject: Subject, tally: Tally, rule: str, class_id: int) -> Html:
-    found = [(verdict, tally.scores.get((rule, class_id, verdict), Sketch())) for verdict in MADE]
+    found = [(outcome, tally.scores.get((rule, class_id, outcome), Sketch())) for outcome in MADE]
     used = [sketch for _, sketch in found if sketch.bins]
     if not used:
         return Html("")
@@ -63,7 +63,7 @@ def _figure(subject: Subject, tally: Tally, rule: str, class_id: int) -> Html:
     )
     total = sum(sketch.count for sketch in used)
     label = f"Histogram of {total} scores of {rule}" + (f", least {least:.3g}" if least is not None else "")
-    series = [(str(verdict), row) for (verdict, _), row in zip(found, counts, strict=True)]
+    series = [(str(outcome), row) for (outcome, _), row in zip(found, counts, strict=True)]
     drawn = charts.histogram(series, charts.linear(left, right, "images by score"), label, mark)
     return tag("figure", drawn, tag("figcaption", tag("b", rule), *_caption(facts, least, near, total)))
 

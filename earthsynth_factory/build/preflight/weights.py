@@ -1,0 +1,62 @@
+"""Are the weights on this machine, and if not, can they be had?"""
+
+from __future__ import annotations
+
+import os
+import socket
+from urllib.parse import urlsplit
+
+from earthsynth_factory.build.preflight.finding import Finding, Findings, Stops
+from earthsynth_factory.errors import ModelError
+from earthsynth_factory.recipe.load import LoadedRecipe
+
+SECONDS = 3.0
+"""How long the hub is given to answer."""
+
+
+def look(loaded: LoadedRecipe) -> Findings:
+    """Models of the generator and of the rules that are missing, damaged in their form, or out of reach."""
+    recipe, base = loaded.recipe, loaded.base
+    yield from _generator(loaded)
+    for place, rule in enumerate(recipe.rfilter.rules):
+        try:
+            rule.identity(base)
+        except ModelError as error:
+            yield Finding(("rfilter", "rules", place), str(error), Stops.BUILD)
+
+
+def _generator(loaded: LoadedRecipe) -> Findings:
+    from earthsynth_factory.models.registry import files_of, repositories
+    from earthsynth_factory.models.weights import is_cached
+
+    model = getattr(loaded.recipe.synthesis, "model", None)
+    if model is None:
+        return
+    missing = [one for one in repositories(model, loaded.base) if not is_cached(one)]
+    if not missing:
+        try:
+            files_of(model, loaded.base)
+        except ModelError as error:
+            yield Finding(("synthesis", "model"), str(error), Stops.BUILD)
+        return
+    names = " and ".join(dict.fromkeys(one.name for one in missing))
+    if why := unreachable():
+        said = f"{names}: not on this machine, and {why}; fetch it with a network, or set `model: embedded`"
+        yield Finding(("synthesis", "model"), said, Stops.BUILD)
+    else:
+        yield Finding(("synthesis", "model"), f"{names}: not on this machine; the build downloads it first")
+
+
+def unreachable() -> str | None:
+    """Why the hub cannot be asked, in words; None if it answers, or if a proxy stands between."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
+        return "HF_HUB_OFFLINE is set"
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return None
+    address = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    try:
+        port = address.port or (80 if address.scheme == "http" else 443)
+        socket.create_connection((address.hostname or "", port), timeout=SECONDS).close()
+    except (OSError, ValueError) as error:
+        return f"{address.hostname} does not answer ({getattr(error, 'strerror', None) or error})"
+    return None

@@ -1,0 +1,107 @@
+"""`run.json` as a type: what a build was made from and with. Equal builds write equal records; times are kept elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from earthsynth_factory.domain.taxonomy import Category
+from earthsynth_factory.errors import StoreError
+
+FORMAT: Final = "earthsynth-factory/run"
+
+
+class Making(BaseModel):
+    """What the stages said of themselves once their models were open; empty before that.
+
+    synthesis: kind, model, licence, training_data, notes, settings. rfilter: rule → facts. licences: of the masks.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    synthesis: dict[str, Any] = {}
+    rfilter: dict[str, Any] = {}
+    licences: tuple[str, ...] = ()
+
+    @property
+    def dry(self) -> bool:
+        """Whether no model made the images."""
+        return self.synthesis.get("kind") == "fake"
+
+    @property
+    def model(self) -> str:
+        """What made the images, for a person."""
+        return str(self.synthesis.get("model", self.synthesis.get("kind", "?")))
+
+    @property
+    def licence(self) -> str:
+        """The image model's; empty where it states none."""
+        return str(self.synthesis.get("licence") or "")
+
+    @property
+    def training_data(self) -> list[str]:
+        """What the image model learnt from."""
+        return [str(text) for text in self.synthesis.get("training_data", ())]
+
+
+class RunRecord(BaseModel):
+    """recipe: resolved, as plain JSON. identity: what decides the pixels beside it. images: asked for.
+
+    unknown: names of classes asked for that the model's card does not know.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    format: Literal["earthsynth-factory/run"]
+    version: Literal[1]
+    name: str
+    recipe: dict[str, Any]
+    fingerprint: str
+    identity: dict[str, Any]
+    taxonomy: tuple[Category, ...]
+    targets: tuple[int, ...]
+    unknown: tuple[str, ...] = ()
+    splits: tuple[str, ...]
+    images: int = Field(ge=0)
+    shard_size: int = Field(gt=0)
+    software: dict[str, str]
+    line: Making = Making()
+
+    @property
+    def rules(self) -> Sequence[Mapping[str, Any]]:
+        """The recipe's blocks of rules."""
+        return list(self.recipe.get("rfilter", {}).get("rules", []))
+
+    @property
+    def described(self) -> bool:
+        """Whether the stages have said what they are: their models were open."""
+        return "line" in self.model_fields_set
+
+    def with_line(self, facts: Mapping[str, Any]) -> RunRecord:
+        """The record with what the stages say of themselves."""
+        return self.model_copy(update={"line": Making.model_validate(facts)})
+
+    def plain(self) -> dict[str, Any]:
+        """As it is written; `line` only once it is known."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+def read_record(path: Path) -> RunRecord:
+    """Raises StoreError with every fault of the file: damaged, no run record, or of another version."""
+    try:
+        found = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise StoreError(f"{path.parent}: no {path.name} here; is it the output folder of a build?") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: damaged ({error}); run the same build command again to rewrite it") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise StoreError(f"{path}: not a run record; is it the output folder of a build?")
+    try:
+        return RunRecord.model_validate(found)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise StoreError(
+            f"{path}: damaged ({'; '.join(faults)}); run the same build command again to rewrite it"
+        ) from error

@@ -1,0 +1,125 @@
+"""Real pictures, changed in places by a ControlNet: what was pasted settles in, the rest stays as it was.
+
+Image-to-image in the manner of SDEdit (arXiv 2108.01073) on the weights that `controlnet` takes. What the autoencoder loses
+of a picture is given back, so that texture stays (ours): `D(z') + (x - D(E(x)))`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.sample import Image
+from earthsynth_factory.domain.spec import Field
+from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.geometry.blending import blended
+from earthsynth_factory.synthesis.collage import picture_of
+from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec
+from earthsynth_factory.synthesis.windows import Window, stitched, windows_of
+
+Where = Literal["objects", "around", "background", "all"]
+
+
+class EditSpec(ControlNetSpec):
+    """A picture of the source, changed. Every source must give pictures (`pictures: true`)."""
+
+    needs_pictures: ClassVar[bool] = True
+
+    kind: Literal["edit"] = "edit"  # type: ignore[assignment]  # as every generator has its own
+    strength: float = Field(default=0.4, gt=0, le=1)
+    """How far an image may go from its picture: the share of the denoising steps that is run."""
+    where: Where = "objects"
+    """What may change: `objects` that were put in (of a `dataset` source: all objects) with their rim, a ring `around` them,
+    the `background` of all objects, or `all`."""
+    rim: int = Field(default=6, ge=1, le=256)
+    """Pixels around objects that change with them, or of the ring."""
+    feather: int = Field(default=4, ge=0, le=256)
+    """Pixels over which a change sets in, inside of what may change."""
+    residual: bool = True
+    """Give back what the autoencoder loses of a picture, so that its texture stays."""
+
+    def build(self, taxonomy: Taxonomy, base: Path, device: str) -> EditGenerator:
+        return EditGenerator(self, taxonomy, base, device)
+
+
+class EditGenerator(ControlNetGenerator):
+    """See `EditSpec`. A picture larger than the model's native size is changed window by window, from one field of noise."""
+
+    _spec: EditSpec
+
+    def generate(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> list[Image]:
+        parts = self._parts(conditions, seeds)
+        images = []
+        for condition in conditions:
+            windows = self._windows(condition)
+            edited = stitched(condition.mask.shape, windows, [parts.pop(0) for _ in windows])
+            images.append(blended(picture_of(condition), edited, self._share(condition)))
+        return images
+
+    def describe(self) -> Mapping[str, Any]:
+        spec = self._spec
+        return {**super().describe(), "kind": "edit", "strength": spec.strength, "where": spec.where}
+
+    def _parts(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> list[Image]:
+        """Every window of every picture, changed."""
+        import torch
+
+        from earthsynth_factory.models.control_image import control_images
+        from earthsynth_factory.models.controlnet_pipeline import Pictures
+
+        masks, prompts, own, pixels, noise = [], [], [], [], []
+        for condition, seed in zip(conditions, seeds, strict=True):
+            field = self._noise(condition, seed)
+            for window in self._windows(condition):
+                masks.append(condition.mask[window.place])
+                prompts.append(condition.prompt)
+                own.append(seed)
+                pixels.append(picture_of(condition)[window.place])
+                noise.append(field[(slice(None), *self._cells(window))])
+        shown = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
+        pictures = Pictures(shown, torch.stack(noise), self._spec.strength, self._spec.residual)
+        return self._pipeline.generate(control_images(masks, self._lut), prompts, own, pictures)
+
+    def _windows(self, condition: Condition) -> list[Window]:
+        height, width = condition.mask.shape
+        return windows_of((height, width), self._card.native_size, self._pipeline.factor)
+
+    def _noise(self, condition: Condition, seed: int) -> Any:
+        """One field for the whole picture, (C, h, w), so that windows agree where they overlap."""
+        import torch
+
+        height, width = condition.mask.shape
+        generator = torch.Generator("cpu").manual_seed(seed)
+        return torch.randn(self._pipeline.latent_shape(height, width), generator=generator)
+
+    def _cells(self, window: Window) -> tuple[slice, slice]:
+        rows, columns = (slice(s.start // self._pipeline.factor, s.stop // self._pipeline.factor) for s in window.place)
+        return rows, columns
+
+    def _share(self, condition: Condition) -> npt.NDArray[np.float32]:
+        spec = self._spec
+        return feathered(may_change(condition, spec.where, spec.rim), spec.feather)
+
+
+def may_change(condition: Condition, where: Where, rim: int) -> npt.NDArray[np.bool_]:
+    """(H, W) which pixels an edit may touch."""
+    put_in = condition.changed if condition.changed is not None and condition.changed.any() else condition.instances > 0
+    if where == "all":
+        return np.ones(condition.mask.shape, bool)
+    if where == "background":
+        return np.asarray(condition.instances == 0)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1))
+    wide = cv2.dilate(put_in.astype(np.uint8), disc) > 0
+    return np.asarray(wide & ~put_in if where == "around" else wide)
+
+
+def feathered(region: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.float32]:
+    """(H, W) in [0, 1]: 0 outside of the region, rising to 1 over `width` pixels inside of it."""
+    depth = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, 5)
+    return np.asarray(np.minimum(1, depth / (width + 1)) * region, np.float32)

@@ -1,0 +1,61 @@
+"""A large image as overlapping windows of the size that a model knows, and the windows as one image again, without seams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from earthsynth_factory.domain.sample import Image
+
+OVERLAP = 0.25
+"""Least share of a window that it has in common with the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of an image, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Rows and columns."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
+def windows_of(shape: tuple[int, int], side: int, grid: int) -> list[Window]:
+    """Windows of at most `side` pixels that cover an image of `shape` (H, W), their places multiples of `grid`."""
+    rows, columns = (_starts(extent, min(side, extent), grid) for extent in shape)
+    height, width = (min(side, extent) for extent in shape)
+    return [Window(top, left, height, width) for top in rows for left in columns]
+
+
+def stitched(shape: tuple[int, int], windows: Sequence[Window], parts: Sequence[Image]) -> Image:
+    """The image (H, W, 3) of which the parts are windows; where they overlap, one fades into the other."""
+    if len(windows) == 1:
+        return parts[0]
+    total, weights = np.zeros((*shape, 3), np.float32), np.zeros((*shape, 1), np.float32)
+    for window, part in zip(windows, parts, strict=True):
+        share = _ramp(window.height)[:, None, None] * _ramp(window.width)[None, :, None]
+        total[window.place] += share * part
+        weights[window.place] += share
+    return np.asarray(np.rint(total / weights), np.uint8)
+
+
+def _starts(extent: int, side: int, grid: int) -> list[int]:
+    """Where windows of `side` begin, evenly spread over `extent`."""
+    free = extent - side
+    count = 1 + -(-free // max(grid, int(side * (1 - OVERLAP))))
+    return [round(place / grid) * grid for place in np.linspace(0, free, count)]
+
+
+def _ramp(side: int) -> npt.NDArray[np.float32]:
+    """(side,) weights that fall off towards both ends and are nowhere 0."""
+    centre = np.arange(side, dtype=np.float32) + 0.5
+    return np.minimum(1, np.minimum(centre, side - centre) / (OVERLAP * side)).astype(np.float32)
