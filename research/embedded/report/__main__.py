@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--models", type=Path, help="folder with pipeline/, clip/ and segmenter/; by default those that ship"
     )
-    parser.add_argument("--size", choices=SIZES, default="full", help="quick takes minutes, on few images")
+    parser.add_argument("--size", choices=SIZES, default="full", help="quick: on few; images: compares no trainings")
     parser.add_argument("--readme", type=Path, help="write the table here too, and into the models' cards")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=1)

@@ -165,6 +165,8 @@ def measure(bench: Bench, crops: Path, size: Size) -> Report:
 
 
 def _usefulness(bench: Bench, whole: CropSet, held: CropSet, size: Size) -> list[Arm]:
+    if not size.seeds:
+        return []
     few = whole.taken(balanced(whole.focus, round(size.share * len(whole)), bench.seed))
     generated, scores = bench.generate(turned(few, bench.seed), "training")
     folder, sparse = bench.out / "segmenters", sparse_categories(whole)

@@ -47,8 +47,8 @@ def _head(report: Report) -> str:
     return (
         f"{models['name']}, {models['steps']} steps, guidance {models['guidance']:g}; {report.held_out} held-out crops, "
         f"one image generated for the mask of each; seed {report.seed}. Mask fidelity is judged by the embedded segmenter, "
-        f"which has seen real crops alone; in the comparison each training has {report.size.arm.steps} steps of "
-        f"{report.size.arm.batch}."
+        f"which has seen real crops alone."
+        + (f" Each training compared: {report.size.arm.steps} steps of {report.size.arm.batch}." if report.arms else "")
     )
 
 

@@ -75,6 +75,18 @@ def test_the_command_measures_and_fills_readme_and_cards(
     assert capsys.readouterr().out == printed
 
 
+def test_without_seeds_no_trainings_are_compared(
+    models: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(SIZES, "images", TINY.model_copy(update={"seeds": ()}))
+    command = ["--crops", str(crops), "--out", str(tmp_path / "out"), "--models", str(models), "--size", "images"]
+    assert main([*command, "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "| mask fidelity, " in said
+    assert "rained on" not in said
+    assert not (tmp_path / "out" / "segmenters").exists()
+
+
 def test_what_is_wrong_is_said_before_the_work(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
