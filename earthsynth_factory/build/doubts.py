@@ -8,6 +8,7 @@ from pathlib import Path
 
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.errors import FactoryError
 from earthsynth_factory.filtering.sources import built_entry
 from earthsynth_factory.filtering.spec import FilterSpec
@@ -82,7 +83,8 @@ def _first(store: StoreReader, most: int = 4096) -> Iterator[SampleRecord]:
 def _refused(store: StoreReader, records: Sequence[SampleRecord]) -> Iterator[str]:
     """The class of every record that a default rule refuses."""
     taxonomy, rules = store.taxonomy, FilterSpec().rules
-    chain = RuleChain.of(rules, taxonomy, sorted(store.targets), Path(), "cpu", embedded_thresholds(rules, taxonomy))
+    learnt = embedded_thresholds(rules, taxonomy).least
+    chain = RuleChain.of(rules, StageContext(taxonomy, sorted(store.targets), Path(), "cpu", learnt))
     chain.open()
     for start in range(0, len(records), BATCH):
         some = records[start : start + BATCH]

@@ -30,8 +30,8 @@ from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.io.atomic import json_bytes, write_changed
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
-from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.jsonl import append_line, open_to_append
+from earthsynth_factory.io.log import log_file
 from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.recipe.fingerprint import fingerprint
 from earthsynth_factory.recipe.load import LoadedRecipe
@@ -47,7 +47,7 @@ class Tally:
     """What this session did so far.
 
     reasons: what refused images → how many. made, passed: class id (None: negatives) → images made, and those of
-    them that every rule passed.
+    them that every rule passed. facts: of the first worker. notes: what the image models noted on the way, each once.
     """
 
     accepted: int = 0
@@ -57,10 +57,12 @@ class Tally:
     made: Counter[int | None] = field(default_factory=Counter)
     passed: Counter[int | None] = field(default_factory=Counter)
     facts: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
 
     def add(self, told: SlotSettled | WorkerReady) -> None:
         if isinstance(told, WorkerReady):
             self.facts = self.facts or dict(told.facts)
+            self.notes |= dict.fromkeys(told.notes)
             return
         self.accepted += told.accepted
         self.short += not told.accepted
@@ -72,7 +74,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """A finished build. short: (category name, split) → images that lack. notes: what exports could not hold."""
+    """A finished build. short: (category name, split) → images that lack. notes: what was lost on the way or by exports."""
 
     out: Path
     accepted: int
@@ -104,17 +106,16 @@ def build(
     line = Line.of(recipe, base, "cpu")
     identity = identity_of(recipe, line, base)
     layout = Layout(out)
-    with claimed(out, "build", {}, ours=layout.run.is_file()) as claim:
+    with claimed(out, "build", {}, folders=("shards", "exports", "report"), ours=layout.run.is_file()) as claim:
         unknown = unknown_targets(recipe, line.card)
         record = resume_or_create(out, new_record(recipe, identity, fingerprint(recipe, identity), unknown))
-        for folder in (layout.shards, layout.exports, layout.report):
-            write_below(folder, out)
         claim.begin()  # First of all: by it a killed build is known for ours.
         write_changed(layout.run, json_bytes(record.plain()))
         write_changed(layout.recipe, loaded.text.encode())
         notes = reopen_damaged(StoreReader(out), verify)
         task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
-        _fill(task, plan, layout, record, line, watch)
+        with log_file(layout.log):
+            notes += _fill(task, plan, layout, record, line, watch)
         return _finish(recipe, plan, layout, claim, notes)
 
 
@@ -129,8 +130,8 @@ def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
     }
 
 
-def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: Line, watch: Watch) -> None:
-    """Fill the shards that are not committed yet. line: of the recipe, not open.
+def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: Line, watch: Watch) -> list[str]:
+    """Fill the shards that are not committed yet; what was noted on the way. line: of the recipe, not open.
 
     What the models are is written down before the first image is asked of them: a build that was killed behind its last
     commit finds nothing to do, and never opens them again.
@@ -141,7 +142,7 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: 
         if not record.described:
             line.open()
             write_changed(layout.run, json_bytes(record.with_line(line.describe()).plain()))
-        return
+        return []
     tally, started = Tally(), time.monotonic()
 
     def report(told: Any) -> None:
@@ -159,6 +160,7 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: 
     if stop.is_set():
         raise Interrupted(f"stopped with everything kept; run the same command again to go on in {layout.root}")
     rates.remember(task.recipe, tally.facts, tally.images, time.monotonic() - started)
+    return list(tally.notes)
 
 
 def _devices(recipe: Recipe, shards: int) -> list[str]:
@@ -181,6 +183,7 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
         "accepted": tally.accepted,
         "short": tally.short,
         "rejected_by": dict(sorted(tally.reasons.items())),
+        "notes": list(tally.notes),
     }
     with open_to_append(layout.sessions) as file:
         append_line(file, orjson.dumps(line) + b"\n", layout.sessions)

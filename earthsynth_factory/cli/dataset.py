@@ -74,19 +74,20 @@ def stats(
     import json
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.progress import Progress
 
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.io.atomic import write_bytes
+    from earthsynth_factory.io.gates import write_below
+    from earthsynth_factory.io.log import console
     from earthsynth_factory.report.sheets import to_png
     from earthsynth_factory.report.statistics import plot, statistics, table
 
     dataset = open_dataset(folder)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=console(), transient=True) as bar:
         task = bar.add_task("counting", total=dataset.count)
         rows = statistics(dataset, lambda count: bar.advance(task, count))
-    path = out or folder / "report" / "statistics.png"
+    path = out or write_below(folder / "report", folder) / "statistics.png"
     write_bytes(path, to_png(plot(rows)))
     if as_json:
         say(json.dumps([asdict(row) for row in rows]))
@@ -108,6 +109,7 @@ def preview(
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.errors import StoreError
     from earthsynth_factory.io.atomic import write_bytes
+    from earthsynth_factory.io.gates import write_below
     from earthsynth_factory.report.sheets import contact_sheet, spread
 
     store = open_dataset(folder)
@@ -115,6 +117,6 @@ def preview(
     records = spread(list(islice(store.samples(), 4096)), count)
     if not records:
         raise StoreError(f"{folder}: no sample is recorded yet")
-    path = out or folder / "report" / "preview.png"
+    path = out or write_below(folder / "report", folder) / "preview.png"
     write_bytes(path, contact_sheet(store, records, columns, side))
     say(str(path))

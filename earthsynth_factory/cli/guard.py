@@ -54,7 +54,7 @@ def say_warnings(lines: Sequence[str]) -> None:
     """Lines about what is doubtful, on stderr."""
     for line in lines:
         typer.secho("warning: ", fg="yellow", bold=True, err=True, nl=False)
-        typer.echo(line, err=True)
+        say(line, err=True)
 
 
 def report_defect(error: BaseException) -> None:

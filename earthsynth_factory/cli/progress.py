@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -15,6 +16,7 @@ from rich.text import Text
 from earthsynth_factory.build.run import Tally
 from earthsynth_factory.build.shards import SlotSettled, WorkerReady
 from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.io.log import console
 from earthsynth_factory.io.printable import one_line
 from earthsynth_factory.recipe.schema import Recipe
 
@@ -47,7 +49,7 @@ class BuildProgress:
 
     def __init__(self, recipe: Recipe, out: Path) -> None:
         self.tally = Tally()
-        self._console = Console(stderr=True)
+        self._console = console()
         self._bar = _Bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -127,15 +129,15 @@ def _count(path: Path, mark: bytes) -> int:
 @contextmanager
 def scene_progress(words: str = "scenes") -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr with rate and time left; where stderr is no terminal, a line every `LOG_SECONDS`."""
-    console = Console(stderr=True)
+    shown = console()
     bar = Progress(
         TextColumn(f"[bold]{words}"),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        console=console,
-        disable=not console.is_terminal,
+        console=shown,
+        disable=not shown.is_terminal,
     )
     with bar:
         task = bar.add_task(words, total=None)
@@ -145,9 +147,9 @@ def scene_progress(words: str = "scenes") -> Iterator[Callable[[int, int], None]
             nonlocal next_line
             bar.update(task, completed=done, total=total)
             elapsed = bar.tasks[0].elapsed or 0.0
-            if not console.is_terminal and elapsed >= next_line:
+            if not shown.is_terminal and elapsed >= next_line:
                 next_line = elapsed + LOG_SECONDS
-                console.print(f"{done}/{total} {words}")
+                shown.print(f"{done}/{total} {words}")
 
         yield watch
 
@@ -155,7 +157,23 @@ def scene_progress(words: str = "scenes") -> Iterator[Callable[[int, int], None]
 @contextmanager
 def image_progress(total: int, words: str) -> Iterator[Callable[[int], None]]:
     """A bar of images on stderr; it is called with how many more are done."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    shown = console()
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task(words, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def evaluation_progress() -> Iterator[Any]:
+    """What an evaluation tells, on stderr: sentences, images read, runs done with the time left."""
+    from earthsynth_factory.evaluation.session import Events
+
+    shown = console()
+
+    def ran(done: int, total: int, left: float) -> None:
+        time_left = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
+        shown.print(f"{done}/{total} runs; {time_left} left")
+
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
+        task = bar.add_task("images", total=None)
+        yield Events(say=shown.print, read=lambda count: bar.advance(task, count), ran=ran)

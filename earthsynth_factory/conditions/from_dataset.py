@@ -19,7 +19,7 @@ from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Mask, Origin
 from earthsynth_factory.domain.masks import present_classes, present_ids
 from earthsynth_factory.domain.spec import CountSpan, Field
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Category
 from earthsynth_factory.errors import NoCondition
 from earthsynth_factory.geometry.components import components
 
@@ -146,7 +146,7 @@ class DatasetSource(ConditionSource):
         mask = stretch(pixels.mask, want.height, want.width)
         instances = stretch(pixels.instances, want.height, want.width)
         if self._spec.relabel and want.category is not None:
-            mask = np.where(mask == BACKGROUND, BACKGROUND, want.category.id).astype(np.uint8)
+            mask = np.where((mask == BACKGROUND) | (mask == IGNORE), mask, want.category.id).astype(np.uint8)
         crop = self._narrowed(want, Crop(mask, instances, {}))
         if fault := _avoided(want, crop.mask):
             return fault

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.masks import present_classes
-from earthsynth_factory.domain.taxonomy import BACKGROUND
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 
 Mask = npt.NDArray[np.uint8]
-"""(H, W) class ids, 0–254."""
+"""(H, W) class ids, 0–254, and `IGNORE` where nothing is known: no class of any image, and drawn as background."""
 
 InstanceMap = npt.NDArray[np.uint16]
 """(H, W) instance ids; 0 is no instance."""
@@ -81,7 +81,7 @@ class Condition:
             raise ValueError(f"changed must be {self.mask.shape} bool, not {self.changed.shape} {self.changed.dtype}")
 
     def classes(self) -> list[int]:
-        """Class ids present, ascending, without background."""
+        """Class ids present, ascending, without background and what is ignored."""
         return present_classes(self.mask)
 
     def instance_classes(self) -> dict[int, int]:
@@ -91,6 +91,6 @@ class Condition:
         found = {int(pair >> 8): int(pair & 255) for pair in pairs}
         if len(found) != len(pairs):
             raise ValueError(f"an instance of {self.origin} covers more than one class")
-        if BACKGROUND in found.values():
-            raise ValueError(f"an instance of {self.origin} lies on background")
+        if {BACKGROUND, IGNORE} & set(found.values()):
+            raise ValueError(f"an instance of {self.origin} lies on background, or where nothing is known")
         return found

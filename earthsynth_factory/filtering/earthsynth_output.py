@@ -12,7 +12,7 @@ import numpy as np
 from earthsynth_factory.domain.sample import Candidate, Slot
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.filtering.labelled_folder import Entry, Folder, candidate
-from earthsynth_factory.importers.readers.files import walk
+from earthsynth_factory.importers.tree import walk
 from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.pictures import Picture
 

@@ -253,3 +253,18 @@ class Recipe(Spec):
     def words(self) -> dict[int, str]:
         """Class id → the user's prompt words, where there are any."""
         return {category.id: block.words for category, block in self.blocks() if block.words}
+
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a recipe with every kind of block that ships; descriptions are the field docs."""
+    return {"$schema": DIALECT, **_plain(Recipe.model_json_schema())}
+
+
+def _plain(schema: Any) -> Any:
+    """Without our own mark, which no editor knows."""
+    if isinstance(schema, dict):
+        return {key: _plain(value) for key, value in schema.items() if not (key == "fingerprint" and value is False)}
+    return [_plain(item) for item in schema] if isinstance(schema, list) else schema

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset, instance_categories
 from earthsynth_factory.domain.seeds import rng
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 
 OBJECT_CONTEXT = (1.3, 4.0)
 """Side of an object's crop in multiples of the object's longest side, drawn log-uniformly."""
@@ -144,9 +145,10 @@ def cut(scene: Scene, square: Square, size: int, filled: bool = False) -> tuple[
 
 
 def load_scene(dataset: PreparedDataset, stem: str) -> Scene:
-    """Decodes one item. An unknown scale counts as 1 m per pixel."""
+    """Decodes one item. An unknown scale counts as 1 m per pixel; what is ignored counts as background."""
     scale = dataset.about.items[stem].metres_per_pixel or 1.0
     mask, numbers = dataset.read_mask(stem), dataset.read_numbers(stem)
+    mask = np.where(mask == IGNORE, np.uint8(BACKGROUND), mask)
     boxes = np.empty((0, 5), np.int64) if numbers is None else boxes_of(mask, numbers)
     return Scene(dataset.read_image(stem), mask, boxes, scale, dataset.about.dense)
 

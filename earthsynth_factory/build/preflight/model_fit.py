@@ -18,9 +18,9 @@ SCALE_SLACK = 2.0
 
 
 def card_of(recipe: Recipe, base: Path) -> ModelCard | None:
-    """The card of the recipe's model; None if it cannot be read, which is said elsewhere."""
+    """The card of the recipe's model; None if it is not on this machine, or cannot be read, which is said elsewhere."""
     try:
-        return recipe.synthesis.card(base)
+        return recipe.synthesis.card_at_hand(base)
     except ModelError:
         return None
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.evaluation.features import FeatureExtractor
@@ -90,7 +91,7 @@ class Bench:
         spec = ControlNetSpec(model=models.pipeline, batch=16)
         self.card = spec.card(Path())
         self.weights = {"pipeline": dict(spec.identity(Path())), "clip": clip_identity(models.clip, Path())}
-        generator = spec.build(earthsynth(), Path(), models.device)
+        generator = spec.build(StageContext(earthsynth(), (), Path(), models.device))
         generator.open()
         identity = {"weights": self.weights["pipeline"], "card": self.card.model_dump(mode="json")}
         self._extract = FeatureExtractor(models.device)
@@ -101,7 +102,7 @@ class Bench:
         conditions = conditions_of(crops, self.card, self.seed, source)
         images = self._images.of(conditions, f"{source} images")
         rule = ClipScoreSpec(kind="clip_score", model=self.models.clip).build(
-            earthsynth(), categories_in(crops.masks), Path(), self.models.device
+            StageContext(earthsynth(), categories_in(crops.masks), Path(), self.models.device)
         )
         rule.open()
         return with_images(crops, images), rule_values(rule, conditions, images).tolist()

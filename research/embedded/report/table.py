@@ -1,4 +1,4 @@
-"""The report as Markdown: one table for the README and the pipeline's card, its CLIP rows for the CLIP's card."""
+"""The report as Markdown: a table for the page of figures and the pipeline's card, its CLIP rows for the CLIP's card."""
 
 from __future__ import annotations
 
