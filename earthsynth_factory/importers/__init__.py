@@ -1,1 +1,1 @@
-"""Real datasets → the prepared layout that conditions, training and calibration read. `prepare` is the way in; see README.md."""
+"""Real datasets → the prepared layout that conditions, training and calibration read. `prepare` is the way in (README.md)."""

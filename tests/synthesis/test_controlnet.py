@@ -104,7 +104,7 @@ def test_without_network_and_cache_both_remedies_are_named(tmp_path: Path, monke
 
 def test_a_missing_folder_is_named() -> None:
     with pytest.raises(
-        ModelError, match="model 'no/such': no such folder: .*no/such .paths start at the recipe's.; write `earth"
+        ModelError, match=r"model 'no/such': no such folder: .*no/such .paths start at the recipe's.; write `earth"
     ):
         ControlNetSpec(model="no/such").card(Path())
 
