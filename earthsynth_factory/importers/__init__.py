@@ -1,1 +1,1 @@
-"""Real datasets → the prepared layout that conditions, training and calibration read; see README.md."""
+"""Real datasets → the prepared layout, which every other command reads. `prepare` is the way in; see README.md."""
