@@ -61,7 +61,7 @@ def evaluate(
     workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one a core.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False,
 ) -> None:
-    """Train with and without a dataset, equal in all else, and say what it did: a gain, none or a loss, and how sure."""
+    """Say whether a dataset helps a model that learns from it. Trained with and without it, equal in all else."""
     from earthsynth_factory.evaluation.run import evaluate as run
 
     own = {"command": trainer, "format": format_, "metric": metric, "percent": percent} if trainer else None

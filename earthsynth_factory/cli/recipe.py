@@ -160,7 +160,7 @@ def from_gaps(
     count: Annotated[int, typer.Option(min=1, help="Images to make.")] = 200,
     model: Annotated[str, typer.Option(help="What makes the images.")] = "embedded",
 ) -> None:
-    """Write a commented recipe of what a dataset lacks and a model misses, the reason beside every line."""
+    """Write a commented recipe of what a dataset lacks."""
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.errors import InputError
     from earthsynth_factory.evaluation.gaps import Errors, errors_of_evaluation, errors_of_predictions, inventory
