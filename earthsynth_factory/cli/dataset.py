@@ -70,7 +70,7 @@ def stats(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/report/statistics.png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
 ) -> None:
-    """Images, pixels, objects and their sizes by class: a table on stdout and a plot."""
+    """Count images, pixels and objects by class. A table on stdout, and a plot with the objects' sizes."""
     import json
     from dataclasses import asdict
 
@@ -103,7 +103,7 @@ def preview(
     columns: Annotated[int, typer.Option(min=1, max=20)] = 4,
     side: Annotated[int, typer.Option(min=16, max=1024, help="Pixels that each view is wide.")] = 160,
 ) -> None:
-    """Draw a contact sheet: image, mask and overlay of samples of every category."""
+    """Draw a contact sheet of samples of every category. Of each its image, mask and overlay."""
     from itertools import islice
 
     from earthsynth_factory.datasets.open import open_dataset

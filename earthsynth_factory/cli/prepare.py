@@ -51,7 +51,7 @@ def prepare(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
 ) -> None:
-    """Bring a real dataset into images, id masks, instance maps and train.jsonl; stop and rerun as you like."""
+    """Bring a real dataset into the layout that all commands read. Stop and rerun as you like."""
     import json
     from dataclasses import asdict
 
@@ -93,7 +93,7 @@ def prepare(
     for reason, count in summary.left_out.items():
         say(f"  left out: {count}× {reason}")
     for remark, count in summary.remarks.items():
-        say(f"  note: {count}× {remark}")
+        say(f"  note: {remark}" + (f" ({count:,}×)" if count > 1 else ""))
     if summary.problems:
         say(f"  {summary.problems} problems, listed in {PreparedLayout(out).problems}:", err=True)
         for line in PreparedLayout(out).problems.read_text(encoding="utf-8").splitlines()[:5]:

@@ -206,6 +206,11 @@ def _how(document: Mapping[str, Any]) -> Html:
         ("training", f"{document['training_seconds'] / 60:.0f} min of one process"),
         ("classes", ", ".join(document["classes"]["judged"])),
     ]
-    if document.get("looks"):
-        told += [(f"KID, {depth} features", words) for depth, words in document["looks"]["words"].items()]
+    if document["looks"]:
+        seen = document["looks"]
+        told += [(f"KID × 1000, {depth} features", words) for depth, words in seen["words"].items()]
+        told.append(
+            ("memorised", f"{seen['memorised']} of {seen['images']['synthetic']} lie as near a real one as a copy")
+        )
+        told.append(("diversity", f"{seen['diversity']:.2f} of that of real images, by nearest neighbours"))
     return joined([tag("h2", "How it was measured"), facts((escaped(a), escaped(plain(b, 500))) for a, b in told)])

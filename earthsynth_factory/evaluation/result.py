@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory import __version__
+from earthsynth_factory.evaluation.card import card
+from earthsynth_factory.evaluation.looks import looks
 from earthsynth_factory.evaluation.members import COMPARED, PARTS
+from earthsynth_factory.evaluation.page import page
 from earthsynth_factory.evaluation.record import read_record
 from earthsynth_factory.evaluation.session import Evaluation, runs_by_group
 from earthsynth_factory.evaluation.summary import Setting, Summary, told
@@ -18,9 +21,6 @@ FORMAT = "earthsynth-factory/evaluation"
 
 def write_result(evaluation: Evaluation) -> Path:
     """Write all from the runs' files; gives where evaluation.json lies."""
-    from earthsynth_factory.evaluation.card import card
-    from earthsynth_factory.evaluation.page import page
-
     settings = {
         group: Setting(tuple(runs), tuple(read_record(evaluation.folder, run, evaluation.key) for run in runs))
         for group, runs in runs_by_group(evaluation.runs).items()
@@ -61,6 +61,7 @@ def _document(evaluation: Evaluation, summary: Summary) -> dict[str, Any]:
         "notes": [*evaluation.members.notes, *pool.classes.notes],
         "warnings": list(evaluation.members.warnings),
         "training_seconds": round(sum(record["seconds"] for record in every), 1),
+        "looks": looks(pool, recipe.device, recipe.seed),
         **summary.document(),
     }
     if COMPARED in {run.arm for run in evaluation.runs}:

@@ -33,7 +33,7 @@ TIMED_STEPS = 4
 """Steps that are timed beforehand, after one that is not."""
 
 CROWDED = 1.25
-"""How much slower a run was measured beside another on two cores than alone."""
+"""How much slower runs are taken to be beside one another than alone, until the first of them are made."""
 
 
 def evaluate(recipe: EvaluationRecipe, out: Path, events: Events) -> Path:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.domain.categories import rows
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import Taxonomy, earthsynth
+from earthsynth_factory.domain.taxonomy import IGNORE, Taxonomy, earthsynth
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_png
 from earthsynth_factory.exports.losses import Losses
@@ -26,8 +26,6 @@ from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.io.png import encode_png
 
 CLASSES = 40
-IGNORE = 255
-
 PARENTS = {row.id: earthsynth().named(row.parent).id for row in rows() if row.parent}
 """Id 40–68 → the id below 40 that it is a kind of."""
 
@@ -77,7 +75,7 @@ def _numeric(stem: str) -> bool:
 def _notes(taxonomy: Taxonomy, table: npt.NDArray[np.uint8], pixels: npt.NDArray[np.int64]) -> tuple[str, ...]:
     """What became of the ids from 40 on, by the class they were written as."""
     found: dict[str, Counter[str]] = {}
-    for index in map(int, np.flatnonzero(pixels[CLASSES:]) + CLASSES):
+    for index in map(int, np.flatnonzero(pixels[CLASSES:IGNORE]) + CLASSES):
         written = "255 (ignored)" if table[index] == IGNORE else repr(earthsynth()[int(table[index])].name)
         found.setdefault(written, Counter())[taxonomy[index].name] = int(pixels[index])
     return tuple(

@@ -75,8 +75,8 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
         source, scenes = _listed(reader, request, out)
         rules = options.rules if reader.cuts else replace(options.rules, side=0)
         augment = options.augment if options.augment is not None else not reader.cuts
-        look = imagery.settle(out, scenes, options.stretch, options.bands, notes)
-        bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, look)
+        rendering = imagery.settle(out, scenes, options.stretch, options.bands, notes)
+        bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, rendering)
         _prepare(bench, source, scenes, notes, claim, options.workers, watch)
     return Summary.of(out, reader.kind, why)
 
@@ -126,7 +126,7 @@ def _prepare(
         if not (claim.done(outcome) and finished(bench.out)):
             claim.reopen()
             forget_gone(bench.out, journal, scenes)
-            finish(bench.out, source, bench.classes.taxonomy, scenes, journal, notes, imagery.fields(bench.look))
+            finish(bench.out, source, bench.classes.taxonomy, scenes, journal, notes, imagery.fields(bench.rendering))
             claim.finish(outcome)
 
 

@@ -22,7 +22,7 @@ from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.tree import Tree
 
 Ids = npt.NDArray[np.uint8]
-"""(H, W) category ids, 0 = background."""
+"""(H, W) category ids, 0 = background, 255 = ignore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,10 @@ class Raster(Protocol):
         ...
 
     def rows(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> Ids:
-        """Category ids (bottom − top, right − left). Raises `SourceError` on a value that stands for no class."""
+        """Category ids (bottom − top, right − left), `IGNORE` where nothing is known; right: None for the last column.
+
+        Raises `SourceError` on a value that stands for no class.
+        """
         ...
 
     def close(self) -> None:

@@ -133,7 +133,7 @@ def test_shortfall_names_the_class_and_the_reason(tmp_path: Path) -> None:
     assert result.accepted == 0
     assert result.short[("storage tank", "train")] == 11
     with pytest.raises(Shortfall, match=r"storage tank \(train\): 11 short") as caught:
-        build_run.raise_shortfall(result, [("image_quality", 192)])
+        build_run.raise_shortfall(result)
     assert caught.value.exit_code == 3
     rejects = list(StoreReader(tmp_path / "out").rejects())
     assert len(rejects) == 32 * 6

@@ -51,9 +51,7 @@ def test_verdict(tmp_path: Path, made, dose: float, expected: str) -> None:  # t
     for seed in range(TRIALS):
         real = planted.real(tmp_path / f"real{seed}", seed, train=TRAIN, held=30, each=1)
         folder = planted.made(tmp_path / f"made{seed}", made(seed))
-        recipe = planted.asked(
-            real, folder, seed=seed, seeds=4, steps=60, dose=dose, arms=("real", "synthetic"), workers=2
-        )
+        recipe = planted.asked(real, folder, seed=seed, seeds=3, steps=40, dose=dose, arms=("real", "synthetic"))
         found = orjson.loads(evaluate(recipe, tmp_path / f"out{seed}", Events()).read_bytes())
         words.append(found["shares"][0]["arms"][1]["verdict"])
     assert sum(one.startswith(expected) for one in words) >= 9, words

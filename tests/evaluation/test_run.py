@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import orjson
@@ -18,7 +18,7 @@ from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.evaluation.members import gather
 from earthsynth_factory.evaluation.run import evaluate
 from earthsynth_factory.evaluation.session import Events
-from earthsynth_factory.evaluation.spec import EvaluationRecipe, Task
+from earthsynth_factory.evaluation.spec import ArmName, EvaluationRecipe
 from tests.evaluation import planted
 
 
@@ -50,12 +50,28 @@ def test_a_result_from_end_to_end(tmp_path: Path) -> None:
     assert "real + synthetic" in (tmp_path / "out" / "card.md").read_text()
 
 
-@pytest.mark.parametrize(("task", "metric"), [("detect", "AP"), ("classify", "macro-F1")])
-def test_other_tasks(tmp_path: Path, task: Task, metric: str) -> None:
-    real, made = _pair(tmp_path, objects=task == "detect")
-    recipe = planted.asked(real, made, task, arms=("real", "two-streams"), steps=2)
+def test_every_arm_and_a_comparison(tmp_path: Path) -> None:
+    real, made = _pair(tmp_path, objects=True)
+    other = planted.made(tmp_path / "other", planted.more(tmp_path, 5, 3, objects=True))
+    named: tuple[ArmName, ...] = get_args(ArmName)
+    arms = [arm for arm in named if arm not in ("noise", "more-real", "augmented")]
+    recipe = planted.asked(real, made, "detect", arms=arms, steps=2, compare=other)
     found = orjson.loads(evaluate(recipe, tmp_path / "out", Events()).read_bytes())
-    assert all(metric in arm["scores"] for arm in found["shares"][0]["arms"])
+    (share,) = found["shares"]
+    kept = {arm["arm"]: arm for arm in share["arms"]}
+    assert set(kept) == set(arms)
+    assert kept["synthetic-alone"]["images"] == {"real": 0, "synthetic": 6}, "as many as the smaller dataset has"
+    assert kept["compared"]["shown"]["compared"]["images"] > 0 and "synthetic" not in kept["compared"]["shown"]
+    assert share["against_compared"]["verdict"].startswith("beside the compared dataset it ")
+    assert all("AP" in arm["scores"] and "AP50" in arm["scores"] for arm in kept.values())
+
+
+def test_classification(tmp_path: Path) -> None:
+    real, made = _pair(tmp_path)
+    found = orjson.loads(
+        evaluate(planted.asked(real, made, "classify", arms=("real",)), tmp_path / "out", Events()).read_bytes()
+    )
+    assert {"macro-F1", "top-1"} <= found["shares"][0]["arms"][0]["scores"].keys()
 
 
 def test_runs_do_not_hang_on_what_is_asked_beside_them(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.errors import InputError, SourceError
-from earthsynth_factory.geometry.given import Box, Given, is_upright
+from earthsynth_factory.geometry.given import Box, Given
 from earthsynth_factory.importers.json_pieces import read_piece
 from earthsynth_factory.importers.outlines import Patch, fill, read_rle, usable_rings
 from earthsynth_factory.importers.readers.coco_document import flag, looks_like_coco, read_document
@@ -151,8 +151,6 @@ def _drawn(segmentation: Any, box: Box | None, notes: Notes) -> Given:
         notes.remarks["outlines without an area, the box taken for them"] += any(rings)
         return Given.of_box(*box)
     notes.remarks["outlines with a part of fewer than three corners, which is passed over"] += len(usable) < len(rings)
-    if box and len(usable) == 1 and is_upright(usable[0], box):
-        return Given.of_box(*box)
     return Given.of_polygons(usable, box)
 
 
