@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from earthsynth_factory.cli.say import say
+
 
 def generate(
     mask: Annotated[Path, typer.Argument(help="PNG of class ids; with one value any value will do.")],
@@ -24,4 +26,4 @@ def generate(
     made = run(mask, category, out, model=model, seed=seed, scale=scale, device=device)
     say_warnings([made.note] if made.note else [])
     for path in (made.image, made.mask, made.labels):
-        typer.echo(str(path))
+        say(str(path))

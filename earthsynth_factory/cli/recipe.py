@@ -111,9 +111,9 @@ def _validate_training(recipe: Path, changes: list[str], as_json: bool) -> None:
 
     found = load_block(recipe, lambda _: ControlNetRecipe, changes)
     if as_json:
-        typer.echo(json.dumps({"valid": True, "warnings": [], "recipe": found.model_dump(mode="json")}))
+        say(json.dumps({"valid": True, "warnings": [], "recipe": found.model_dump(mode="json")}))
         return
-    typer.echo(f"{recipe}: valid; a training of {found.optim.steps} steps: earthsynth-factory train {recipe}")
+    say(f"{recipe}: valid; a training of {found.optim.steps} steps: earthsynth-factory train {recipe}")
 
 
 @app.command()

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import BaseModel, ConfigDict
 
 from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.build.records import parsed
 from earthsynth_factory.datasets.decisions import DECISIONS, Decision
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
@@ -47,16 +49,23 @@ class Source:
         return cls(dataset.name, dataset.taxonomy, dataset.splits, entries)
 
 
+class Facts(BaseModel):
+    """What a report needs of `filter.json`. thresholds: rule → class name or `all` → least value."""
+
+    model_config = ConfigDict(extra="allow")
+    kind: str
+    source: str
+    map: str | None = None
+    thresholds: dict[str, dict[str, float]] = {}
+
+
 def read_decision(folder: Path) -> Mapping[str, Any]:
     """`filter.json`. Raises StoreError where it is damaged."""
     path = folder / DECISION
     try:
-        found = orjson.loads(path.read_bytes())
-        if not all(isinstance(found[key], str) for key in ("kind", "source")):
-            raise ValueError("kind and source are to be words")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return parsed(path.read_bytes(), Facts).model_dump()
+    except (OSError, ValueError) as error:
         raise StoreError(f"{path}: damaged ({error}); {REMEDY}") from error
-    return dict(found)
 
 
 def subject_of_filter(folder: Path, decision: Mapping[str, Any], source: Source) -> Subject:
