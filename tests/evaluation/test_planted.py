@@ -12,7 +12,7 @@ from earthsynth_factory.evaluation.run import evaluate
 from earthsynth_factory.evaluation.session import Events
 from tests.evaluation import planted
 
-TRAIN, MADE, TRIALS = 6, 30, 10
+TRAIN, HELD, MADE, TRIALS = 3, 60, 30, 10
 
 
 def _held_back(seed: int) -> list[planted.Picture]:
@@ -38,20 +38,20 @@ def _duplicates(seed: int) -> list[planted.Picture]:
 @pytest.mark.parametrize(
     ("made", "dose", "expected"),
     [
-        (_held_back, 5.0, "helps"),
-        # As much noise as there are real images; five times as much takes five of six draws from these.
+        (_held_back, 10.0, "helps"),
+        # As much noise as there are real images: ten times as much takes ten of eleven draws from these.
         (_noise, 1.0, "no effect seen"),
-        (_shuffled, 5.0, "harms"),
-        (_duplicates, 5.0, "no effect seen"),
+        (_shuffled, 10.0, "harms"),
+        (_duplicates, 10.0, "no effect seen"),
     ],
     ids=["held-back real images", "noise", "shuffled labels", "duplicates"],
 )  # fmt: skip
 def test_verdict(tmp_path: Path, made, dose: float, expected: str) -> None:  # type: ignore[no-untyped-def]
     words = []
     for seed in range(TRIALS):
-        real = planted.real(tmp_path / f"real{seed}", seed, train=TRAIN, held=30, each=1)
+        real = planted.real(tmp_path / f"real{seed}", seed, train=TRAIN, held=HELD, each=1)
         folder = planted.made(tmp_path / f"made{seed}", made(seed))
-        recipe = planted.asked(real, folder, seed=seed, seeds=3, steps=40, dose=dose, arms=("real", "synthetic"))
+        recipe = planted.asked(real, folder, seed=seed, seeds=4, steps=40, dose=dose, arms=("real", "synthetic"))
         found = orjson.loads(evaluate(recipe, tmp_path / f"out{seed}", Events()).read_bytes())
         words.append(found["shares"][0]["arms"][1]["verdict"])
     assert sum(one.startswith(expected) for one in words) >= 9, words
