@@ -1,5 +1,7 @@
 # make quickstart   a virtual environment, the package, a first dataset, and where to look
 # make test         what CI runs
+# make coverage     the same tests with branch coverage
+# make attack       kills, damaged and hostile input, failing disks, two at once: a table of what was tried and what gave way
 # make ablation     CF-Comp against plain copy-paste and none; DATA: a prepared folder, SIZE: full or quick
 # make model-report measures the embedded models; CROPS: a training's folder (its crop files), SIZE: full or quick
 PYTHON ?= python3
@@ -10,27 +12,39 @@ CROPS ?= out/embedded
 DATA ?= data/mine
 SIZE ?= full
 
-.PHONY: quickstart install test check bench bench-filter bench-gpu model-report ablation clean
+.PHONY: quickstart install test coverage check attack bench bench-filter bench-gpu model-report ablation clean
 
+# What it downloads and unpacks is mostly PyTorch. A CPU-only one that is in $(VENV) already is kept: see README.
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e ".[dev]"
+	$(BIN)/pip install --disable-pip-version-check --progress-bar on -e .
 	touch $@
 
-install: $(VENV)/.installed
+$(VENV)/.developing: $(VENV)/.installed
+	$(BIN)/pip install --disable-pip-version-check --progress-bar on -e ".[dev]"
+	touch $@
 
-quickstart: install
+install: $(VENV)/.developing
+
+quickstart: $(VENV)/.installed
 	$(BIN)/earthsynth-factory build recipes/quickstart.yaml --out out/quickstart
 	$(BIN)/earthsynth-factory preview out/quickstart
 
 test: install
 	$(BIN)/python -m pytest
 
+coverage: install
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+attack: install
+	$(BIN)/python -m tests.attack
 
 bench: install
 	$(BIN)/python -m tests.benchmarks
@@ -44,11 +58,11 @@ bench-gpu: install
 
 model-report: install
 	$(BIN)/python -m research.embedded.report --crops $(CROPS) --size $(SIZE) --out out/model-report \
-		--readme README.md
+		--readme tests/benchmarks/README.md
 
 ablation: install
 	$(BIN)/python -m research.cf_comp_ablation --data $(DATA) --size $(SIZE) --out out/ablation \
-		--readme README.md
+		--readme earthsynth_factory/training/README.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

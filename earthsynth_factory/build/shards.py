@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 
 from earthsynth_factory.build.engines.base import Report
@@ -14,7 +15,9 @@ from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult
 from earthsynth_factory.build.worker import Worker
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.domain.outcome import Reason
+from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.lock import locked
+from earthsynth_factory.io.log import LOGGER, log_into
 from earthsynth_factory.recipe.schema import Recipe
 
 ORPHAN_SECONDS = 20.0
@@ -56,15 +59,18 @@ class ShardTask:
     keep_rejects: bool
 
     def open(self, device: str, report: Report) -> Callable[[int, threading.Event], None]:
+        if parent_process() is not None:  # in the caller's own process the caller's log is open
+            log_into(Layout(self.out).log)
         line = Line.of(self.recipe, self.base, device)
         line.open()
+        LOGGER.info("models are ready on %s", device)
         report(WorkerReady(line.describe()))
         plan = Plan.of(self.recipe)
         return lambda number, stop: self._fill(line, plan, number, report, stop)
 
     def _fill(self, line: Line, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
         # A worker whose parent was killed may still be at this shard for a moment: it dies of that, and its lock with it.
-        with locked(Layout(self.out).shard(number).root, "build", patience=ORPHAN_SECONDS):
+        with locked(write_below(Layout(self.out).shard(number).root, self.out), "build", patience=ORPHAN_SECONDS):
             self._fill_locked(line, plan, number, report, stop)
 
     def _fill_locked(self, line: Line, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
@@ -84,6 +90,9 @@ class ShardTask:
             worker.run(stop)
         finally:
             journal.close()
+            LOGGER.info(
+                "shard %s: slots %d to %d, settled up to %d", number, slots.start, slots.stop, journal.next_slot
+            )
         if notes := tuple(line.generator.notes()):
             report(WorkerReady(line.describe(), notes))
 

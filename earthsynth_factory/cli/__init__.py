@@ -1,4 +1,4 @@
-"""Floor 6: the command line. Everything heavy is imported inside command bodies, so that `--help` answers at once."""
+"""The command line. Everything heavy is imported inside command bodies, so that `--help` answers at once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from earthsynth_factory.cli import (
     build,
     dataset,
     doctor,
+    evaluate,
     export,
     filter,
+    generate,
     merge,
     plan,
     prepare,
@@ -24,6 +26,7 @@ from earthsynth_factory.cli import (
 )
 from earthsynth_factory.cli.guard import GuardedGroup, report_defect
 from earthsynth_factory.cli.say import say
+from earthsynth_factory.cli.verbosity import choose
 
 app = typer.Typer(
     name="earthsynth-factory",
@@ -40,6 +43,7 @@ app = typer.Typer(
 app.add_typer(recipe.app, name="recipe")
 app.command()(plan.plan)
 app.command()(build.build)
+app.command()(generate.generate)
 app.command()(dataset.status)
 app.command()(dataset.stats)
 app.command()(export.export)
@@ -51,6 +55,7 @@ app.command()(report.remake)
 app.command()(prepare.prepare)
 app.command("filter")(filter.filter_)
 app.command()(train.train)
+app.command()(evaluate.evaluate)
 app.command()(doctor.doctor)
 
 
@@ -63,8 +68,14 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say on stderr what is being done.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Results and errors alone: no progress, no warnings.")
+    ] = False,
 ) -> None:
-    pass
+    if verbose and quiet:
+        raise typer.BadParameter("--verbose and --quiet contradict each other; give one")
+    choose(verbose, quiet)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ def doctor(
     ] = None,
     controlnet: Annotated[str | None, typer.Argument(help="A ControlNet that is to go with it.")] = None,
 ) -> None:
-    """Check Python, packages, devices, models, memory and disk; exit 2 where something a build needs is missing.
+    """Check what this machine has for a build. Exit 2 if something that it needs is missing.
 
     With a MODEL: what it is, whether its parts belong together and all of it loads, before a recipe names it.
     """

@@ -10,6 +10,12 @@ import typer
 
 from earthsynth_factory.cli.say import say
 
+FORMATS = (
+    "coco, coco-panoptic, semantic, yolo-detect, yolo-segment, yolo-obb, dota, voc, odvg, gsnet, earthsynth, imagefolder, "
+    "webdataset, hf-parquet, prepared"
+)
+"""The kinds of `exports.base`, which `--help` has no time to import; a test compares them."""
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
 
 def export(
     folder: Annotated[Path, typer.Argument(help="Output folder of a build, a prepared dataset, or any other dataset.")],
-    formats: Annotated[list[str], typer.Option("--format", "-f", help="Formats, comma-separated: coco,semantic.")],
+    formats: Annotated[list[str], typer.Option("--format", "-f", help=f"Comma-separated: {FORMATS}.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/exports.")] = None,
     split: Annotated[str | None, typer.Option(help="Splits, comma-separated; all by default.")] = None,
     classes: Annotated[str | None, typer.Option(help="Classes, comma-separated; all else becomes background.")] = None,
@@ -31,17 +37,24 @@ def export(
     ] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="A format's knob: coco.polygons=true.")] = None,
 ) -> None:
-    """Write the dataset in other formats, from the masters, at any time; no model is needed."""
+    """Write the dataset in other formats, at any time. It is made from the masters; no model is needed."""
+    from contextlib import nullcontext
+
     from earthsynth_factory.cli.progress import image_progress
     from earthsynth_factory.datasets.build.completeness import check_finished, check_masters
     from earthsynth_factory.datasets.views import OfClasses, OfSplits
     from earthsynth_factory.exports.write import check_targets
     from earthsynth_factory.exports.write import export as write
+    from earthsynth_factory.io.claim import digest_of, finished_of
+    from earthsynth_factory.io.lock import locked
 
     specs = _specs(_listed("--format", ",".join(formats)), changes or [], images)
     target = out or folder / "exports"
     check_targets(specs, target, folder)
-    with _opened(folder, out, kind, map_file) as dataset:
+    source = _opened(folder, out, kind, map_file)
+    foreign = not isinstance(source, nullcontext)
+    # Held from before another dataset is converted in it.
+    with locked(target, "export") if foreign else nullcontext(), source as dataset:
         if not partial:
             check_finished(dataset)
         if classes is not None:
@@ -50,7 +63,9 @@ def export(
             dataset = OfSplits(dataset, _listed("--split", split))
         count = check_masters(dataset)
         with image_progress(len(specs) * count, "writing") as advance:
-            summaries = write(dataset, specs, target, advance)
+            # A conversion's files are new each time: what it was made from tells whether anything changed.
+            content = digest_of(finished_of(dataset.root), classes, split) if foreign else None
+            summaries = write(dataset, specs, target, advance, held=foreign, content=content)
     _say(summaries, target)
 
 
@@ -125,6 +140,8 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
             say(f"{folder}: {summary.images} images ({summary.recognised})")
             for reason, number in summary.left_out.items():
                 say(f"  left out: {number}× {reason}")
+            for remark, number in summary.remarks.items():
+                say(f"  note: {remark}" + (f" ({number:,}×)" if number > 1 else ""))
             if summary.problems:
                 say(f"  {summary.problems} problems:", err=True)
                 say(PreparedLayout(prepared).problems.read_text(encoding="utf-8").rstrip(), err=True)

@@ -16,8 +16,8 @@ def prepare(
     kind: Annotated[
         str,
         typer.Option(
-            help="auto, earthsynth-180k, openearthmap, loveda, deepglobe, samrs, lae, coco, dota, dior, isaid, yolo, voc, "
-            "masks, dubai, gid, kit_ais or nwpu."
+            help="auto: by what is in it, and said. Or coco, yolo, voc, masks, dota … (importers/README.md lists all), or a "
+            "reader of your own as package.module:Class."
         ),
     ] = "auto",
     crop: Annotated[int, typer.Option(help="Side of a square crop in pixels; 0 keeps images whole.")] = 512,
@@ -51,7 +51,7 @@ def prepare(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
 ) -> None:
-    """Bring a real dataset into images, id masks, instance maps and train.jsonl; stop and rerun as you like."""
+    """Bring a real dataset into the layout that all commands read. Stop and rerun as you like."""
     import json
     from dataclasses import asdict
 
@@ -79,6 +79,11 @@ def prepare(
         say(json.dumps(asdict(summary)))
         return
     say(f"{out}: {summary.images} images ({summary.recognised})")
+    found = summary.found
+    objects = f", {found['objects']} objects" if found["objects"] else ""
+    say(
+        f"  found there: {found['images']} images{objects}, {found['classes']} classes; used: {found['images used']} images"
+    )
     for name, pixels in sorted(summary.pixels.items(), key=lambda entry: -entry[1]):
         objects = f", {summary.objects[name]} objects" if name in summary.objects else ""
         say(f"  {name}: {pixels / sum(summary.pixels.values()):.2%} of pixels{objects}")
@@ -88,7 +93,7 @@ def prepare(
     for reason, count in summary.left_out.items():
         say(f"  left out: {count}× {reason}")
     for remark, count in summary.remarks.items():
-        say(f"  note: {count}× {remark}")
+        say(f"  note: {remark}" + (f" ({count:,}×)" if count > 1 else ""))
     if summary.problems:
         say(f"  {summary.problems} problems, listed in {PreparedLayout(out).problems}:", err=True)
         for line in PreparedLayout(out).problems.read_text(encoding="utf-8").splitlines()[:5]:

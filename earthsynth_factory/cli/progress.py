@@ -2,29 +2,97 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from earthsynth_factory.build.run import Tally
 from earthsynth_factory.build.shards import SlotSettled, WorkerReady
 from earthsynth_factory.datasets.build.layout import Layout
-from earthsynth_factory.io.printable import one_line
+from earthsynth_factory.io.log import console
+from earthsynth_factory.io.printable import one_line, printable
 from earthsynth_factory.recipe.schema import Recipe
 
 LOG_SECONDS = 30
 """Where stderr is no terminal, a line is printed this often instead of a live bar."""
 
 
+WINDOW_SECONDS = 120.0
+"""What rates and time left are reckoned over."""
+
+LEAST_SECONDS = 2.0
+"""A burst of less says nothing about the rate."""
+
+
+class Window:
+    """Counts of the last while, and what they come to in a second. Times are those of `clock`, in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._counts: deque[tuple[float, int]] = deque()
+
+    def add(self, count: int) -> None:
+        """So many more are done now."""
+        now = self._clock()
+        self._counts.append((now, count))
+        while self._counts[0][0] < now - WINDOW_SECONDS:
+            self._began = self._counts.popleft()[0]
+
+    def restart(self) -> None:
+        """Reckon from now on: what went before was loading."""
+        self._began = self._clock()
+
+    @property
+    def rate(self) -> float | None:
+        """Per second; None as long as too little is known."""
+        spent = self._clock() - self._began
+        total = sum(count for _, count in self._counts)
+        return total / spent if total and spent >= LEAST_SECONDS else None
+
+
 class _Rate(ProgressColumn):
+    """Images a second: those of the window, or rich's own reckoning for a plain bar."""
+
+    def __init__(self, window: Window | None = None) -> None:
+        super().__init__()
+        self._window = window
+
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.2f} img/s" if task.speed else "– img/s", style="cyan")
+        rate = task.speed if self._window is None else self._window.rate
+        return Text(f"{rate:.3g} img/s" if rate else "– img/s", style="cyan")
+
+
+class _Left(ProgressColumn):
+    """Time left at the window's rate."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__()
+        self._window = window
+
+    def render(self, task: Task) -> Text:
+        if not self._window.rate or task.remaining is None:
+            return Text("-:--:-- left", style="cyan")
+        return Text(f"{timedelta(seconds=round(task.remaining / self._window.rate))} left", style="cyan")
 
 
 SHOWN_CLASSES = 12
@@ -32,14 +100,14 @@ SHOWN_CLASSES = 12
 
 
 class _Bar(Progress):
-    """A bar with a line of text below it."""
+    """A bar with lines of text below it; where the terminal is narrow they are cut, and the bar stays."""
 
-    below = ""
+    below: tuple[str, ...] = ()
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield from super().get_renderables()
-        if self.below:
-            yield Text(self.below, style="dim")
+        for line in self.below:
+            yield Text(line, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 class BuildProgress:
@@ -47,20 +115,21 @@ class BuildProgress:
 
     def __init__(self, recipe: Recipe, out: Path) -> None:
         self.tally = Tally()
-        self._console = Console(stderr=True)
+        self._console = console()
+        self._made, self._settled = Window(), Window()
         self._bar = _Bar(
+            SpinnerColumn(),
             TextColumn("[bold]{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[rejected]}", style="dim"),
+            _Rate(self._made),
+            _Left(self._settled),
             console=self._console,
+            expand=True,
             disable=not self._console.is_terminal,
-            speed_estimate_period=120,
         )
         done = _settled_before(out)
-        self._task = self._bar.add_task("loading", total=recipe.images, completed=done, rejected="")
+        self._task = self._bar.add_task("loading models", total=recipe.images, completed=done)
         if done:
             self._console.print(f"{escape(one_line(out))}: {done} of {recipe.images} are settled already; going on")
         self._recipe = recipe
@@ -76,18 +145,26 @@ class BuildProgress:
     ) -> None:
         self._bar.stop()
 
+    def say(self, line: str) -> None:
+        """A line of its own, above the bar."""
+        self._console.print(escape(printable(line)), highlight=False)
+
     def watch(self, told: SlotSettled | WorkerReady) -> None:
         """Take in a report."""
         self.tally.add(told)
         if isinstance(told, WorkerReady):
             self._bar.update(self._task, description="images")
+            self._made.restart()
+            self._settled.restart()
             return
-        self._bar.below = self._acceptance()
-        self._bar.update(self._task, advance=1, rejected=self._rejected())
+        self._made.add(told.images)
+        self._settled.add(1)
+        self._bar.below = tuple(line for line in (self._rejected(), self._acceptance()) if line)
+        self._bar.update(self._task, advance=1)
         self._log()
 
     def _rejected(self) -> str:
-        parts = [f"{count}× {escape(one_line(reason))}" for reason, count in self.tally.reasons.most_common(3)]
+        parts = [f"{count}× {one_line(reason)}" for reason, count in self.tally.reasons.most_common(3)]
         return f"not kept: {', '.join(parts)}" if parts else ""
 
     def _acceptance(self) -> str:
@@ -106,9 +183,10 @@ class BuildProgress:
         if self._console.is_terminal or elapsed < self._next_log:
             return
         self._next_log = elapsed + LOG_SECONDS
-        left = f"{task.time_remaining:.0f} s left" if task.time_remaining else ""
+        rate = self._settled.rate
+        left = f"{(task.remaining or 0) / rate:.0f} s left" if rate and task.remaining else ""
         parts = [f"{task.completed:.0f}/{self._recipe.images}", left, self._rejected(), self._acceptance()]
-        self._console.print("; ".join(part for part in parts if part))
+        self._console.print(escape("; ".join(part for part in parts if part)), soft_wrap=True)
 
 
 def _settled_before(out: Path) -> int:
@@ -127,15 +205,15 @@ def _count(path: Path, mark: bytes) -> int:
 @contextmanager
 def scene_progress(words: str = "scenes") -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr with rate and time left; where stderr is no terminal, a line every `LOG_SECONDS`."""
-    console = Console(stderr=True)
+    shown = console()
     bar = Progress(
         TextColumn(f"[bold]{words}"),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        console=console,
-        disable=not console.is_terminal,
+        console=shown,
+        disable=not shown.is_terminal,
     )
     with bar:
         task = bar.add_task(words, total=None)
@@ -145,9 +223,9 @@ def scene_progress(words: str = "scenes") -> Iterator[Callable[[int, int], None]
             nonlocal next_line
             bar.update(task, completed=done, total=total)
             elapsed = bar.tasks[0].elapsed or 0.0
-            if not console.is_terminal and elapsed >= next_line:
+            if not shown.is_terminal and elapsed >= next_line:
                 next_line = elapsed + LOG_SECONDS
-                console.print(f"{done}/{total} {words}")
+                shown.print(f"{done}/{total} {words}")
 
         yield watch
 
@@ -155,7 +233,23 @@ def scene_progress(words: str = "scenes") -> Iterator[Callable[[int, int], None]
 @contextmanager
 def image_progress(total: int, words: str) -> Iterator[Callable[[int], None]]:
     """A bar of images on stderr; it is called with how many more are done."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    shown = console()
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task(words, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def evaluation_progress() -> Iterator[Any]:
+    """What an evaluation tells, on stderr: sentences, images read, runs done with the time left."""
+    from earthsynth_factory.evaluation.session import Events
+
+    shown = console()
+
+    def ran(done: int, total: int, left: float) -> None:
+        time_left = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
+        shown.print(f"{done}/{total} runs; {time_left} left")
+
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
+        task = bar.add_task("images", total=None)
+        yield Events(say=shown.print, read=lambda count: bar.advance(task, count), ran=ran)

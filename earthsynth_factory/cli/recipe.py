@@ -1,4 +1,4 @@
-"""`recipe init|validate|schema|categories`: write a recipe, and be told what is wrong with it."""
+"""`recipe init|from-gaps|validate|schema|categories`: write a recipe, and be told what is wrong with it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,15 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented starter recipe. An existing file is never overwritten."""
-    from earthsynth_factory.errors import InputError
     from earthsynth_factory.recipe.template import starter
 
-    text = starter(purpose or _asked(path), path.name if str(path) != "-" else "recipe.yaml")
+    _put(path, starter(purpose or _asked(path), path.name if str(path) != "-" else "recipe.yaml"))
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a new recipe, or print it. Raises InputError where the file exists or cannot be written."""
+    from earthsynth_factory.errors import InputError
+
     if str(path) == "-":
         say(text, nl=False)
         return
@@ -61,7 +66,7 @@ def _asked(path: Path) -> Purpose:
         return Purpose.yolo
     answers = {str(number): purpose for number, purpose in enumerate(Purpose, start=1)}
     for number, purpose in answers.items():
-        typer.echo(f"  {number}  {purpose.value}: {WHAT[purpose]}", err=True)
+        say(f"  {number}  {purpose.value}: {WHAT[purpose]}", err=True)
     given = typer.prompt("What is it for", default="1", err=True)
     found = answers.get(given) or next((one for one in Purpose if one.value == given), None)
     if found is None:
@@ -83,8 +88,12 @@ def validate(
 
     from earthsynth_factory.build.preflight import check
     from earthsynth_factory.cli.guard import say_warnings
-    from earthsynth_factory.recipe.load import load_recipe
+    from earthsynth_factory.recipe.load import is_training, load_recipe
+    from earthsynth_factory.recipe.reading import changed, read_text
 
+    if is_training(changed(read_text(recipe), str(recipe), changes or []).data):
+        _validate_training(recipe, changes or [], as_json)
+        return
     loaded = load_recipe(recipe, changes or [], allow_plugins)
     found, warnings = loaded.recipe, check(loaded)
     if as_json:
@@ -94,12 +103,25 @@ def validate(
     say(f"{recipe}: valid; {found.images} images, {len(found.targets())} classes")
 
 
+def _validate_training(recipe: Path, changes: list[str], as_json: bool) -> None:
+    import json
+
+    from earthsynth_factory.recipe.load import load_block
+    from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
+
+    found = load_block(recipe, lambda _: ControlNetRecipe, changes)
+    if as_json:
+        typer.echo(json.dumps({"valid": True, "warnings": [], "recipe": found.model_dump(mode="json")}))
+        return
+    typer.echo(f"{recipe}: valid; a training of {found.optim.steps} steps: earthsynth-factory train {recipe}")
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of recipes, for editors."""
     import json
 
-    from earthsynth_factory.recipe.json_schema import json_schema
+    from earthsynth_factory.recipe.schema import json_schema
 
     say(json.dumps(json_schema(), indent=2))
 
@@ -125,3 +147,33 @@ def categories(
     if not found:
         near = earthsynth().nearest(words)
         say(f"none has {words!r} in its name" + (f"; near: {', '.join(near)}" if near else ""), err=True)
+
+
+@app.command("from-gaps")
+def from_gaps(
+    real: Annotated[Path, typer.Option(help="The real images, prepared or built.")],
+    evaluation: Annotated[Path | None, typer.Option(help="Folder of an `evaluate` on them.")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="A model's COCO results on them, as `export --format coco` numbers the images.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write; `-` for stdout.")] = Path("next.yaml"),
+    count: Annotated[int, typer.Option(min=1, help="Images to make.")] = 200,
+    model: Annotated[str, typer.Option(help="What makes the images.")] = "embedded",
+) -> None:
+    """Write a commented recipe of what a dataset lacks and a model misses, the reason beside every line."""
+    from earthsynth_factory.datasets.open import open_dataset
+    from earthsynth_factory.errors import InputError
+    from earthsynth_factory.evaluation.gaps import Errors, errors_of_evaluation, errors_of_predictions, inventory
+    from earthsynth_factory.evaluation.next_recipe import next_recipe
+
+    if evaluation and predictions:
+        raise InputError("--evaluation and --predictions: give one of them, they may contradict each other")
+    dataset = open_dataset(real)
+    found = inventory(dataset)
+    errors: dict[str, Errors] = {}
+    source = "scarcity alone: no errors are known"
+    if evaluation:
+        errors, source = errors_of_evaluation(evaluation)
+    elif predictions:
+        errors, source = errors_of_predictions(dataset, predictions)
+    _put(out, next_recipe(found, errors, source, dataset.name, count, model))

@@ -19,11 +19,12 @@ def write_folder(dataset: LabelledDataset, out: Path, command: str, settings: Ma
     """
     from earthsynth_factory.cli.progress import image_progress
     from earthsynth_factory.datasets.build.completeness import check_masters
+    from earthsynth_factory.datasets.prepared.layout import FOLDERS
     from earthsynth_factory.exports.prepared import PreparedSpec
     from earthsynth_factory.exports.write import content_of, write_format
     from earthsynth_factory.io.claim import claimed
 
-    with claimed(out, command, {**settings, "content": content_of(dataset)}) as claim:
+    with claimed(out, command, {**settings, "content": content_of(dataset)}, folders=FOLDERS) as claim:
         if claim.done(""):
             say(f"{out}: is written already, from the same images with the same options; nothing was changed")
             return

@@ -12,64 +12,19 @@ from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
 from earthsynth_factory.conditions.masks.folder import MaskFolder
 from earthsynth_factory.conditions.masks.pictures import FolderPictures
 from earthsynth_factory.conditions.masks.view import Variants, View, choose_view
+from earthsynth_factory.domain.categories import rows
 from earthsynth_factory.domain.masks import present_ids
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category, Taxonomy
 
-_PAVED = ("pavement", "urban land", "developed space", "bare land", "airport")
-_ROADS = ("road", *_PAVED)
-_OPEN = ("grass", "rangeland", "bare land", "barren land")
-_SPORT = ("grass", "pavement", "urban land", "developed space", "bare land", "rangeland")
-_INDUSTRY = ("bare land", "pavement", "grass", "urban land", "developed space", "barren land")
-_AIRCRAFT = ("airport", "pavement", "bare land", "grass", "developed space")
 _WATER = ("water",)
-
-_ON: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        [
-            "ship", "dry cargo ship", "engineering ship", "fishing boat", "liquid cargo ship", "motorboat",
-            "passenger ship", "tugboat", "warship",
-        ],
-        _WATER,
-    ),
-    **dict.fromkeys(
-        [
-            "vehicle", "small vehicle", "large vehicle", "bus", "cargo truck", "dump truck", "trailer",
-            "truck tractor", "van",
-        ],
-        _ROADS,
-    ),
-    **dict.fromkeys(["tractor", "excavator"], ("agriculture land", *_INDUSTRY)),
-    **dict.fromkeys(
-        [
-            "plane", "helicopter", "A220", "A321", "A330", "A350", "ARJ21", "Boeing737", "Boeing747", "Boeing777",
-            "Boeing787", "C919",
-        ],
-        _AIRCRAFT,
-    ),
-    **dict.fromkeys(
-        ["soccer ball field", "basketball court", "ground track field", "baseball diamond", "tennis court", "stadium"],
-        _SPORT,
-    ),
-    **dict.fromkeys(["storage tank", "chimney", "train station"], _INDUSTRY),
-    "golf field": ("grass", "rangeland", "forest land"),
-    "windmill": (*_OPEN, "agriculture land", "water"),
-    "swimming pool": ("grass", "pavement", "bare land", "urban land", "developed space"),
-    "building": ("bare land", "grass", "pavement", "urban land", "developed space", "rangeland", "barren land"),
-    "helipad": ("pavement", "grass", "bare land", "airport", "developed space"),
-    "container crane": ("pavement", "bare land", "water"),
-    "harbor": _WATER,
-    "dam": _WATER,
-    "bridge": ("water", "road"),
-}  # fmt: skip
-"""Category → classes that it may lie on. Ours; a recipe overrides it with `on`."""
 
 
 class LyingTable:
-    """Which classes each category may lie on: the table above, with a recipe's own lines over it."""
+    """Which classes each category may lie on: the table of categories, with a recipe's own lines over it."""
 
     def __init__(self, taxonomy: Taxonomy, overrides: Mapping[str, tuple[str, ...]]) -> None:
         """Raises InputError with the nearest names for a name that no category has."""
-        lines = {**_ON, **overrides}
+        lines = {row.name: row.on for row in rows() if row.on} | dict(overrides)
         known = {name: category for name in lines if (category := taxonomy.find(name))}
         self._on = {known[name].id: frozenset(_ids(taxonomy, lines[name], name in overrides)) for name in known}
         for name in overrides:

@@ -21,7 +21,7 @@ from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image, Instance
-from earthsynth_factory.domain.taxonomy import BACKGROUND, MAX_ID, Category, Taxonomy, earthsynth, normalise
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, MAX_ID, Category, Taxonomy, earthsynth, normalise
 from earthsynth_factory.errors import InputError
 
 _FIRST_OWN: int = max(category.id for category in earthsynth()) + 1
@@ -177,7 +177,8 @@ def _used(part: LabelledDataset) -> set[int]:
 
 def _table(ids: Mapping[int, int]) -> npt.NDArray[np.uint8]:
     """(256,) id in the dataset → id in the merged one. Ids that do not occur become background."""
-    table = np.zeros(256, np.uint8)
+    table = np.full(256, BACKGROUND, np.uint8)
+    table[IGNORE] = IGNORE
     table[list(ids)] = list(ids.values())
     return table
 

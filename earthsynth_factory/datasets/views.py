@@ -14,7 +14,7 @@ from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from earthsynth_factory.errors import InputError
 
 
@@ -91,7 +91,8 @@ class OfSplits(View):
 
 
 class OfClasses(View):
-    """Every image with some classes alone: all else becomes background, an image without any of them a negative.
+    """Every image with some classes alone: all else becomes background, an image without any of them a negative. What is
+    ignored stays so.
 
     Raises InputError for a name that is no category. Ids stay; captions still tell of the whole image.
     """
@@ -102,6 +103,7 @@ class OfClasses(View):
         wanted = self._chosen | {BACKGROUND}
         self._taxonomy = Taxonomy(tuple(category for category in base.taxonomy if category.id in wanted))
         self._table = np.array([index if index in self._chosen else BACKGROUND for index in range(256)], np.uint8)
+        self._table[IGNORE] = IGNORE
 
     @property
     def taxonomy(self) -> Taxonomy:

@@ -1,7 +1,6 @@
 """Categories: ids, names, colours and the words a prompt uses for them.
 
-Ids 0–68 and their names are EarthSynth's (arXiv 2505.12108; ids 0–39 are those of LandDiscover50K in the same order).
-Colours and the split into things and stuff are ours: the paper gives neither.
+The built-in ones, with all that is known of each, stand in `categories.toml`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from earthsynth_factory.domain.categories import rows
 from earthsynth_factory.errors import InputError
 
 BACKGROUND = 0
@@ -29,92 +29,10 @@ EARTHSYNTH_TEMPLATE = "A satellite image of {classes}"
 """EarthSynth's prompt, with the names of the present classes in ascending id (public repository)."""
 
 
-def _names(text: str) -> list[str]:
-    return [" ".join(name.split()) for name in text.split(",")]
+_ALIASES = {spelling: row.name for row in rows() for spelling in row.also}
+"""Spellings met in datasets that normalising alone does not reach."""
 
-
-_EARTHSYNTH_NAMES = _names("""
-background, bare land, grass, pavement, road, tree, water, agriculture land, building, forest land, barren
-land, urban land, large vehicle, swimming pool, helicopter, bridge, plane, ship, soccer ball field, basketball
-court, ground track field, small vehicle, baseball diamond, tennis court, roundabout, storage tank, harbor,
-container crane, airport, helipad, chimney, expressway service area, expressway toll station, dam, golf field,
-overpass, stadium, train station, vehicle, windmill, A220, A321, A330, A350, ARJ21, Boeing737, Boeing747,
-Boeing777, Boeing787, bus, C919, cargo truck, dry cargo ship, dump truck, engineering ship, excavator, fishing
-boat, intersection, liquid cargo ship, motorboat, passenger ship, tractor, trailer, truck tractor, tugboat,
-van, warship, rangeland, developed space
-""")
-
-_STUFF = frozenset(
-    _names("""
-background, bare land, grass, pavement, road, tree, water, agriculture land, forest land, barren land, urban
-land, airport, rangeland, developed space
-""")
-)
-
-# Land cover in the colours a map reader expects; everything else gets a distinct hue of its own.
-_LAND_COLORS = {
-    "background": (0, 0, 0),
-    "bare land": (186, 140, 99),
-    "grass": (124, 190, 80),
-    "pavement": (150, 150, 156),
-    "road": (225, 225, 225),
-    "tree": (34, 110, 50),
-    "water": (36, 96, 200),
-    "agriculture land": (230, 200, 90),
-    "building": (205, 60, 48),
-    "forest land": (20, 78, 42),
-    "barren land": (150, 112, 80),
-    "urban land": (120, 84, 130),
-    "rangeland": (176, 186, 110),
-    "developed space": (170, 130, 160),
-}
-
-# Spellings met in the source datasets that normalising alone does not reach.
-_ALIASES = {
-    "airplane": "plane",
-    "aeroplane": "plane",
-    "aircraft": "plane",
-    "car": "small vehicle",
-    "small car": "small vehicle",
-    "truck": "large vehicle",
-    "oil tank": "storage tank",
-    "store tank": "storage tank",
-    "football field": "soccer ball field",
-    "soccer field": "soccer ball field",
-    "harbour": "harbor",
-    "port": "harbor",
-    "baseball field": "baseball diamond",
-    "running track": "ground track field",
-    "cropland": "agriculture land",
-    "farmland": "agriculture land",
-    "agriculture": "agriculture land",
-    "forest": "forest land",
-    "meadow": "grass",
-    "vegetation": "grass",
-    "built up": "urban land",
-    "urban": "urban land",
-    "bareland": "bare land",
-    "barren": "barren land",
-    "developed": "developed space",
-    "wind turbine": "windmill",
-    "pool": "swimming pool",
-    "golf course": "golf field",
-    "other airplane": "plane",
-    "other ship": "ship",
-    "other vehicle": "vehicle",
-    "expresswall toll station": "expressway toll station",
-    "toll station": "expressway toll station",
-    "service area": "expressway service area",
-    "football ground": "soccer ball field",
-    "track field": "ground track field",
-    "athletic field": "ground track field",
-    "railway station": "train station",
-    "wharf": "harbor",
-    "crane": "container crane",
-    "developed area": "developed space",
-}
-
-_FUSED_NAMES = {name.lower().replace(" ", ""): name for name in _EARTHSYNTH_NAMES} | {
+_FUSED_NAMES = {row.name.lower().replace(" ", ""): row.name for row in rows()} | {
     alias.replace(" ", ""): name for alias, name in _ALIASES.items()
 }
 """Some datasets write names in one word: `basketballcourt`, `expresswalltoll station`."""
@@ -258,9 +176,4 @@ def make_category(
 @cache
 def earthsynth() -> Taxonomy:
     """EarthSynth's 69 categories, ids 0–68."""
-    return Taxonomy(
-        tuple(
-            make_category(index, name, color=_LAND_COLORS.get(name), thing=name not in _STUFF)
-            for index, name in enumerate(_EARTHSYNTH_NAMES)
-        )
-    )
+    return Taxonomy(tuple(make_category(row.id, row.name, row.color, row.thing) for row in rows()))

@@ -1,1 +1,1 @@
-"""Floor 6: what images are worth, measured with eyes that did not take part in making or choosing them."""
+"""Floor 6: whether data make a model better, by how much and how surely, judged by what took no part in making them."""

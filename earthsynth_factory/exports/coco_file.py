@@ -11,6 +11,7 @@ import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.exports.walk import ground
 
 
 class CocoFile:
@@ -73,5 +74,5 @@ def image_entry(record: SampleRecord, name: str) -> dict[str, Any]:
         "height": record.height,
         "metres_per_pixel": record.metres_per_pixel,
         "caption": record.prompt,
-        **{key: record.origin.detail[key] for key in ("crs", "transform") if key in record.origin.detail},
+        **ground(record),
     }

@@ -21,7 +21,7 @@ from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.datasets.prepared.training_list import training_lines
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import BACKGROUND
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
@@ -49,7 +49,7 @@ class EarthSynthSpec(ExportSpec):
                 lists[split] = stack.enter_context(folder.train.open("wb"))
             for record in walk:
                 categories = [category for category in record.classes if category != BACKGROUND]
-                self._files(store, record, folders[record.split], categories)
+                self._files(store, record, folders[record.split], categories, losses)
                 name = record.stem + store.image_path(record).suffix
                 lines = training_lines(record.stem, name, categories, store.taxonomy, self.augment)
                 lists[record.split].writelines(orjson.dumps(line) + b"\n" for line in lines)
@@ -57,9 +57,17 @@ class EarthSynthSpec(ExportSpec):
         return ExportSummary("earthsynth", walk.counts, losses.notes("masks"))
 
     def _files(
-        self, store: LabelledDataset, record: SampleRecord, folder: PreparedLayout, categories: list[int]
+        self,
+        store: LabelledDataset,
+        record: SampleRecord,
+        folder: PreparedLayout,
+        categories: list[int],
+        losses: Losses,
     ) -> None:
         image, mask = store.image_path(record), store.mask(record)
+        ignored = mask == IGNORE
+        losses.count("pixels of which nothing is known, written as background", int(ignored.sum()))
+        mask = np.where(ignored, np.uint8(BACKGROUND), mask)
         put_image(image, folder.image(record.stem + image.suffix), self.images)
         write_bytes(folder.mask(record.stem), encode_png(mask), durable=False)
         for category in categories if self.augment else ():

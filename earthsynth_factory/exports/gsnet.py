@@ -1,8 +1,8 @@
 """GSNet's LandDiscover50K: `LandDiscover50K/{TR_Image,GT_ID}/<stem>.png` and `classes.json`, a flat list of names.
 
 Splits but `train` stand beside it as `LandDiscover50K_<split>`. GSNet knows 40 classes, ids 0–39 of ours. EarthSynth's
-40–68 are finer: each is written as the class it is a kind of (`PARENTS`, our reading), or with `beyond: ignore` as 255, which
-GSNet's loss passes over; so are categories of a user's own, which have no such class. What became of each is counted.
+40–68 are finer: each is written as the class it is a kind of (`parent` in categories.toml), or with `beyond: ignore` as 255,
+which GSNet's loss passes over; so are categories of a user's own, which have no such class. What became of each is counted.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.domain.categories import rows
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import Taxonomy, earthsynth
+from earthsynth_factory.domain.taxonomy import IGNORE, Taxonomy, earthsynth
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_png
 from earthsynth_factory.exports.losses import Losses
@@ -25,22 +26,7 @@ from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.io.png import encode_png
 
 CLASSES = 40
-IGNORE = 255
-
-_KINDS = {
-    "plane": "A220, A321, A330, A350, ARJ21, Boeing737, Boeing747, Boeing777, Boeing787, C919",
-    "ship": "dry cargo ship, engineering ship, fishing boat, liquid cargo ship, motorboat, passenger ship, tugboat, warship",
-    "vehicle": "bus, cargo truck, dump truck, excavator, tractor, trailer, truck tractor, van",
-    "road": "intersection",
-    "grass": "rangeland",
-    "pavement": "developed space",
-}
-
-PARENTS = {
-    earthsynth().named(kind).id: earthsynth().named(parent).id
-    for parent, kinds in _KINDS.items()
-    for kind in kinds.split(", ")
-}
+PARENTS = {row.id: earthsynth().named(row.parent).id for row in rows() if row.parent}
 """Id 40–68 → the id below 40 that it is a kind of."""
 
 
@@ -89,7 +75,7 @@ def _numeric(stem: str) -> bool:
 def _notes(taxonomy: Taxonomy, table: npt.NDArray[np.uint8], pixels: npt.NDArray[np.int64]) -> tuple[str, ...]:
     """What became of the ids from 40 on, by the class they were written as."""
     found: dict[str, Counter[str]] = {}
-    for index in map(int, np.flatnonzero(pixels[CLASSES:]) + CLASSES):
+    for index in map(int, np.flatnonzero(pixels[CLASSES:IGNORE]) + CLASSES):
         written = "255 (ignored)" if table[index] == IGNORE else repr(earthsynth()[int(table[index])].name)
         found.setdefault(written, Counter())[taxonomy[index].name] = int(pixels[index])
     return tuple(

@@ -19,7 +19,7 @@ from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import BACKGROUND
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.coco_file import CocoFile, about, image_entry
 from earthsynth_factory.exports.images import Images, put_image
@@ -70,7 +70,8 @@ class PanopticSpec(ExportSpec):
 
 def _segments(store: LabelledDataset, record: SampleRecord) -> SegmentMap:
     objects, mask = store.instances(record).astype(np.uint32), store.mask(record).astype(np.uint32)
-    regions = np.where(mask == BACKGROUND, np.uint32(0), mask + np.uint32(_REGION))
+    void = (mask == BACKGROUND) | (mask == IGNORE)
+    regions = np.where(void, np.uint32(0), mask + np.uint32(_REGION))
     return np.where(objects > 0, objects, regions)
 
 

@@ -21,14 +21,13 @@ from earthsynth_factory.datasets.build.records import SampleRecord, instance_fie
 from earthsynth_factory.datasets.licences import terms_of
 from earthsynth_factory.datasets.merged import Merged
 from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, PreparedLayout
-from earthsynth_factory.datasets.prepared.reader import PreparedRecord
 from earthsynth_factory.datasets.prepared.training_list import training_lines
 from earthsynth_factory.datasets.views import View
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, earthsynth
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
-from earthsynth_factory.exports.walk import Walk
+from earthsynth_factory.exports.walk import Walk, ground
 from earthsynth_factory.io.atomic import new_file, write_bytes
 from earthsynth_factory.io.png import encode_png
 
@@ -100,11 +99,8 @@ def _item(record: SampleRecord, name: str) -> dict[str, Any]:
 
 def _place(record: SampleRecord) -> dict[str, Any]:
     """Where the image lies in its scene and on the ground, as `ItemRecord` has it."""
-    detail = record.origin.detail if isinstance(record, PreparedRecord) else {}
-    found: dict[str, Any] = {"corner": [detail["top"], detail["left"]]} if "top" in detail else {}
-    if "transform" in detail:
-        found["transform"] = [float(number) for number in str(detail["transform"]).split()]
-    return {**found, "crs": detail["crs"]} if "crs" in detail else found
+    detail = record.origin.detail
+    return ({"corner": [detail["top"], detail["left"]]} if "top" in detail else {}) | ground(record)
 
 
 def _about(dataset: LabelledDataset, used: set[int]) -> dict[str, Any]:

@@ -14,14 +14,12 @@ import numpy as np
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.licences import terms_of
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Names, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.walk import every_split
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.io.png import encode_png
-
-IGNORE = 255
 
 
 class SemanticSpec(ExportSpec):

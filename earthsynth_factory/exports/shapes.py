@@ -41,8 +41,8 @@ def box(record: SampleRecord, instance: Instance) -> tuple[float, float, float, 
         return instance.box
     found = Given(box=given.bounds())
     inside = cut_to(found, Cut.whole(record.width, record.height))
-    left, top, width, height = inside.bounds() if inside else instance.box
-    return round(left, DIGITS), round(top, DIGITS), round(width, DIGITS), round(height, DIGITS)
+    left, top, width, height = map(_written, inside.bounds() if inside else instance.box)
+    return left, top, width, height
 
 
 def polygons(record: SampleRecord, instance: Instance) -> list[Flat]:
@@ -74,6 +74,12 @@ def oriented(record: SampleRecord, instance: Instance) -> npt.NDArray[np.float64
     if len(rings) == 1 and len(rings[0]) == 8:
         return np.reshape(rings[0], (4, 2)).astype(np.float64)
     return _smallest(np.concatenate([np.reshape(ring, (-1, 2)) for ring in rings]))
+
+
+def _written(number: float) -> float:
+    """To the digits that are written; a whole number as such, so that a box of pixels looks the same when it comes back."""
+    rounded = round(number, DIGITS)
+    return int(rounded) if rounded == int(rounded) else rounded
 
 
 def _smallest(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

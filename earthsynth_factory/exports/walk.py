@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
@@ -49,6 +50,15 @@ def image_classes(store: LabelledDataset) -> list[Category]:
     """The categories that occur in any image of any split, and the targets, without background; ascending by id."""
     found = {category for record in every_split(store).samples() for category in record.classes} | store.targets
     return [store.taxonomy[category] for category in sorted(found - {BACKGROUND})]
+
+
+def ground(record: SampleRecord) -> dict[str, Any]:
+    """Where a real image lies on the ground: `crs`, and `transform` as six numbers (column, row → x, y); empty if unknown."""
+    detail = record.origin.detail
+    found: dict[str, Any] = {"crs": detail["crs"]} if "crs" in detail else {}
+    return (
+        {**found, "transform": [float(n) for n in str(detail["transform"]).split()]} if "transform" in detail else found
+    )
 
 
 def crowd(instance: Instance) -> bool:

@@ -25,7 +25,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import card
 from earthsynth_factory.exports.shapes import box
-from earthsynth_factory.exports.walk import Walk, image_classes, object_classes
+from earthsynth_factory.exports.walk import Walk, ground, image_classes, object_classes
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.io.png import encode_png
 
@@ -125,6 +125,7 @@ def _about(store: LabelledDataset, record: SampleRecord) -> dict[str, Any]:
         "height": record.height,
         "metres_per_pixel": record.metres_per_pixel or None,
         "caption": record.prompt,
+        **ground(record),
         "classes": [store.taxonomy[category].name for category in record.classes],
         "objects": [
             {

@@ -11,12 +11,14 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from earthsynth_factory import __version__
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import parsed
 from earthsynth_factory.datasets.views import OfClasses, of_labels
@@ -42,18 +44,32 @@ class Mark:
     summary: dict[str, Any]
 
 
-def export(store: LabelledDataset, specs: Sequence[ExportSpec], out: Path, progress: Progress) -> list[ExportSummary]:
+def export(
+    store: LabelledDataset,
+    specs: Sequence[ExportSpec],
+    out: Path,
+    progress: Progress,
+    held: bool = False,
+    content: str | None = None,
+) -> list[ExportSummary]:
     """Write each format to `out/<kind>`, as far as it is not there already. The masters are only read.
 
+    held: whether the caller holds the lock of `out`. content: what `content_of` would say, where the caller knows better.
     Raises DiskError, StoreError, SourceError, and InputError as `check_targets`.
     """
     if not specs:
         return []
     check_targets(specs, out, store.root)
-    content = content_of(store)
-    with locked(out, "export"):
+    with nullcontext() if held else locked(out, "export"):
         _sweep(out)
-        return [_export_one(store, spec, out / spec.kind, digest_of(_dump(spec), content), progress) for spec in specs]
+        views = [_narrowed(store, spec) for spec in specs]
+        known = {view: content if content and view is store else content_of(view) for view in set(views)}
+        digests = [
+            digest_of(spec.model_dump(mode="json"), known[view], __version__)
+            for view, spec in zip(views, specs, strict=True)
+        ]
+        triples = zip(views, specs, digests, strict=True)
+        return [_export_one(view, spec, out / spec.kind, digest, progress) for view, spec, digest in triples]
 
 
 def _narrowed(store: LabelledDataset, spec: ExportSpec) -> LabelledDataset:
@@ -170,7 +186,3 @@ def _walk(folder: Path, above: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
                 yield from _walk(folder / entry.name, f"{name}/")
             elif name != MARK:
                 yield name, entry
-
-
-def _dump(spec: ExportSpec) -> dict[str, Any]:
-    return spec.model_dump(mode="json")

@@ -17,7 +17,7 @@ from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.filtering.kept_files import Parting
 from earthsynth_factory.filtering.labelled_folder import Folder
 from earthsynth_factory.filtering.rewrite_lists import rewritten
-from earthsynth_factory.importers.readers.files import walk
+from earthsynth_factory.importers.tree import walk
 from earthsynth_factory.io.atomic import TEMPORARY, disk_error, put_file, write_bytes
 
 DERIVED = {"exports", "report"}

@@ -13,7 +13,8 @@ from pathlib import Path
 import orjson
 
 from earthsynth_factory.filtering.labelled_folder import Entry
-from earthsynth_factory.importers.readers.files import ImageFinder
+from earthsynth_factory.importers.finder import ImageFinder
+from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.io.pictures import SUFFIXES
 
 
@@ -69,7 +70,7 @@ class Parting:
 
     @cached_property
     def _finder(self) -> ImageFinder:
-        return ImageFinder(self.source)
+        return ImageFinder(Tree(self.source))
 
     @cached_property
     def _stems(self) -> dict[str, set[Path]]:

@@ -53,7 +53,7 @@ def candidate(image: Image, mask: Mask, numbers: InstanceMap | None, taxonomy: T
     """
     if image.shape[:2] != mask.shape:
         raise SourceError(f"{origin}: the image has {image.shape[:2]} rows and columns, its mask {mask.shape}")
-    strange = [one for one in present_classes(mask) if all(known.id != one for known in taxonomy)]
+    strange = [one for one in present_classes(mask) if one not in taxonomy]
     if strange:
         raise SourceError(f"{origin}: its mask has the ids {strange}, which no category has")
     try:

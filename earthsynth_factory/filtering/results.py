@@ -11,13 +11,12 @@ from typing import Any
 
 from earthsynth_factory.datasets.decisions import DECISIONS, Decision
 from earthsynth_factory.domain.outcome import Reason
-from earthsynth_factory.domain.sample import Score
 from earthsynth_factory.filtering.curves import Curve, draw_curves
 from earthsynth_factory.filtering.labelled_folder import Folder
 from earthsynth_factory.filtering.scores import Row, write_tables
 from earthsynth_factory.filtering.scoring import AskedRule
 from earthsynth_factory.filtering.thresholds import Limits
-from earthsynth_factory.io.atomic import json_bytes, write_changed
+from earthsynth_factory.io.atomic import changed_file, json_bytes, write_changed
 from earthsynth_factory.recipe.thresholds import ALL, lasting_settings
 
 THRESHOLDS = "thresholds.yaml"
@@ -43,7 +42,7 @@ class FilterSummary:
 
 @dataclass(frozen=True)
 class Account:
-    """rows: of the folder's entries, in their order; scores and why (reasons, empty where kept) of each. real: rows of the
+    """rows: of the folder's entries, in their order; why: reasons of each, empty where kept. real: rows of the
     images that thresholds were learnt from, None without.
     """
 
@@ -52,7 +51,6 @@ class Account:
     rows: Sequence[Row]
     real: Sequence[Row] | None
     limits: Limits
-    scores: Sequence[Mapping[str, Score]]
     why: Sequence[Sequence[Reason]]
     scored: Mapping[str, int]
 
@@ -67,8 +65,9 @@ class Account:
         Raises DiskError.
         """
         summary = self._summary(out)
-        write_tables(out, *self._table())
-        write_changed(out / DECISIONS, b"".join(self._decisions()))
+        write_tables(out, self._columns(), self._table)
+        with changed_file(out / DECISIONS) as file:
+            file.writelines(self._decisions())
         write_changed(out / "keep.txt", "".join(f"{name}\n" for name in self.kept).encode())
         write_changed(out / "filter.json", json_bytes(self._facts(summary, asked)))
         draw_curves(out / "curves.png", {rule.name: self._curve(rule) for rule in self.rules})
@@ -77,8 +76,8 @@ class Account:
         return summary
 
     def _decisions(self) -> Iterator[bytes]:
-        for row, found, reason in zip(self.rows, self.scores, self.why, strict=True):
-            cells = self._cells(row, found)
+        for row, reason in zip(self.rows, self.why, strict=True):
+            cells = self._cells(row)
             scores = {rule.name: cells[rule.name] for rule in self.rules if rule.name in cells}
             yield Decision(row.name, self._name(row.category), tuple(reason), scores).line()
 
@@ -100,30 +99,42 @@ class Account:
             ]
         return "\n".join([*lines, ""]).encode()
 
-    def _table(self) -> tuple[list[str], list[dict[str, Any]]]:
-        rows = zip(self.folder.entries, self.rows, self.scores, self.why, strict=True)
-        table = [
-            {
+    def _columns(self) -> list[str]:
+        names = [rule.name for rule in self.rules]
+        measured = dict.fromkeys(
+            f"{rule.name}.{name}"
+            for row in self.rows
+            for rule in self.rules
+            for name in row.measures(rule.name, rule.settings) or {}
+        )
+        return [
+            "id",
+            "image",
+            "category",
+            "kept",
+            "reasons",
+            *names,
+            *measured,
+            *(f"threshold.{name}" for name in names),
+        ]
+
+    def _table(self) -> Iterator[dict[str, Any]]:
+        for entry, row, reason in zip(self.folder.entries, self.rows, self.why, strict=True):
+            yield {
                 "id": row.name,
                 "image": str(entry.files[0]),
                 "category": self._name(row.category),
                 "kept": int(not reason),
                 "reasons": "; ".join(map(str, reason)),
-                **self._cells(row, found),
+                **self._cells(row),
             }
-            for entry, row, found, reason in rows
-        ]
-        names = [rule.name for rule in self.rules]
-        limits = [f"threshold.{name}" for name in names]
-        measured = dict.fromkeys(key for cells in table for key in cells if "." in key and key not in limits)
-        return ["id", "image", "category", "kept", "reasons", *names, *measured, *limits], table
 
-    def _cells(self, row: Row, found: Mapping[str, Score]) -> dict[str, float]:
+    def _cells(self, row: Row) -> dict[str, float]:
         cells: dict[str, float] = {}
         for rule in self.rules:
             measures = row.measures(rule.name, rule.settings) or {}
-            if rule.name in found and measures:
-                cells[rule.name] = found[rule.name].value
+            if measures and (score := self.limits.score(rule, row)) is not None:
+                cells[rule.name] = score.value
                 cells[f"threshold.{rule.name}"] = self.limits.least(rule, row.category)
             cells |= {f"{rule.name}.{name}": value for name, value in measures.items()}
         return cells

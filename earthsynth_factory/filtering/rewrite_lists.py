@@ -13,7 +13,7 @@ import orjson
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.filtering.kept_files import Parting
-from earthsynth_factory.importers.readers.files import MAX_TEXT_BYTES
+from earthsynth_factory.importers.texts import MAX_TEXT_BYTES
 
 MAX_DOCUMENT = 1 << 30
 """Largest JSON list that is rewritten, in bytes."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from earthsynth_factory.datasets.open import open_dataset
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.outcome import UNUSABLE, Reason
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.base import ExportSpec
@@ -33,7 +34,6 @@ from earthsynth_factory.filtering.sources import open_folder
 from earthsynth_factory.filtering.spec import FilterSpec, build_rules, load_filter
 from earthsynth_factory.filtering.thresholds import Limits, learn, prints_of, reasons, select, verdict
 from earthsynth_factory.io.claim import Claim, claimed, digest_of, is_free
-from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.recipe.load import export_blocks
 from earthsynth_factory.rfilter.thresholds import Thresholds
 
@@ -65,17 +65,11 @@ def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | Non
     spec = load_filter(options.config, options.plugins)
     base = options.config.resolve().parent if options.config else Path.cwd()
     settings = {"source": str(path.resolve())}
-    with claimed(out, "filter", settings) as claim:
+    with claimed(out, "filter", settings, folders=("vectors", "real", "real/vectors", "report", "filtered")) as claim:
         claim.begin()
-        for place in (out / "vectors", out / "real", out / "report", out / "filtered"):
-            write_below(place, out)
         folder = open_folder(path, out, options.map, options.kind)
-        rules = asked(
-            build_rules(spec, folder.taxonomy, folder.targets, base, options.device),
-            folder.taxonomy,
-            folder.targets,
-            base,
-        )
+        context = StageContext(folder.taxonomy, folder.targets, base, options.device)
+        rules = asked(build_rules(spec, context), context)
         return _Run(spec, base, folder, rules, claim, options).run(watch)
 
 
@@ -102,18 +96,16 @@ class _Run:
             rows = [journal.rows[entry.name] for entry in self._folder.entries]
         finally:
             journal.close()
-        verdicts = [verdict(self._spec, self._rules, limits, row) for row in rows]
-        kept = [not row.fault and found is True for row, (found, _) in zip(rows, verdicts, strict=True)]
+        kept = [not row.fault and verdict(self._spec, self._rules, limits, row)[0] is True for row in rows]
         own, others = (self._prints(part) if part is not None else None for part in (rows, real))
         assert own is not None
         dropped = select(self._spec, self._rules, rows, kept, own, others)
         why = [
             [Reason(UNUSABLE, row.fault)] if row.fault else [] if stays and place not in dropped
-            else [dropped[place]] if place in dropped else reasons(scores)
-            for place, (row, stays, (_, scores)) in enumerate(zip(rows, kept, verdicts, strict=True))
+            else [dropped[place]] if place in dropped else reasons(verdict(self._spec, self._rules, limits, row)[1])
+            for place, (row, stays) in enumerate(zip(rows, kept, strict=True))
         ]  # fmt: skip
-        scores = [found for _, found in verdicts]
-        account = Account(self._folder, self._rules, rows, real, limits, scores, why, self._scored)
+        account = Account(self._folder, self._rules, rows, real, limits, why, self._scored)
         asked = {"config": self._spec.model_dump(mode="json"), "map": _absolute(self._options.map)}
         summary = account.write(self._out, asked, str(self._options.calibrate))
         if self._options.apply != "list":

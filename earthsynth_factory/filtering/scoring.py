@@ -13,11 +13,11 @@ from pathlib import Path
 import orjson
 from rasterio.errors import NotGeoreferencedWarning
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.filtering.labelled_folder import Entry
-from earthsynth_factory.filtering.scores import Row, ScoreJournal
+from earthsynth_factory.filtering.scores import Measured, Row, ScoreJournal
 from earthsynth_factory.models.clip_cache import EmbeddingCache, cache_file, content_hash
 from earthsynth_factory.recipe.thresholds import lasting_settings
 from earthsynth_factory.rfilter.base import MeasuredRule, RuleSpec
@@ -44,15 +44,13 @@ class AskedRule:
         return self.spec.kind
 
 
-def asked(
-    rules: Iterable[tuple[RuleSpec, MeasuredRule]], taxonomy: Taxonomy, targets: Sequence[int], base: Path
-) -> list[AskedRule]:
+def asked(rules: Iterable[tuple[RuleSpec, MeasuredRule]], context: StageContext) -> list[AskedRule]:
     """Rules with the digests of their settings. Raises ModelError where weights lack."""
-    words = [taxonomy[target].words for target in targets]
+    words = [context.taxonomy[target].words for target in context.targets]
     found = []
     for spec, rule in rules:
         lasting = {"kind": spec.kind, **lasting_settings(spec)}
-        facts = orjson.dumps([lasting, dict(spec.identity(base)), words], option=orjson.OPT_SORT_KEYS)
+        facts = orjson.dumps([lasting, dict(spec.identity(context.base)), words], option=orjson.OPT_SORT_KEYS)
         found.append(AskedRule(spec, rule, hashlib.blake2b(facts, digest_size=8).hexdigest()))
     return found
 
@@ -100,7 +98,7 @@ class Scorer:
                 measures = rule.rule.measure([found for _, found in lacking])
                 self._scored[rule.name] += len(lacking)
                 for (row, _), numbers in zip(lacking, measures, strict=True):
-                    row.measured[rule.name] = {"settings": rule.settings, "measures": dict(numbers)}
+                    row.measured[rule.name] = Measured.of(rule.settings, numbers)
         return rows
 
     def _row(self, entry: Entry, found: Candidate | SourceError) -> Row:

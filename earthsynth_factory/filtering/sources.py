@@ -21,12 +21,14 @@ from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Slot
 from earthsynth_factory.errors import InputError, SourceError
-from earthsynth_factory.filtering.earthsynth_output import TEST_OUTPUT, open_test_output
+from earthsynth_factory.filtering.earthsynth_output import TEST_OUTPUT, open_test_output, without_controls
 from earthsynth_factory.filtering.labelled_folder import Entry, Folder, candidate
 from earthsynth_factory.importers.classes import ClassMap, read_map
 from earthsynth_factory.importers.crops import CropRules, cut
+from earthsynth_factory.importers.given_path import name_of, open_path
 from earthsynth_factory.importers.process_scene import check_whole
-from earthsynth_factory.importers.readers import choose
+from earthsynth_factory.importers.readers import READERS
+from earthsynth_factory.importers.recognise import choose
 from earthsynth_factory.importers.scene import Aid, Notes, Reader, Request, Scene, Source
 from earthsynth_factory.io.pictures import Picture
 
@@ -111,7 +113,7 @@ def built_entry(store: StoreReader, record: SampleRecord) -> Entry:
 
 def _foreign(path: Path, workspace: Path, classes: ClassMap, kind: str) -> Folder:
     notes = Notes()
-    reader, why, source = _opened(path, Request(path, workspace / "unpacked", classes, notes), kind)
+    reader, why, source = _opened(path, workspace / "unpacked", classes, notes, kind)
     classes.check(source.words, path)
     targets = sorted({found for word in source.words if (found := classes.find(word))})
     return Folder(
@@ -125,15 +127,28 @@ def _foreign(path: Path, workspace: Path, classes: ClassMap, kind: str) -> Folde
     )
 
 
-def _opened(path: Path, request: Request, kind: str) -> tuple[Reader, str, Source]:
+def _opened(path: Path, workspace: Path, classes: ClassMap, notes: Notes, kind: str) -> tuple[Reader, str, Source]:
     """The reader for `path`, why it was chosen, and the dataset."""
     try:
-        reader, why = choose(path, kind)
+        request = Request(open_path(path, workspace, notes), name_of(path), classes, notes)
+        reader, why = choose(request, READERS, kind)
         return reader, why, reader.open(request)
     except InputError as error:
+        if said := (kind == "auto" and (without_controls(path) or _without_images(path))):
+            raise SourceError(said) from error
         if path.suffix.lower() in ARCHIVES:
             raise InputError(f"{error}. An archive of another kind must be unpacked; give the folder then") from error
         raise
+
+
+def _without_images(path: Path) -> str | None:
+    """What to do about masks that have no images; None if that is not what is wrong."""
+    if not (path / "masks").is_dir() or (path / "images").is_dir():
+        return None
+    return (
+        f"{path}: masks without images, so there is nothing to judge; put the images into {path / 'images'} under the same "
+        "names, or have them made: `earthsynth-factory recipe init --for own-masks`"
+    )
 
 
 def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap) -> Iterator[Entry]:
@@ -142,7 +157,8 @@ def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap) -> Itera
         seen[scene.stem] += 1
         name = scene.stem if seen[scene.stem] == 1 else f"{scene.stem}-{seen[scene.stem]}"
         labels = scene.labels if isinstance(scene.labels, tuple | list) else (scene.labels,)
-        files = (scene.image, *(part for part in labels if isinstance(part, Path)))
+        own = (part for part in labels if isinstance(part, Path) and part not in scene.shared)
+        files = (scene.image, *own)
         yield Entry(name, files, partial(_load_scene, reader, scene, classes), scene.split or "")
 
 

@@ -54,7 +54,7 @@ def _half(ring: Points, above: npt.NDArray[np.float64]) -> Points:
     share = np.divide(above, above - height, out=np.zeros_like(above), where=crosses)
     cut = ring + share[:, None] * (following - ring)
     # Each corner if it is inside, then the crossing behind it if there is one.
-    return np.stack([ring, cut], axis=1).reshape(-1, 2)[np.stack([inside, crosses], axis=1).ravel()]
+    return np.asarray(np.stack([ring, cut], axis=1).reshape(-1, 2)[np.stack([inside, crosses], axis=1).ravel()])
 
 
 def _length(ring: Points) -> float:

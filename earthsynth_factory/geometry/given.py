@@ -196,7 +196,7 @@ def _corners(corners: Flat, sides: tuple[float, float, float, float]) -> Flat | 
     inside = _intersection(corners, sides)
     if inside.area == 0:
         return None
-    around = np.asarray(inside.minimum_rotated_rectangle.exterior.coords)[:4]  # type: ignore[attr-defined]
+    around = np.asarray(inside.minimum_rotated_rectangle.exterior.coords)[:4]
     return tuple(_led_by(around, np.reshape(corners, (-1, 2))).ravel().tolist())
 
 

@@ -7,7 +7,7 @@ no holes; a hole is therefore joined to the outline around it by a cut of no wid
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,8 +17,8 @@ from pycocotools import mask as coco
 Ring = npt.NDArray[np.int32]
 """(k, 2) corners x, y."""
 
-Corner = TypeVar("Corner", bound=np.generic)
-"""Whole or broken numbers."""
+Line = npt.NDArray[Any]
+"""As a ring; whole or broken numbers."""
 
 _PAIRS = 1 << 20
 """Distances that are held at a time."""
@@ -50,7 +50,7 @@ def agreement(polygons: list[list[float]], mask: npt.NDArray[np.bool_]) -> float
     return float((drawn & mask).sum() / (drawn | mask).sum())
 
 
-def joined(outline: npt.NDArray[Corner], ring: npt.NDArray[Corner]) -> npt.NDArray[Corner]:
+def joined(outline: Line, ring: Line) -> Line:
     """One ring of two: the outline led to the other's nearest corner, around it, and back on the same line."""
     at, to = _nearest(outline, ring)
     around = np.roll(ring, -to, axis=0)
@@ -70,7 +70,7 @@ def _simplified(ring: Ring, tolerance: float) -> Ring:
     return np.asarray(fewer, dtype=np.int32) if len(fewer) >= 3 else ring
 
 
-def _nearest(outline: npt.NDArray[Corner], ring: npt.NDArray[Corner]) -> tuple[int, int]:
+def _nearest(outline: Line, ring: Line) -> tuple[int, int]:
     """Indices of the two corners that lie closest; the first such pair. In blocks, so that memory stays small."""
     block = max(1, _PAIRS // len(ring))
     best, at, to = np.inf, 0, 0

@@ -4,6 +4,7 @@ A map file is YAML, one line a class of the dataset:
 
     car: small vehicle             # a word of the dataset: a category
     cyclist: background            # left out, and counted as such
+    shadow: ignore                 # its pixels are of no class, and are not taken for background either
     solar panel: {id: 100}         # a category of the user's own
     3: road                        # an id of id masks
     "#3C1098": building            # a colour of colour masks
@@ -12,7 +13,7 @@ A map file is YAML, one line a class of the dataset:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import orjson
 
 from earthsynth_factory.domain.taxonomy import (
     BACKGROUND,
+    IGNORE,
     MAX_ID,
     Category,
     Taxonomy,
@@ -34,12 +36,29 @@ from earthsynth_factory.importers.yaml_of_strangers import read_yaml
 _SUGGESTED = 100
 """The first id that is suggested for a category of the user's own."""
 
+_IGNORED = frozenset(
+    {
+        "ignore",
+        "ignored",
+        "void",
+        "no data",
+        "nodata",
+        "unlabeled",
+        "unlabelled",
+        "unknown",
+        "undefined",
+        "unclassified",
+    }
+)
+"""Words for "nobody knows what is here"."""
+
 
 @dataclass(frozen=True)
 class ClassMap:
     """taxonomy: the built-in categories and the user's own. words, ids, colours: what the map file says.
 
-    Keys of `words` are normalised spellings, `colours` are 0xRRGGBB; values are category ids, 0 for "leave out".
+    Keys of `words` are normalised spellings, `colours` are 0xRRGGBB; values are category ids, 0 for "leave out", `IGNORE` for
+    "of no known class".
     """
 
     taxonomy: Taxonomy
@@ -52,6 +71,8 @@ class ClassMap:
         key = normalise(word)
         if key in self.words:
             return self.words[key]
+        if key in _IGNORED:
+            return IGNORE
         found = self.taxonomy.find(word)
         return None if found is None else found.id
 
@@ -66,24 +87,25 @@ class ClassMap:
             raise SourceError(f"class {word!r} is in no table; add it to the file given by --map")
         return found
 
-    def check(self, words: Mapping[str, int], place: Path) -> None:
-        """Raises `InputError` that lists every unknown word with its count, the nearest known, and the map to write."""
-        unknown = {word: count for word, count in words.items() if self.find(word) is None}
-        if not unknown:
-            return
-        free = (number for number in range(_SUGGESTED, MAX_ID + 1) if number not in self.taxonomy)
-        lines = [self._suggestion(word, count, free) for word, count in sorted(unknown.items())]
-        head = (
-            f"{place}: {len(unknown)} of its {len(words)} classes are unknown. Say what they are in a file for --map:"
-        )
-        raise InputError("\n".join([head, *lines]))
+    def check(self, words: Mapping[str, int | None], place: Path) -> list[str]:
+        """Words that are unknown and that nothing uses.
 
-    def _suggestion(self, word: str, count: int, free: Iterator[int]) -> str:
-        near = self.taxonomy.nearest(word)
-        used = f"{count} objects; " if count else ""
-        own = f"no name is near; {{id: {next(free, MAX_ID)}}} makes a category of your own"
-        hint = f"nearest: {', '.join(near)}" if near else own
-        return f"  {_key(word)}: {near[0] if near else 'background'}   # {used}{hint}"
+        Raises `InputError` that lists every other unknown word with its count, as the lines of a map that makes it a category
+        of the user's own: what it means is for the user to say.
+        """
+        unknown = {word: count for word, count in words.items() if self.find(word) is None}
+        asked = {word: count for word, count in unknown.items() if count != 0}
+        if not asked:
+            return sorted(unknown)
+        free = (number for number in range(_SUGGESTED, MAX_ID + 1) if number not in self.taxonomy)
+        lines = [f"  {_key(word)}: {_own_category(count, next(free, MAX_ID))}" for word, count in sorted(asked.items())]
+        head = f"{place}: {len(asked)} of its {len(words)} classes are unknown. Say what they are in a file for --map:"
+        tail = "  (or a category's name in place of {id: …}: `recipe categories` lists all; `background` leaves a class out)"
+        raise InputError("\n".join([head, *lines, tail]))
+
+
+def _own_category(count: int | None, number: int) -> str:
+    return f"{{id: {number}}}" + (f"   # {count} objects" if count else "")
 
 
 def _key(word: str) -> str:
@@ -150,8 +172,10 @@ def _own(entries: Mapping[str | int, Any], path: Path | None) -> list[Category]:
 def _category(taxonomy: Taxonomy, key: str | int, value: Any) -> int | None:
     if isinstance(value, dict):
         value = value.get("name", key)
-    if value is None or normalise(str(value)) in ("background", "ignore"):
+    if value is None or normalise(str(value)) == "background":
         return BACKGROUND
+    if normalise(str(value)) == "ignore":
+        return IGNORE
     category = taxonomy.find(str(value))
     return None if category is None else category.id
 

@@ -66,10 +66,20 @@ class _Known:
     category: int
     one: SceneObject
 
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What of an object lies in a window: where, and which pixels there. number: its instance's, 0 if it is none."""
+
+    known: _Known
+    place: tuple[slice, slice]
+    pixels: npt.NDArray[np.bool_]
+    number: int
+
     @property
     def order(self) -> tuple[bool, int]:
         """Crowds first, then the largest, so that single and small objects are painted over them."""
-        return (not self.one.crowd, -self.area)
+        return (not self.known.one.crowd, -self.known.area)
 
 
 def cut(
@@ -126,7 +136,7 @@ def _parts(lefts: list[int], rows: int, side: int) -> Iterator[list[int]]:
 
 
 def _known(objects: tuple[SceneObject, ...], classes: ClassMap, left_out: Counter[str]) -> list[_Known]:
-    """The objects in the order in which they are painted."""
+    """The objects that the map does not leave out, in the source's order."""
     found = []
     for one in objects:
         category = classes.id_of(one.word)
@@ -134,7 +144,7 @@ def _known(objects: tuple[SceneObject, ...], classes: ClassMap, left_out: Counte
             left_out[f"{one.word}: {'left out' if category == BACKGROUND else 'set to ignore'} by the map"] += 1
         if category != BACKGROUND:
             found.append(_Known(int(one.pixels.sum()), category, one))
-    return sorted(found, key=lambda known: known.order)
+    return found
 
 
 def _paint(
@@ -151,33 +161,42 @@ def _paint(
     """
     shape = window.bottom - window.top, window.right - window.left
     canvas = _Canvas(np.zeros(shape, np.uint8) if dense is None else dense.copy(), np.zeros(shape, np.uint16))
+    parts = _inside_of(objects, window, rules, left_out)
+    for part in sorted(parts, key=lambda part: part.order):
+        known, place, pixels = part.known, part.place, part.pixels
+        if dense is None:
+            canvas.mask[place][pixels] = IGNORE if known.one.crowd else known.category
+            canvas.numbers[place][pixels] = 0
+        if part.number and not known.one.crowd:
+            canvas.numbers[place][pixels & (canvas.mask[place] == known.category)] = part.number
+    canvas.instances = [_instance(part, window) for part in parts if part.number]
+    return canvas
+
+
+def _inside_of(objects: list[_Known], window: Cut, rules: CropRules, left_out: Counter[str]) -> list[_Part]:
+    """The parts of objects in a window, in the source's order; those that stay instances are numbered from 1."""
+    shape = window.bottom - window.top, window.right - window.left
+    parts: list[_Part] = []
+    count = 0
     for known in objects:
-        one = known.one
-        inside = _inside(one, (window.top, window.left), shape)
+        inside = _inside(known.one, (window.top, window.left), shape)
         if inside is None:
             continue
-        place, pixels = inside
-        if dense is None:
-            canvas.mask[place][pixels] = IGNORE if one.crowd else known.category
-            canvas.numbers[place][pixels] = 0
-        if known.category == IGNORE:
-            continue
-        if int(pixels.sum()) < rules.min_visible * _attainable(known, shape):
+        enough = int(inside[1].sum()) >= rules.min_visible * _attainable(known, shape)
+        if known.category != IGNORE and not enough:
             left_out["object mostly outside its crop (its pixels stay)"] += 1
-            continue
-        number = len(canvas.instances) + 1
-        if number > 0xFFFF:
-            raise SourceError("more than 65,535 objects in one crop; prepare with smaller crops")
-        if not one.crowd:
-            canvas.numbers[place][pixels & (canvas.mask[place] == known.category)] = number
-        canvas.instances.append(_instance(number, known, place, pixels, window))
-    return canvas
+        counts = enough and known.category != IGNORE
+        count += counts
+        parts.append(_Part(known, *inside, count if counts else 0))
+    if count > 0xFFFF:
+        raise SourceError("more than 65,535 objects in one crop; prepare with smaller crops")
+    return parts
 
 
 def _attainable(known: _Known, shape: tuple[int, int]) -> float:
     """Pixels of an object that a window of this shape can show, about: all, unless the object is larger than the window."""
     height, width = known.one.pixels.shape
-    return known.area * min(1.0, shape[0] / height) * min(1.0, shape[1] / width)
+    return known.area * min(1.0, shape[0] / float(height)) * min(1.0, shape[1] / float(width))
 
 
 def _blank(canvas: _Canvas, valid: npt.NDArray[np.bool_]) -> float:
@@ -202,17 +221,16 @@ def _inside(
     return ((spans[0], spans[1]), pixels) if pixels.any() else None
 
 
-def _instance(
-    number: int, known: _Known, place: tuple[slice, slice], pixels: npt.NDArray[np.bool_], window: Cut
-) -> Instance:
+def _instance(part: _Part, window: Cut) -> Instance:
     """Its whole mask, also where other objects cover it; `visible` is the share of it inside the crop."""
+    known, place, pixels = part.known, part.place, part.pixels
     one, shape = known.one, (window.bottom - window.top, window.right - window.left)
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     left, top = place[1].start + int(columns[0]), place[0].start + int(rows[0])
     width, height = int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
     box, area = (left, top, width, height), int(pixels.sum())
     return Instance(
-        id=number,
+        id=part.number,
         category=known.category,
         box=box,
         area=area,

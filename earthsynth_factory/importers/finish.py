@@ -13,7 +13,7 @@ from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, Prepare
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.importers.prepare_journal import Journal
-from earthsynth_factory.importers.scene import DatasetInfo, Notes, Scene
+from earthsynth_factory.importers.scene import Notes, Scene, Source
 from earthsynth_factory.io.atomic import new_file, write_bytes
 from earthsynth_factory.io.printable import one_line
 
@@ -22,7 +22,8 @@ from earthsynth_factory.io.printable import one_line
 class Summary:
     """What a prepared folder holds. pixels, objects: by category name. left_out: what was dropped, by reason.
     remarks: what was used otherwise than it stands in the source, by sentence.
-    ignored: pixels of which nobody says what they are.
+    ignored: pixels of which nobody says what they are. found: images, objects and classes that the source has, and how many
+    of its images are used; objects are 0 where the source has pixels alone.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Summary:
     problems: int
     remarks: dict[str, int] = field(default_factory=dict)
     ignored: int = 0
+    found: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, out: Path, kind: str, recognised: str) -> Summary:
@@ -65,7 +67,7 @@ def finished(out: Path) -> bool:
 
 def finish(
     out: Path,
-    info: DatasetInfo,
+    source: Source,
     taxonomy: Taxonomy,
     scenes: list[Scene],
     journal: Journal,
@@ -79,11 +81,13 @@ def finish(
     layout = PreparedLayout(out)
     tally = _Tally(Counter(), Counter(), Counter(notes.left_out), +notes.remarks, list(notes.faults))
     items: dict[str, Any] = {}
+    used = 0
     with new_file(layout.train) as lines, new_file(layout.instance_lines) as instances:
         for record in journal.records(scene.stem for scene in scenes):
             tally.left_out.update(record["left_out"])
             tally.remarks.update(record.get("remarks", {}))
             tally.problems.extend(record["faults"])
+            used += bool(record["items"])
             for item in record["items"]:
                 items[item["stem"]] = item["about"]
                 _count(tally, item)
@@ -93,13 +97,12 @@ def finish(
                     instances.write(orjson.dumps(line) + b"\n")
     write_bytes(layout.problems, "".join(f"{one_line(problem)}\n" for problem in tally.problems).encode())
     if not items:
-        first = f"; the first problem: {tally.problems[0]}" if tally.problems else ""
-        raise SourceError(f"{info.name}: not one image could be used, see {layout.problems}{first}")
+        raise SourceError(f"{source.info.name}: {_nothing_left(tally, len(scenes), layout.problems)}")
     ignored = tally.pixels.pop(IGNORE, 0)
     document = {
         "format": FORMAT,
         "version": VERSION,
-        **asdict(info),
+        **asdict(source.info),
         **({"imagery": imagery} if imagery else {}),
         "classes": {str(c): taxonomy[c].name for c in sorted(tally.pixels) if c != BACKGROUND},
         "counts": {
@@ -109,10 +112,28 @@ def finish(
             "remarks": dict(sorted(tally.remarks.items())),
             "problems": len(tally.problems),
             "ignored": ignored,
+            "found": {
+                "images": len(scenes),
+                "objects": source.objects,
+                "classes": sum(count != 0 for count in source.words.values()),
+                "images used": used,
+            },
         },
         "items": items,
     }
     write_bytes(layout.dataset, orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _nothing_left(tally: _Tally, images: int, place: Path) -> str:
+    """Why, with what may be done about it."""
+    reasons = ", ".join(f"{count}× {reason}" for reason, count in tally.left_out.items())
+    if tally.problems:
+        more = f"; also left out: {reasons}" if reasons else ""
+        listed = f"{len(tally.problems)} problems, listed in {place}; the first: {tally.problems[0]}"
+        return f"not one of {images} images could be used: {listed}{more}"
+    if set(tally.left_out) == {"empty crop"}:
+        return f"{images} images read, all without any class; --keep-empty 1 keeps them"
+    return f"{images} images read, nothing of them is left: {reasons or 'they are empty'}"
 
 
 def _count(tally: _Tally, item: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.errors import InputError, SourceError, StoreError
 from earthsynth_factory.importers.scene import Notes, Scene
 from earthsynth_factory.io.atomic import write_json
-from earthsynth_factory.io.pictures import Look, Picture
+from earthsynth_factory.io.pictures import Picture, Rendering
 from earthsynth_factory.io.stretch import USUAL, Stretch, StretchRule
 
 LOOKED_AT = 64
@@ -27,8 +27,8 @@ _EIGHT_BITS = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp")
 
 def settle(
     out: Path, scenes: Sequence[Scene], rule: str | None, bands: tuple[int, int, int] | None, notes: Notes
-) -> Look:
-    """The look of the dataset's images; read from `out` where an earlier run settled it.
+) -> Rendering:
+    """The rendering of the dataset's images; read from `out` where an earlier run settled it.
 
     rule: as `--stretch`, None for the usual one if an image that is looked at has more than 8 bits. Raises `InputError` where
     the rule or the bands cannot be, `StoreError` where what was settled is damaged.
@@ -39,30 +39,34 @@ def settle(
             f"--bands {','.join(map(str, bands))}: three numbers from 1, for red, green and blue, as 4,3,2"
         )
     place = PreparedLayout(out).imagery
-    if place.is_file():
-        return _settled(place)
-    deep = list(islice(_deep(_spread(scenes), Look(bands=bands)), LOOKED_AT))
-    look = Look(wanted.settle(deep) if deep or rule else None, bands)
-    if look.stretch or bands:
-        write_json(place, fields(look))
-    if look.stretch and not rule:
-        low, high = (", ".join(f"{value:g}" for value in end) for end in (look.stretch.low, look.stretch.high))
-        notes.remarks[f"imagery of more than 8 bits: {wanted.text} of the dataset, {low} becomes 0 and {high} 255"] += 1
-    return look
+    rendering = _settled(place) if place.is_file() else _measured(scenes, wanted, bands)
+    if (rendering.stretch or bands) and not place.is_file():
+        write_json(place, fields(rendering))
+    if stretch := rendering.stretch:
+        low, high = (", ".join(f"{value:g}" for value in end) for end in (stretch.low, stretch.high))
+        notes.remarks[
+            f"imagery of more than 8 bits: {stretch.rule} of the dataset, {low} becomes 0 and {high} 255"
+        ] += 1
+    return rendering
 
 
-def fields(look: Look) -> dict[str, Any]:
+def _measured(scenes: Sequence[Scene], rule: StretchRule, bands: tuple[int, int, int] | None) -> Rendering:
+    deep = list(islice(_deep(_spread(scenes), Rendering(bands=bands)), LOOKED_AT))
+    return Rendering(rule.settle(deep) if deep else None, bands)
+
+
+def fields(rendering: Rendering) -> dict[str, Any]:
     """As plain values, for dataset.json; empty where images are taken as they are."""
-    found: dict[str, Any] = {"stretch": look.stretch.fields()} if look.stretch else {}
-    return {**found, "bands": list(look.bands)} if look.bands else found
+    found: dict[str, Any] = {"stretch": rendering.stretch.fields()} if rendering.stretch else {}
+    return {**found, "bands": list(rendering.bands)} if rendering.bands else found
 
 
-def _settled(place: Path) -> Look:
+def _settled(place: Path) -> Rendering:
     try:
         data = orjson.loads(place.read_bytes())
         red, green, blue = data.get("bands") or (0, 0, 0)
         stretch = Stretch.parse(data["stretch"]) if data.get("stretch") else None
-        return Look(stretch, (int(red), int(green), int(blue)) if red else None)
+        return Rendering(stretch, (int(red), int(green), int(blue)) if red else None)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{place}: damaged; remove it and prepare into a new folder") from error
 
@@ -74,11 +78,11 @@ def _spread(scenes: Sequence[Scene]) -> list[Path]:
     return images[::step]
 
 
-def _deep(images: Sequence[Path], look: Look) -> Iterator[npt.NDArray[np.generic]]:
+def _deep(images: Sequence[Path], rendering: Rendering) -> Iterator[npt.NDArray[np.generic]]:
     """Values of those that have more than 8 bits. What cannot be read is told when its turn comes."""
     for image in images:
         try:
-            with Picture(image, look) as picture:
+            with Picture(image, rendering) as picture:
                 if picture.dtype != "uint8":
                     yield picture.values()
         except SourceError:

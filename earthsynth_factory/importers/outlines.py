@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 
 from earthsynth_factory.geometry import rle
 from earthsynth_factory.geometry.clipping import near
-from earthsynth_factory.geometry.given import Given
+from earthsynth_factory.geometry.given import Given, is_upright
 
 Polygon = Sequence[float]
 """x, y, x, y, … in pixels; corners may lie outside the image."""
@@ -33,10 +33,12 @@ MAX_AWAY = 1_000_000
 def fill(given: Given, size: tuple[int, int]) -> Patch | None:
     """The pixels of what a source drew, in an image of `size` (H, W); None where nothing of it lies inside.
 
-    An object too small to hold a pixel's centre has the pixel that its own centre lies in. Raises ValueError as below.
+    A polygon that is its own box is filled as a box. An object too small to hold a pixel's centre has the pixel that its own
+    centre lies in. Raises ValueError as below.
     """
-    upright = given.box is not None and not given.polygons and not given.corners
-    patch = fill_box(*given.bounds(), size) if upright else fill_polygons(given.rings(), size)
+    rings = given.rings()
+    upright = given.box is not None and len(rings) == 1 and is_upright(rings[0], given.box)
+    patch = fill_box(*given.bounds(), size) if upright else fill_polygons(rings, size)
     left, top, width, height = given.bounds()
     x, y = math.floor(left + width / 2), math.floor(top + height / 2)
     if patch is None and width > 0 and height > 0 and 0 <= x < size[1] and 0 <= y < size[0]:
@@ -89,8 +91,8 @@ def fill_box(left: float, top: float, width: float, height: float, size: tuple[i
 
 
 def _first(edge: float) -> int:
-    """The first pixel whose centre lies at or beyond a coordinate."""
-    return math.ceil(edge - 0.5)
+    """The first pixel whose centre lies at or beyond a coordinate; what arithmetic adds to the last digit does not count."""
+    return math.ceil(round(edge, 6) - 0.5)
 
 
 def read_rle(value: Any, size: tuple[int, int]) -> Patch | None:

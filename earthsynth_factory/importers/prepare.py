@@ -14,19 +14,22 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.prepared.layout import FOLDERS, PreparedLayout
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.importers import imagery
 from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.finish import Summary, finish, finished
+from earthsynth_factory.importers.given_path import name_of, open_path
 from earthsynth_factory.importers.prepare_journal import Journal, has_records, stamp
 from earthsynth_factory.importers.process_scene import Bench, drop_old_files, forget_gone, work
-from earthsynth_factory.importers.readers import choose
-from earthsynth_factory.importers.scene import Notes, Request, Scene, Source
-from earthsynth_factory.io.atomic import sweep
+from earthsynth_factory.importers.readers import READERS
+from earthsynth_factory.importers.recognise import choose
+from earthsynth_factory.importers.scene import Notes, Reader, Request, Scene, Source
+from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
 from earthsynth_factory.io.gates import write_below
+from earthsynth_factory.io.printable import one_line
 from earthsynth_factory.io.processes import be_a_child, spawning
 
 IN_FLIGHT = 4
@@ -62,24 +65,38 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
     otherwise; with `strict` `SourceError` at the first thing that cannot be used; `DiskError` where writing fails.
     """
     _check(path, out, options)
-    reader, why = choose(path, options.kind)
-    classes = read_map(options.map)
-    rules = options.rules if reader.cuts else replace(options.rules, side=0)
-    augment = options.augment if options.augment is not None else not reader.cuts
-    settings = _settings(reader.kind, path, options, rules, augment)
-    with claimed(out, "prepare", settings, same=has_records(PreparedLayout(out).journal)) as claim:
+    classes, notes = read_map(options.map), Notes(options.strict)
+    settings, begun = _settings(path, options), has_records(PreparedLayout(out).journal)
+    with claimed(out, "prepare", settings, folders=FOLDERS, same=begun) as claim:
         claim.begin()
-        for folder in PreparedLayout(out).folders:
-            sweep(write_below(folder, out))
-        notes = Notes(options.strict)
-        request = Request(path, write_below(out / "unpacked", out), classes, notes, options.segments)
-        source = reader.open(request)
-        classes.check(source.words, path)
-        scenes = _distinct(source)
-        look = imagery.settle(out, scenes, options.stretch, options.bands, notes)
-        bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, look)
+        tree = open_path(path, write_below(out / "unpacked", out), notes)
+        request = Request(tree, name_of(path), classes, notes, options.segments)
+        reader, why = choose(request, READERS, options.kind)
+        source, scenes = _listed(reader, request, out)
+        rules = options.rules if reader.cuts else replace(options.rules, side=0)
+        augment = options.augment if options.augment is not None else not reader.cuts
+        rendering = imagery.settle(out, scenes, options.stretch, options.bands, notes)
+        bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, rendering)
         _prepare(bench, source, scenes, notes, claim, options.workers, watch)
     return Summary.of(out, reader.kind, why)
+
+
+def _listed(reader: Reader, request: Request, out: Path) -> tuple[Source, list[Scene]]:
+    """The dataset and its scenes. What was found wrong is written down, also if nothing is left. Raises as `prepare`."""
+    notes = request.notes
+    try:
+        source = reader.open(request)
+        scenes = _distinct(source, notes)
+    except SourceError as error:
+        if not notes.faults:
+            raise
+        place = PreparedLayout(out).problems
+        write_bytes(place, "".join(f"{one_line(problem)}\n" for problem in notes.faults).encode())
+        first = f"{len(notes.faults)} problems, listed in {place}; the first: {notes.faults[0]}"
+        raise SourceError(f"{error}; {first}") from error
+    for word in request.classes.check(source.words, request.path):
+        notes.remarks[f"class {word!r} is listed and never used"] += 1
+    return source, scenes
 
 
 def _prepare(
@@ -104,18 +121,17 @@ def _prepare(
             if watch:
                 watch(done, len(scenes))
         journal.flush()
-        outcome = digest_of(asdict(source.info), notes.faults, [[scene.stem, stamp(scene)] for scene in scenes])
+        told = (notes.faults, notes.left_out, notes.remarks)
+        outcome = digest_of(asdict(source.info), *told, [[scene.stem, stamp(scene)] for scene in scenes])
         if not (claim.done(outcome) and finished(bench.out)):
             claim.reopen()
             forget_gone(bench.out, journal, scenes)
-            finish(bench.out, source.info, bench.classes.taxonomy, scenes, journal, notes, imagery.fields(bench.look))
+            finish(bench.out, source, bench.classes.taxonomy, scenes, journal, notes, imagery.fields(bench.rendering))
             claim.finish(outcome)
 
 
 def _check(path: Path, out: Path, options: PrepareOptions) -> None:
     rules = options.rules
-    if not path.exists():
-        raise SourceError(f"{path}: no such file or folder")
     if (
         out.resolve() == path.resolve()
         or out.resolve() in path.resolve().parents
@@ -133,26 +149,34 @@ def _check(path: Path, out: Path, options: PrepareOptions) -> None:
             raise InputError(f"--{name} {value}: a share between 0 and {limit:g}")
 
 
-def _distinct(source: Source) -> list[Scene]:
-    """The scenes, stems made distinct in the order they are listed. Raises `SourceError` where there is none."""
+def _distinct(source: Source, notes: Notes) -> list[Scene]:
+    """The scenes, an image that is listed twice with the same labels once, stems made distinct in the order they are listed.
+
+    Raises `SourceError` where there is none.
+    """
     if not source.scenes:
         raise SourceError(f"{source.info.name}: no labelled image was found; check the folder that was given")
     seen: Counter[str] = Counter()
+    met: set[tuple[Path, str]] = set()
     scenes = []
     for scene in source.scenes:
+        if (key := (scene.image, repr(scene.labels))) in met:
+            notes.remarks["images listed twice, taken once"] += 1
+            continue
+        met.add(key)
         seen[scene.stem] += 1
         scenes.append(scene if seen[scene.stem] == 1 else replace(scene, stem=f"{scene.stem}-{seen[scene.stem]}"))
     return scenes
 
 
-def _settings(kind: str, path: Path, options: PrepareOptions, rules: CropRules, augment: bool) -> dict[str, Any]:
-    """How the folder is prepared: two ways are never mixed in one."""
+def _settings(path: Path, options: PrepareOptions) -> dict[str, Any]:
+    """How the folder is prepared, as it was asked: two ways are never mixed in one."""
     return {
-        "kind": kind,
+        "kind": options.kind,
         "source": str(path.resolve()),
-        "crop": asdict(rules),
+        "crop": asdict(options.rules),
         "keep_empty": options.keep_empty,
-        "category_augmentation": augment,
+        "category_augmentation": options.augment,
         "map": options.map.read_text(encoding="utf-8") if options.map else None,
         "segments": str(options.segments.resolve()) if options.segments else None,
         "stretch": options.stretch,

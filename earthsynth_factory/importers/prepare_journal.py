@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import IO, Annotated, Any
 
 import orjson
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from earthsynth_factory.datasets.build.records import ClassId, Objects, Side, parsed
+from earthsynth_factory.domain.taxonomy import IGNORE
 from earthsynth_factory.importers.scene import Scene
 from earthsynth_factory.io.gates import plain
 from earthsynth_factory.io.jsonl import append_line, open_to_append, placed_records
@@ -28,6 +29,9 @@ GONE = "gone"
 """In place of the stamp of a scene that the source has no more."""
 
 Name = Annotated[str, AfterValidator(plain)]
+
+MaskValue = Annotated[int, Field(ge=0, le=IGNORE)]
+"""A category's id, or `IGNORE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class ItemRecord:
 
     stem: Name
     about: Listed
-    pixels: dict[ClassId, int]
+    pixels: dict[MaskValue, int]
     instances: Objects | None
     lines: tuple[SingleLine, ...]
 
@@ -151,7 +155,7 @@ def stamp(scene: Scene) -> str:
     """Changes when the scene's image, its label file or its listed labels change."""
     parts = [str(scene.group), str(scene.split), str(scene.metres_per_pixel)]
     labels = scene.labels if isinstance(scene.labels, tuple | list) else (scene.labels,)
-    for part in (scene.image, *labels):
+    for part in (scene.image, *scene.shared, *labels):
         if isinstance(part, Path):
             parts.append(f"{part.name} {stamp_or_none(part) or 'missing'}")
         else:

@@ -20,7 +20,7 @@ from earthsynth_factory.importers.crops import Crop, CropRules, cut
 from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import Aid, Labels, Notes, Reader, Scene
 from earthsynth_factory.io.atomic import put_file, write_bytes
-from earthsynth_factory.io.pictures import Look, Picture
+from earthsynth_factory.io.pictures import Picture, Rendering
 from earthsynth_factory.io.png import encode_png
 
 MAX_WHOLE = 1 << 26
@@ -32,8 +32,8 @@ LEAST_PICTURE = 0.1
 
 @dataclass(frozen=True)
 class Bench:
-    """What every scene of a run is worked with. keep_empty: share of crops without any class that are kept; look: how images
-    become pictures.
+    """What every scene of a run is worked with. keep_empty: share of crops without any class that are kept; rendering: how
+    images become pictures.
     """
 
     reader: Reader
@@ -43,7 +43,7 @@ class Bench:
     keep_empty: float
     augment: bool
     strict: bool
-    look: Look = field(default_factory=Look)
+    rendering: Rendering = field(default_factory=Rendering)
 
 
 def work(bench: Bench, scene: Scene) -> dict[str, Any]:
@@ -54,10 +54,12 @@ def work(bench: Bench, scene: Scene) -> dict[str, Any]:
     notes = Notes(bench.strict)
     items: list[dict[str, Any]] = []
     try:
-        with Picture(scene.image, bench.look) as picture:
+        with Picture(scene.image, bench.rendering) as picture:
             _check_size(scene, picture)
             notes.remarks.update(_remarks(picture))
             labels = bench.reader.labels(scene, Aid(picture.shape, bench.classes, notes))
+            if notes.faults and labels.raster is None and not labels.objects:
+                raise SourceError(f"{scene.image}: left out, since none of its labels could be read")
             try:
                 items.extend(_crops(bench, scene, picture, labels, notes.left_out))
             finally:
@@ -159,7 +161,7 @@ def _write(bench: Bench, scene: Scene, crop: Crop, stem: str, categories: list[i
     if bench.augment:
         for category in categories:
             known = bench.classes.taxonomy[category].name
-            alone = np.where(crop.mask == category, crop.mask, 0).astype(np.uint8)
+            alone = (crop.mask == category) * np.uint8(category)
             write_bytes(layout.category_mask(stem, known), encode_png(alone), durable=False)
             put_file(image, layout.category_image(stem, known, image.suffix), link=True)
     return name

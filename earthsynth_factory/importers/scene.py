@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -18,9 +19,10 @@ import numpy.typing as npt
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.classes import ClassMap
+from earthsynth_factory.importers.tree import Tree
 
 Ids = npt.NDArray[np.uint8]
-"""(H, W) category ids, 0 = background."""
+"""(H, W) category ids, 0 = background, 255 = ignore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Scene:
     stem: unique in its dataset. group: what no split may tear apart. split: as published, None where nothing is said.
     metres_per_pixel: > 0, or None where unknown. labels: whatever the reader's own `labels` needs, picklable.
     size: (H, W) that the source says the image has, None where it says nothing. An image of another size is a fault; one
-    whose EXIF turns it is left as stored where the source means that.
+    whose EXIF turns it is left as stored where the source means that. shared: label files that are of other images too.
     """
 
     stem: str
@@ -51,15 +53,21 @@ class Scene:
     split: str | None = None
     metres_per_pixel: float | None = None
     size: tuple[int, int] | None = None
+    shared: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An opened dataset. words: class word as the dataset spells it → how often it is used (0: not counted)."""
+    """An opened dataset. words: class word as the dataset spells it → how often it is used (None: not counted)."""
 
     info: DatasetInfo
-    words: Mapping[str, int]
+    words: Mapping[str, int | None]
     scenes: list[Scene]
+
+    @property
+    def objects(self) -> int:
+        """Objects that were counted, over all classes."""
+        return sum(count or 0 for count in self.words.values())
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -80,15 +88,18 @@ class SceneObject:
 
 
 class Raster(Protocol):
-    """A dense label image, read in bands of rows."""
+    """A dense label image, read by windows."""
 
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W) pixels; must equal the image's."""
         ...
 
-    def rows(self, top: int, bottom: int) -> Ids:
-        """Category ids (bottom − top, W). Raises `SourceError` on a value that stands for no class."""
+    def rows(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> Ids:
+        """Category ids (bottom − top, right − left), `IGNORE` where nothing is known; right: None for the last column.
+
+        Raises `SourceError` on a value that stands for no class.
+        """
         ...
 
     def close(self) -> None:
@@ -130,13 +141,18 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be opened. workspace: a folder of ours for unpacking. segments: masks that a segmenter made of boxes."""
+    """What is to be opened. name: the dataset's, as the path says it. segments: masks that a segmenter made of boxes."""
 
-    path: Path
-    workspace: Path
+    tree: Tree
+    name: str
     classes: ClassMap
     notes: Notes
     segments: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """What the user gave, for messages."""
+        return self.tree.file or self.tree.root
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +164,43 @@ class Aid:
     notes: Notes
 
 
+class Strength(IntEnum):
+    """How far something shows what a folder is. SHAPE: folders lie as they would. FORMAT: files that only this format has.
+    OWN: marks that only this published dataset has.
+    """
+
+    SHAPE = 1
+    FORMAT = 2
+    OWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What shows that a folder is of a kind; `why` is said to the user."""
+
+    strength: Strength
+    why: str
+
+
 class Reader(ABC):
     """A reader of one dataset format. Stateless: it is sent to the worker processes."""
 
     kind: ClassVar[str]
     """The word for it on the command line."""
 
+    forms: ClassVar[tuple[str, ...]] = ()
+    """Kinds of general form that it is written in, and so would also pass for."""
+
     cuts: ClassVar[bool] = True
     """Whether its images are cut into crops; False where they are crops already."""
 
-    @abstractmethod
-    def recognise(self, path: Path) -> str | None:
-        """What in `path` shows that it is of this kind, in words for the user; None where it is not. Looks at few files."""
+    def recognise(self, request: Request) -> Evidence | None:
+        """What in the tree shows that it is of this kind; None where it is not, which is what plug-ins may leave it at.
+
+        Looks at few files. The map file may say what ids or colours mean, and so be evidence.
+        """
+        del request
+        return None
 
     @abstractmethod
     def open(self, request: Request) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import secrets
 import shutil
@@ -53,11 +54,24 @@ def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
 
 
 @contextmanager
-def _in_place_of(path: Path) -> Iterator[Path]:
+def changed_file(path: Path) -> Iterator[IO[bytes]]:
+    """As `new_file`, but a file that holds just the same is not touched."""
+    with _in_place_of(path, same=True) as temporary, _made(temporary) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _in_place_of(path: Path, same: bool = False) -> Iterator[Path]:
+    """same: whether a file with the same bytes stays."""
     temporary = temporary_beside(path)
     try:
         yield temporary
-        temporary.replace(path)
+        if same and path.is_file() and not path.is_symlink() and filecmp.cmp(temporary, path, shallow=False):
+            _removed(temporary)
+        else:
+            temporary.replace(path)
     except BaseException as error:
         _removed(temporary)
         if isinstance(error, OSError):

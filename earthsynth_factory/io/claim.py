@@ -7,7 +7,7 @@ of all that decided the outcome. By the mark a foreign folder is known and left 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,17 +57,25 @@ class Claim:
 
 @contextmanager
 def claimed(
-    out: Path, command: str, settings: Mapping[str, Any], *, same: bool = True, ours: bool = False
+    out: Path,
+    command: str,
+    settings: Mapping[str, Any],
+    *,
+    folders: Sequence[str] = (),
+    same: bool = True,
+    ours: bool = False,
 ) -> Iterator[Claim]:
     """Hold `out` for a command, and sweep up what a killed one left half-written.
 
-    same: whether a folder of this command with other settings is refused. ours: that it is known by other signs.
+    folders: those in it that are written into. same: whether a folder of this command with other settings is refused. ours:
+    that it is known by other signs.
     Raises StoreError where the folder is not empty and not of this command, or another process writes into it; DiskError.
     """
     check_claim(out, command, settings, same=same, ours=ours)
     with locked(out, command):
         check_claim(out, command, settings, same=same, ours=ours)
-        sweep(out)
+        for folder in (out, *(out / name for name in folders)):
+            sweep(write_below(folder, out))
         try:
             yield Claim(out, command, settings)
         finally:
@@ -119,6 +127,11 @@ def read_mark(out: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path}: damaged ({error}); move the folder away or choose another --out") from error
     return dict(mark)
+
+
+def finished_of(out: Path) -> str | None:
+    """The digest of what was finished there; None where nothing was."""
+    return (read_mark(out) or {}).get("finished")
 
 
 def digest_of(*parts: object) -> str:

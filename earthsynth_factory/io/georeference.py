@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from affine import Affine
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform as to_system
@@ -42,7 +43,7 @@ class Georeference:
 
         Without a system, coordinates that no degrees can be are taken for metres.
         """
-        place = self.transform * (width / 2, height / 2)
+        place = self._on_ground(width / 2, height / 2)
         if self.crs is None:
             across, down = _lengths(self.transform)
             found = (across + down) / 2 if max(map(abs, place)) > 360 else None
@@ -52,7 +53,9 @@ class Georeference:
 
     def at(self, left: int, top: int) -> Georeference:
         """That of a crop with its upper left corner there."""
-        return Georeference(self.crs, self.transform * Affine.translation(left, top))
+        x, y = self._on_ground(left, top)
+        a, b, _, d, e, _ = self.transform[:6]
+        return Georeference(self.crs, Affine(a, b, x, d, e, y))
 
     def fields(self) -> dict[str, object]:
         """As plain values: `crs` as `EPSG:…` or WKT, `transform` as six numbers (a, b, c, d, e, f)."""
@@ -60,13 +63,17 @@ class Georeference:
         crs = f"EPSG:{code}" if code else self.crs.to_wkt() if self.crs else None
         return {"crs": crs, "transform": list(self.transform)[:6]}
 
+    def _on_ground(self, column: float, row: float) -> tuple[float, float]:
+        a, b, c, d, e, f = self.transform[:6]
+        return a * column + b * row + c, d * column + e * row + f
+
     def _measured(self, column: float, row: float) -> float | None:
         half = STEP / 2
         points = [(column - half, row), (column + half, row), (column, row - half), (column, row + half)]
-        xs, ys = zip(*(self.transform * point for point in points), strict=True)
+        xs, ys = zip(*(self._on_ground(*point) for point in points), strict=True)
         try:
             longitudes, latitudes = to_system(self.crs, "EPSG:4326", xs, ys)[:2]
-        except (RasterioError, ValueError):
+        except (RasterioError, CPLE_BaseError, ValueError):
             return self._by_units()
         ends = list(zip(longitudes, latitudes, strict=True))
         if not all(math.isfinite(number) for end in ends for number in end):
@@ -76,12 +83,9 @@ class Georeference:
     def _by_units(self) -> float | None:
         """For a local system that lies nowhere on the globe: its unit."""
         assert self.crs is not None
-        try:
-            unit = float(self.crs.linear_units_factor[1])
-        except CRSError:
-            return None
+        name, unit = self.crs.units_factor
         across, down = _lengths(self.transform)
-        return (across + down) / 2 * unit
+        return (across + down) / 2 * float(unit) if name not in ("degree", "grad", "unknown") else None
 
 
 def beside(path: Path) -> Georeference | None:

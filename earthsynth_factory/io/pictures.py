@@ -31,7 +31,7 @@ _COLOURS = ("red", "green", "blue")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Rendering:
     """How files become pictures. stretch: for those of more than 8 bits. bands: red, green, blue, counted from 1; None: as
     each file says.
     """
@@ -46,9 +46,9 @@ class Picture:
     shape: (H, W) upright. stored_shape: as in the file. channels: as stored; a colour table counts as one.
     """
 
-    def __init__(self, path: Path, look: Look | None = None) -> None:
+    def __init__(self, path: Path, rendering: Rendering | None = None) -> None:
         """Raises `SourceError`: missing, no image, damaged, stored in too large a piece, without a band that is asked for."""
-        self.path, self._look = path, look or Look()
+        self.path, self._rendering = path, rendering or Rendering()
         self.file = open_raster(path)
         self.stored_shape = (self.file.height, self.file.width)
         self.channels, self.dtype = self.file.count, self.file.dtype
@@ -78,7 +78,7 @@ class Picture:
     def named_bands(self) -> bool:
         """Whether it is known which bands are red, green and blue: by the user, by the file, or as there are so few."""
         return (
-            self._look.bands is not None
+            self._rendering.bands is not None
             or self.channels <= 3
             or _by_name(self.file.colours, self.file.names) is not None
         )
@@ -112,11 +112,11 @@ class Picture:
         if self.dtype == "uint8":
             table = self.file.palette() if len(self.bands) == 1 else None
             return table[window[..., 0]] if table is not None else _three(window)
-        if self._look.stretch is None:
+        if self._rendering.stretch is None:
             raise SourceError(
                 f"{self.path}: {self.dtype} pixels; say how they become 8 bits, as --stretch p2-98, min-max or 0,3000"
             )
-        return self._look.stretch.apply(_three(window))
+        return self._rendering.stretch.apply(_three(window))
 
     def ids(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> npt.NDArray[Any]:
         """(bottom − top, right − left): the stored numbers of a one-channel image, or of one with equal channels.
@@ -125,7 +125,7 @@ class Picture:
         """
         colours = [band for band, name in enumerate(self.file.colours) if name != "alpha"]
         window = self._read(colours[:3] if len(colours) >= 3 else colours[:1], top, bottom, left, right)
-        if not (window == window[..., :1]).all():
+        if window.shape[2] > 1 and not (window == window[..., :1]).all():
             raise SourceError(f"{self.path}: a colour picture, not a mask of class ids; give its colours in --map")
         numbers = np.ascontiguousarray(window[..., 0])
         return np.asarray(1 - numbers) if self.file.white_is_zero else numbers
@@ -142,7 +142,7 @@ class Picture:
             found = self.file.valid((top, bottom, left, right))
         if np.dtype(self.dtype).kind != "f":
             return found
-        numbers = np.isfinite(self._read(self.bands, top, bottom, left, right)).all(axis=2)
+        numbers: npt.NDArray[np.bool_] = np.isfinite(self._read(self.bands, top, bottom, left, right)).all(axis=2)
         return numbers if found is None else numbers & found
 
     def opaque(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> npt.NDArray[np.bool_] | None:
@@ -167,8 +167,8 @@ class Picture:
 
     def _chosen_bands(self) -> list[int]:
         """The places of red, green and blue among the bands, or of grey alone."""
-        if self._look.bands:
-            wanted = [band - 1 for band in self._look.bands]
+        if self._rendering.bands:
+            wanted = [band - 1 for band in self._rendering.bands]
             if not all(0 <= band < self.channels for band in wanted):
                 self.close()
                 raise SourceError(f"{self.path}: has {self.channels} bands; --bands names others")
@@ -240,4 +240,4 @@ def _turned(pixels: npt.NDArray[Any], turn: int) -> npt.NDArray[Any]:
     return np.ascontiguousarray(upright)
 
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "Look", "Picture", "pack_colours"]
+__all__ = ["MAX_PIXELS", "SUFFIXES", "Picture", "Rendering", "pack_colours"]

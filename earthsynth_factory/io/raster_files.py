@@ -19,13 +19,11 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.whole_files import check_whole
 
 MAX_BLOCK_BYTES = 1 << 28
 MAX_BLOCK_PIXELS = 1 << 26
 """Largest piece that a file forces us to decode at once: a TIFF may store everything as one strip."""
-
-TAIL = 1 << 14
-"""Last bytes of a file in which its end mark is looked for; some writers append notes of their own."""
 
 GDAL = {"GDAL_CACHEMAX": 32, "GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 
@@ -49,9 +47,6 @@ _PILLOW = ("BMP", "WEBP", "GIF", "AVIF", "PPM", "PCX", "SGI", "TGA")
 
 _TAGGED = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "AVIF")
 """Formats whose EXIF may turn them."""
-
-_ENDS = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
-"""How a whole file ends: of one cut short the decoders would only fill in black or grey."""
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".jp2", ".j2k", ".img", ".ntf",
@@ -103,7 +98,7 @@ def open_raster(path: Path) -> RasterFile:
         raise SourceError(f"{path}: no such file; the dataset is incomplete")
     with path.open("rb") as file:
         head = file.read(16)
-    _check_end(path, head)
+    check_whole(path, head)
     driver = next((name for magic, name in _DRIVERS.items() if head.startswith(magic)), None)
     if driver is None:
         return PillowFile(path)
@@ -113,16 +108,6 @@ def open_raster(path: Path) -> RasterFile:
         if driver == "BMP":
             return PillowFile(path)
         raise SourceError(f"{path}: not a readable {driver} image; fetch the file again") from error
-
-
-def _check_end(path: Path, head: bytes) -> None:
-    mark = next((end for magic, end in _ENDS.items() if head.startswith(magic)), None)
-    if mark is None:
-        return
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL))
-        if mark not in file.read():
-            raise SourceError(f"{path}: damaged or cut short; fetch the file again")
 
 
 class GdalFile:
@@ -203,7 +188,7 @@ class GdalFile:
 class PillowFile:
     """Decoded whole, when first read."""
 
-    nodata = None
+    nodata: float | None = None
     white_is_zero = False
     georeferenced = False
     names: tuple[str, ...] = ()

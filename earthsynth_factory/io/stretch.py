@@ -37,7 +37,7 @@ class Stretch:
         # Two values that are one would divide by nothing: all below is black, all above white.
         spread = np.maximum(high - low, np.finfo(np.float32).tiny)
         scaled = (pixels.astype(np.float32) - low) * (np.float32(255) / spread)
-        return np.clip(np.nan_to_num(scaled, nan=0.0) + 0.5, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.nan_to_num(scaled, nan=0.0) + 0.5, 0, 255), np.uint8)
 
     def fields(self) -> dict[str, Any]:
         """As plain values, for JSON."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,14 +11,13 @@ import torch
 
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.io.log import LOGGER
 from earthsynth_factory.models.denoise import Request, Sampling, Start, decode, denoise, encode
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.models.loading import load_parts
 from earthsynth_factory.models.prompt_words import PromptWords
 from earthsynth_factory.models.registry import ModelFiles
 from earthsynth_factory.models.schedulers import make_scheduler
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -95,7 +93,7 @@ class ControlNetPipeline:
             )
         self.batch //= 2
         self.reductions.append(f"out of memory on {self.device}: batch reduced to {self.batch}")
-        log.warning("%s", self.reductions[-1])
+        LOGGER.warning("%s", self.reductions[-1])
         torch.cuda.empty_cache()
 
     @torch.inference_mode()
@@ -164,3 +162,15 @@ def compile_networks(pipe: Any) -> None:
     """Compile in place, whole: compiling the repeated blocks alone leaves out the convolutions, half of the work."""
     for network in (pipe.unet, pipe.controlnet, pipe.vae.decoder):
         network.compile(fullgraph=True, dynamic=False)
+
+
+def be_quiet() -> None:
+    """No bars and remarks of the libraries between our own lines: their warnings go where ours are logged."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
+        library.set_verbosity_warning()
+        library.disable_default_handler()
+        library.enable_propagation()

@@ -95,14 +95,14 @@ def _contents(store: StoreReader, counts: Counts) -> str:
             asked = "yes" if category.id in targets else ""
             rows.append([str(category.id), category.name, asked, *images, objects])
     header = ["id", "class", "asked for", *[f"images, {split}" for split in store.splits], "objects"]
-    return "## What is in it\n\n" + _table(header, rows)
+    return "## What is in it\n\n" + markdown_table(header, rows)
 
 
 def _shortfalls(short: Mapping[tuple[str, str], int]) -> str:
     if not short:
         return ""
     rows = [[name, split, str(count)] for (name, split), count in sorted(short.items())]
-    return "## What is missing\n\nFewer images than the recipe asks for:\n\n" + _table(
+    return "## What is missing\n\nFewer images than the recipe asks for:\n\n" + markdown_table(
         ["class", "split", "short"], rows
     )
 
@@ -133,8 +133,9 @@ def _acceptance(store: StoreReader, counts: Counts) -> str:
         if made:
             name = "negatives" if category is None else store.taxonomy[category].name
             rows.append([name, str(made), str(passed), f"{passed / made:.0%}", str(counts.kept[category])])
-    return "## What the filter passed\n\nOf several images that passed for one mask the best is kept.\n\n" + _table(
-        ["made for", "images", "passed every rule", "share", "kept"], rows
+    return (
+        "## What the filter passed\n\nOf several images that passed for one mask the best is kept.\n\n"
+        + markdown_table(["made for", "images", "passed every rule", "share", "kept"], rows)
     )
 
 
@@ -142,7 +143,7 @@ def _rejections(counts: Counts) -> str:
     if not counts.rejected:
         return ""
     rows = [[reason, str(count)] for reason, count in counts.rejected.most_common()]
-    return "## What was not kept\n\n" + _table(["reason", "images or conditions"], rows)
+    return "## What was not kept\n\n" + markdown_table(["reason", "images or conditions"], rows)
 
 
 def _formats(summaries: Sequence[ExportSummary]) -> str:
@@ -152,7 +153,7 @@ def _formats(summaries: Sequence[ExportSummary]) -> str:
         [f"`exports/{item.kind}`", ", ".join(f"{split} {count}" for split, count in item.counts.items()), *_notes(item)]
         for item in summaries
     ]
-    return "## Formats\n\n" + _table(["folder", "images", "notes"], rows)
+    return "## Formats\n\n" + markdown_table(["folder", "images", "notes"], rows)
 
 
 def _notes(summary: ExportSummary) -> list[str]:
@@ -172,6 +173,7 @@ def _terms(run: RunRecord) -> str:
     return licence if known else "licence and training data unknown"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The rows under their header, as Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

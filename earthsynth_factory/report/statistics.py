@@ -13,7 +13,7 @@ import PIL.ImageDraw
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Category
 
 BINS = np.geomspace(1, 32768, 241)
 """Edges of the size histogram, pixels: percentiles are right to 5 %, and memory does not grow with the dataset."""
@@ -51,6 +51,7 @@ def statistics(dataset: LabelledDataset, progress: Callable[[int], None]) -> lis
     for record in dataset.samples():
         tally.images.update((category, record.split) for category in record.classes)
         tally.pixels += np.bincount(dataset.mask(record).ravel(), minlength=256)
+        tally.pixels[IGNORE] = 0
         for instance in record.instances:
             side = instance.area**0.5
             _count(tally.sizes, instance.category, side)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Spec
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.models.card import ModelCard
 
 KINDS = {
@@ -76,5 +76,5 @@ class GeneratorSpec(Spec, ABC):
         """
 
     @abstractmethod
-    def build(self, taxonomy: Taxonomy, base: Path, device: str) -> ImageGenerator:
-        """A generator for one device (`auto`, `cpu`, `cuda:1`, …), not yet opened."""
+    def build(self, context: StageContext) -> ImageGenerator:
+        """A generator for the context's device, not yet opened."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.models.card import ModelCard, Scheduler
 from earthsynth_factory.models.inspection import check_size
 from earthsynth_factory.models.registry import TwoPartModel, at_hand, card_of, files_of
@@ -76,8 +76,8 @@ class ControlNetSpec(GeneratorSpec):
             check_scheduler(self.sampled(self.card(base))[2], model.scheduler, model.place)
             check_size(model, size)
 
-    def build(self, taxonomy: Taxonomy, base: Path, device: str) -> ControlNetGenerator:
-        return ControlNetGenerator(self, taxonomy, base, device)
+    def build(self, context: StageContext) -> ControlNetGenerator:
+        return ControlNetGenerator(self, context)
 
 
 def cpu_batch(side: int) -> int:
@@ -88,13 +88,13 @@ def cpu_batch(side: int) -> int:
 class ControlNetGenerator(ImageGenerator):
     """See `ControlNetSpec`. Not yet opened it holds no weights."""
 
-    def __init__(self, spec: ControlNetSpec, taxonomy: Taxonomy, base: Path, device: str) -> None:
+    def __init__(self, spec: ControlNetSpec, context: StageContext) -> None:
         self.batch = spec.batch or 0
         self._spec = spec
-        self._card = spec.card(base)
-        self._taxonomy = taxonomy
-        self._base = base
-        self._device = device
+        self._card = spec.card(context.base)
+        self._taxonomy = context.taxonomy
+        self._base = context.base
+        self._device = context.device
 
     def open(self) -> None:
         from earthsynth_factory.models import device as devices
@@ -138,7 +138,7 @@ class ControlNetGenerator(ImageGenerator):
     def generate(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> list[Image]:
         from earthsynth_factory.models.control_image import control_images
 
-        control = control_images([condition.mask for condition in conditions], self._lut)
+        control = control_images([condition.shown for condition in conditions], self._lut)
         return self._pipeline.generate(control, [condition.prompt for condition in conditions], seeds)
 
     def describe(self) -> Mapping[str, Any]:

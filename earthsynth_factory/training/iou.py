@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
+
 Masks = npt.NDArray[np.uint8]
 Confusion = npt.NDArray[np.int64]
 
@@ -18,11 +20,12 @@ def confusion(truth: Masks, predicted: Masks, dense: npt.NDArray[np.bool_], spar
     """Counts of pixels. dense bool (N,): whether background is a statement about every category.
 
     Where it is not, background says only that none of the `sparse` categories is there: a pixel predicted as one of
-    them is counted as false, a pixel predicted as anything else is not counted.
+    them is counted as false, a pixel predicted as anything else is not counted. Nothing is counted where the truth is
+    ignored.
     """
     vouched = np.zeros(256, bool)
     vouched[list(sparse)] = True
-    counted = dense[:, None, None] | (truth != 0) | vouched[predicted]
+    counted = (dense[:, None, None] | (truth != BACKGROUND) | vouched[predicted]) & (truth != IGNORE)
     pairs = truth[counted].astype(np.int64) << 8 | predicted[counted]
     return np.bincount(pairs, minlength=1 << 16).reshape(256, 256)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from earthsynth_factory.build.run import BuildResult, build
 from earthsynth_factory.recipe.load import load_recipe
 
-TIMES = {"sessions.jsonl", ".lock"}
+TIMES = {"sessions.jsonl", ".lock", "build.log"}
 """What differs from run to run on purpose."""
 
 RECIPE = """

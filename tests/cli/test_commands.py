@@ -229,7 +229,7 @@ def test_prepare_lists_problems_and_asks_for_the_kind(run: Run, tmp_path: Path) 
     assert "1 problems, listed in" in err
     assert f"{text}:5: 'rubbish' is not eight numbers" in err
     assert run("prepare", source, "--out", tmp_path / "strict", "--workers", 1, "--strict")[0] == 2
-    layouts.loveda(source)
+    layouts.coco_folder(source)
     code, _, err = run("prepare", source, "--out", tmp_path / "two")
     assert code == 2
     assert "say which with --kind" in err

@@ -142,7 +142,7 @@ def test_any_dataset_is_converted(run: Run, tmp_path: Path) -> None:
     assert hashes(tmp_path / "coco") == masters
 
 
-def test_what_a_killed_conversion_left_is_cleared_away(run: Run, tmp_path: Path) -> None:
+def test_a_conversion_leaves_nothing_and_touches_nothing_beside_it(run: Run, tmp_path: Path) -> None:
     source = layouts.coco_folder(tmp_path / "in")
     left = tmp_path / ".out.converting" / "images" / "half.png"
     left.parent.mkdir(parents=True)
@@ -150,7 +150,8 @@ def test_what_a_killed_conversion_left_is_cleared_away(run: Run, tmp_path: Path)
     code, out, err = run("export", source, "-f", "coco", "-o", tmp_path / "out")
     assert code == 0, err
     assert out.startswith(f"{source}: 1 images")
-    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+    assert left.read_bytes() == b"half", "it is not ours"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", "coco"}
 
 
 @pytest.mark.parametrize("flag", ["crowd", "difficult"])

@@ -12,6 +12,7 @@ from earthsynth_factory.build.run import build
 from earthsynth_factory.build.shards import SlotSettled
 from earthsynth_factory.cli import progress
 from earthsynth_factory.cli.progress import BuildProgress
+from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import RECIPE, write_recipe
 
@@ -19,7 +20,9 @@ TANK, PLANE = 25, 16
 
 
 def _settled(category: int | None, images: int, passed: int) -> SlotSettled:
-    return SlotSettled(0, category, "train", passed > 0, images, passed, ("image_quality: flat",) * (images - passed))
+    return SlotSettled(
+        0, category, "train", passed > 0, images, passed, (Reason("image_quality", "flat"),) * (images - passed)
+    )
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -27,7 +30,7 @@ def test_the_class_that_passes_least_comes_first(
     terminal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = io.StringIO()
-    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=shown, force_terminal=terminal, width=160))
+    monkeypatch.setattr(progress, "console", lambda: Console(file=shown, force_terminal=terminal, width=160))
     recipe = load_recipe(write_recipe(tmp_path)).recipe
     with BuildProgress(recipe, tmp_path / "out") as watched:
         for told in (_settled(PLANE, 4, 3), _settled(TANK, 4, 1), _settled(None, 2, 2), _settled(TANK, 4, 1)):

@@ -100,8 +100,10 @@ def test_a_row_group_ends_early_where_pictures_are_large(
     reader = pytest.importorskip("pyarrow.parquet")
     for limit, groups in ((1 << 26, [4]), (10_000, [2, 2])):
         monkeypatch.setattr(parquet, "BYTES", limit)
-        write(store, tmp_path, ParquetSpec())
-        about = reader.ParquetFile(tmp_path / "hf-parquet" / "data" / "train-00000-of-00001.parquet").metadata
+        write(store, tmp_path / str(limit), ParquetSpec())
+        about = reader.ParquetFile(
+            tmp_path / str(limit) / "hf-parquet" / "data" / "train-00000-of-00001.parquet"
+        ).metadata
         assert [about.row_group(number).num_rows for number in range(about.num_row_groups)] == groups
 
 

@@ -1,4 +1,4 @@
-"""README's loading lines: run where the package is installed, and else held against an export, path by path."""
+"""The loading lines of exports/README.md: run if the package is installed, else held against an export path by path."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from earthsynth_factory.exports.write import export
 from earthsynth_factory.recipe.load import export_blocks
 from tests.making import make_store
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+README = (Path(__file__).parents[2] / "earthsynth_factory/exports/README.md").read_text()
 TRAIN = 10
 """Images of the export's training part."""
 
 
 def _snippets() -> Iterator[tuple[str, str, str]]:
     """Package, format and code of every block under a `# package: format` heading."""
-    [block] = re.findall(r"### Loading\n.*?```python\n(.*?)```", README, flags=re.DOTALL)
+    [block] = re.findall(r"## Loading\n.*?```python\n(.*?)```", README, flags=re.DOTALL)
     for text in re.split(r"\n+(?=# \w+: )", block.strip()):
         heading = re.match(r"# (\w+): ([\w-]+)", text)
         assert heading, text

@@ -182,6 +182,6 @@ def test_archives_are_refused_for_a_copy_and_listed_all_the_same(tmp_path: Path)
 
 
 def test_an_archive_of_another_format_is_to_be_unpacked(tmp_path: Path) -> None:
-    shutil.make_archive(str(tmp_path / "yolo"), "zip", _yolo(tmp_path / "yolo"))
-    with pytest.raises(InputError, match=r"yolo\.zip: .*must be unpacked; give the folder then"):
-        _filter(tmp_path / "yolo.zip", tmp_path / "out", "list")
+    shutil.make_archive(str(tmp_path / "yolo"), "gztar", _yolo(tmp_path / "yolo"))
+    with pytest.raises(InputError, match=r"yolo\.tar\.gz: .*must be unpacked; give the folder then"):
+        _filter(tmp_path / "yolo.tar.gz", tmp_path / "out", "list")

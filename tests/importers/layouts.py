@@ -236,8 +236,8 @@ def dubai(root: Path) -> Path:
 
 
 def gid(root: Path) -> Path:
-    put(root / "labels" / "a_1.png", stripes([0, 1, 2, 3, 4, 5], 224, 224))
-    image(root / "images" / "a_1.jpg", 0, 224, 224)
+    put(root / "labels" / "water_1.png", stripes([0, 1, 2, 3, 4, 5], 224, 224))
+    image(root / "images" / "water_1.jpg", 0, 224, 224)
     return root
 
 
@@ -262,9 +262,196 @@ def nwpu(root: Path) -> Path:
         image(root / "imgs" / str(one["file_name"]))
     court = {"id": 0, "image_id": 0, "category_id": 2, "segmentation": [[10, 10, 58, 10, 58, 34, 10, 34]], "area": 1152}
     car = {"id": 1, "image_id": 0, "category_id": 1, "segmentation": [[70, 40, 80, 40, 80, 45, 70, 45]], "area": 50}
-    names = [{"id": 1, "name": "vehicle"}, {"id": 2, "name": "tennis_court"}]
+    others = [
+        "airplane",
+        "ship",
+        "storage_tank",
+        "baseball_diamond",
+        "basketball_court",
+        "ground_track_field",
+        "harbor",
+        "bridge",
+    ]
+    names = [{"id": number, "name": name} for number, name in enumerate(["vehicle", "tennis_court", *others], start=1)]
     document = {"images": images, "annotations": [court, car], "categories": names}
     text(root / "annotations" / "instances_train.json", json.dumps(document))
+    return root
+
+
+BOX = (20, 10, 40, 30)
+"""Left, top, right, bottom of the one ship that the following hold; 400 pixels."""
+
+CORNERS = [(20, 10), (40, 10), (40, 30), (20, 30)]
+
+
+def odvg(root: Path) -> Path:
+    image(root / "train" / "a.png")
+    instances = [{"bbox": BOX, "label": 0, "category": "ship"}]
+    line = {"filename": "a.png", "height": H, "width": W, "detection": {"instances": instances}}
+    text(root / "annotations" / "train_od.json", json.dumps(line) + "\n")
+    text(
+        root / "annotations" / "train_vg.json",
+        json.dumps({**line, "grounding": {"caption": ""}, "detection": 0}) + "\n",
+    )
+    return root
+
+
+def panoptic(root: Path) -> Path:
+    image(root / "train2017" / "a.jpg")
+    numbers = np.zeros((H, W, 3), np.uint8)
+    numbers[10:30, 20:40], numbers[40:] = (5, 1, 0), (0, 0, 1)
+    put(root / "annotations" / "panoptic_train2017" / "a.png", numbers)
+    segments = [{"id": 261, "category_id": 1, "iscrowd": 0}, {"id": 65536, "category_id": 2, "iscrowd": 0}]
+    document = {
+        "images": [{"id": 7, "file_name": "a.jpg", "height": H, "width": W}],
+        "annotations": [{"image_id": 7, "file_name": "a.png", "segments_info": segments}],
+        "categories": [{"id": 1, "name": "ship", "isthing": 1}, {"id": 2, "name": "water", "isthing": 0}],
+    }
+    text(root / "annotations" / "panoptic_train2017.json", json.dumps(document))
+    return root
+
+
+def cvat(root: Path) -> Path:
+    for name in ("a", "b"):
+        image(root / "images" / f"{name}.jpg", ord(name))
+    left, top, right, bottom = BOX
+    box = f'<box label="ship" xtl="{left}" ytl="{top}" xbr="{right}" ybr="{bottom}"/>'
+    points, size = '<points label="ship" points="1,1"/>', f'width="{W}" height="{H}"'
+    images = f'<image name="a.jpg" {size}>{box}{points}</image><image name="b.jpg" {size}/>'
+    text(root / "annotations.xml", f"<annotations><version>1.1</version>{images}</annotations>")
+    return root
+
+
+def label_studio(root: Path) -> Path:
+    image(root / "images" / "0badcafe-a.png")
+    left, top, right, bottom = BOX
+    value = {
+        "x": left / W * 100,
+        "y": top / H * 100,
+        "width": (right - left) / W * 100,
+        "height": (bottom - top) / H * 100,
+    }
+    result = {
+        "original_width": W,
+        "original_height": H,
+        "type": "rectanglelabels",
+        "value": {**value, "rectanglelabels": ["ship"]},
+    }
+    tasks = [
+        {"id": 1, "annotations": [{"result": [result]}], "data": {"image": "/data/upload/1/0badcafe-a.png"}},
+        {"id": 2, "annotations": [], "data": {"image": "/data/upload/1/0badcafe-b.png"}},
+    ]
+    text(root / "project-1.json", json.dumps(tasks))
+    return root
+
+
+def labelme(root: Path) -> Path:
+    image(root / "a.jpg")
+    shape = {"label": "ship", "points": [BOX[:2], BOX[2:]], "shape_type": "rectangle", "group_id": None}
+    line = {"label": "ship", "points": [[1, 1], [2, 2]], "shape_type": "line"}
+    document = {"shapes": [shape, line], "imagePath": "..\\pictures\\a.jpg", "imageHeight": H, "imageWidth": W}
+    text(root / "a.json", json.dumps(document))
+    return root
+
+
+def via(root: Path) -> Path:
+    image(root / "a.jpg")
+    shape = {"name": "polygon", "all_points_x": [x for x, _ in CORNERS], "all_points_y": [y for _, y in CORNERS]}
+    region = {"shape_attributes": shape, "region_attributes": {"class": "ship"}}
+    entry = {"filename": "a.jpg", "size": 9, "regions": [region], "file_attributes": {}}
+    text(root / "via_region_data.json", json.dumps({"a.jpg9": entry}))
+    return root
+
+
+def vectors(root: Path) -> Path:
+    import rasterio
+    from rasterio.transform import from_origin
+
+    path = root / "images" / "img1.tif"
+    path.parent.mkdir(parents=True)
+    profile = {"driver": "GTiff", "height": H, "width": W, "count": 3, "dtype": "uint8"}
+    with rasterio.open(
+        path, "w", crs="EPSG:32633", transform=from_origin(500000, 5000000, 0.5, 0.5), **profile
+    ) as file:
+        file.write(np.moveaxis(_tile()[:H, :W], -1, 0))
+    ring = [(500000 + x * 0.5, 5000000 - y * 0.5) for x, y in (*CORNERS, CORNERS[0])]
+    feature = {
+        "type": "Feature",
+        "properties": {"building": "yes"},
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }
+    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32633"}}
+    document = {"type": "FeatureCollection", "crs": crs, "features": [feature]}
+    text(root / "geojson_buildings" / "img1.geojson", json.dumps(document))
+    return root
+
+
+def fair1m(root: Path) -> Path:
+    image(root / "train" / "part1" / "images" / "0.tif")
+    points = "".join(f"<point>{x}.0,{y}.0</point>" for x, y in (*CORNERS, CORNERS[0]))
+    inner = f"<possibleresult><name>Liquid Cargo Ship</name></possibleresult><points>{points}</points>"
+    xml = f"<annotation><objects><object>{inner}</object></objects></annotation>"
+    text(root / "train" / "part1" / "labelXml" / "0.xml", xml)
+    return root
+
+
+def hrsc2016(root: Path) -> Path:
+    image(root / "FullDataSet" / "AllImages" / "100000001.bmp")
+    inner = "<mbox_cx>30</mbox_cx><mbox_cy>20</mbox_cy><mbox_w>20</mbox_w><mbox_h>20</mbox_h><mbox_ang>0.0</mbox_ang>"
+    objects = f"<HRSC_Objects><HRSC_Object>{inner}</HRSC_Object></HRSC_Objects>"
+    xml = f"<HRSC_Image><Img_Resolution>1.07</Img_Resolution>{objects}</HRSC_Image>"
+    text(root / "FullDataSet" / "Annotations" / "100000001.xml", xml)
+    text(root / "ImageSets" / "test.txt", "100000001\n")
+    return root
+
+
+def xview(root: Path) -> Path:
+    image(root / "train_images" / "100.tif")
+    about = {"bounds_imcoords": ",".join(map(str, BOX)), "image_id": "100.tif"}
+    features = [{"type": "Feature", "properties": {**about, "type_id": number}} for number in (40, 94)]
+    text(root / "xView_train.geojson", json.dumps({"type": "FeatureCollection", "features": features}))
+    return root
+
+
+def xbd(root: Path) -> Path:
+    name = "santa-rosa_00000001_post_disaster"
+    image(root / "train" / "images" / f"{name}.png")
+    ring = ", ".join(f"{x} {y}" for x, y in (*CORNERS, CORNERS[0]))
+    about = {"feature_type": "building", "subtype": "destroyed"}
+    features = {"xy": [{"properties": about, "wkt": f"POLYGON (({ring}))"}]}
+    metadata = {"gsd": 1.5, "width": W, "height": H, "original_width": W, "disaster": "santa-rosa"}
+    text(root / "train" / "labels" / f"{name}.json", json.dumps({"features": features, "metadata": metadata}))
+    return root
+
+
+def visdrone(root: Path) -> Path:
+    home = root / "VisDrone2019-DET-val"
+    image(home / "images" / "0000001_02999_d_0000005.jpg")
+    rows = ["20,10,20,20,1,4,0,0", "60,30,10,10,1,1,0,0", "0,50,96,14,0,0,0,0"]  # car, pedestrian, ignored region
+    text(home / "annotations" / "0000001_02999_d_0000005.txt", "\n".join(rows) + "\n")
+    return root
+
+
+def ucas_aod(root: Path) -> Path:
+    image(root / "PLANE" / "P0001.png")
+    corners = "\t".join(f"{value}.0" for corner in CORNERS for value in corner)
+    text(root / "PLANE" / "P0001.txt", f"{corners}\t0.0\t20\t10\t20\t20\n")
+    image(root / "Neg" / "P0001.png", 1)
+    return root
+
+
+def landdiscover(root: Path) -> Path:
+    put(root / "LandDiscover50K" / "GT_ID" / "x.png", stripes([0, 8, 4, 255]))
+    image(root / "LandDiscover50K" / "TR_Image" / "x.png")
+    return root
+
+
+def prepared(root: Path) -> Path:
+    from earthsynth_factory.importers.crops import CropRules
+    from earthsynth_factory.importers.prepare import PrepareOptions, prepare
+
+    source = coco_folder(root.with_name(f"{root.name}-source"))
+    prepare(source, root, PrepareOptions("coco", CropRules(0), workers=1))
     return root
 
 
@@ -286,5 +473,20 @@ ALL = {
     "gid": gid,
     "kit_ais": kit_ais,
     "nwpu": nwpu,
+    "prepared": prepared,
+    "odvg": odvg,
+    "coco-panoptic": panoptic,
+    "cvat": cvat,
+    "label-studio": label_studio,
+    "labelme": labelme,
+    "via": via,
+    "vectors": vectors,
+    "fair1m": fair1m,
+    "hrsc2016": hrsc2016,
+    "xview": xview,
+    "xbd": xbd,
+    "visdrone": visdrone,
+    "ucas-aod": ucas_aod,
+    "landdiscover50k": landdiscover,
 }
 """Kind → what makes its imitation."""

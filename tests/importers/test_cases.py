@@ -19,8 +19,9 @@ Check = Callable[[Run], None]
 A = [("plane", [55, 40, 25, 30]), ("ship", [10, 12, 30, 20])]
 B = [("ship", [5, 5, 40, 16])]
 C: list[tuple[str, list[int]]] = []
-TRIANGLE = [("plane", [20, 10, 60, 60])]
+TRIANGLE = [("plane", [20, 10, 60, 59])]  # its lower corner holds no pixel's centre
 BUILDING, ROAD, WATER = 8, 4, 6
+BENCHMARKS = ["inria", "massachusetts", "flair", "gid15", "vaihingen", "potsdam", "xbd-targets", "solar-plants"]
 
 
 def boxes(run: Run, out: str = "prep", tolerance: float = 0.1, **truth: list[tuple[str, list[int]]]) -> None:
@@ -246,7 +247,7 @@ def dota_downloaded(run: Run) -> None:
 
 def isaid(run: Run) -> None:
     works(run)
-    assert len({one["id"] for one in run.instances("out/d")}) >= 21
+    assert len(run.instances("out/d")) >= 21
 
 
 def all_of_nwpu(run: Run) -> None:
@@ -269,8 +270,7 @@ def colours_in_order(run: Run) -> None:
 
 def two_areas(run: Run) -> None:
     works(run)
-    assert sorted(one["area"] for one in run.instances("out/p"))[-1] == 2500
-    assert len(run.instances("out/p")) == 2
+    assert sorted(one["area"] for one in run.instances("out/p")) == [400, 800, 2500]
 
 
 def solaris(run: Run) -> None:
@@ -288,8 +288,8 @@ def spacenet(run: Run) -> None:
 
 
 def fair1m(run: Run) -> None:
-    works(run)
-    assert run.instances("out/p")
+    assert run.codes[0] == 0, run.text
+    assert len(run.instances("out/p")) == 4
 
 
 def hrsc(run: Run) -> None:
@@ -307,8 +307,8 @@ def xbd(run: Run) -> None:
     assert run.instances("out/v")
 
 
-def nine_groups(run: Run) -> None:
-    groups(run, 9, "out/p")
+def a_group_each(run: Run) -> None:
+    groups(run, len(run.items("out/p")), "out/p")
     assert "groups in several splits: 0" in run.text
 
 
@@ -327,7 +327,7 @@ def georeferenced(run: Run) -> None:
 
 def gsnet(run: Run) -> None:
     assert run.codes[0] == 0, run.texts[0]
-    assert run.codes[2] == 0, run.texts[2]
+    assert run.document("out/p")["counts"]["pixels"]["building"]
 
 
 def keep_empty_named(run: Run) -> None:
@@ -339,6 +339,25 @@ def masks_of_building(run: Run) -> None:
     works(run)
     for stem in ("a", "b"):
         assert (run.mask(stem)[10:40, 10:50] == BUILDING).all()
+
+
+def usual_benchmarks(run: Run) -> None:
+    """All pair. Three have colours, which this map does not name; one is of single pixels without a class."""
+    for folder, code, text in zip(BENCHMARKS, run.codes, run.texts, strict=True):
+        if folder in ("massachusetts", "vaihingen", "potsdam"):
+            assert code == 2
+            assert "a colour picture, not a mask of class ids" in run.problems(f"out/{folder}"), text
+        elif folder == "gid15":
+            assert "4 images read, all without any class" in text, text
+        else:
+            assert code == 0, text
+
+
+def chips_of_its_own(run: Run) -> None:
+    works(run)
+    for stem in ("a", "b", "c"):
+        given = cv2.imread(str(run.folder / "in" / "labels" / f"{stem}.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(run.mask(stem), np.array([0, BUILDING, ROAD, WATER], np.uint8)[given])
 
 
 def no_split_of_names(run: Run) -> None:
@@ -365,7 +384,7 @@ EXPECTED: dict[str, Check] = {
     "formats/04": same_masks_each_trip,
     "formats/05": either(lambda run: refused(run, "255"), masks_of_building),
     "formats/06": lambda run: refused(run, "JPEG"),
-    "formats/07": masks,
+    "formats/07": chips_of_its_own,
     "formats/08": four_ships,
     "formats/09": unknown_licence,
     "formats/10": upright,
@@ -437,8 +456,8 @@ EXPECTED: dict[str, Check] = {
     "remote-sensing/25": fair1m,
     "remote-sensing/26": hrsc,
     "remote-sensing/27": xbd,
-    "remote-sensing/28": works,
-    "remote-sensing/29": nine_groups,
+    "remote-sensing/28": usual_benchmarks,
+    "remote-sensing/29": a_group_each,
     "remote-sensing/30": no_splits,
     "remote-sensing/31": works,
     "remote-sensing/32": works,
@@ -459,6 +478,7 @@ CASES = sorted(ROOT.glob("[fr]*s*/[0-9]*")) if ROOT else []
 CASES = [case for case in CASES if f"{case.parent.name}/{case.name[:2]}" in EXPECTED]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(ROOT is None, reason="the collection of cases is not at hand (ESF_CASES)")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.name}")
 def test_case(case: Path, tmp_path: Path) -> None:

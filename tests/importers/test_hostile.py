@@ -17,8 +17,8 @@ import pytest
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
-from earthsynth_factory.importers.readers.files import read_xml
 from earthsynth_factory.importers.readers.pickles import read_plain
+from earthsynth_factory.importers.texts import read_xml
 from earthsynth_factory.io.pictures import Picture
 from tests.importers import layouts
 
@@ -309,8 +309,9 @@ def test_coco_entries_that_make_no_sense_are_skipped_one_by_one(tmp_path: Path) 
     assert (summary.images, summary.problems) == (1, 8)
     text = problems(tmp_path / "out")
     for words in (
-        "annotations[4] has no",
-        "annotations[5] has no",
+        "category_id 404, which is not listed",
+        "an annotation without image_id and category_id",
+        "an image without id and file_name",
         "annotation 91: ",
         "annotation 92: ",
         "annotation 93: ",
@@ -320,12 +321,14 @@ def test_coco_entries_that_make_no_sense_are_skipped_one_by_one(tmp_path: Path) 
     assert "image '../../../etc/passwd' (id 6) is missing" in text
 
 
-def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
+def test_links_out_of_the_folder_are_followed_and_said(tmp_path: Path) -> None:
     source = layouts.masks(tmp_path / "in")
     outside = layouts.image(tmp_path / "secret.png")
     (source / "images" / "n.png").symlink_to(outside)
     layouts.put(source / "masks" / "n.png", layouts.stripes([1]))
-    assert prepare(source, tmp_path / "out", OPTIONS).images == 1
+    summary = prepare(source, tmp_path / "out", OPTIONS)
+    assert summary.images == 2
+    assert any(remark.startswith("links that lead out of the folder") for remark in summary.remarks)
 
 
 def test_a_map_file_with_faults_lists_them_all(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from earthsynth_factory.errors import InputError, SourceError, StoreError
 from earthsynth_factory.exports.coco import CocoSpec
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.geometry.rle import decode
-from earthsynth_factory.importers import prepare as module
 from earthsynth_factory.importers.crops import CropRules, starts
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
+from earthsynth_factory.importers.readers.masks import Masks
 from tests.importers import layouts
 
 SMALL = PrepareOptions(rules=CropRules(side=32, overlap=0.25), keep_empty=1.0, workers=1)
@@ -63,7 +63,7 @@ def test_crops_are_the_source_pixels_and_share_a_group(tmp_path: Path) -> None:
     import cv2
 
     whole = cv2.imread(str(original))[..., ::-1]
-    truth = np.array([0, 0, 8, 7], np.uint8)[np.arange(layouts.W) * 4 // layouts.W][None].repeat(layouts.H, 0)
+    truth = np.array([255, 0, 8, 7], np.uint8)[np.arange(layouts.W) * 4 // layouts.W][None].repeat(layouts.H, 0)
     for stem, item in items.items():
         top, left = item["corner"]
         place = np.s_[top : top + 32, left : left + 32]
@@ -231,7 +231,7 @@ def test_a_scene_that_kills_its_worker_is_a_fault_and_the_rest_is_done(tmp_path:
     assert "003.png: reading it ended the process" in (tmp_path / "out" / "problems.txt").read_text()
 
 
-class Deadly(module.choose.__globals__["Masks"]):  # type: ignore[misc]
+class Deadly(Masks):
     """Plain masks, and a picture that ends whoever reads it."""
 
     kind = "deadly"
@@ -283,6 +283,44 @@ def test_instance_lines_agree_with_the_maps(tmp_path: Path) -> None:
 def test_nothing_usable_is_an_error_that_names_the_first_problem(tmp_path: Path) -> None:
     source = layouts.loveda(tmp_path / "in")
     layouts.put(source / "Train" / "Train" / "Rural" / "masks_png" / "3.png", layouts.stripes([99]))
-    with pytest.raises(SourceError, match=r"not one image could be used.*ids \[99\] stand for no class"):
+    with pytest.raises(SourceError, match=r"not one of 1 images could be used.*ids \[99\] stand for no class"):
         prepare(source, tmp_path / "out", SMALL)
     assert not (tmp_path / "out" / "dataset.json").exists()
+
+
+def _put(root: Path, number: int) -> None:
+    layouts.image(root / f"images/{number:03d}.png", seed=number)
+    layouts.put(root / f"masks/{number:03d}.png", np.full((layouts.H, layouts.W), 1 + number % 2, np.uint8))
+
+
+def _listed(out: Path) -> list[str]:
+    return sorted(json.loads((out / "dataset.json").read_bytes())["items"])
+
+
+def test_what_comes_to_the_source_and_leaves_it_is_listed_whatever_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    layouts.text(source / "classes.json", json.dumps({"0": "background", "1": "road", "2": "building"}))
+    for number in range(3):
+        _put(source, number)
+    options = PrepareOptions(kind="masks", rules=CropRules(0), workers=1)
+    prepare(source, out, options)
+    _put(source, 3)
+
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr("earthsynth_factory.importers.prepare.finish", die)
+        prepare(source, out, options)
+    assert len(_listed(out)) == 3
+    prepare(source, out, options)
+    assert _listed(out) == ["000", "001", "002", "003"]
+    for folder in ("images", "masks"):
+        (source / folder / "001.png").unlink()
+    prepare(source, out, options)
+    assert _listed(out) == sorted(path.stem for path in (out / "masks").iterdir()) == ["000", "002", "003"]
+    _put(source, 1)
+    prepare(source, out, options)
+    assert _listed(out) == sorted(path.stem for path in (out / "images").iterdir()) == ["000", "001", "002", "003"]

@@ -16,8 +16,9 @@ from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
-from earthsynth_factory.importers.readers import READERS, choose
+from earthsynth_factory.importers.readers import READERS
 from tests.importers import layouts
+from tests.importers.choosing import chosen
 from tests.importers.layouts import H, W
 
 WHOLE = CropRules(side=0)
@@ -48,7 +49,7 @@ def test_every_reader_has_an_imitation() -> None:
 
 @pytest.mark.parametrize("kind", sorted(layouts.ALL))
 def test_auto_tells_the_kind_and_says_why(kind: str, tmp_path: Path) -> None:
-    reader, why = choose(layouts.ALL[kind](tmp_path))
+    reader, why = chosen(layouts.ALL[kind](tmp_path))
     assert reader.kind == kind
     assert why.startswith(f"{kind}: ")
     assert len(why) > len(kind) + 5
@@ -56,7 +57,7 @@ def test_auto_tells_the_kind_and_says_why(kind: str, tmp_path: Path) -> None:
 
 def test_openearthmap(tmp_path: Path) -> None:
     dataset = prepared(tmp_path, "openearthmap")
-    assert columns(dataset.read_mask("OEMxBD_aachen_1")) == [0, 1, 4, 8]
+    assert columns(dataset.read_mask("OEMxBD_aachen_1")) == [255, 1, 4, 8]
     assert {stem: item.split for stem, item in dataset.about.items.items()} == {
         "OEMxBD_aachen_1": None,
         "OEMxBD_aachen_2": "val",
@@ -65,17 +66,17 @@ def test_openearthmap(tmp_path: Path) -> None:
     assert left_out == {"image missing (OpenEarthMap leaves out those of xBD)": 1}
 
 
-def test_loveda_no_data_and_background_are_both_no_class(tmp_path: Path) -> None:
+def test_loveda_no_data_is_ignored_and_background_is_none(tmp_path: Path) -> None:
     dataset = prepared(tmp_path, "loveda")
-    assert columns(dataset.read_mask("LD_3")) == [0, 8, 7]
+    assert columns(dataset.read_mask("LD_3")) == [255, 0, 8, 7]
     assert dataset.about.items["LD_3"].split == "train"
     assert dataset.about.items["LD_3"].metres_per_pixel == 0.3
 
 
 def test_deepglobe_colours_and_roads(tmp_path: Path) -> None:
     dataset = prepared(tmp_path, "deepglobe")
-    assert columns(dataset.read_mask("DG_11")) == [11, 10, 0, 67]
-    assert columns(dataset.read_mask("DG_12")) == [10, 0], "a black and white mask of land cover is no road"
+    assert columns(dataset.read_mask("DG_11")) == [11, 10, 255, 67]
+    assert columns(dataset.read_mask("DG_12")) == [10, 255], "a black and white mask of land cover is no road"
     assert columns(dataset.read_mask("DG_13")) == [0, 4]
     assert (dataset.read_mask("DG_13") == 4).sum() == 32 * 32, "grey 128 is road, grey 120 is not"
 
@@ -86,7 +87,7 @@ def test_samrs_reads_ids_and_pickled_instances(tmp_path: Path) -> None:
     mask = dataset.read_mask(stem)
     assert (mask[8:20, 10:30] == 25).all()
     assert (mask[40:60, 50:90] == 16).all()
-    assert (mask == 0).sum() == H * W - 240 - 800
+    assert (mask == 255).sum() == H * W - 240 - 800
     assert names(dataset, stem) == [("plane", 800), ("storage tank", 240)]
     assert dataset.about.items[stem].group == "SOTA_P1"
 
@@ -197,12 +198,12 @@ def test_earthsynth_files_are_taken_over_and_augmented(tmp_path: Path) -> None:
 
 def test_dubai_tiles_are_groups_and_one_is_held_out(tmp_path: Path) -> None:
     dataset = prepared(tmp_path, "dubai")
-    assert columns(dataset.read_mask("tile1_part_001")) == [8, 4, 0]
+    assert columns(dataset.read_mask("tile1_part_001")) == [8, 4, 255]
     assert {item.group: item.split for item in dataset.about.items.values()} == {"Tile 1": "train", "Tile 2": "test"}
 
 
 def test_gid_label_zero_is_a_class(tmp_path: Path) -> None:
-    assert columns(prepared(tmp_path, "gid").read_mask("a_1")) == [11, 7, 9, 2, 6, 0]
+    assert columns(prepared(tmp_path, "gid").read_mask("water_1")) == [11, 7, 9, 2, 6, 255]
 
 
 def test_kit_boxes_become_ellipses_and_cyclists_are_counted(tmp_path: Path) -> None:
@@ -220,31 +221,114 @@ def test_nwpu_leaves_infrared_out_and_measures_by_courts(tmp_path: Path) -> None
     assert dataset.about.items["nwpu_001"].metres_per_pixel == pytest.approx(24 / 48, abs=0.02)
 
 
-def test_unknown_classes_are_listed_with_the_nearest(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["odvg", "label-studio", "labelme", "via", "xview", "coco-panoptic", "cvat"])
+def test_the_one_ship_of_every_tools_form(kind: str, tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, kind)
+    found = [one for record in dataset.samples() for one in record.instances]
+    assert [(dataset.taxonomy[one.category].name, one.box, one.area) for one in found] == [
+        ("ship", (20, 10, 20, 20), 400)
+    ]
+
+
+def test_panoptic_void_is_ignored_and_land_cover_painted(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "coco-panoptic")
+    mask = dataset.read_mask("a")
+    assert (mask[40:] == 6).all()
+    assert (mask[:10] == 255).all()
+    assert dataset.about.items["a"].split == "train"
+
+
+def test_what_has_no_area_and_what_nobody_answered_is_counted(tmp_path: Path) -> None:
+    for kind, reason in {
+        "cvat": "points or lines, which have no area",
+        "labelme": "points or lines, which have no area",
+        "label-studio": "task without an answer or an image",
+        "xview": "Tower: no category for it",
+        "visdrone": "pedestrian: no category for it",
+    }.items():
+        prepared(tmp_path / kind, kind)
+        counts = json.loads((tmp_path / kind / "out" / "dataset.json").read_text())["counts"]
+        assert counts["left_out"][reason] == 1, kind
+
+
+def test_outlines_on_the_ground_become_pixels(tmp_path: Path) -> None:
+    dataset = prepared(tmp_path, "vectors")
+    assert names(dataset, "img1") == [("building", 400)]
+    assert dataset.about.items["img1"].metres_per_pixel == pytest.approx(0.5, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stem", "object_", "scale", "split"),
+    [
+        ("fair1m", "FAIR1M_0", ("liquid cargo ship", 400), None, "train"),
+        ("hrsc2016", "HRSC_100000001", ("ship", 400), 1.07, "test"),
+        ("xbd", "xBD_santa-rosa_00000001_post_disaster", ("building", 400), 1.5, "train"),
+        ("ucas-aod", "UCAS_PLANE_P0001", ("plane", 400), None, None),
+        ("visdrone", "VisDrone_0000001_02999_d_0000005", ("small vehicle", 400), None, "val"),
+    ],
+)
+def test_the_one_object_of_published_sets(
+    kind: str, stem: str, object_: tuple[str, int], scale: float | None, split: str | None, tmp_path: Path
+) -> None:
+    dataset = prepared(tmp_path, kind)
+    assert names(dataset, stem) == [object_]
+    item = dataset.about.items[stem]
+    assert (item.metres_per_pixel, item.split) == (scale, split)
+
+
+def test_ignored_regions_and_negatives(tmp_path: Path) -> None:
+    assert (prepared(tmp_path / "a", "visdrone").read_mask("VisDrone_0000001_02999_d_0000005")[50:] == 255).all()
+    assert names(prepared(tmp_path / "b", "ucas-aod"), "UCAS_Neg_P0001") == []
+    assert columns(prepared(tmp_path / "c", "landdiscover50k").read_mask("x")) == [0, 8, 4, 255]
+
+
+def test_damage_is_a_class_if_the_map_names_it(tmp_path: Path) -> None:
+    mapping = layouts.text(tmp_path / "map.yaml", "building destroyed: {id: 100, name: rubble}\n")
+    assert names(prepared(tmp_path, "xbd", map=mapping), "xBD_santa-rosa_00000001_post_disaster") == [("rubble", 400)]
+
+
+def test_unknown_classes_are_listed_and_none_is_guessed(tmp_path: Path) -> None:
     source = layouts.yolo(tmp_path / "in")
-    layouts.text(source / "data.yaml", "names: [shipp, xyzzy]\n")
+    layouts.text(source / "data.yaml", "names: [shipp, solar panel, never]\n")
     with pytest.raises(InputError) as caught:
         prepare(source, tmp_path / "out", PrepareOptions(workers=1))
     message = str(caught.value)
-    assert "2 of its 2 classes are unknown" in message
-    assert "shipp: ship   # 1 objects; nearest: ship" in message
-    assert "xyzzy: background   # 1 objects; no name is near" in message
-    assert not (tmp_path / "out").exists(), "nothing is written before the classes are clear"
+    assert "2 of its 3 classes are unknown" in message
+    assert "  shipp: {id: 100}   # 1 objects\n  solar panel: {id: 101}   # 1 objects\n" in message
+    assert "never" not in message, "what nothing uses needs no map"
+    assert {path.name for path in (tmp_path / "out").iterdir()} <= {".lock"}, "nothing is written before that is clear"
 
 
-def test_two_kinds_in_one_folder_ask_for_kind(tmp_path: Path) -> None:
+def test_two_datasets_in_one_folder_ask_for_the_kind_and_show_what_each_reads(tmp_path: Path) -> None:
+    layouts.loveda(tmp_path)
+    layouts.fair1m(tmp_path)
+    with pytest.raises(
+        InputError, match=r"(?s)several kinds; say which with --kind.*1 images; classes: .*1 images, 1 objects"
+    ):
+        chosen(tmp_path)
+
+
+def test_the_kind_that_a_dataset_would_also_pass_for_is_said(tmp_path: Path) -> None:
     layouts.loveda(tmp_path)
     layouts.dota(tmp_path)
-    with pytest.raises(InputError, match=r"several kinds; say which with --kind\n  loveda: .*\n  dota: "):
-        choose(tmp_path)
+    reader, why = chosen(tmp_path)
+    assert reader.kind == "loveda"
+    assert "it would also pass for dota: " in why
+
+
+def test_weak_evidence_asks(tmp_path: Path) -> None:
+    source = layouts.masks(tmp_path / "in")
+    (source / "classes.json").unlink()
+    with pytest.raises(InputError, match="looks like masks, but that is not sure"):
+        chosen(source)
 
 
 def test_a_folder_of_no_kind_says_what_is_known(tmp_path: Path) -> None:
     layouts.image(tmp_path / "a.png")
     with pytest.raises(InputError, match="of no kind that is known"):
-        choose(tmp_path)
+        chosen(tmp_path)
     with pytest.raises(InputError, match="--kind kitti: not a known kind"):
-        choose(tmp_path, "kitti")
+        chosen(tmp_path, "kitti")
 
 
 @pytest.mark.parametrize("kind", sorted(set(layouts.ALL) - {"yolo", "masks"}))
@@ -330,10 +414,10 @@ def test_ids_of_a_maps_own_categories_are_known_in_earthsynths_masks(tmp_path: P
 
 
 def test_the_map_that_is_proposed_is_yaml_with_an_id_for_each(tmp_path: Path) -> None:
-    words = {"xyzzy: no #1": 1, "12": 1, "null": 0, "qqqq": 2}
+    words = {"xyzzy: no #1": 1, "12": 1, "null": None, "qqqq": 2}
     with pytest.raises(InputError) as refused:
         read_map(None).check(words, tmp_path)
-    _, *lines = str(refused.value).splitlines()
+    _, *lines, _ = str(refused.value).splitlines()
     assert set(YAML(typ="safe").load("\n".join(lines))) == set(words)
     assert [re.findall(r"id: (\d+)", line) for line in lines] == [["100"], ["101"], ["102"], ["103"]]
 
@@ -343,5 +427,5 @@ def test_odvgs_captions_are_one_problem(tmp_path: Path) -> None:
     line = json.dumps({"filename": "c.png", "height": H, "width": W, "grounding": {"caption": "a", "regions": []}})
     layouts.text(source / "LAE-COD" / "AID" / "aid_vg.jsonl", f"{line}\n{line}\n")
     prepare(source, tmp_path / "out", PrepareOptions("lae", WHOLE, workers=1))
-    [problem] = (tmp_path / "out" / "problems.txt").read_text().splitlines()
-    assert problem.endswith("aid_vg.jsonl: captions with phrases, no boxes with classes; passed over")
+    remarks = json.loads((tmp_path / "out" / "dataset.json").read_text())["counts"]["remarks"]
+    assert remarks == {"aid_vg.jsonl: captions with phrases, no boxes with classes; passed over": 1}

@@ -12,8 +12,8 @@ from pycocotools.coco import COCO
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
-from earthsynth_factory.importers.readers import choose
 from tests.conditions.folders import shared
+from tests.importers.choosing import chosen
 
 WHOLE = PrepareOptions(rules=CropRules(0), keep_empty=1.0, workers=1)
 
@@ -39,7 +39,7 @@ def counts(dataset: PreparedDataset) -> dict[str, int]:
 def test_loveda(tmp_path: Path) -> None:
     mask = read(tmp_path, "formats", "loveda").read_mask("LD_0")
     published = raw("formats", "loveda", "Train", "Urban", "masks_png", "0.png")
-    table = np.array([0, 0, 8, 4, 6, 10, 9, 7], np.uint8)
+    table = np.array([255, 0, 8, 4, 6, 10, 9, 7], np.uint8)
     np.testing.assert_array_equal(mask, table[published])
 
 
@@ -84,7 +84,7 @@ def test_dior_oriented(tmp_path: Path) -> None:
 
 def test_nwpu_objects_are_those_that_pycocotools_counts(tmp_path: Path) -> None:
     source = shared("nwpu-vhr10")
-    assert choose(source)[0].kind == "nwpu"
+    assert chosen(source)[0].kind == "nwpu"
     dataset = read(tmp_path, "nwpu-vhr10")
     theirs = COCO(str(source / "annotations" / "instances_train.json"))
     wanted = {f"nwpu_{Path(image['file_name']).stem}": image["id"] for image in theirs.imgs.values()}
@@ -95,4 +95,4 @@ def test_nwpu_objects_are_those_that_pycocotools_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("folder", "kind"), [("dubai", "dubai"), ("kit-ais", "kit_ais"), ("gid-mtl5", "gid")])
 def test_auto_knows_the_four_sets(folder: str, kind: str) -> None:
-    assert choose(shared(folder))[0].kind == kind
+    assert chosen(shared(folder))[0].kind == kind

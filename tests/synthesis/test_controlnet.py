@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from earthsynth_factory.domain.condition import Condition, Origin
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec, cpu_batch
@@ -24,7 +25,7 @@ def condition(category: int, prompt: str = "A satellite image of road", side: in
 
 def opened(folder: Path, **knobs: object) -> ControlNetGenerator:
     spec = ControlNetSpec.model_validate({"kind": "controlnet", "model": str(folder), "steps": 2, "batch": 4, **knobs})
-    generator = spec.build(earthsynth(), Path(), "cpu")
+    generator = spec.build(StageContext(earthsynth(), (), Path(), "cpu"))
     generator.open()
     return generator
 
@@ -72,7 +73,7 @@ def test_controlnet_apart_from_its_base(tiny_pipeline: Path, tmp_path: Path) -> 
     shutil.copytree(tiny_pipeline / "controlnet", tmp_path / "EarthSynth/controlnet")
     apart = {"base": str(tiny_pipeline), "controlnet": str(tmp_path / "EarthSynth"), "subfolder": "controlnet"}
     spec = ControlNetSpec.model_validate({"model": apart, "steps": 2, "batch": 4})
-    generator = spec.build(earthsynth(), Path(), "cpu")
+    generator = spec.build(StageContext(earthsynth(), (), Path(), "cpu"))
     generator.open()
     whole = opened(tiny_pipeline)
     assert np.array_equal(generator.generate([condition(4)], [7])[0], whole.generate([condition(4)], [7])[0])

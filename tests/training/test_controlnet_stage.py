@@ -23,9 +23,8 @@ from earthsynth_factory.training.controlnet.base_model import load_base, load_un
 from earthsynth_factory.training.controlnet.batches import Batches
 from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCache, Shards
 from earthsynth_factory.training.controlnet.denoiser import Average, merged_unet
-from earthsynth_factory.training.controlnet.loss import cells, losses
 from earthsynth_factory.training.controlnet.norm_bound import NormBound
-from earthsynth_factory.training.controlnet.objective import Objective
+from earthsynth_factory.training.controlnet.objective import Objective, cells, losses
 from earthsynth_factory.training.controlnet.setup import Opened, fill_latents, open_data
 from tests.tiny_models import TINY
 from tests.training.controlnet_runs import opened_of, recipe_of
@@ -121,11 +120,26 @@ def test_local_loss_counts_foreground_cells_alone() -> None:
     assert inside[0].sum() == 4
     target, predicted = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
     predicted[0, :, :2, :2] = 2.0
-    found = losses(predicted, target, inside, torch.ones(2), local=0.5)
+    known = torch.ones(2, 4, 4)
+    found = losses(predicted, target, inside, known, torch.ones(2), local=0.5)
     assert float(found["local"]) == pytest.approx((4.0 + 0.0) / 2)
     assert float(found["global"]) == pytest.approx((1.0 + 0.0) / 2)
     assert float(found["loss"]) == pytest.approx(0.5 + 0.5 * 2.0)
-    assert float(losses(predicted, target, inside, torch.tensor([0.0, 1.0]), 0.5)["loss"]) == 0
+    assert float(losses(predicted, target, inside, known, torch.tensor([0.0, 1.0]), 0.5)["loss"]) == 0
+
+
+def test_what_is_ignored_is_not_learnt_from() -> None:
+    mask = torch.zeros(1, 16, 16, dtype=torch.uint8)
+    mask[0, :, 8:] = 255
+    known, target, predicted = cells(mask != 255, 4), torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
+    predicted[..., 2:] = 100.0
+    predicted[..., 0] = 2.0
+    predicted.requires_grad_()
+    found = losses(predicted, target, torch.zeros(1, 4, 4), known, torch.ones(1), local=0.5)
+    assert float(found["global"]) == pytest.approx(2.0)
+    found["loss"].backward()
+    assert predicted.grad is not None and not predicted.grad[..., 2:].any()
+    assert not float(losses(predicted, target, known, torch.zeros_like(known), torch.ones(1), 0.0)["loss"])
 
 
 @pytest.mark.parametrize(("train", "moves"), [
@@ -200,8 +214,9 @@ def test_moments_come_back_in_the_layout_of_their_weights() -> None:
     whole, half, resumed = made(), made(), made()
     run(*whole, 0, 4)
     run(*half, 0, 2)
-    plain = {k: v.contiguous() for k, v in checkpoint.pack_state({"m": half[0]}, {"o": half[1]}).items()}
-    checkpoint.unpack_state({"m": resumed[0]}, {"o": resumed[1]}, plain)
+    plain = {name: value.contiguous() for name, value in checkpoint.pack_optimizer("o", half[1]).items()}
+    resumed[0].load_state_dict({name: value.contiguous() for name, value in half[0].state_dict().items()})
+    checkpoint.unpack_optimizer("o", resumed[1], plain)
     run(*resumed, 2, 4)
     torch.testing.assert_close(resumed[0].weight, whole[0].weight, rtol=0, atol=0)
 

@@ -12,7 +12,7 @@ from earthsynth_factory.conditions.masks.objects import Object
 from earthsynth_factory.conditions.masks.view import View
 from earthsynth_factory.domain.condition import Image, InstanceMap, Mask
 from earthsynth_factory.domain.masks import present_ids
-from earthsynth_factory.domain.taxonomy import BACKGROUND
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,10 @@ class Crop:
     picture: Image | None = None
 
     def only(self, categories: Iterable[int]) -> Crop:
-        """The same with all other categories made background: EarthSynth's where(mask == id, id, 0) for several."""
-        kept = np.isin(self.mask, list(categories))
+        """The same with all other categories made background: EarthSynth's where(mask == id, id, 0) for several. What is
+        ignored stays so.
+        """
+        kept = np.isin(self.mask, [*categories, IGNORE])
         instances = np.where(kept, self.instances, 0).astype(np.uint16)
         mask = np.where(kept, self.mask, BACKGROUND).astype(np.uint8)
         return _with_ids(mask, instances, self.visible, self.picture)

@@ -19,7 +19,7 @@ from earthsynth_factory.datasets.prepared.document import Entry, Layout, find_la
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.domain.splits import assign_groups
-from earthsynth_factory.domain.taxonomy import BACKGROUND, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy, normalise
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.components import components
 from earthsynth_factory.io.id_masks import read_ids
@@ -133,7 +133,8 @@ class MaskFolder:
         mask = _translate(raw, self._table, item.entry.mask)
         known = item.entry.instances is not None
         if known:
-            instances = np.where(mask == BACKGROUND, 0, mask_index.read_map(item.entry, raw.shape)).astype(np.uint16)
+            nothing = (mask == BACKGROUND) | (mask == IGNORE)
+            instances = np.where(nothing, 0, mask_index.read_map(item.entry, raw.shape)).astype(np.uint16)
         else:
             instances = self._parts(mask, item.entry.mask)
         return Pixels(mask, instances, known, {one.id: one for one in objects_of(mask, instances)})
@@ -150,8 +151,9 @@ def _weight(pixels: Pixels) -> int:
 
 
 def _id_table(spec: FolderSpec, layout: Layout, taxonomy: Taxonomy, path: Path) -> npt.NDArray[np.int16]:
-    """(65536,) int16: id in the files → category id, or −1 where the id means nothing."""
+    """(65536,) int16: id in the files → category id, or −1 where the id means nothing. 255 is `IGNORE` if no class has it."""
     table = np.full(1 << 16, -1, np.int16)
+    table[IGNORE] = IGNORE
     names = spec.classes or (layout.about.classes if layout.about else None)
     if names is None:
         for category in taxonomy:
@@ -161,13 +163,16 @@ def _id_table(spec: FolderSpec, layout: Layout, taxonomy: Taxonomy, path: Path) 
     for file_id, name in names.items():
         if not 0 <= file_id < len(table):
             raise SourceError(f"{path}: class id {file_id} ({name!r}) is outside 0–65535; correct `classes`")
+        if normalise(name) == "ignore":
+            table[file_id] = IGNORE
+            continue
         category_found = taxonomy.find(name)
         if category_found is None:
             near = " or ".join(repr(known) for known in taxonomy.nearest(name))
             remedy = f"did you mean {near}? Else" if near else "either"
             raise SourceError(
                 f"{path}: class {file_id} is called {name!r}, which no category is; {remedy} add it under "
-                "`categories` of the recipe or say under `classes` which category it is (`background` for none)"
+                "`categories` of the recipe or say under `classes` which category it is (`background` or `ignore` for none)"
             )
         table[file_id] = category_found.id
     return table
@@ -228,6 +233,6 @@ def _item(entry: Entry, counts: mask_index.Counts, table: npt.NDArray[np.int16],
         split=split,
         metres_per_pixel=entry.metres_per_pixel or spec.metres_per_pixel,
         shape=counts.shape,
-        categories=tuple(sorted({int(table[file_id]) for file_id in counts.pixels} - {BACKGROUND})),
+        categories=tuple(sorted({int(table[file_id]) for file_id in counts.pixels} - {BACKGROUND, IGNORE})),
         instances=instances,
     )

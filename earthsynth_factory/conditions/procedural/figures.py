@@ -10,6 +10,7 @@ import numpy as np
 
 from earthsynth_factory.conditions.procedural import aircraft_and_ships, structures, vehicles
 from earthsynth_factory.conditions.procedural.shapes import Silhouette, cross, ellipse, rectangle, ring, rounded
+from earthsynth_factory.domain.categories import rows
 
 Figure = Callable[[np.random.Generator, float, float], Silhouette]
 """(random numbers, length, width) → silhouette, metres."""
@@ -57,63 +58,53 @@ _twin, _quad = _fixed(aircraft_and_ships.airliner), _fixed(partial(aircraft_and_
 _wide = _fixed(partial(aircraft_and_ships.airliner, body=0.088))
 _bar = _fixed(rectangle)
 
-FIGURES: dict[str, Figure] = {
-    "building": structures.footprint,
-    "swimming pool": structures.pool,
-    "storage tank": _fixed(ellipse),
+BUILDERS: dict[str, Figure] = {
+    "footprint": structures.footprint,
+    "pool": structures.pool,
+    "ellipse": _fixed(ellipse),
     "chimney": _fixed(structures.chimney),
     "windmill": _fixed(structures.windmill),
     "helipad": _fixed(lambda length, width: rounded(length, width, length * 0.42)),
-    "harbor": _fixed(lambda length, width: (structures.jetty if length > 110 else structures.marina)(length, width)),
+    "pier": _fixed(lambda length, width: (structures.jetty if length > 110 else structures.marina)(length, width)),
     "container crane": _fixed(structures.container_crane),
-    "bridge": _bar,
-    "overpass": _bar,
+    "bar": _bar,
     "dam": _fixed(structures.dam),
-    "soccer ball field": _bar,
-    "basketball court": _bar,
-    "tennis court": _bar,
-    "ground track field": _fixed(structures.track),
-    "baseball diamond": _fixed(structures.diamond),
+    "track": _fixed(structures.track),
+    "diamond": _fixed(structures.diamond),
     "stadium": _fixed(structures.stadium),
     "golf field": structures.golf_field,
     "roundabout": _fixed(structures.roundabout),
-    "intersection": _fixed(structures.crossing),
-    "expressway service area": _fixed(structures.service_area),
-    "expressway toll station": _fixed(structures.toll_station),
+    "crossing": _fixed(structures.crossing),
+    "service area": _fixed(structures.service_area),
+    "toll station": _fixed(structures.toll_station),
     "train station": _fixed(structures.train_station),
-    "small vehicle": _fixed(vehicles.car),
-    "large vehicle": _heavy,
+    "car": _fixed(vehicles.car),
+    "heavy vehicle": _heavy,
     "vehicle": _vehicle,
-    "bus": _fixed(vehicles.box),
-    "van": _fixed(vehicles.box),
-    "cargo truck": _fixed(vehicles.lorry),
-    "dump truck": _fixed(vehicles.lorry),
+    "box": _fixed(vehicles.box),
+    "lorry": _fixed(vehicles.lorry),
     "excavator": _fixed(vehicles.excavator),
     "tractor": _fixed(vehicles.tractor),
     "trailer": _fixed(vehicles.trailer),
     "truck tractor": _fixed(vehicles.truck_tractor),
     "plane": _plane,
     "helicopter": _fixed(aircraft_and_ships.helicopter),
-    "A220": _twin,
-    "A321": _twin,
-    "A330": _wide,
-    "A350": _wide,
-    "ARJ21": _fixed(aircraft_and_ships.regional_jet),
-    "Boeing737": _twin,
-    "Boeing747": _quad,
-    "Boeing777": _wide,
-    "Boeing787": _wide,
-    "C919": _twin,
+    "twin jet": _twin,
+    "wide jet": _wide,
+    "regional jet": _fixed(aircraft_and_ships.regional_jet),
+    "four-engined jet": _quad,
     "ship": _ship,
     "motorboat": _fixed(aircraft_and_ships.motorboat),
     "fishing boat": _fixed(partial(aircraft_and_ships.hull, bow=0.35, stern=0.7)),
     "tugboat": _fixed(aircraft_and_ships.tugboat),
     "engineering ship": _fixed(aircraft_and_ships.engineering_ship),
     "passenger ship": _fixed(partial(aircraft_and_ships.hull, bow=0.24, stern=0.9)),
-    "dry cargo ship": _fixed(aircraft_and_ships.cargo_ship),
-    "liquid cargo ship": _fixed(aircraft_and_ships.cargo_ship),
+    "cargo ship": _fixed(aircraft_and_ships.cargo_ship),
     "warship": _fixed(aircraft_and_ships.warship),
 }
+"""What `figure` in the table of categories may say."""
+
+FIGURES: dict[str, Figure] = {row.name: BUILDERS[row.figure] for row in rows() if row.figure}
 
 GENERIC: dict[Shape, Figure] = {
     "rectangle": _bar,

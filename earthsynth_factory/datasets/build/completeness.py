@@ -5,6 +5,8 @@ from __future__ import annotations
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.errors import SourceError, StoreError
+from earthsynth_factory.geometry.rle import RunLengthError
+from earthsynth_factory.geometry.rle_check import check_runs
 
 NAMED = 5
 """So many missing files are named; the others are counted."""
@@ -23,10 +25,14 @@ def check_finished(dataset: LabelledDataset) -> None:
 
 
 def check_masters(dataset: LabelledDataset) -> int:
-    """The number of images. Raises SourceError naming those whose file is missing."""
+    """The number of images. Raises SourceError naming those whose file is missing, and objects whose run lengths are none."""
     count, missing = 0, []
     for record in dataset.samples():
         count += 1
+        try:
+            check_runs([instance.rle for instance in record.instances], record.height, record.width)
+        except RunLengthError as error:
+            raise SourceError(f"{dataset.root}: {record.stem}: {error}; prepare or build it again") from error
         path = dataset.image_path(record)
         if not path.is_file():
             missing.append(str(path))

@@ -76,6 +76,11 @@ class Layout:
         return self.root / "sessions.jsonl"
 
     @property
+    def log(self) -> Path:
+        """Warnings of ours and of the libraries; only there if there were any."""
+        return self.root / "build.log"
+
+    @property
     def card(self) -> Path:
         return self.root / "README.md"
 

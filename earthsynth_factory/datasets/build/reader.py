@@ -128,7 +128,9 @@ class StoreReader:
         return self.layout.shard(record.slot // self.shard_size)
 
     def image_path(self, record: SampleRecord) -> Path:
-        return self.shard_of(record).image(record.stem)
+        """The image's file, which may be missing. Raises SourceError where a link leads out of the dataset."""
+        path = self.shard_of(record).image(record.stem)
+        return read_below(path, self.root) if path.exists() else path
 
     def stamp(self, record: SampleRecord) -> str:
         # Sizes alone: equal builds are equal wherever and whenever they were made, and `build` looks after its files.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from earthsynth_factory.domain.taxonomy import Category
+from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import StoreError
+from earthsynth_factory.io import gates
 
 FORMAT: Final = "earthsynth-factory/run"
 
@@ -63,11 +64,22 @@ class RunRecord(BaseModel):
     taxonomy: tuple[Category, ...]
     targets: tuple[int, ...]
     unknown: tuple[str, ...] = ()
-    splits: tuple[str, ...]
-    images: int = Field(ge=0)
-    shard_size: int = Field(gt=0)
+    splits: tuple[Annotated[str, AfterValidator(gates.plain)], ...]
+    images: int = Field(ge=0, le=9_999_999)
+    shard_size: int = Field(gt=0, le=9_999_999)
     software: dict[str, str]
     line: Making = Making()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RunRecord:
+        known = [category.id for category in self.taxonomy]
+        if len(set(known)) < len(known) or not {BACKGROUND, *self.targets} <= set(known):
+            raise ValueError("taxonomy: ids stand twice, or the background or a target is not among them")
+        rfilter = self.recipe.get("rfilter", {})
+        rules = rfilter.get("rules", []) if isinstance(rfilter, dict) else None
+        if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+            raise ValueError("recipe.rfilter.rules: is no list of blocks")
+        return self
 
     @property
     def rules(self) -> Sequence[Mapping[str, Any]]:
@@ -95,7 +107,7 @@ def read_record(path: Path) -> RunRecord:
     except FileNotFoundError:
         raise StoreError(f"{path.parent}: no {path.name} here; is it the output folder of a build?") from None
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: damaged ({error}); run the same build command again to rewrite it") from error
+        raise StoreError(f"{path}: damaged ({error}); put it back, or move the folder away and build again") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise StoreError(f"{path}: not a run record; is it the output folder of a build?")
     try:
@@ -103,5 +115,5 @@ def read_record(path: Path) -> RunRecord:
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise StoreError(
-            f"{path}: damaged ({'; '.join(faults)}); run the same build command again to rewrite it"
+            f"{path}: damaged ({'; '.join(faults)}); put it back, or move the folder away and build again"
         ) from error

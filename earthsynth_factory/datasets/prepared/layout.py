@@ -30,6 +30,10 @@ FORMAT = "earthsynth-factory/dataset"
 VERSION = 1
 
 
+FOLDERS = ("images", "masks", "instances", "category_images", "category_masks")
+"""The folders in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PreparedLayout:
     """The paths of a prepared dataset."""
@@ -47,12 +51,6 @@ class PreparedLayout:
     @property
     def instance_lines(self) -> Path:
         return self.root / "instances.jsonl"
-
-    @property
-    def folders(self) -> tuple[Path, ...]:
-        """The folders in it."""
-        names = ("images", "masks", "instances", "category_images", "category_masks")
-        return tuple(self.root / name for name in names)
 
     @property
     def imagery(self) -> Path:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from itertools import islice
+import re
 from pathlib import Path
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.dense import colours_table, uncounted
-from earthsynth_factory.importers.readers.files import prefixed, split_of, walk
-from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
+from earthsynth_factory.importers.scene import (
+    Aid,
+    DatasetInfo,
+    Evidence,
+    Labels,
+    Reader,
+    Request,
+    Scene,
+    Source,
+    Strength,
+)
+from earthsynth_factory.importers.tree import Tree
+from earthsynth_factory.importers.words_of_layout import prefixed, split_of
 from earthsynth_factory.io.label_rasters import colour_raster, threshold_raster
 from earthsynth_factory.io.pictures import Picture
 
@@ -19,11 +30,12 @@ COLOURS = {
     0x00FF00: "forest land",
     0x0000FF: "water",
     0xFFFFFF: "barren land",
-    0x000000: "background",
+    0x000000: "ignore",
 }
+"""Black is unknown."""
 
 THRESHOLD = 128
-"""Grey value from which a road mask says road (the challenge's own rule)."""
+"""Value from which a channel counts as 255, and a road mask says road (the challenge's own rule)."""
 
 LOOKED_AT = 16
 """Masks of one size that are looked at for a colour."""
@@ -35,32 +47,33 @@ class DeepGlobe(Reader):
     """Which of the two sets a mask belongs to is told by the masks of its size: a black and white one may be either."""
 
     kind = "deepglobe"
+    forms = ("masks",)
 
-    def recognise(self, path: Path) -> str | None:
-        for mask in islice(_masks(path), 1):
-            return f"{mask.name} with {mask.name.replace('_mask.png', '_sat.jpg')}"
+    def recognise(self, request: Request) -> Evidence | None:
+        tree = request.tree
+        for mask, image in _pairs(tree):
+            return Evidence(Strength.OWN, f"{mask.name} with {image.name}")
         return None
 
     def open(self, request: Request) -> Source:
         by_size: dict[tuple[int, int], list[tuple[Path, Path]]] = {}
-        for mask in _masks(request.path):
-            image = _image(mask)
+        for mask, image in _pairs(request.tree):
             try:
                 with Picture(mask) as picture:
                     by_size.setdefault(picture.shape, []).append((mask, image))
             except SourceError as error:
                 request.notes.error(error)
         scenes: list[Scene] = []
-        words: dict[str, int] = {}
+        words: dict[str, int | None] = {}
         dense = True
         for pairs in by_size.values():
             cover = any(_coloured(mask) for mask, _ in pairs[:LOOKED_AT])
-            words |= uncounted(COLOURS) if cover else {"road": 0}
+            words |= uncounted(COLOURS) if cover else {"road": None}
             dense &= cover
             for mask, image in pairs:
-                stem = prefixed("DG_", mask.name.removesuffix("_mask.png"))
+                stem = prefixed("DG_", mask.stem[: -len("_mask")])
                 labels = (mask, "cover" if cover else "road")
-                scenes.append(Scene(stem, image, labels, stem, split_of(mask.parent, request.path), METRES_PER_PIXEL))
+                scenes.append(Scene(stem, image, labels, stem, split_of(mask, request.tree.root), METRES_PER_PIXEL))
         scenes.sort(key=lambda scene: (scene.stem, str(scene.image)))
         if not scenes:
             raise SourceError(f"{request.path}: no <id>_mask.png with <id>_sat.jpg; give DeepGlobe's folder")
@@ -83,15 +96,18 @@ def _info(dense: bool) -> DatasetInfo:
     )
 
 
-def _masks(path: Path) -> list[Path]:
-    return [p for p in walk(path) if p.name.endswith("_mask.png") and _image(p).is_file()]
-
-
-def _image(mask: Path) -> Path:
-    """Beside the mask, or in images/ beside masks/."""
-    name = mask.name.replace("_mask.png", "_sat.jpg")
-    beside = mask.with_name(name)
-    return beside if beside.is_file() else mask.parent.parent / "images" / name
+def _pairs(tree: Tree) -> list[tuple[Path, Path]]:
+    """Masks with their images: beside the mask, or in images/ beside masks/."""
+    found = []
+    for folder in tree.folders:
+        masks = [p for p in tree.listing(folder, ".png") if re.fullmatch(r"\d+_mask", p.stem, re.IGNORECASE)]
+        beside = tree.inner(folder.parent, "images") if masks else None
+        images = {path.stem.lower(): path for home in (beside, folder) if home for path in tree.listing(home)}
+        for mask in masks:
+            image = images.get(f"{mask.stem[: -len('_mask')]}_sat")
+            if image is not None:
+                found.append((mask, image))
+    return found
 
 
 def _coloured(mask: Path) -> bool:

@@ -17,6 +17,6 @@ def colours_table(words: Mapping[int, str], classes: ClassMap) -> dict[int, int]
     return {colour: classes.id_of(word) for colour, word in words.items()} | dict(classes.colours)
 
 
-def uncounted(words: Mapping[int, str]) -> dict[str, int]:
+def uncounted(words: Mapping[int, str]) -> dict[str, int | None]:
     """The words of a table as `Source.words` wants them: uses are not counted."""
-    return dict.fromkeys(words.values(), 0)
+    return dict.fromkeys(words.values())

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.dense import colours_table, uncounted
-from earthsynth_factory.importers.readers.files import listing
-from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
+from earthsynth_factory.importers.scene import (
+    Aid,
+    DatasetInfo,
+    Evidence,
+    Labels,
+    Reader,
+    Request,
+    Scene,
+    Source,
+    Strength,
+)
+from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.io.label_rasters import colour_raster
 
 METRES_PER_PIXEL = 0.8
@@ -22,10 +33,10 @@ COLOURS = {
     0x6EC1E4: "road",
     0xFEDD3A: "grass",
     0xE2A929: "water",
-    0x9B9B9B: "background",
-    0x000000: "background",
+    0x9B9B9B: "ignore",
+    0x000000: "ignore",
 }
-"""The colours the masks really hold; the dataset's own classes.json lists others."""
+"""The colours the masks really hold; the dataset's own classes.json lists others. Grey is unlabelled, as is black."""
 
 INFO = DatasetInfo(
     name="Semantic segmentation of aerial imagery, Dubai",
@@ -37,16 +48,28 @@ INFO = DatasetInfo(
 
 
 class Dubai(Reader):
-    """Reads `Tile N/{images,masks}`: dense RGB masks; unlabelled grey and the few black pixels become background."""
+    """Reads `Tile N/{images,masks}`: dense RGB masks."""
 
     kind = "dubai"
+    forms = ("masks",)
 
-    def recognise(self, path: Path) -> str | None:
-        found = [tile for tile in _tiles(path) if listing(tile / "masks", ".png")]
-        return f"{found[0].name}/masks" if found else None
+    def recognise(self, request: Request) -> Evidence | None:
+        tree = request.tree
+        found = [
+            tile for tile in _tiles(tree) if (mask := _masks(tree, tile)) and mask[0].stem.startswith("image_part_")
+        ]
+        return Evidence(Strength.OWN, f"{tree.relative(found[0])} of masks called image_part_…") if found else None
 
     def open(self, request: Request) -> Source:
-        scenes = [_scene(tile, mask) for tile in _tiles(request.path) for mask in listing(tile / "masks", ".png")]
+        tree, scenes = request.tree, []
+        for tile in _tiles(tree):
+            beside = tree.inner(tile, "images")
+            images = tree.by_stem(beside) if beside else {}
+            for mask in _masks(tree, tile):
+                if mask.stem in images:
+                    scenes.append(_scene(tile, images[mask.stem], mask))
+                else:
+                    request.notes.fault(mask, "its image is missing")
         if not scenes:
             raise SourceError(f"{request.path}: no `Tile N/masks/*.png`; give the folder that holds the tiles")
         return Source(INFO, uncounted(COLOURS), scenes)
@@ -55,11 +78,16 @@ class Dubai(Reader):
         return Labels(raster=colour_raster(scene.labels, colours_table(COLOURS, aid.classes), aid.notes.remarks))
 
 
-def _tiles(path: Path) -> list[Path]:
-    return sorted(path.glob("Tile *")) if path.is_dir() else []
+def _tiles(tree: Tree) -> list[Path]:
+    return [folder for folder in tree.folders if re.fullmatch(r"Tile \d+", folder.name)]
 
 
-def _scene(tile: Path, mask: Path) -> Scene:
+def _masks(tree: Tree, tile: Path) -> list[Path]:
+    folder = tree.inner(tile, "masks")
+    return tree.listing(folder, ".png") if folder else []
+
+
+def _scene(tile: Path, image: Path, mask: Path) -> Scene:
     stem = f"{tile.name.replace(' ', '').lower()}_{mask.stem.removeprefix('image_')}"
     split = "test" if tile.name in HELD_OUT else "train"
-    return Scene(stem, tile / "images" / f"{mask.stem}.jpg", mask, tile.name, split, METRES_PER_PIXEL)
+    return Scene(stem, image, mask, tile.name, split, METRES_PER_PIXEL)

@@ -1,17 +1,29 @@
-"""EarthSynth-180K: `train.zip_part_*` (or what they hold: `train/{images,masks}`), 512-pixel crops with ids 0–68."""
+"""EarthSynth-180K: `train.zip_part_*` (or what they hold: `train/{images,masks}`), 512-pixel crops with ids 0–68.
+
+Others' data in the same layout (with its `train.jsonl`) is read too; only files with the dataset's own stems get its name.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import ClassVar
 
 from earthsynth_factory.datasets.prepared.document import earthsynth_group
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.archives import unpack
 from earthsynth_factory.importers.readers.dense import ids_table
-from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, split_of
-from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
+from earthsynth_factory.importers.scene import (
+    Aid,
+    DatasetInfo,
+    Evidence,
+    Labels,
+    Reader,
+    Request,
+    Scene,
+    Source,
+    Strength,
+)
+from earthsynth_factory.importers.words_of_layout import split_of
 from earthsynth_factory.io.label_rasters import id_raster
 
 INFO = DatasetInfo(
@@ -25,70 +37,55 @@ INFO = DatasetInfo(
 PREFIXES = ("OEM", "LD_", "DG_", "SOTA_", "SIOR_", "FAST_", "LAE")
 """How the stems of its files begin, by source."""
 
+LOOKED_AT = 50
+
 
 class EarthSynth180K(Reader):
     """Whole files are taken over as they are: they are crops already."""
 
     kind = "earthsynth-180k"
+    forms = ("masks",)
     cuts: ClassVar[bool] = False
 
-    def recognise(self, path: Path) -> str | None:
-        if parts := _parts(path):
-            return f"{parts[0].name} and {len(parts) - 1} more parts"
-        for masks in folders_named(path, "masks"):
-            beside = masks.parent
-            if not (beside / "images").is_dir() or (beside / "dataset.json").is_file():
+    def recognise(self, request: Request) -> Evidence | None:
+        tree = request.tree
+        for masks in tree.named("masks"):
+            if not tree.inner(masks.parent, "images") or (masks.parent / "dataset.json").is_file():
                 continue
-            if (beside / "train.jsonl").is_file():
-                return f"{masks} beside train.jsonl"
-            named = [mask.stem for mask in listing(masks, ".png")[:50] if mask.stem.startswith(PREFIXES)]
-            if named:
-                return f"{masks} with stems such as {named[0]}"
+            named = tree.listing(masks, ".png")[:LOOKED_AT]
+            if named and all(mask.stem.startswith(PREFIXES) for mask in named):
+                return Evidence(Strength.OWN, f"{tree.relative(masks)} with stems such as {named[0].stem}")
+            if (list_ := masks.parent / "train.jsonl").is_file() and _is_its_list(list_):
+                return Evidence(Strength.OWN, f"{tree.relative(masks)} beside its train.jsonl")
         return None
 
     def open(self, request: Request) -> Source:
-        root = request.path
-        if parts := _parts(request.path):
-            root = request.workspace
-            unpack(parts, root, _wanted, request.notes)
-        scenes = []
-        for folder in folders_named(root, "masks"):
-            images = by_stem(folder.parent / "images")
-            for mask in listing(folder, ".png"):
-                image = images.get(mask.stem.replace("mask", "image"))
+        tree, scenes = request.tree, []
+        for folder in tree.named("masks"):
+            beside = tree.inner(folder.parent, "images")
+            images = tree.by_stem(beside) if beside else {}
+            for mask in tree.listing(folder, ".png"):
+                image = images.get(mask.stem.replace("mask", "image")) or images.get(mask.stem)
                 if image is None:
                     request.notes.fault(mask, "its image is missing")
                     continue
-                group = earthsynth_group(mask.stem)
-                scenes.append(Scene(mask.stem, image, mask, group, split_of(folder, root)))
+                scenes.append(Scene(mask.stem, image, mask, earthsynth_group(mask.stem), split_of(mask, tree.root)))
         if not scenes:
             raise SourceError(f"{request.path}: neither train.zip_part_* nor images/ with masks/ in it")
-        return Source(INFO, dict.fromkeys((category.name for category in earthsynth()), 0), scenes)
+        ours = all(scene.stem.startswith(PREFIXES) for scene in scenes)
+        own = DatasetInfo(request.name, "EarthSynth's training layout", "unknown", "", dense=False)
+        return Source(INFO if ours else own, dict.fromkeys(category.name for category in earthsynth()), scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
         # Ids beyond EarthSynth's are those that the map file gives to categories of the user's own.
         words = {category.id: category.name for category in aid.classes.taxonomy}
-        return Labels(raster=id_raster(scene.labels, ids_table(words, aid.classes)))
+        return Labels(
+            raster=id_raster(scene.labels, ids_table(words | {255: "ignore"}, aid.classes), aid.notes.remarks)
+        )
 
 
-def _parts(path: Path) -> list[Path]:
-    if path.is_file() and path.suffix == ".zip":
-        return [path]
-    if not path.is_dir():
-        return []
-    parts = sorted(path.glob("train.zip_part_*")) or sorted(path.glob("train.zip"))
-    _check_sequence(parts)
-    return parts
-
-
-def _check_sequence(parts: list[Path]) -> None:
-    """`split` names its parts aa, ab, …: a gap means that one was not fetched."""
-    names = [part.name.rpartition("_")[2] for part in parts if "_part_" in part.name]
-    for number, name in enumerate(names):
-        wanted = chr(ord("a") + number // 26) + chr(ord("a") + number % 26)
-        if name != wanted:
-            raise SourceError(f"{parts[0].parent}: train.zip_part_{wanted} is missing; fetch every part")
-
-
-def _wanted(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in (".png", ".jpg") and path.parent.name in ("images", "masks")
+def _is_its_list(path: Path) -> bool:
+    """Whether the first line names an image, a mask and a text, as its trainer wants them."""
+    with path.open("rb") as file:
+        line = file.readline(1 << 16)
+    return all(key in line for key in (b'"file_name"', b'"mask_name"', b'"text"'))

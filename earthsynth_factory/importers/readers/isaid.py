@@ -1,27 +1,37 @@
-"""iSAID: `<split>/images/<P>.png`, class colours in `Semantic_masks/images`, instance colours in `Instance_masks/images`."""
+"""iSAID: class colours and object colours of DOTA's scenes, in the authors' two layouts and in mmsegmentation's tiles.
+
+<split>/images/<P>.png, Semantic_masks/images/<P>_instance_color_RGB.png, Instance_masks/images/<P>_instance_id_RGB.png
+<split>/images/<P>.png, <P>_instance_color_RGB.png and <P>_instance_id_RGB.png in one folder
+img_dir/<split>/<P>_<y0>_<y1>_<x0>_<x1>.png, ann_dir/<split>/…_instance_color_RGB.png of ids 0–15, 255 ignored
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.classes import ClassMap
-from earthsynth_factory.importers.readers.dense import colours_table, uncounted
-from earthsynth_factory.importers.readers.files import folders_named, listing, prefixed, split_of
+from earthsynth_factory.importers.finder import ImageFinder
+from earthsynth_factory.importers.readers.colour_instances import classed, regions
+from earthsynth_factory.importers.readers.dense import colours_table, ids_table, uncounted
 from earthsynth_factory.importers.scene import (
     Aid,
     DatasetInfo,
+    Evidence,
     Labels,
+    Raster,
     Reader,
     Request,
     Scene,
     SceneObject,
     Source,
+    Strength,
 )
-from earthsynth_factory.io.label_rasters import colour_raster
-from earthsynth_factory.io.pictures import Picture, pack_colours
+from earthsynth_factory.importers.tree import Tree
+from earthsynth_factory.importers.words_of_layout import prefixed, split_of
+from earthsynth_factory.io.label_rasters import colour_raster, id_raster
+from earthsynth_factory.io.pictures import Picture
 
 COLOURS = {
     0x000000: "background",
@@ -40,9 +50,9 @@ COLOURS = {
     0x007FBF: "soccer ball field",
     0x007FFF: "plane",
     0x00649B: "harbor",
-    0xFFFFFF: "background",
+    0xFFFFFF: "ignore",
 }
-"""White is the padding of cut patches."""
+"""White is the padding of cut patches. In the order of mmsegmentation's ids 0–15."""
 
 INFO = DatasetInfo(
     name="iSAID",
@@ -52,82 +62,62 @@ INFO = DatasetInfo(
     dense=False,
 )
 
-BAND = 1024
-"""Rows of an instance image that are read at once."""
-
-_CLASS, _INSTANCE = "_instance_color_RGB", "_instance_id_RGB"
+_CLASS, _INSTANCE = "_instance_color_rgb", "_instance_id_rgb"
 
 
 class Isaid(Reader):
     """An instance is what one colour of the instance image covers; its class is that of most of its pixels."""
 
     kind = "isaid"
+    forms = ("masks",)
 
-    def recognise(self, path: Path) -> str | None:
-        for folder in folders_named(path, "Semantic_masks"):
-            if listing(folder / "images", ".png"):
-                return f"{folder} with class colours"
+    def recognise(self, request: Request) -> Evidence | None:
+        tree = request.tree
+        for mask in _ending(tree, _CLASS):
+            return Evidence(Strength.OWN, f"{tree.relative(mask)}: class colours")
         return None
 
     def open(self, request: Request) -> Source:
-        scenes = []
-        for folder in folders_named(request.path, "Semantic_masks"):
-            home = folder.parent
-            for mask in listing(folder / "images", ".png"):
-                name = mask.stem.removesuffix(_CLASS)
-                image = home / "images" / f"{name}.png"
-                image = image if image.is_file() else home / "images" / "images" / f"{name}.png"
-                if not image.is_file():
-                    request.notes.fault(mask, f"its image {name}.png is missing")
-                    continue
-                instances = home / "Instance_masks" / "images" / f"{name}{_INSTANCE}.png"
-                labels = (mask, instances if instances.is_file() else None)
-                group = f"iSAID_{name.split('_')[0]}"
-                scenes.append(Scene(prefixed("iSAID_", name), image, labels, group, split_of(home, request.path)))
+        tree, finder, scenes = request.tree, ImageFinder(request.tree), []
+        instances = {(_name(file, _INSTANCE), split_of(file, tree.root)): file for file in _ending(tree, _INSTANCE)}
+        for mask in _ending(tree, _CLASS):
+            name, split = _name(mask, _CLASS), split_of(mask, tree.root)
+            image = finder.find(f"{name}.png", mask.parent, split)
+            if image is None:
+                request.notes.fault(mask, f"its image {name}.png is missing, or several have its name")
+                continue
+            group = prefixed("iSAID_", name.split("_")[0])
+            scenes.append(Scene(prefixed("iSAID_", name), image, (mask, instances.get((name, split))), group, split))
         if not scenes:
-            raise SourceError(f"{request.path}: no Semantic_masks/images/*.png with images/; give iSAID's folder")
+            raise SourceError(f"{request.path}: no <P>{_CLASS}.png with its image <P>.png; give iSAID's folder")
         return Source(INFO, uncounted(COLOURS), scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
         mask, instances = scene.labels
-        table = colours_table(COLOURS, aid.classes)
-        objects = _objects(mask, instances, table, aid.size, aid.classes) if instances else ()
-        return Labels(colour_raster(mask, table), objects)
+        raster = _raster(mask, aid)
+        return Labels(raster, _objects(raster, instances, aid) if instances else ())
 
 
-def _objects(
-    mask: Path, instances: Path, table: dict[int, int], size: tuple[int, int], classes: ClassMap
-) -> tuple[SceneObject, ...]:
-    from skimage.measure import regionprops  # takes half a second to import
-
-    numbers = _numbers(instances, size)
-    raster = colour_raster(mask, table)
-    if raster.shape != size:
-        raise SourceError(f"{mask}: {raster.shape[1]}×{raster.shape[0]} pixels, the image has {size[1]}×{size[0]}")
-    categories = raster.rows(0, size[0])
-    raster.close()
-    found = []
-    for region in regionprops(numbers):
-        top, left, bottom, right = region.bbox
-        inside = region.image
-        category = int(np.bincount(categories[top:bottom, left:right][inside]).argmax())
-        if category:
-            found.append(SceneObject(classes.taxonomy[category].name, top, left, np.asarray(inside, bool)))
-    return tuple(found)
+def _raster(mask: Path, aid: Aid) -> Raster:
+    """Colours as published, or ids as mmsegmentation's converter writes them."""
+    with Picture(mask) as picture:
+        ids = picture.channels == 1
+    if not ids:
+        return colour_raster(mask, colours_table(COLOURS, aid.classes), aid.notes.remarks)
+    words = dict(enumerate(list(COLOURS.values())[:16]))
+    return id_raster(mask, ids_table(words | {255: "ignore"}, aid.classes), aid.notes.remarks)
 
 
-def _numbers(path: Path, size: tuple[int, int]) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
-    """(H, W) 1, 2, 3 … for each colour but black and white, read by bands."""
-    known: dict[int, int] = {0x000000: 0, 0xFFFFFF: 0}
-    numbers = np.zeros(size, np.int32)
-    with Picture(path) as picture:
-        if picture.shape != size:
-            raise SourceError(
-                f"{path}: {picture.shape[1]}×{picture.shape[0]} pixels, the image has {size[1]}×{size[0]}"
-            )
-        for top in range(0, size[0], BAND):
-            bottom = min(top + BAND, size[0])
-            colours, place = np.unique(pack_colours(picture.rgb(top, bottom)), return_inverse=True)
-            ids = [known.setdefault(int(colour), len(known) - 1) for colour in colours]
-            numbers[top:bottom] = np.array(ids, np.int32)[place].reshape(bottom - top, size[1])
-    return numbers
+def _objects(raster: Raster, instances: Path, aid: Aid) -> tuple[SceneObject, ...]:
+    if raster.shape != aid.size:
+        return ()  # a fault that is told when both are cut
+    found = classed(regions(instances, aid.size), raster.rows(0, aid.size[0]), (BACKGROUND, IGNORE))
+    return tuple(replace(one, word=aid.classes.taxonomy[category].name) for category, one in found)
+
+
+def _ending(tree: Tree, end: str) -> list[Path]:
+    return [path for path in tree.images() if path.stem.lower().endswith(end)]
+
+
+def _name(path: Path, end: str) -> str:
+    return path.stem[: -len(end)]

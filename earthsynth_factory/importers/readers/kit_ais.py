@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.readers.files import listing, read_lines
 from earthsynth_factory.importers.scene import (
     Aid,
     DatasetInfo,
+    Evidence,
     Labels,
     Notes,
     Reader,
@@ -22,7 +22,10 @@ from earthsynth_factory.importers.scene import (
     Scene,
     SceneObject,
     Source,
+    Strength,
 )
+from earthsynth_factory.importers.texts import read_lines, read_names
+from earthsynth_factory.importers.tree import Tree
 
 METRES_PER_PIXEL = 0.15
 """Our estimate: a car of 4.5 m is about 30 pixels long."""
@@ -53,17 +56,22 @@ class KitAis(Reader):
     """
 
     kind = "kit_ais"
+    forms = ("yolo",)
 
-    def recognise(self, path: Path) -> str | None:
-        if not (path / "classes.txt").is_file() or set(_classes(path)) != set(WORDS):
+    def recognise(self, request: Request) -> Evidence | None:
+        tree = request.tree
+        if _list(tree) is None:
             return None
-        return "classes.txt lists car, truck, bus, minibus, cyclist"
+        return Evidence(Strength.OWN, "classes.txt lists car, truck, bus, minibus, cyclist")
 
     def open(self, request: Request) -> Source:
-        classes = _classes(request.path)
+        tree, file = request.tree, _list(request.tree)
+        if file is None:
+            raise SourceError(f"{request.path}: no classes.txt of {', '.join(WORDS)}; give the folder that holds it")
+        classes = read_names(file)
         words: Counter[str] = Counter()
         scenes = []
-        for image in listing(request.path, ".jpg"):
+        for image in tree.listing(file.parent, ".jpg", ".png"):
             boxes = list(_boxes(image.with_suffix(".txt"), classes, Notes()))
             words.update(request.classes.usual(box.word, WORDS[box.word]) for box in boxes)
             group = sequence_of(image.stem)
@@ -71,7 +79,7 @@ class KitAis(Reader):
             labels = (image.with_suffix(".txt"), tuple(classes))
             scenes.append(Scene(image.stem.lower(), image, labels, group, split, METRES_PER_PIXEL))
         if not scenes:
-            raise SourceError(f"{request.path}: no frames (*.jpg); give the folder that holds classes.txt")
+            raise SourceError(f"{request.path}: no frames (*.jpg) beside classes.txt")
         return Source(INFO, words, scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
@@ -97,8 +105,9 @@ def sequence_of(stem: str) -> str:
     return "crossroad" if number.isdigit() and int(number) < 100 else "autobahn"
 
 
-def _classes(path: Path) -> list[str]:
-    return [line.strip() for line in read_lines(path / "classes.txt") if line.strip()]
+def _list(tree: Tree) -> Path | None:
+    """The highest classes.txt of just these classes."""
+    return next((file for file in tree.called("classes.txt") if set(read_names(file)) == set(WORDS)), None)
 
 
 def _boxes(path: Path, words: list[str], notes: Notes) -> Iterator[_Box]:

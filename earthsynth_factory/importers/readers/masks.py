@@ -1,126 +1,142 @@
-"""Plain label images beside images, with a class table: ids or colours, in `classes.json` or in the map file."""
+"""Label images beside images, by one rule for all layouts (`mask_pairs`) and one class table (`class_tables`, or `--map`)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
+from earthsynth_factory.importers.readers.class_tables import ClassTable, find_tables
+from earthsynth_factory.importers.readers.colour_instances import classed, regions
 from earthsynth_factory.importers.readers.dense import colours_table, ids_table
-from earthsynth_factory.importers.readers.files import (
-    by_stem,
-    folders_named,
-    read_json,
-    read_lines,
-    safe_stem,
-    split_of,
+from earthsynth_factory.importers.readers.mask_pairs import Pairing, pair_masks
+from earthsynth_factory.importers.readers.xml_pairs import image_sets
+from earthsynth_factory.importers.scene import (
+    Aid,
+    DatasetInfo,
+    Evidence,
+    Labels,
+    Raster,
+    Reader,
+    Request,
+    Scene,
+    SceneObject,
+    Source,
+    Strength,
 )
-from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
+from earthsynth_factory.importers.tree import Tree
+from earthsynth_factory.importers.words_of_layout import group_of, safe_stem, split_of
 from earthsynth_factory.io.label_rasters import colour_raster, id_raster
+from earthsynth_factory.io.pictures import Picture
 
-PAIRS = (
-    ("images", "masks"),
-    ("images", "labels"),
-    ("image", "label"),
-    ("img_dir", "ann_dir"),
-    ("images", "annotations"),
-)
-"""Folder names that go together; below both may be folders for splits."""
-
-SUFFIXES = ("", "_mask", "_label", "_labelTrainIds", "_gt")
-"""What a mask's stem may have after the image's."""
+UNLABELLED = 255
+LOOKED_AT = 16
 
 
 class Masks(Reader):
-    """`classes.json` is `{"1": "road"}`, `{"#3C1098": "building"}` or a list of names from 0, which may be under `classes` as
-    the `semantic` export has it; `classes.txt` is a name a line from 0.
-    """
+    """Id 255 is ignored, unless the table names it, or the masks hold 0 and 255 alone and there are two classes."""
 
     kind = "masks"
 
-    def recognise(self, path: Path) -> str | None:
-        table = _table_file(path)
-        if table is None:
+    def recognise(self, request: Request) -> Evidence | None:
+        tree = request.tree
+        table, paired = _table(tree, request.classes), pair_masks(tree)
+        if not paired.pairs:
             return None
-        for image, mask in _pairs(path):
-            if mask is not None:
-                return f"{table.name}, and label images such as {mask.name} for {image.name}"
-        return None
+        image, mask = next(iter(paired.pairs.items()))
+        example = f"label images such as {tree.relative(mask)} for {tree.relative(image)}"
+        if table is None:
+            return Evidence(Strength.SHAPE, f"{example}; no class table says what their values mean")
+        named = table.file.name if table.file.name else "ids or colours in the map file"
+        return Evidence(Strength.FORMAT, f"{named}, and {example}")
 
     def open(self, request: Request) -> Source:
-        ids, colours = _table(request.path, request.classes)
+        tree, table = request.tree, _table(request.tree, request.classes)
+        if table is None:
+            raise SourceError(
+                f"{request.path}: label images need a class table: classes.json, classes.txt, class_names.txt, labelmap.txt, "
+                "_classes.csv or class_dict.csv there, or ids or colours in --map"
+            )
+        paired = pair_masks(tree)
+        _say_left(paired, request)
+        binary = _is_binary(table, paired, request)
+        sets, objects = image_sets(tree), _object_images(tree)
         scenes = []
-        for image, mask in _pairs(request.path):
-            if mask is None:
-                request.notes.fault(image, "its mask is missing")
-                continue
-            stem = safe_stem(image.stem)
-            labels = (mask, tuple(ids.items()), tuple(colours.items()))
-            scenes.append(Scene(stem, image, labels, stem, split_of(image.parent, request.path)))
+        for image, mask in paired.pairs.items():
+            labels = (mask, tuple(table.ids.items()), tuple(table.colours.items()), binary, objects.get(image.stem))
+            split = sets.get(image.stem) or split_of(image, tree.root) or split_of(mask, tree.root)
+            scenes.append(Scene(safe_stem(image.stem), image, labels, group_of(image, tree.root), split))
         if not scenes:
-            raise SourceError(f"{request.path}: no images/ with masks/ of the same names")
-        words = dict.fromkeys([*ids.values(), *colours.values()], 0)
-        info = DatasetInfo(request.path.name, "label images", "unknown", "", dense=False)
-        return Source(info, words, scenes)
+            raise SourceError(
+                f"{request.path}: no image has a label image of its name, in folders such as images/ and masks/"
+            )
+        words: dict[str, int | None] = dict.fromkeys([*table.ids.values(), *table.colours.values()])
+        return Source(DatasetInfo(request.name, "label images", "unknown", "", dense=False), words, scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
-        mask, ids, colours = scene.labels
+        mask, ids, colours, binary, objects = scene.labels
+        remarks = aid.notes.remarks
         if colours or aid.classes.colours:
-            return Labels(colour_raster(mask, {0: 0} | colours_table(dict(colours), aid.classes)))
-        return Labels(id_raster(mask, {0: 0, 255: 0} | ids_table(dict(ids), aid.classes)))
+            table = {0: BACKGROUND} | colours_table(dict(colours), aid.classes)
+            raster: Raster = colour_raster(mask, table, remarks)
+        else:
+            table = {0: BACKGROUND, UNLABELLED: IGNORE} | ids_table(dict(ids), aid.classes)
+            table |= {UNLABELLED: table[1]} if binary else {}
+            raster = id_raster(mask, table, remarks)
+        return Labels(raster, () if objects is None else _objects(raster, objects, aid))
 
 
-def _table_file(path: Path) -> Path | None:
-    found = [path / name for name in ("classes.json", "classes.txt") if (path / name).is_file()]
-    return found[0] if found else None
+def _table(tree: Tree, classes: ClassMap) -> ClassTable | None:
+    """The highest table; the map file's own ids and colours come on top of it in `labels`, and are enough alone."""
+    found = find_tables(tree)
+    if found:
+        return found[0]
+    return ClassTable(Path()) if classes.ids or classes.colours else None
 
 
-def _table(path: Path, classes: ClassMap) -> tuple[dict[int, str], dict[int, str]]:
-    """Words by id and by colour of the class file; the map file's own ids and colours come on top in `labels`."""
-    file = _table_file(path)
-    if file is None:
-        if classes.ids or classes.colours:
-            return {}, {}
-        raise SourceError(f"{path}: label images need a class table: classes.json there, or ids or colours in --map")
-    if file.suffix == ".txt":
-        return dict(enumerate(line.strip() for line in read_lines(file) if line.strip())), {}
-    document = read_json(file)
-    if isinstance(document, dict) and isinstance(document.get("classes"), list):
-        document = document["classes"]
-    names = dict(enumerate(document)) if isinstance(document, list) else document
-    if not isinstance(names, dict):
-        raise SourceError(f"{file}: a list of names, or ids or colours with names, is wanted")
-    ids: dict[int, str] = {}
-    colours: dict[int, str] = {}
-    for key, name in names.items():
+def _say_left(paired: Pairing, request: Request) -> None:
+    for image in paired.alone:
+        request.notes.fault(image, "its label image is missing, or several have its name")
+    if paired.before:
+        request.notes.left_out["image before a change, of which the label image says nothing"] += len(paired.before)
+    if paired.orphans:
+        request.notes.left_out["label image without an image"] += len(paired.orphans)
+
+
+def _is_binary(table: ClassTable, paired: Pairing, request: Request) -> bool:
+    """Whether 255 stands for class 1: there is no other class, and the masks hold 0 and 255 alone."""
+    known = set(table.ids) | set(request.classes.ids)
+    if known - {0} != {1} or not _black_and_white(paired):
+        return False
+    request.notes.remarks["masks of 0 and 255: 255 is taken for class 1"] += 1
+    return True
+
+
+def _black_and_white(paired: Pairing) -> bool:
+    """Whether the first masks hold 0 and 255 alone, and 255 at least once."""
+    seen: set[int] = set()
+    for mask in list(paired.pairs.values())[:LOOKED_AT]:
         try:
-            if str(key).startswith("#"):
-                colours[int(str(key)[1:], 16)] = str(name)
-            else:
-                ids[_byte(key)] = str(name)
-        except ValueError:
-            raise SourceError(f'{file}: key {key!r} is neither an id 0–255 nor a colour "#RRGGBB"') from None
-    return ids, colours
+            with Picture(mask) as picture:
+                seen |= set(np.unique(picture.ids(0, min(picture.shape[0], 4096))).tolist())
+        except SourceError:
+            return False
+        if not seen <= {0, UNLABELLED}:
+            return False
+    return UNLABELLED in seen
 
 
-def _byte(key: object) -> int:
-    number = int(str(key))
-    if not 0 <= number <= 255:
-        raise ValueError
-    return number
+def _object_images(tree: Tree) -> dict[str, Path]:
+    return {path.stem: path for folder in tree.named("SegmentationObject") for path in tree.listing(folder)}
 
 
-def _pairs(path: Path) -> list[tuple[Path, Path | None]]:
-    """Images with their masks, None where one lacks; empty where no image has one."""
-    for images, masks in PAIRS:
-        found: list[tuple[Path, Path | None]] = []
-        for folder in folders_named(path, images):
-            beside = folder.parent / masks
-            for inner in (folder, *sorted(p for p in folder.iterdir() if p.is_dir())):
-                there = by_stem(beside / inner.relative_to(folder))
-                for stem, image in by_stem(inner).items():
-                    mask = next((there[stem + end] for end in SUFFIXES if stem + end in there), None)
-                    found.append((image, mask))
-        if any(mask for _, mask in found):
-            return found
-    return []
+def _objects(raster: Raster, path: Path, aid: Aid) -> tuple[SceneObject, ...]:
+    """The objects of an image of objects, each of the class that most of its pixels have."""
+    if raster.shape != aid.size:
+        return ()
+    found = classed(regions(path, aid.size), raster.rows(0, aid.size[0]), (BACKGROUND, IGNORE))
+    return tuple(replace(one, word=aid.classes.taxonomy[category].name) for category, one in found)

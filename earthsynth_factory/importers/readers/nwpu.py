@@ -1,8 +1,11 @@
-"""NWPU VHR-10 with instance polygons: ten object classes on Google Earth scenes; its infrared images are left out."""
+"""NWPU VHR-10 with instance polygons: ten object classes on Google Earth scenes; its infrared images are left out.
+
+As its COCO version is published beside `positive image set/` and `negative image set/`, and as `imgs/` with
+`annotations/instances_train.json`.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,28 @@ import cv2
 import numpy as np
 
 from earthsynth_factory.domain.seeds import unit
+from earthsynth_factory.domain.taxonomy import normalise
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
-from earthsynth_factory.importers.readers.coco import coco_labels, read_files
-from earthsynth_factory.importers.readers.files import prefixed
-from earthsynth_factory.importers.scene import Aid, DatasetInfo, Labels, Reader, Request, Scene, Source
+from earthsynth_factory.importers.json_pieces import pieces, read_piece
+from earthsynth_factory.importers.readers.coco import coco_labels, json_files, read_files, renamed
+from earthsynth_factory.importers.readers.coco_document import Entry, looks_like_coco
+from earthsynth_factory.importers.scene import (
+    Aid,
+    DatasetInfo,
+    Evidence,
+    Labels,
+    Reader,
+    Request,
+    Scene,
+    Source,
+    Strength,
+)
+
+CLASSES = frozenset(
+    {"airplane", "ship", "storage tank", "baseball diamond", "tennis court", "basketball court", "ground track field"}
+    | {"harbor", "bridge", "vehicle"}
+)
 
 NOMINAL_METRES_PER_PIXEL = 0.75
 """Our estimate for images without a court or track to measure by; the set says 0.5–2 m."""
@@ -42,59 +62,77 @@ INFO = DatasetInfo(
 
 
 class Nwpu(Reader):
-    """Reads `imgs/*.jpg` and `annotations/instances_train.json`. Sparse: background is anything else."""
+    """Sparse: background is anything else. Its own marks are the folders it is published in, or its ten classes on images
+    with numbers for names.
+    """
 
     kind = "nwpu"
+    forms = ("coco",)
 
-    def recognise(self, path: Path) -> str | None:
-        if (path / "imgs").is_dir() and (path / "annotations" / "instances_train.json").is_file():
-            return "imgs/ and annotations/instances_train.json"
+    def recognise(self, request: Request) -> Evidence | None:
+        tree = request.tree
+        if folders := tree.named("positive image set"):
+            return Evidence(Strength.OWN, f"a folder {folders[0].name}")
+        for file in json_files(tree) if tree.named("imgs") else ():
+            if looks_like_coco(file) and _names(file) == CLASSES and all(p.stem.isdigit() for p in tree.images()):
+                return Evidence(
+                    Strength.OWN, f"{tree.relative(file)} has its ten classes, and images have numbers for names"
+                )
         return None
 
     def open(self, request: Request) -> Source:
-        file = request.path / "annotations" / "instances_train.json"
-        if not file.is_file():
-            raise SourceError(f"{file}: missing; give NWPU VHR-10's top folder")
-        listed = read_files([file], request.path, INFO, request.notes)
+        files = [file for file in json_files(request.tree) if looks_like_coco(file)]
+        if not files:
+            raise SourceError(f"{request.path}: no COCO file with NWPU VHR-10's polygons; give its top folder")
+        listed = read_files(files, request, INFO)
         scenes = []
         for scene in sorted(listed.scenes, key=lambda scene: scene.image.name):
             if scene.image.stem.isdigit() and int(scene.image.stem) in INFRARED:
                 request.notes.left_out["infrared image"] += 1
             else:
                 scenes.append(_scene(scene, request.classes))
-        words = Counter({_word(word, request.classes): count for word, count in listed.words.items()})
+        words: dict[str, int | None] = {}
+        for word, count in listed.words.items():
+            known = request.classes.usual(word, VEHICLE.get(word, word))
+            words[known] = (words.get(known) or 0) + (count or 0)
         return Source(INFO, words, scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
         return coco_labels(scene, aid.size, aid.notes)
 
 
-def _word(word: str, classes: ClassMap) -> str:
-    return classes.usual(word, VEHICLE.get(word, word))
+def _names(path: Path) -> frozenset[str]:
+    return frozenset(normalise(str(piece.value.get("name"))) for piece in pieces(path, "categories"))
 
 
 def _scene(scene: Scene, classes: ClassMap) -> Scene:
-    size, entries = scene.labels
-    renamed = tuple({**entry, "word": _word(entry["word"], classes)} for entry in entries)
     name = scene.image.stem
     return replace(
-        scene,
-        stem=prefixed("nwpu_", name),
+        renamed(scene, {word: classes.usual(word, meaning) for word, meaning in VEHICLE.items()}),
+        stem=f"nwpu_{name}",
         group=name,
-        labels=(size, renamed),
         split="test" if unit(0, "nwpu", name) < HELD_OUT else "train",
-        metres_per_pixel=metres_per_pixel(renamed),
+        metres_per_pixel=metres_per_pixel(scene.labels[0]),
     )
 
 
-def metres_per_pixel(entries: tuple[dict[str, Any], ...]) -> float:
+def metres_per_pixel(entries: tuple[Entry, ...]) -> float:
     """Estimated from courts and tracks, whose length is standard (median over them), else the nominal value."""
     found = []
     for entry in entries:
-        metres = LENGTHS.get(entry["word"])
-        polygons = entry["segmentation"] if isinstance(entry["segmentation"], list) else []
-        points = [np.reshape(flat, (-1, 2)) for flat in polygons if len(flat) >= 6]
-        if metres and points:
-            _, size, _ = cv2.minAreaRect(np.concatenate(points).astype(np.float32))
+        metres = LENGTHS.get(entry.word)
+        points = _points(read_piece(entry.file, entry.start, entry.length).get("segmentation")) if metres else None
+        if metres and points is not None:
+            _, size, _ = cv2.minAreaRect(points)
             found.append(metres / max(*size, 1.0))
     return round(float(np.median(found)), 3) if found else NOMINAL_METRES_PER_PIXEL
+
+
+def _points(segmentation: Any) -> np.ndarray[Any, np.dtype[np.float32]] | None:
+    """(n, 2) corners of all rings that are such; None where there is none."""
+    rings = segmentation if isinstance(segmentation, list) else []
+    try:
+        flat = [np.array(ring, np.float32) for ring in rings if len(ring) >= 6 and len(ring) % 2 == 0]
+        return np.concatenate([ring.reshape(-1, 2) for ring in flat]) if flat else None
+    except (TypeError, ValueError):
+        return None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+from earthsynth_factory.domain.taxonomy import IGNORE
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.outlines import read_rle
 from earthsynth_factory.importers.readers.dense import ids_table
-from earthsynth_factory.importers.readers.files import by_stem, folders_named, listing, prefixed, split_of
 from earthsynth_factory.importers.readers.pickles import read_plain
 from earthsynth_factory.importers.scene import (
     Aid,
     DatasetInfo,
+    Evidence,
     Labels,
     Notes,
     Reader,
@@ -20,7 +22,10 @@ from earthsynth_factory.importers.scene import (
     Scene,
     SceneObject,
     Source,
+    Strength,
 )
+from earthsynth_factory.importers.tree import Tree
+from earthsynth_factory.importers.words_of_layout import prefixed, split_of
 from earthsynth_factory.io.label_rasters import id_raster
 
 UNLABELLED = 255
@@ -57,41 +62,41 @@ class Samrs(Reader):
     """The set is told by a folder named for it; images are found by stem, wherever they lie below that folder."""
 
     kind = "samrs"
+    forms = ("masks",)
 
-    def recognise(self, path: Path) -> str | None:
-        for folder in folders_named(path, "gray", "semlabels"):
-            if listing(folder, ".png") and _set_of(folder):
-                return f"{folder}: label images of {_set_of(folder)}"
+    def recognise(self, request: Request) -> Evidence | None:
+        tree = request.tree
+        for folder in tree.named("gray", "semlabels"):
+            if tree.listing(folder, ".png") and (which := _set_of(folder)):
+                return Evidence(Strength.OWN, f"{folder}: label images of {which}")
         return None
 
     def open(self, request: Request) -> Source:
-        scenes: list[Scene] = []
-        words: dict[str, int] = {}
-        for folder in folders_named(request.path, "gray", "semlabels"):
-            which = _set_of(folder)
-            masks = listing(folder, ".png")
+        tree, scenes = request.tree, []
+        words: dict[str, int | None] = {}
+        for folder in tree.named("gray", "semlabels"):
+            which, masks = _set_of(folder), tree.listing(folder, ".png")
             if not masks:
                 continue
             if which is None:
                 raise SourceError(f"{folder}: no folder above it is named SOTA, SIOR or FAST, so its ids mean nothing")
-            words |= dict.fromkeys(words_of(which), 0)
-            images, objects = _images(folder, request.path), by_stem(folder.parent / "ins", ".pkl")
+            words |= dict.fromkeys(words_of(which))
+            pickled = tree.inner(folder.parent, "ins")
+            images, objects = _images(folder, tree), tree.by_stem(pickled, ".pkl") if pickled else {}
             for mask in masks:
                 if mask.stem not in images:
                     request.notes.fault(mask, "its image is missing")
                     continue
-                labels = (mask, objects.get(mask.stem), which)
-                split = split_of(folder, request.path)
-                scenes.append(
-                    Scene(prefixed(f"{which}_", mask.stem), images[mask.stem], labels, _group(which, mask.stem), split)
-                )
+                stem, labels = prefixed(f"{which}_", mask.stem), (mask, objects.get(mask.stem), which)
+                split = split_of(mask, tree.root)
+                scenes.append(Scene(stem, images[mask.stem], labels, _group(which, mask.stem), split))
         if not scenes:
             raise SourceError(f"{request.path}: no gray/*.png with images; give SAMRS's folder (SOTA, SIOR, FAST)")
         return Source(INFO, words, scenes)
 
     def labels(self, scene: Scene, aid: Aid) -> Labels:
         mask, pickled, which = scene.labels
-        table = ids_table(dict(enumerate(words_of(which))), aid.classes) | {UNLABELLED: 0}
+        table = ids_table(dict(enumerate(words_of(which))), aid.classes) | {UNLABELLED: IGNORE}
         objects = [] if pickled is None else _objects(pickled, words_of(which), aid.size, aid.notes)
         return Labels(id_raster(mask, table, aid.notes.remarks), tuple(objects))
 
@@ -123,20 +128,21 @@ def _word(entry: dict[str, Any], names: list[str]) -> str:
 
 def _set_of(folder: Path) -> str | None:
     for part in reversed(folder.parts):
-        for which in NAMES:
-            if which.lower() in part.lower():
-                return which
+        words = re.split(r"[^a-z]+", part.lower())
+        found = [which for which in NAMES if which.lower() in words]
+        if found:
+            return found[0]
     return None
 
 
-def _images(folder: Path, root: Path) -> dict[str, Path]:
-    """Images beside the labels, or one or two levels up, but not above `root`."""
+def _images(folder: Path, tree: Tree) -> dict[str, Path]:
+    """Images beside the labels, or one or two levels up, but not above the root."""
     for place in (folder.parent, folder.parent.parent, folder.parent.parent.parent):
-        if place != root and root not in place.parents:
+        if place not in tree.folders:
             break
-        found = by_stem(place / "images")
-        if found:
-            return found
+        found = tree.inner(place, "images")
+        if found and (images := tree.by_stem(found)):
+            return images
     return {}
 
 

@@ -20,9 +20,9 @@ CLASSES = 255
 
 def render(subject: Subject, tally: Tally, sections: Sequence[Section]) -> bytes:
     """The page as UTF-8."""
-    style, script = _resource("style.css"), _resource("page.js")
+    style, script = resource("style.css"), resource("page.js")
     filled = {
-        "policy": _policy(style, script),
+        "policy": policy(style, script),
         "title": escaped(plain(subject.name, 120)),
         "style": style,
         "script": script,
@@ -33,14 +33,15 @@ def render(subject: Subject, tally: Tally, sections: Sequence[Section]) -> bytes
         "data": island({key: value for section in sections for key, value in section.data.items()}),
     }
     # One pass, so that nothing that is filled in is searched for places to fill.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], _resource("page.html")).encode()
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], resource("page.html")).encode()
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """The text of a file that lies beside this one."""
     return (files("earthsynth_factory.report.html") / name).read_text(encoding="utf-8").strip()
 
 
-def _policy(style: str, script: str) -> Html:
+def policy(style: str, script: str = "") -> Html:
     """Content-Security-Policy: our style and our script by their hashes, pictures that stand in the page, nothing else."""
     marks = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
     return Html(

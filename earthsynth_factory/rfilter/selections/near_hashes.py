@@ -33,7 +33,7 @@ class NearHashes:
 
     def near(self, value: int) -> list[int]:
         """Places of those that are near, ascending."""
-        found = set()
+        found: set[int] = set()
         for (low, mask), held in zip(self._bands, self._held, strict=True):
             found.update(
                 place for place, other in held.get(value >> low & mask, ()) if (value ^ other).bit_count() <= self._most

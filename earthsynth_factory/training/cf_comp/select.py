@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.domain.taxonomy import BACKGROUND
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.training.cf_comp import criteria
 from earthsynth_factory.training.cf_comp.criteria import Members, Scores
 from earthsynth_factory.training.cf_comp.spec import CfCompSpec
@@ -89,7 +89,7 @@ def _classes_to_lend(members: Members, spec: CfCompSpec, generator: np.random.Ge
     lent = np.zeros(shares.shape, bool)
     for row, share in zip(lent, shares, strict=True):
         there = share > 0
-        there[BACKGROUND] = False
+        there[[BACKGROUND, IGNORE]] = False
         bounded = there & (share <= high)
         fitting = bounded & (share >= low)
         usable = np.flatnonzero(fitting if fitting.any() else bounded)

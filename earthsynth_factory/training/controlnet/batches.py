@@ -14,6 +14,7 @@ import numpy.typing as npt
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.seeds import rng
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.io.rgb import read_rgb
 from earthsynth_factory.training import order
 from earthsynth_factory.training.cf_comp.compose import Pair
@@ -83,7 +84,7 @@ class Batches:
         scenes = [one.scene for one in composed]
         pasted = [one.region for one in composed]
         whole = np.concatenate([masks, *(mask[None] for _, mask in scenes)])
-        local = whole > 0
+        local = (whole != BACKGROUND) & (whole != IGNORE)
         local[len(masks) :] |= np.stack(pasted) if pasted else np.zeros((0, *masks.shape[1:]), bool)
         prompts = [*(self.prompt(sample) for sample in samples), *(one.text for one in composed)]
         dropped = random.random(len(prompts)) < self.recipe.loss.prompt_dropout

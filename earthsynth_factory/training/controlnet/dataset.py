@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from earthsynth_factory.datasets.prepared.document import DatasetFile, earthsynth_group, read_about
 from earthsynth_factory.domain.seeds import derive
-from earthsynth_factory.domain.taxonomy import MAX_ID, Taxonomy, earthsynth, make_category
+from earthsynth_factory.domain.taxonomy import IGNORE, MAX_ID, Taxonomy, earthsynth, make_category
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.training.cf_comp.criteria import rarity
 from earthsynth_factory.training.controlnet.file_index import Survey, survey
@@ -25,7 +25,8 @@ SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One line of the list. ids: category ids in the mask, background included. group: what no split may tear apart.
+    """One line of the list. ids: category ids in the mask, background included, what is ignored not. group: what no split may
+    tear apart.
 
     metres_per_pixel: of the file; side: its shorter one, in pixels. source: the dataset's name in EarthSynth's stems.
     """
@@ -93,12 +94,12 @@ def open_dataset(root: Path, spec: DataSpec, index: Path, seed: int, threads: in
 
 
 def classes_of(about: DatasetFile | None) -> tuple[Taxonomy, npt.NDArray[np.uint8]]:
-    """The taxonomy and the way from file ids to its ids; 255 marks what is no category.
+    """The taxonomy and the way from file ids to its ids; `IGNORE` marks what is no category.
 
     Without dataset.json the ids are EarthSynth's. With it names decide: one that EarthSynth has takes its id, another
     is a class of the dataset's own and keeps its number where that is above 68 and free, else takes the next free one.
     """
-    lut = np.full(256, 255, np.uint8)
+    lut = np.full(256, IGNORE, np.uint8)
     taxonomy = earthsynth()
     lut[0] = 0
     if about is None:
@@ -130,7 +131,7 @@ def _contradictions(records: Iterable[Record], facts: Survey, lut: npt.NDArray[n
                 f"{record.place}: {record.image.name} has {image.width}×{image.height} pixels, its mask "
                 f"{record.mask.name} {mask.width}×{mask.height}; they must be of one size"
             )
-        strange = [i for i in mask.ids if i > 255 or lut[i] == 255]
+        strange = [i for i in mask.ids if i > IGNORE or (lut[i] == IGNORE and i != IGNORE)]
         if strange:
             yield (
                 f"{record.place}: {record.mask.name} holds the ids {', '.join(map(str, strange[:8]))}, which no category "
@@ -148,7 +149,7 @@ def _sample(
         mask=record.mask,
         digest=image.digest,
         text=record.text,
-        ids=tuple(sorted({int(lut[i]) for i in facts.masks[record.mask].ids})),
+        ids=tuple(sorted({int(lut[i]) for i in facts.masks[record.mask].ids} - {IGNORE})),
         looks=image.looks,
         source=record.scene.partition("_")[0],
         group=item.group if item else earthsynth_group(record.scene),

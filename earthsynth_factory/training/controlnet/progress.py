@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from types import TracebackType
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from earthsynth_factory.io.log import console
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None  # type: ignore[assignment]
 
 LOG_SECONDS = 30
 """Where stderr is no terminal, a line is printed this often instead of a live bar."""
@@ -18,7 +23,7 @@ class TrainProgress:
     """A bar for the preparations and one for the steps; silent where `shown` is False."""
 
     def __init__(self, steps: int, shown: bool) -> None:
-        self._console = Console(stderr=True, quiet=not shown)
+        self._console = console(shown)
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -74,5 +79,7 @@ def memory() -> str:
     """Most memory that was in use: the GPU's, or this process's."""
     if torch.cuda.is_available():
         return f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
+    if resource is None:
+        return "memory unknown"
     unit = 1 if sys.platform == "darwin" else 1024
     return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.1f} GiB"

@@ -33,6 +33,9 @@ from earthsynth_factory.training.controlnet.trainer import Outcome
 from earthsynth_factory.training.controlnet.validation import Validation
 from earthsynth_factory.training.controlnet.validation_result import Look, kept_look
 
+FOLDERS = ("checkpoints", "validation", "model", "bad")
+"""What a run writes into."""
+
 FACTS = {"position", "skipped", "bad", "recipe", "data"}
 """What a checkpoint of this trainer says of itself."""
 
@@ -58,7 +61,7 @@ def train_controlnet(
     """
     with (
         joined(pick_device(recipe.run.device)) as team,
-        claimed(out, "train", {}, ours=_holds_run(out)) if team.leads else nullcontext() as claim,
+        claimed(out, "train", {}, folders=FOLDERS, ours=_holds_run(out)) if team.leads else nullcontext() as claim,
         TrainProgress(recipe.optim.steps, shown=team.leads) as progress,
     ):
         _check_folder(out, resume or export_only)

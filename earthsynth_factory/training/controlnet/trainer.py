@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from earthsynth_factory.domain.taxonomy import IGNORE
 from earthsynth_factory.errors import InputError, first_line
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.training import order
@@ -22,9 +23,8 @@ from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCach
 from earthsynth_factory.training.controlnet.denoiser import Average, build_denoiser, compile_denoiser
 from earthsynth_factory.training.controlnet.distributed import Team
 from earthsynth_factory.training.controlnet.loader import Loader, Prepared
-from earthsynth_factory.training.controlnet.loss import cells, losses
 from earthsynth_factory.training.controlnet.norm_bound import NormBound
-from earthsynth_factory.training.controlnet.objective import Objective
+from earthsynth_factory.training.controlnet.objective import Objective, cells, losses
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 from earthsynth_factory.training.schedule import warmup_cosine
 
@@ -33,7 +33,9 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Inputs:
-    """A pass on the device. latents, noise (B, C, h, w); levels, words (B, T, D), control (B, 3, S, S), inside (B, h, w)."""
+    """A pass on the device. latents, noise (B, C, h, w); levels, words (B, T, D), control (B, 3, S, S), inside and
+    known (B, h, w).
+    """
 
     latents: Tensor
     noise: Tensor
@@ -41,6 +43,7 @@ class Inputs:
     words: Tensor
     control: Tensor
     inside: Tensor
+    known: Tensor
 
     def first(self, count: int) -> Inputs:
         """The first samples alone."""
@@ -138,6 +141,7 @@ class ControlNetStage:
             words=self.prompts(batch.prompts),
             control=self.control(batch.masks, batch.guided),
             inside=cells(torch.from_numpy(batch.local).to(device), mean.shape[-1]),
+            known=cells(torch.from_numpy(batch.masks != IGNORE).to(device), mean.shape[-1]),
         )
 
     def control(self, masks: np.ndarray[Any, Any], guided: np.ndarray[Any, Any]) -> Tensor:
@@ -198,7 +202,7 @@ class ControlNetStage:
     def _backward(self, inputs: Inputs, network: Any) -> dict[str, Tensor]:
         predicted, target = self.predict(inputs, network)
         weights = self.objective.weights(inputs.levels, self.recipe.loss.min_snr)
-        found = losses(predicted, target, inputs.inside, weights, self.recipe.loss.local)
+        found = losses(predicted, target, inputs.inside, inputs.known, weights, self.recipe.loss.local)
         (found["loss"] / self.recipe.optim.accumulate).backward()  # type: ignore[no-untyped-call]
         return {name: value.detach() for name, value in found.items()}
 

@@ -14,7 +14,7 @@ from diffusers import StableDiffusionControlNetPipeline
 
 from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.seeds import derive
-from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.domain.taxonomy import IGNORE, Taxonomy
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.models.clip import ClipModel, crop_square, load_clip
@@ -29,6 +29,7 @@ from earthsynth_factory.training import iou, order
 from earthsynth_factory.training.controlnet.dataset import Sample
 from earthsynth_factory.training.controlnet.denoiser import merged_unet
 from earthsynth_factory.training.controlnet.loader import latent_key
+from earthsynth_factory.training.controlnet.objective import cell_mean, cells
 from earthsynth_factory.training.controlnet.setup import Opened, looked_at
 from earthsynth_factory.training.controlnet.trainer import CPU, Inputs
 from earthsynth_factory.training.controlnet.validation_result import Look
@@ -69,7 +70,7 @@ class Validation:
 
     @torch.no_grad()
     def _losses(self) -> dict[str, float]:
-        """Mean squared error by bucket, and their mean."""
+        """Mean squared error by bucket, of what is known, and their mean."""
         if not self._measured:
             return {}
         size = self._opened.recipe.optim.batch
@@ -79,7 +80,8 @@ class Validation:
             inputs = self._inputs(some)
             for share in BUCKETS:
                 predicted, target = self._opened.stage.predict(self._at(inputs, share), self._opened.stage.denoiser)
-                sums[share] += float((predicted.float() - target).square().mean(dim=(1, 2, 3)).sum())
+                error = (predicted.float() - target).square().mean(dim=1)
+                sums[share] += float(cell_mean(error, inputs.known).sum())
         found = {f"loss at {share:.1f}": total / len(self._measured) for share, total in sums.items()}
         return {"loss": float(np.mean(list(found.values()))), **found}
 
@@ -93,11 +95,12 @@ class Validation:
         masks = np.stack([batches.mask(sample) for sample in samples])
         words = stage.prompts(batches.prompt(sample) for sample in samples)
         control = stage.control(masks, np.ones(len(samples), bool))
-        return Inputs(latents, noise, torch.zeros(len(samples)), words, control, torch.zeros(len(samples)))
+        known = cells(torch.from_numpy(masks != IGNORE).to(device), latents.shape[-1])
+        return Inputs(latents, noise, torch.zeros(len(samples)), words, control, torch.zeros(len(samples)), known)
 
     def _at(self, inputs: Inputs, share: float) -> Inputs:
         levels = self._opened.stage.objective.at(share, len(inputs.latents)).to(inputs.latents.device)
-        return Inputs(inputs.latents, inputs.noise, levels, inputs.words, inputs.control, inputs.inside)
+        return Inputs(inputs.latents, inputs.noise, levels, inputs.words, inputs.control, inputs.inside, inputs.known)
 
     def _draw(self, step: int, numbers: dict[str, float]) -> Path:
         opened = self._opened

@@ -153,5 +153,5 @@ def test_a_file_without_one_pair_of_markers_is_refused(text: str, tmp_path: Path
 def test_the_readme_and_the_shipped_cards_have_their_markers() -> None:
     root = Path(markdown.__file__).parents[1]
     embedded = root / "earthsynth_factory" / "assets" / "embedded"
-    for path in (root / "README.md", embedded / "pipeline" / "card.md", embedded / "clip" / "card.md"):
+    for path in (root / "tests/benchmarks/README.md", embedded / "pipeline" / "card.md", embedded / "clip" / "card.md"):
         markdown.check(path)

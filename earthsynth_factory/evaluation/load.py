@@ -1,0 +1,29 @@
+"""An evaluation's recipe from a file, from options, or from a file with options that win."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from earthsynth_factory.errors import InputError
+from earthsynth_factory.evaluation.spec import EvaluationRecipe
+from earthsynth_factory.recipe.document import Document
+from earthsynth_factory.recipe.reading import changed, read_text, validated
+
+
+def load(path: Path | None, given: Mapping[str, Any]) -> EvaluationRecipe:
+    """The recipe with absolute paths. Raises RecipeError with all faults, InputError where options are missing."""
+    if path is None:
+        missing = [f"--{name}" for name in ("real", "synthetic", "task") if name not in given]
+        if missing:
+            raise InputError(f"{', '.join(missing)}: missing; give these, or a recipe file")
+        return validated(Document("options", dict(given)), EvaluationRecipe)
+    document = changed(read_text(path), str(path), [])
+    if isinstance(document.data, dict):
+        document.data.update(given)
+    recipe = validated(document, EvaluationRecipe)
+    base = path.resolve().parent
+    found = {"real": base / recipe.real, "synthetic": tuple(base / one for one in recipe.synthetic)}
+    compare = None if recipe.compare is None else base / recipe.compare
+    return recipe.model_copy(update={**found, "compare": compare})

@@ -1,0 +1,103 @@
+"""Our own prepared layout, as `prepare`, `split`, `merge` and the `prepared` export write it: to be cut anew, or mapped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from earthsynth_factory.datasets.build.records import parsed
+from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.prepared.reader import ObjectsLine, PreparedDataset
+from earthsynth_factory.errors import SourceError
+from earthsynth_factory.geometry.rle import decode_patch
+from earthsynth_factory.importers.outlines import MAX_PATCH
+from earthsynth_factory.importers.readers.dense import ids_table
+from earthsynth_factory.importers.scene import (
+    Aid,
+    DatasetInfo,
+    Evidence,
+    Labels,
+    Notes,
+    Reader,
+    Request,
+    Scene,
+    SceneObject,
+    Source,
+    Strength,
+)
+from earthsynth_factory.importers.tree import Tree
+from earthsynth_factory.io.jsonl import placed_records
+from earthsynth_factory.io.label_rasters import id_raster
+
+
+class Prepared(Reader):
+    """Classes, objects with their outlines, groups, splits and scales come over as they are."""
+
+    kind = "prepared"
+    forms = ("masks", "earthsynth-180k")
+
+    def recognise(self, request: Request) -> Evidence | None:
+        for root in _roots(request.tree):
+            return Evidence(Strength.OWN, f"{request.tree.relative(root / 'dataset.json')} of our own layout")
+        return None
+
+    def open(self, request: Request) -> Source:
+        scenes: list[Scene] = []
+        words: Counter[str] = Counter()
+        info = None
+        for root in _roots(request.tree):
+            dataset = PreparedDataset(root)
+            about = dataset.about
+            info = info or DatasetInfo(about.name, about.source, about.licence, about.credit, about.dense)
+            names = tuple((category, name) for category, name in about.classes.items())
+            lines = _places(PreparedLayout(root).instance_lines, names, words)
+            for stem, item in about.items.items():
+                labels = (PreparedLayout(root).mask(stem), PreparedLayout(root).instance_lines, lines.get(stem), names)
+                image, scale = dataset.path_of(stem), item.metres_per_pixel
+                scenes.append(Scene(stem, image, labels, item.group, item.split, scale, item.size, (labels[1],)))
+        if info is None:
+            raise SourceError(f"{request.path}: no dataset.json of our own layout")
+        return Source(info, words, scenes)
+
+    def labels(self, scene: Scene, aid: Aid) -> Labels:
+        mask, file, place, names = scene.labels
+        table = ids_table({0: "background", 255: "ignore"} | dict(names), aid.classes)
+        objects = [] if place is None else _objects(file, place, dict(names), aid.size, aid.notes)
+        return Labels(id_raster(mask, table, aid.notes.remarks), tuple(objects))
+
+
+def _roots(tree: Tree) -> list[Path]:
+    found = [file.parent for file in tree.called("dataset.json")]
+    return [root for root in found if b'"earthsynth-factory/dataset"' in (root / "dataset.json").read_bytes()]
+
+
+def _places(path: Path, names: tuple[tuple[int, str], ...], words: Counter[str]) -> dict[str, int]:
+    """Where each item's line begins; its objects are counted."""
+    known, found = dict(names), {}
+    if path.is_file():
+        for place, line in placed_records(path, _parse, "prepare the dataset again"):
+            found[line.stem] = place
+            words.update(known.get(one.category, str(one.category)) for one in line.instances)
+    words.update(dict.fromkeys(known.values(), 0))
+    return found
+
+
+def _parse(line: bytes) -> ObjectsLine:
+    return parsed(line, ObjectsLine)
+
+
+def _objects(path: Path, place: int, names: dict[int, str], size: tuple[int, int], notes: Notes) -> list[SceneObject]:
+    with path.open("rb") as file:
+        file.seek(place)
+        line = _parse(file.readline())
+    found = []
+    for one in line.instances:
+        try:
+            patch = decode_patch(one.rle, *size, MAX_PATCH)
+        except ValueError as error:
+            notes.fault(f"{path}, {line.stem}, object {one.id}", str(error))
+            continue
+        if patch is not None:
+            crowd, difficult = "crowd" in one.flags, "difficult" in one.flags
+            found.append(SceneObject(names.get(one.category, str(one.category)), *patch, crowd, difficult, one.given))
+    return found

@@ -1,0 +1,63 @@
+"""What is attacked: a small build, a prepared dataset, a foreign one, a filter's output, made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.attack.running import run
+from tests.importers import layouts
+
+RECIPE = """\
+name: small
+seed: 5
+image: {size: 48, metres_per_pixel: 0.6..1.2}
+categories:
+  - {name: storage tank, count: 14}
+  - {name: plane, count: 6}
+  - {name: water, count: 3}
+negatives: 1
+conditions: [{kind: procedural}]
+synthesis: {kind: fake}
+rfilter: {candidates: 2, max_attempts: 4, rules: [image_quality]}
+exports: [coco, {kind: semantic, images: none}]
+engine: {shard_size: 6, device: cpu}
+"""
+
+FILTER = "rules: [image_quality, object_size]\n"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Paths of all that attacks begin with."""
+
+    recipe: Path
+    filter: Path
+    build: Path
+    prepared: Path
+    foreign: Path
+    filtered: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> Inputs:
+        """Make them below `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        made = cls(
+            folder / "recipe.yaml",
+            folder / "filter.yaml",
+            folder / "build",
+            folder / "prepared",
+            folder / "foreign",
+            folder / "filtered",
+        )
+        made.recipe.write_text(RECIPE)
+        made.filter.write_text(FILTER)
+        layouts.ALL["coco"](made.foreign)
+        for words in (
+            ["build", made.recipe, "--out", made.build],
+            ["split", made.build, "--ratios", "0.5,0.5", "--out", made.prepared],
+            ["filter", made.build, "--out", made.filtered, "--config", made.filter],
+        ):
+            ended = run(words, folder / "log.txt")
+            assert ended.code == 0, ended.text
+        return made

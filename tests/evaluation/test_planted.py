@@ -1,0 +1,57 @@
+"""Planted truths: the verdict is right for nine of ten evaluations of data whose worth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from earthsynth_factory.evaluation.run import evaluate
+from earthsynth_factory.evaluation.session import Events
+from tests.evaluation import planted
+
+TRAIN, MADE, TRIALS = 6, 30, 10
+
+
+def _held_back(seed: int) -> list[planted.Picture]:
+    return planted.more(Path(), seed, MADE, each=1)
+
+
+def _noise(seed: int) -> list[planted.Picture]:
+    random = np.random.default_rng(seed)
+    return [(random.integers(0, 256, one[0].shape, dtype=np.uint8), *one[1:]) for one in _held_back(seed)]
+
+
+def _shuffled(seed: int) -> list[planted.Picture]:
+    found = _held_back(seed)
+    return [(image, *found[(number + 7) % MADE][1:]) for number, (image, _, _) in enumerate(found)]
+
+
+def _duplicates(seed: int) -> list[planted.Picture]:
+    return [planted.picture(planted.scene_of(seed, "train", number % TRAIN), 0) for number in range(MADE)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(5400)
+@pytest.mark.parametrize(
+    ("made", "dose", "expected"),
+    [
+        (_held_back, 5.0, "helps"),
+        # As much noise as there are real images; five times as much takes five of six draws from these.
+        (_noise, 1.0, "no effect seen"),
+        (_shuffled, 5.0, "harms"),
+        (_duplicates, 5.0, "no effect seen"),
+    ],
+    ids=["held-back real images", "noise", "shuffled labels", "duplicates"],
+)  # fmt: skip
+def test_verdict(tmp_path: Path, made, dose: float, expected: str) -> None:  # type: ignore[no-untyped-def]
+    words = []
+    for seed in range(TRIALS):
+        real = planted.real(tmp_path / f"real{seed}", seed, train=TRAIN, held=30, each=1)
+        folder = planted.made(tmp_path / f"made{seed}", made(seed))
+        recipe = planted.asked(real, folder, seed=seed, seeds=3, steps=40, dose=dose, arms=("real", "synthetic"))
+        found = orjson.loads(evaluate(recipe, tmp_path / f"out{seed}", Events()).read_bytes())
+        words.append(found["shares"][0]["arms"][1]["verdict"])
+    assert sum(one.startswith(expected) for one in words) >= 9, words
