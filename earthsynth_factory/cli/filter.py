@@ -75,7 +75,9 @@ def _say(summary: FilterSummary) -> None:
     looked = ", ".join(f"{rule} {count}" for rule, count in summary.scored.items())
     say(f"  images looked at now: {looked}" if looked else "  decided from stored scores; no image was looked at")
     if summary.thresholds_from == "run":
-        say("  thresholds: percentiles within this run, for want of real images; give some with --calibrate")
+        say(
+            "  thresholds: percentiles within this run, no looser than the rules' own; give real images with --calibrate"
+        )
     else:
         say(f"  thresholds for a recipe: `rfilter: {{thresholds: {summary.out}/thresholds.yaml}}`")
     if summary.faults:

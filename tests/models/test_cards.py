@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.card import read_card
 from earthsynth_factory.models.prompt_words import lost_words
@@ -153,7 +154,7 @@ def test_a_cut_prompt_is_noted(parts: Path) -> None:
     from earthsynth_factory.domain.taxonomy import earthsynth
     from tests.synthesis.test_controlnet import condition
 
-    generator = spec().build(earthsynth(), parts, "cpu")
+    generator = spec().build(StageContext(earthsynth(), (), parts, "cpu"))
     generator.open()
     assert list(generator.notes()) == []
     generator.generate([condition(4, "A satellite image of road, " + "water " * 20 + ", ship")], [1])

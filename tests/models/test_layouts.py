@@ -15,6 +15,7 @@ from diffusers import ControlNetModel, StableDiffusionPipeline, UNet2DConditionM
 from safetensors.torch import load_file, save_file
 
 from earthsynth_factory.domain.condition import Condition, Origin
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.registry import base_at, files_of
@@ -47,7 +48,7 @@ def image_of(given: ControlNetSpec, folder: Path) -> np.ndarray[Any, Any]:
     condition = Condition(
         mask, np.zeros_like(mask, np.uint16), "a road", 0.5, 1, Origin("test", "test"), known_instances=False
     )
-    generator = given.build(earthsynth(), folder, "cpu")
+    generator = given.build(StageContext(earthsynth(), (), folder, "cpu"))
     generator.open()
     return generator.generate([condition], [7])[0]
 
