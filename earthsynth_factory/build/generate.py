@@ -10,6 +10,7 @@ import numpy as np
 from earthsynth_factory.conditions.masks.view import stretch
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.domain.condition import Condition, Mask, Origin
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy, earthsynth
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.io.atomic import write_bytes, write_json
@@ -57,7 +58,7 @@ def generate(
     assert isinstance(spec, GeneratorSpec)
     card = spec.card(Path.cwd())
     condition = _condition(_ids(mask, wanted, taxonomy), wanted, taxonomy, card, scale, seed)
-    generator = spec.build(taxonomy, Path.cwd(), device)
+    generator = spec.build(StageContext(taxonomy, (wanted.id,), Path.cwd(), device))
     generator.open()
     [image] = generator.generate([condition], [seed])
     labels = map_labels(condition, LabelSpec(), taxonomy)

@@ -149,7 +149,7 @@ Record = TypeVar("Record")
 def parsed(line: bytes, kind: type[Record]) -> Record:
     """The line as a dataclass of this kind, every field checked. Raises ValueError that names the first wrong field."""
     try:
-        found: Record = _adapter(kind).validate_json(line, strict=True)
+        found: Record = _adapter(kind).validate_json(line, strict=True)  # type: ignore[arg-type]  # a class is hashable
         return found
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
