@@ -100,7 +100,7 @@ def _differences(
     if lacking:
         yield f"the {part} images have no {_names(lacking, taxonomy)}"
     if foreign:
-        yield f"the {part} images' {_names(foreign, taxonomy)} count as background: the real images have none"
+        yield f"the {part} images' {_names(foreign, taxonomy)} are no class here: the real images have none"
 
 
 def _has_background(members: Members) -> bool:
