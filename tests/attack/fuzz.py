@@ -28,7 +28,7 @@ from tests.importers import layouts
 
 MEMORY = 4 << 30
 """Address space of a process, of which libraries take the larger part."""
-SECONDS = 20
+SECONDS = 60
 BATCH = 40
 """Cases of a process."""
 

@@ -77,7 +77,7 @@ def test_what_the_model_has_not_learnt_is_said_everywhere_and_stops_a_build(run:
     file = tmp_path / "mills.yaml"
     file.write_text(
         "name: mills\nimage: {size: 128}\ncategories:\n"
-        "  - {name: plane, count: 1, context: [pavement], metres_per_pixel: 20}\n"
+        "  - {name: plane, count: 1, context: [overpass], metres_per_pixel: 20}\n"
         "  - {name: windmill, count: 2}\n"
         "conditions: [{kind: procedural}]\nsynthesis: {model: embedded}\n"
     )
@@ -85,7 +85,7 @@ def test_what_the_model_has_not_learnt_is_said_everywhere_and_stops_a_build(run:
         code, _, err = run(*command, file)
         assert code == 0
         assert re.search(r"warning: .*:5:12: categories\.1\.name: 'windmill' → the model .* not learnt", err)
-        assert re.search(r"warning: .*:4:39: categories\.0\.context\.0: 'pavement' → surroundings", err)
+        assert re.search(r"warning: .*:4:39: categories\.0\.context\.0: 'overpass' → surroundings", err)
         assert re.search(r"warning: .*: categories\.0\.metres_per_pixel: 20 → outside the 0\.125\.\.8 metres", err)
     code, _, err = run("build", file, "--out", tmp_path / "out")
     assert code == 2 and "set `allow_unknown: true`" in err and not (tmp_path / "out").exists()

@@ -189,7 +189,7 @@ def test_a_filter_has_a_report(copy: Path, tmp_path: Path) -> None:
     (copy / "shards/00000/samples.jsonl").write_bytes(b"")
     assert "has other images now; run the same filter command again" in run("report", tmp_path / "filtered", code=2)
     (tmp_path / "filtered/filter.json").write_text('{"kind": "coco"}')
-    assert "filter.json: damaged ('source'); run the same filter command again" in run(
+    assert "filter.json: damaged (source: Field required); run the same filter command again" in run(
         "report", tmp_path / "filtered", code=2
     )
 

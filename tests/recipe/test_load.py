@@ -82,7 +82,7 @@ def test_a_good_recipe_loads() -> None:
         ("kind: procedural", "kind: procedrual", "r.yaml:10:12: conditions.0.kind: 'procedrual' → unknown condition source kind 'procedrual'; did you mean 'procedural'? (a plug-in is written package.module:Class)"),
         ("kind: procedural", "kind: procedural, densty: 1", "r.yaml:10:24: conditions.0.densty → unknown key; did you mean 'density'?"),
         ("  - {kind: procedural}", "  []", "r.yaml:10:3: conditions: [] → masks must come from somewhere; `- kind: procedural` needs no data"),
-        ("{kind: fake}", "{grain: 3}", "r.yaml:11:12: synthesis: {grain} → expected `kind:` with a word; known kinds: controlnet, fake"),
+        ("{kind: fake}", "{grain: 3}", "r.yaml:11:12: synthesis: {grain} → expected `kind:` with a word; known kinds: controlnet, edit, collage, fake"),
         ("{kind: fake}", "{model: embedded, scheduler: unpc}", "r.yaml:11:41: synthesis.scheduler: 'unpc' → must be 'model', 'unipc', 'dpm++', 'ddim' or 'euler'; did you mean 'unipc'?"),
         ("test: 0.1", "test: 0.2", "r.yaml:12:9: splits: {train, val, test} → the shares sum to 1.1, not to 1; change one by -0.1"),
         ("test: 0.1", "test: 0.1, none: 0", "r.yaml:12:49: splits.none: 0 → must be above 0"),

@@ -124,7 +124,7 @@ def test_a_run_is_never_begun_anew_or_gone_on_with_by_mistake(tiny_pipeline: Pat
 
 def test_two_trainings_do_not_write_into_one_folder(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
     recipe = recipe_of(tiny_pipeline, data, optim={"steps": 1})
-    with locked(tmp_path / "out", "training"), pytest.raises(StoreError, match="another training is writing here"):
+    with locked(tmp_path / "out", "training"), pytest.raises(StoreError, match="another train is writing here"):
         train_controlnet(recipe, tmp_path, tmp_path / "out")
 
 
@@ -182,9 +182,11 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
 
 
 def test_a_log_that_finds_no_room_is_a_disk_error(tmp_path: Path) -> None:
-    (tmp_path / "log.jsonl").symlink_to("/dev/full")
-    with Log(tmp_path, 0, True) as log, pytest.raises(DiskError, match=r"log\.jsonl: the disk is full"):
-        log.write(1, {"loss": 1.0}, ())
+    with Log(tmp_path, 0, True) as log, Path("/dev/full").open("wb") as full:
+        log._files[0] = full
+        with pytest.raises(DiskError, match=r"log\.jsonl: the disk is full"):
+            log.write(1, {"loss": 1.0}, ())
+        log._files[0] = (tmp_path / "log.jsonl").open("ab")
 
 
 def test_bad_steps_are_skipped_counted_and_end_the_run(

@@ -68,7 +68,7 @@ def test_huge_header_is_refused_before_anything_is_decoded(tmp_path: Path) -> No
     data = bytearray(encode_png(IDS))
     data[16:24] = struct.pack(">II", 100_000, 100_000)
     (tmp_path / "a.png").write_bytes(bytes(data))
-    with pytest.raises(SourceError, match=r"a\.png: 100000×100000 pixels are more than 268435456; cut the mask"):
+    with pytest.raises(SourceError, match=r"a\.png: 100000×100000 pixels are more than 134217728; cut the mask"):
         read_ids(tmp_path / "a.png")
 
 
