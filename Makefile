@@ -14,15 +14,19 @@ SIZE ?= full
 
 .PHONY: quickstart install test coverage check attack bench bench-filter bench-gpu model-report ablation clean
 
+# What it downloads and unpacks is mostly PyTorch. A CPU-only one that is in $(VENV) already is kept: see README.
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e ".[dev]"
+	$(BIN)/pip install --disable-pip-version-check --progress-bar on -e .
 	touch $@
 
-install: $(VENV)/.installed
+$(VENV)/.developing: $(VENV)/.installed
+	$(BIN)/pip install --disable-pip-version-check --progress-bar on -e ".[dev]"
+	touch $@
 
-quickstart: install
+install: $(VENV)/.developing
+
+quickstart: $(VENV)/.installed
 	$(BIN)/earthsynth-factory build recipes/quickstart.yaml --out out/quickstart
 	$(BIN)/earthsynth-factory preview out/quickstart
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.filtering.spec import FilterSpec
-from earthsynth_factory.recipe.json_schema import json_schema
+from earthsynth_factory.recipe.schema import json_schema
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 from research import markdown
 

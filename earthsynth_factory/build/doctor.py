@@ -35,6 +35,13 @@ def all_checks() -> list[Check]:
     return checks + [probe() for probe in probes]
 
 
+def model_checks(name: str, controlnet: str | None) -> list[Check]:
+    """What a model is, its paths from the working folder. Raises ModelError where it cannot be driven."""
+    from earthsynth_factory.models.description import describe_model
+
+    return [Check(subject, True, found) for subject, found in describe_model(name, controlnet, Path())]
+
+
 def _python() -> Check:
     return Check("Python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer")
 

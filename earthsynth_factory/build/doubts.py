@@ -6,9 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import orjson
+
+from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.build.records import SampleRecord
-from earthsynth_factory.errors import FactoryError
+from earthsynth_factory.domain.context import StageContext
+from earthsynth_factory.errors import FactoryError, StoreError
 from earthsynth_factory.filtering.sources import built_entry
 from earthsynth_factory.filtering.spec import FilterSpec
 from earthsynth_factory.recipe.schema import EMBEDDED_THRESHOLDS, Recipe
@@ -26,6 +30,16 @@ LOOKED_AT = 192
 """Accepted images that the default filter is asked about."""
 
 BATCH = 16
+
+
+def read_doubts(layout: Layout) -> list[str]:
+    """What was said when the build was finished. Raises StoreError where the file is damaged."""
+    try:
+        return [str(line) for line in orjson.loads(layout.doubts.read_bytes())]
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(
+            f"{layout.doubts}: damaged ({error}); remove it and run the same build command again"
+        ) from error
 
 
 def doubts_of(store: StoreReader, recipe: Recipe) -> list[str]:
@@ -82,7 +96,8 @@ def _first(store: StoreReader, most: int = 4096) -> Iterator[SampleRecord]:
 def _refused(store: StoreReader, records: Sequence[SampleRecord]) -> Iterator[str]:
     """The class of every record that a default rule refuses."""
     taxonomy, rules = store.taxonomy, FilterSpec().rules
-    chain = RuleChain.of(rules, taxonomy, sorted(store.targets), Path(), "cpu", embedded_thresholds(rules, taxonomy))
+    learnt = embedded_thresholds(rules, taxonomy).least
+    chain = RuleChain.of(rules, StageContext(taxonomy, sorted(store.targets), Path(), "cpu", learnt))
     chain.open()
     for start in range(0, len(records), BATCH):
         some = records[start : start + BATCH]

@@ -10,6 +10,7 @@ from typing import Any
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext, Want
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.seeds import derive, unit
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
@@ -57,14 +58,15 @@ class Line:
         card = recipe.synthesis.card(base)
         prompts = PromptWriter(taxonomy, card.prompt_template, card.scales, recipe.words())
         blocks = {category.id: block for category, block in recipe.blocks()}
-        context = SourceContext(taxonomy, prompts, recipe.splits, recipe.seed, base, cache_folder())
+        drawing = SourceContext(taxonomy, prompts, recipe.splits, recipe.seed, base, cache_folder())
+        context = StageContext(taxonomy, recipe.targets(), base, device, thresholds.least)
         return cls(
             recipe=recipe,
             taxonomy=taxonomy,
             blocks=blocks,
-            sources=[(spec.build(context), spec.weight) for spec in recipe.conditions],
-            generator=recipe.synthesis.build(taxonomy, base, device),
-            rules=RuleChain.of(recipe.rfilter.rules, taxonomy, recipe.targets(), base, device, thresholds),
+            sources=[(spec.build(drawing), spec.weight) for spec in recipe.conditions],
+            generator=recipe.synthesis.build(context),
+            rules=RuleChain.of(recipe.rfilter.rules, context),
             thresholds=thresholds,
             card=card,
             learnt=_learnt(card, taxonomy, blocks.keys()),

@@ -36,6 +36,9 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
     """
     store = StoreReader(folder)
     recipe = _recipe(store)
+    if not 0 <= slot < recipe.images:
+        there = f"there are {recipe.images}, 0–{recipe.images - 1}"
+        raise InputError(f"slot {slot}: {there}; give the number of an image, as its file is called")
     line = Line.of(recipe, base, device)
     if fingerprint(recipe, identity_of(recipe, line, base)) != store.run.fingerprint:
         raise StoreError(
@@ -64,10 +67,7 @@ def _kept(store: StoreReader, slot: int) -> int:
 
 
 def _made(line: Line, plan: Plan, index: int, attempt: int, out: Path) -> Remade:
-    try:
-        slot = plan.slot(index)
-    except IndexError as error:
-        raise InputError(f"{error}; give the number of an image, as its file is called") from error
+    slot = plan.slot(index)
     condition = line.draw(slot, attempt // line.recipe.rfilter.candidates)
     line.generator.open()
     [candidate] = line.synthesise([slot], [attempt], [condition])

@@ -18,6 +18,7 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.filtering import labelled_folder as labelled
 from earthsynth_factory.filtering.scoring import read
 from earthsynth_factory.filtering.sources import open_folder
+from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.report.html.builds import subject_of_build
 from earthsynth_factory.report.html.filtered import DECISION, Source, read_decision, subject_of_filter
 from earthsynth_factory.report.html.model import Entry, Pixels
@@ -61,8 +62,8 @@ def report_on_build(store: StoreReader, plan: Plan, path: Path) -> None:
 
 
 def report_path(folder: Path) -> Path:
-    """Where a folder's report lies unless the user says otherwise."""
-    return Layout(folder).report / "index.html"
+    """Where a folder's report lies unless the user says otherwise. Raises StoreError where a link leads there."""
+    return write_below(Layout(folder).report, folder) / "index.html"
 
 
 def _filtered(folder: Path, decision: Mapping[str, Any]) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.build import rates
-from earthsynth_factory.build.doubts import doubts_of
+from earthsynth_factory.build.doubts import doubts_of, read_doubts
 from earthsynth_factory.build.engines.local import LocalEngine
 from earthsynth_factory.build.pipeline import Line
 from earthsynth_factory.build.plan import Plan
@@ -21,6 +21,7 @@ from earthsynth_factory.build.preflight.model_fit import unknown_targets
 from earthsynth_factory.build.reporting import report_on_build, report_path
 from earthsynth_factory.build.run_record import new_record, resume_or_create
 from earthsynth_factory.build.shards import ShardTask, SlotSettled, WorkerReady
+from earthsynth_factory.build.topup import reopen_short
 from earthsynth_factory.build.verify import damages, reopen_damaged
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.marker import Marker, read_marker
@@ -36,7 +37,7 @@ from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.recipe.fingerprint import fingerprint
 from earthsynth_factory.recipe.load import LoadedRecipe
 from earthsynth_factory.recipe.schema import Recipe
-from earthsynth_factory.report.dataset_card import write_card
+from earthsynth_factory.report.dataset_card import Counts, write_card
 
 Watch = Callable[[SlotSettled | WorkerReady], None]
 """Called in the main thread with everything the workers report."""
@@ -47,7 +48,7 @@ class Tally:
     """What this session did so far.
 
     reasons: what refused images → how many. made, passed: class id (None: negatives) → images made, and those of
-    them that every rule passed.
+    them that every rule passed. facts: of the first worker. notes: what the image models noted on the way, each once.
     """
 
     accepted: int = 0
@@ -57,10 +58,12 @@ class Tally:
     made: Counter[int | None] = field(default_factory=Counter)
     passed: Counter[int | None] = field(default_factory=Counter)
     facts: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
 
     def add(self, told: SlotSettled | WorkerReady) -> None:
         if isinstance(told, WorkerReady):
             self.facts = self.facts or dict(told.facts)
+            self.notes |= dict.fromkeys(told.notes)
             return
         self.accepted += told.accepted
         self.short += not told.accepted
@@ -72,12 +75,15 @@ class Tally:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """A finished build. short: (category name, split) → images that lack. notes: what exports could not hold."""
+    """A finished build. short: (category name, split) → images that lack. reasons: why images of the whole folder were not
+    kept → how many, the commonest first. notes: what is doubtful, what was lost on the way, and what exports could not hold.
+    """
 
     out: Path
     accepted: int
     asked: int
     short: dict[tuple[str, str], int]
+    reasons: dict[str, int]
     notes: tuple[str, ...]
 
 
@@ -89,11 +95,13 @@ def build(
     verify: bool = False,
     watch: Watch = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> BuildResult:
     """Make the dataset, or go on with it. Raises Interrupted after Ctrl-C, and whatever a stage raises.
 
     verify: compare the contents of committed shards with their digests, not only counts and sizes. warn: called before
-    anything is made with each line about what is doubtful in the recipe.
+    anything is made with each line about what is doubtful in the recipe. tell: called with what a person at the terminal
+    should know at once.
 
     A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.
     """
@@ -111,9 +119,10 @@ def build(
         write_changed(layout.run, json_bytes(record.plain()))
         write_changed(layout.recipe, loaded.text.encode())
         notes = reopen_damaged(StoreReader(out), verify)
+        reopen_short(StoreReader(out), recipe.rfilter)
         task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
         with log_file(layout.log):
-            _fill(task, plan, layout, record, line, watch)
+            notes += _fill(task, plan, layout, record, line, watch, tell)
         return _finish(recipe, plan, layout, claim, notes)
 
 
@@ -128,8 +137,16 @@ def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
     }
 
 
-def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: Line, watch: Watch) -> None:
-    """Fill the shards that are not committed yet. line: of the recipe, not open.
+def _fill(
+    task: ShardTask,
+    plan: Plan,
+    layout: Layout,
+    record: RunRecord,
+    line: Line,
+    watch: Watch,
+    tell: Callable[[str], None],
+) -> list[str]:
+    """Fill the shards that are not committed yet; what was noted on the way. line: of the recipe, not open.
 
     What the models are is written down before the first image is asked of them: a build that was killed behind its last
     commit finds nothing to do, and never opens them again.
@@ -140,7 +157,7 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: 
         if not record.described:
             line.open()
             write_changed(layout.run, json_bytes(record.with_line(line.describe()).plain()))
-        return
+        return []
     tally, started = Tally(), time.monotonic()
 
     def report(told: Any) -> None:
@@ -150,7 +167,7 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: 
         watch(told)
 
     devices = _devices(task.recipe, len(todo))
-    with stop_on_signals() as stop:
+    with stop_on_signals(lambda: tell(_finishing(tally))) as stop:
         try:
             LocalEngine(devices).run(task, todo, report, stop)
         finally:
@@ -158,6 +175,14 @@ def _fill(task: ShardTask, plan: Plan, layout: Layout, record: RunRecord, line: 
     if stop.is_set():
         raise Interrupted(f"stopped with everything kept; run the same command again to go on in {layout.root}")
     rates.remember(task.recipe, tally.facts, tally.images, time.monotonic() - started)
+    return list(tally.notes)
+
+
+def _finishing(tally: Tally) -> str:
+    """What the first Ctrl-C is answered with."""
+    batch = tally.facts.get("synthesis", {}).get("batch")
+    what = f"finishing {batch} images" if batch else "finishing what is in the making"
+    return f"{what}; Ctrl-C again stops now"
 
 
 def _devices(recipe: Recipe, shards: int) -> list[str]:
@@ -180,6 +205,7 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
         "accepted": tally.accepted,
         "short": tally.short,
         "rejected_by": dict(sorted(tally.reasons.items())),
+        "notes": list(tally.notes),
     }
     with open_to_append(layout.sessions) as file:
         append_line(file, orjson.dumps(line) + b"\n", layout.sessions)
@@ -196,14 +222,16 @@ def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: lis
     short = shortfalls(plan, store) if accepted < len(plan) else {}
     outcome = digest_of(store.run.fingerprint, store.run.software, [marker.sha256 for marker in markers])
     summaries = export(store, recipe.exports, layout.exports, lambda _: None)
-    doubts = doubts_of(store, recipe)
+    done = claim.done(outcome) and report_path(layout.root).is_file() and layout.doubts.is_file()
+    doubts = read_doubts(layout) if done else doubts_of(store, recipe)
     write_changed(layout.doubts, json_bytes(doubts))
     write_card(store, summaries, short, doubts)
-    notes += [*doubts, *(note for summary in summaries for note in summary.notes)]
-    if not (claim.done(outcome) and report_path(layout.root).is_file()):
+    notes = [*doubts, *notes, *(note for summary in summaries for note in summary.notes)]
+    if not done:
         notes += _report(store, plan)
         claim.finish(outcome)
-    return BuildResult(layout.root, accepted, len(plan), short, tuple(notes))
+    reasons = dict(Counts.of(store).rejected.most_common())
+    return BuildResult(layout.root, accepted, len(plan), short, reasons, tuple(notes))
 
 
 def _markers(store: StoreReader) -> list[Marker]:
@@ -239,14 +267,15 @@ def shortfalls(plan: Plan, store: StoreReader) -> dict[tuple[str, str], int]:
     return {where: count for where, count in lacking.items() if count > 0}
 
 
-def raise_shortfall(result: BuildResult, reasons: Sequence[tuple[str, int]]) -> None:
+def raise_shortfall(result: BuildResult) -> None:
     """Raises Shortfall that names every category that lacks images, and the commonest reasons."""
     if not result.short:
         return
     lines = [f"  {name} ({split}): {count} short" for (name, split), count in sorted(result.short.items())]
-    why = ", ".join(f"{rule} {count}×" for rule, count in reasons) or "no condition could be drawn"
+    why = ", ".join(f"{rule} {count}×" for rule, count in list(result.reasons.items())[:5])
     raise Shortfall(
         f"{result.accepted} of {result.asked} images were accepted:\n"
         + "\n".join(lines)
-        + f"\nWhy images were not kept: {why}. Raise `rfilter.max_attempts`, loosen the rules, or add a source."
+        + f"\nWhy images were not kept: {why}.\nRaise `rfilter.max_attempts` and give the same command: it goes on in this "
+        "folder. Other rules or sources make another dataset, in another --out."
     )

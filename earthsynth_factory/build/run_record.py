@@ -49,8 +49,11 @@ def resume_or_create(out: Path, record: RunRecord) -> RunRecord:
     if not Layout(out).run.is_file():
         return record
     stored = StoreReader(out).run
-    if stored.fingerprint != record.fingerprint:
-        differs = "\n".join(f"  {line}" for line in difference(_decisive(stored), _decisive(record)))
+    _check_attempts(out, stored, record)
+    # Two fingerprints without a difference are of two versions: a key counts no more, or not yet.
+    lines = difference(_decisive(stored), _decisive(record)) if stored.fingerprint != record.fingerprint else []
+    if lines:
+        differs = "\n".join(f"  {line}" for line in lines)
         raise StoreError(
             f"{out}: holds another build (fingerprint {stored.fingerprint[:12]}, this recipe gives "
             f"{record.fingerprint[:12]}). What differs:\n{differs}\n"
@@ -58,6 +61,16 @@ def resume_or_create(out: Path, record: RunRecord) -> RunRecord:
         )
     known = {"line": stored.line} if stored.described else {}
     return record.model_copy(update={"shard_size": stored.shard_size, **known})
+
+
+def _check_attempts(out: Path, stored: RunRecord, given: RunRecord) -> None:
+    """Raises StoreError if fewer attempts are asked for than a build was made with: what it has could not have come."""
+    was, now = (one.recipe.get("rfilter", {}).get("max_attempts", 0) for one in (stored, given))
+    if now < was:
+        raise StoreError(
+            f"{out}: was built with max_attempts {was}, now {now}; it may be raised and not lowered. Set it back, or choose "
+            "another folder with --out. Nothing was changed."
+        )
 
 
 def _decisive(record: RunRecord) -> dict[str, Any]:

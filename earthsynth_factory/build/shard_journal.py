@@ -160,8 +160,9 @@ def read_lines(path: Path, kind: type[Record]) -> tuple[list[tuple[bytes, Record
 
 def cut(layout: ShardLayout, slot: int) -> None:
     """Leave in the journals what is recorded of the slots before this one; they are touched only where that differs."""
-    for path, kind in ((layout.samples, SampleRecord), (layout.rejects, RejectRecord)):
-        lines, _ = read_lines(path, kind)
-        data = b"".join(line for line, record in lines if record.slot < slot)
+    samples = [line for line, record in read_lines(layout.samples, SampleRecord)[0] if record.slot < slot]
+    rejects = [line for line, record in read_lines(layout.rejects, RejectRecord)[0] if record.slot < slot]
+    for path, lines in ((layout.samples, samples), (layout.rejects, rejects)):
+        data = b"".join(lines)
         if not path.is_file() or path.is_symlink() or path.stat().st_size != len(data):
             write_bytes(path, data)

@@ -42,9 +42,10 @@ class SlotSettled:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """What a worker reports once its models are loaded: `Line.describe`."""
+    """What a worker reports once its models are loaded: `Line.describe`; and again after a shard, with what was noted."""
 
     facts: dict[str, object]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ class ShardTask:
             LOGGER.info(
                 "shard %s: slots %d to %d, settled up to %d", number, slots.start, slots.stop, journal.next_slot
             )
+        if notes := tuple(line.generator.notes()):
+            report(WorkerReady(line.describe(), notes))
 
 
 def shard_slots(number: int, shard_size: int, total: int) -> range:

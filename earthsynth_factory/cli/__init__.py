@@ -15,6 +15,7 @@ from earthsynth_factory.cli import (
     evaluate,
     export,
     filter,
+    generate,
     merge,
     plan,
     prepare,
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.add_typer(recipe.app, name="recipe")
 app.command()(plan.plan)
 app.command()(build.build)
+app.command()(generate.generate)
 app.command()(dataset.status)
 app.command()(dataset.stats)
 app.command()(export.export)

@@ -22,10 +22,9 @@ def build(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False,
 ) -> None:
-    """Make the dataset that a recipe describes; after a kill, the same command goes on where it stopped."""
+    """Make the dataset of a recipe, or go on with it. After a kill, the same command goes on where it stopped."""
     from earthsynth_factory.build.run import build as run_build
     from earthsynth_factory.build.run import raise_shortfall
-    from earthsynth_factory.cli.guard import say_warnings
     from earthsynth_factory.cli.progress import BuildProgress
     from earthsynth_factory.recipe.load import load_recipe
 
@@ -38,21 +37,21 @@ def build(
             keep_rejects=keep_rejects,
             verify=verify,
             watch=progress.watch,
-            warn=lambda line: say_warnings([line]),
+            warn=lambda line: progress.say(f"warning: {line}"),
+            tell=progress.say,
         )
-    reasons = progress.tally.reasons.most_common(5)
     _print(
         {
             "out": str(result.out),
             "accepted": result.accepted,
             "asked": result.asked,
-            "rejected_by": dict(reasons),
+            "rejected_by": result.reasons,
             "short": [{"class": name, "split": split, "images": n} for (name, split), n in result.short.items()],
             "notes": list(result.notes),
         },
         as_json,
     )
-    raise_shortfall(result, reasons)
+    raise_shortfall(result)
 
 
 def _print(result: dict[str, Any], as_json: bool) -> None:

@@ -70,7 +70,7 @@ def stats(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/report/statistics.png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
 ) -> None:
-    """Images, pixels, objects and their sizes by class: a table on stdout and a plot."""
+    """Count images, pixels and objects by class. A table on stdout, and a plot with the objects' sizes."""
     import json
     from dataclasses import asdict
 
@@ -78,6 +78,7 @@ def stats(
 
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.io.atomic import write_bytes
+    from earthsynth_factory.io.gates import write_below
     from earthsynth_factory.io.log import console
     from earthsynth_factory.report.sheets import to_png
     from earthsynth_factory.report.statistics import plot, statistics, table
@@ -86,7 +87,7 @@ def stats(
     with Progress(console=console(), transient=True) as bar:
         task = bar.add_task("counting", total=dataset.count)
         rows = statistics(dataset, lambda count: bar.advance(task, count))
-    path = out or folder / "report" / "statistics.png"
+    path = out or write_below(folder / "report", folder) / "statistics.png"
     write_bytes(path, to_png(plot(rows)))
     if as_json:
         say(json.dumps([asdict(row) for row in rows]))
@@ -102,12 +103,13 @@ def preview(
     columns: Annotated[int, typer.Option(min=1, max=20)] = 4,
     side: Annotated[int, typer.Option(min=16, max=1024, help="Pixels that each view is wide.")] = 160,
 ) -> None:
-    """Draw a contact sheet: image, mask and overlay of samples of every category."""
+    """Draw a contact sheet of samples of every category. Of each its image, mask and overlay."""
     from itertools import islice
 
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.errors import StoreError
     from earthsynth_factory.io.atomic import write_bytes
+    from earthsynth_factory.io.gates import write_below
     from earthsynth_factory.report.sheets import contact_sheet, spread
 
     store = open_dataset(folder)
@@ -115,6 +117,6 @@ def preview(
     records = spread(list(islice(store.samples(), 4096)), count)
     if not records:
         raise StoreError(f"{folder}: no sample is recorded yet")
-    path = out or folder / "report" / "preview.png"
+    path = out or write_below(folder / "report", folder) / "preview.png"
     write_bytes(path, contact_sheet(store, records, columns, side))
     say(str(path))

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from earthsynth_factory.cli.say import say
 
 
-def doctor() -> None:
-    """Check Python, packages, devices, models, memory and disk; exit 2 where something a build needs is missing."""
-    from earthsynth_factory.build.doctor import all_checks
+def doctor(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Look at this model alone: `earthsynth`, `embedded`, a folder, a file or a hub id."),
+    ] = None,
+    controlnet: Annotated[str | None, typer.Argument(help="A ControlNet that is to go with it.")] = None,
+) -> None:
+    """Check what this machine has for a build. Exit 2 if something that it needs is missing.
 
-    checks = all_checks()
+    With a MODEL: what it is, whether its parts belong together and all of it loads, before a recipe names it.
+    """
+    from earthsynth_factory.build.doctor import all_checks, model_checks
+
+    checks = all_checks() if model is None else model_checks(model, controlnet)
     for check in checks:
         say(f"{'ok  ' if check.ok else 'LACK'} {check.name}: {check.found}")
         if not check.ok:

@@ -10,6 +10,12 @@ import typer
 
 from earthsynth_factory.cli.say import say
 
+FORMATS = (
+    "coco, coco-panoptic, semantic, yolo-detect, yolo-segment, yolo-obb, dota, voc, odvg, gsnet, earthsynth, imagefolder, "
+    "webdataset, hf-parquet, prepared"
+)
+"""The kinds of `exports.base`, which `--help` has no time to import; a test compares them."""
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
 
 def export(
     folder: Annotated[Path, typer.Argument(help="Output folder of a build, a prepared dataset, or any other dataset.")],
-    formats: Annotated[list[str], typer.Option("--format", "-f", help="Formats, comma-separated: coco,semantic.")],
+    formats: Annotated[list[str], typer.Option("--format", "-f", help=f"Comma-separated: {FORMATS}.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/exports.")] = None,
     split: Annotated[str | None, typer.Option(help="Splits, comma-separated; all by default.")] = None,
     classes: Annotated[str | None, typer.Option(help="Classes, comma-separated; all else becomes background.")] = None,
@@ -31,7 +37,7 @@ def export(
     ] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="A format's knob: coco.polygons=true.")] = None,
 ) -> None:
-    """Write the dataset in other formats, from the masters, at any time; no model is needed."""
+    """Write the dataset in other formats, at any time. It is made from the masters; no model is needed."""
     from contextlib import nullcontext
 
     from earthsynth_factory.cli.progress import image_progress

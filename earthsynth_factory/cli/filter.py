@@ -48,7 +48,7 @@ def filter_(
 
     options = FilterOptions(config, calibrate, apply.value, map_file, device, kind, allow_plugins)
     with scene_progress("images") as watch:
-        summary = run_filter(path, out or Path(f"{path.resolve().name}-filter"), options, watch)
+        summary = run_filter(path, out or _beside(path), options, watch)
     written = _report(summary.out) if report else None
     if as_json:
         say(json.dumps({**asdict(summary), "out": str(summary.out), "report": written and str(written)}))
@@ -57,6 +57,13 @@ def filter_(
     _say(summary)
     if written:
         say(f"Look at it:  {written}")
+
+
+def _beside(path: Path) -> Path:
+    """<PATH's name>-filter, here; where that would lie in PATH itself, beside it."""
+    whole = path.resolve()
+    name = f"{whole.name}-filter"
+    return whole.with_name(name) if Path.cwd().is_relative_to(whole) else Path(name)
 
 
 def _say(summary: FilterSummary) -> None:

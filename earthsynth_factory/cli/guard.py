@@ -41,20 +41,19 @@ class GuardedGroup(TyperGroup):
 
 def report(error: FactoryError) -> None:
     """The error's message on stderr; a recipe's faults are counted, for there may be many."""
-    color = "yellow" if isinstance(error, Interrupted) else "red"
-    typer.secho(
-        "ended early: " if isinstance(error, Interrupted) else "error: ", fg=color, bold=True, err=True, nl=False
-    )
-    if isinstance(error, RecipeError) and len(error.faults) > 1:
+    color, kind = ("yellow", "ended early: ") if isinstance(error, Interrupted) else ("red", "error: ")
+    typer.secho(kind, fg=color, bold=True, err=True, nl=False)
+    many = isinstance(error, RecipeError) and len(error.faults) > 1
+    if isinstance(error, RecipeError) and many:
         say(f"{len(error.faults)} faults", err=True)
-    say(str(error), err=True)
+    say(str(error), err=True, after=0 if many else len(kind))
 
 
 def say_warnings(lines: Sequence[str]) -> None:
     """Lines about what is doubtful, on stderr."""
     for line in lines:
         typer.secho("warning: ", fg="yellow", bold=True, err=True, nl=False)
-        typer.echo(line, err=True)
+        say(line, err=True, after=len("warning: "))
 
 
 def report_defect(error: BaseException) -> None:

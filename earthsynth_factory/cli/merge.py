@@ -13,7 +13,7 @@ def merge(
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder; images in it are hard links.")],
     partial: Annotated[bool, typer.Option("--partial", help="Take what unfinished builds have so far.")] = False,
 ) -> None:
-    """Put datasets together; say which ids and names changed, and what their splits have in common."""
+    """Put datasets together. Says which ids and names changed, and what their splits have in common."""
     from earthsynth_factory.cli.split import say_leaks
     from earthsynth_factory.cli.writing import write_folder
     from earthsynth_factory.datasets.build.completeness import check_finished

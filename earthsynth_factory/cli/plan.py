@@ -25,7 +25,9 @@ def plan(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
 ) -> None:
-    """Show what a recipe would make: images by class and split, time, disk.
+    """Show what a recipe would make, and what that would cost.
+
+    Images by class and split, time and disk; and what in the recipe is doubtful.
 
     No model is loaded without --probe.
     """
@@ -40,6 +42,8 @@ def plan(
     warnings = check(loaded)
     say_warnings(() if as_json else warnings)
     made = Plan.of(loaded.recipe)
+    if probe:
+        say("drawing a few images to measure the rate …", err=True)
     rate = measure(loaded.recipe, loaded.base) if probe else rates.recall(loaded.recipe)
     cost = estimate(made, loaded.recipe, rate)
     facts = {

@@ -51,7 +51,7 @@ def prepare(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
 ) -> None:
-    """Bring a real dataset into images, id masks, instance maps and train.jsonl; stop and rerun as you like."""
+    """Bring a real dataset into the layout that all commands read. Stop and rerun as you like."""
     import json
     from dataclasses import asdict
 

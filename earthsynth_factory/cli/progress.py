@@ -2,31 +2,97 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from rich.console import RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from earthsynth_factory.build.run import Tally
 from earthsynth_factory.build.shards import SlotSettled, WorkerReady
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.io.log import console
-from earthsynth_factory.io.printable import one_line
+from earthsynth_factory.io.printable import one_line, printable
 from earthsynth_factory.recipe.schema import Recipe
 
 LOG_SECONDS = 30
 """Where stderr is no terminal, a line is printed this often instead of a live bar."""
 
 
+WINDOW_SECONDS = 120.0
+"""What rates and time left are reckoned over."""
+
+LEAST_SECONDS = 2.0
+"""A burst of less says nothing about the rate."""
+
+
+class Window:
+    """Counts of the last while, and what they come to in a second. Times are those of `clock`, in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._counts: deque[tuple[float, int]] = deque()
+
+    def add(self, count: int) -> None:
+        """So many more are done now."""
+        now = self._clock()
+        self._counts.append((now, count))
+        while self._counts[0][0] < now - WINDOW_SECONDS:
+            self._began = self._counts.popleft()[0]
+
+    def restart(self) -> None:
+        """Reckon from now on: what went before was loading."""
+        self._began = self._clock()
+
+    @property
+    def rate(self) -> float | None:
+        """Per second; None as long as too little is known."""
+        spent = self._clock() - self._began
+        total = sum(count for _, count in self._counts)
+        return total / spent if total and spent >= LEAST_SECONDS else None
+
+
 class _Rate(ProgressColumn):
+    """Images a second: those of the window, or rich's own reckoning for a plain bar."""
+
+    def __init__(self, window: Window | None = None) -> None:
+        super().__init__()
+        self._window = window
+
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.2f} img/s" if task.speed else "– img/s", style="cyan")
+        rate = task.speed if self._window is None else self._window.rate
+        return Text(f"{rate:.3g} img/s" if rate else "– img/s", style="cyan")
+
+
+class _Left(ProgressColumn):
+    """Time left at the window's rate."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__()
+        self._window = window
+
+    def render(self, task: Task) -> Text:
+        if not self._window.rate or task.remaining is None:
+            return Text("-:--:-- left", style="cyan")
+        return Text(f"{timedelta(seconds=round(task.remaining / self._window.rate))} left", style="cyan")
 
 
 SHOWN_CLASSES = 12
@@ -34,14 +100,14 @@ SHOWN_CLASSES = 12
 
 
 class _Bar(Progress):
-    """A bar with a line of text below it."""
+    """A bar with lines of text below it; where the terminal is narrow they are cut, and the bar stays."""
 
-    below = ""
+    below: tuple[str, ...] = ()
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield from super().get_renderables()
-        if self.below:
-            yield Text(self.below, style="dim")
+        for line in self.below:
+            yield Text(line, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 class BuildProgress:
@@ -50,19 +116,20 @@ class BuildProgress:
     def __init__(self, recipe: Recipe, out: Path) -> None:
         self.tally = Tally()
         self._console = console()
+        self._made, self._settled = Window(), Window()
         self._bar = _Bar(
+            SpinnerColumn(),
             TextColumn("[bold]{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[rejected]}", style="dim"),
+            _Rate(self._made),
+            _Left(self._settled),
             console=self._console,
+            expand=True,
             disable=not self._console.is_terminal,
-            speed_estimate_period=120,
         )
         done = _settled_before(out)
-        self._task = self._bar.add_task("loading", total=recipe.images, completed=done, rejected="")
+        self._task = self._bar.add_task("loading models", total=recipe.images, completed=done)
         if done:
             self._console.print(f"{escape(one_line(out))}: {done} of {recipe.images} are settled already; going on")
         self._recipe = recipe
@@ -78,18 +145,26 @@ class BuildProgress:
     ) -> None:
         self._bar.stop()
 
+    def say(self, line: str) -> None:
+        """A line of its own, above the bar."""
+        self._console.print(escape(printable(line)), highlight=False)
+
     def watch(self, told: SlotSettled | WorkerReady) -> None:
         """Take in a report."""
         self.tally.add(told)
         if isinstance(told, WorkerReady):
             self._bar.update(self._task, description="images")
+            self._made.restart()
+            self._settled.restart()
             return
-        self._bar.below = self._acceptance()
-        self._bar.update(self._task, advance=1, rejected=self._rejected())
+        self._made.add(told.images)
+        self._settled.add(1)
+        self._bar.below = tuple(line for line in (self._rejected(), self._acceptance()) if line)
+        self._bar.update(self._task, advance=1)
         self._log()
 
     def _rejected(self) -> str:
-        parts = [f"{count}× {escape(one_line(reason))}" for reason, count in self.tally.reasons.most_common(3)]
+        parts = [f"{count}× {one_line(reason)}" for reason, count in self.tally.reasons.most_common(3)]
         return f"not kept: {', '.join(parts)}" if parts else ""
 
     def _acceptance(self) -> str:
@@ -108,9 +183,10 @@ class BuildProgress:
         if self._console.is_terminal or elapsed < self._next_log:
             return
         self._next_log = elapsed + LOG_SECONDS
-        left = f"{task.time_remaining:.0f} s left" if task.time_remaining else ""
+        rate = self._settled.rate
+        left = f"{(task.remaining or 0) / rate:.0f} s left" if rate and task.remaining else ""
         parts = [f"{task.completed:.0f}/{self._recipe.images}", left, self._rejected(), self._acceptance()]
-        self._console.print("; ".join(part for part in parts if part))
+        self._console.print(escape("; ".join(part for part in parts if part)), soft_wrap=True)
 
 
 def _settled_before(out: Path) -> int:

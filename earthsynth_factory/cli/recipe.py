@@ -66,7 +66,7 @@ def _asked(path: Path) -> Purpose:
         return Purpose.yolo
     answers = {str(number): purpose for number, purpose in enumerate(Purpose, start=1)}
     for number, purpose in answers.items():
-        typer.echo(f"  {number}  {purpose.value}: {WHAT[purpose]}", err=True)
+        say(f"  {number}  {purpose.value}: {WHAT[purpose]}", err=True)
     given = typer.prompt("What is it for", default="1", err=True)
     found = answers.get(given) or next((one for one in Purpose if one.value == given), None)
     if found is None:
@@ -88,8 +88,12 @@ def validate(
 
     from earthsynth_factory.build.preflight import check
     from earthsynth_factory.cli.guard import say_warnings
-    from earthsynth_factory.recipe.load import load_recipe
+    from earthsynth_factory.recipe.load import is_training, load_recipe
+    from earthsynth_factory.recipe.reading import changed, read_text
 
+    if is_training(changed(read_text(recipe), str(recipe), changes or []).data):
+        _validate_training(recipe, changes or [], as_json)
+        return
     loaded = load_recipe(recipe, changes or [], allow_plugins)
     found, warnings = loaded.recipe, check(loaded)
     if as_json:
@@ -99,12 +103,25 @@ def validate(
     say(f"{recipe}: valid; {found.images} images, {len(found.targets())} classes")
 
 
+def _validate_training(recipe: Path, changes: list[str], as_json: bool) -> None:
+    import json
+
+    from earthsynth_factory.recipe.load import load_block
+    from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
+
+    found = load_block(recipe, lambda _: ControlNetRecipe, changes)
+    if as_json:
+        typer.echo(json.dumps({"valid": True, "warnings": [], "recipe": found.model_dump(mode="json")}))
+        return
+    typer.echo(f"{recipe}: valid; a training of {found.optim.steps} steps: earthsynth-factory train {recipe}")
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of recipes, for editors."""
     import json
 
-    from earthsynth_factory.recipe.json_schema import json_schema
+    from earthsynth_factory.recipe.schema import json_schema
 
     say(json.dumps(json_schema(), indent=2))
 

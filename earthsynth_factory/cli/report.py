@@ -14,7 +14,7 @@ def report(
     folder: Annotated[Path, typer.Argument(help="Output folder of a build or of `filter`, or a prepared dataset.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <folder>/report/index.html.")] = None,
 ) -> None:
-    """Write one HTML file: counts, pictures kept and not, reasons, scores, sizes, duplicates. It needs no network."""
+    """Write one HTML file about a folder of images. Counts, pictures kept and not, reasons, scores; it needs no network."""
     from earthsynth_factory.build.reporting import report_on
 
     say(str(report_on(folder, out)))
@@ -35,7 +35,7 @@ def remake(
         "remade"
     ),
 ) -> None:
-    """Make one image of a build again from its seeds, with its mask and its instance map."""
+    """Make one image of a build again from its seeds. Its mask and its instance map too."""
     from earthsynth_factory.build.remake import remake as make
     from earthsynth_factory.domain.plugins import plugins_allowed
 

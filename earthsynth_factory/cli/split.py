@@ -25,7 +25,7 @@ def split(
     seed: Annotated[int, typer.Option(help="Another seed deals the groups out otherwise.")] = 0,
     partial: Annotated[bool, typer.Option("--partial", help="Take what an unfinished build has so far.")] = False,
 ) -> None:
-    """Split by group, so that no scene feeds two splits; without --ratios, report on the splits as they are."""
+    """Split by group, so that no scene feeds two splits. Without --ratios, report on the splits as they are."""
     from earthsynth_factory.cli.writing import write_folder
     from earthsynth_factory.datasets.build.completeness import check_finished
     from earthsynth_factory.datasets.open import open_dataset

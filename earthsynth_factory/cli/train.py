@@ -20,7 +20,7 @@ def train(
     ] = 0,
     export_only: Annotated[bool, typer.Option(help="Write the model from the newest checkpoint and stop.")] = False,
 ) -> None:
-    """Train a ControlNet on your own pairs, with Counterfactual Composition."""
+    """Train a ControlNet on your own pairs. With Counterfactual Composition."""
     from earthsynth_factory.training.start import Options, start
 
     options = Options(out, changes or [], resume, export_only, preview_cf_comp)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal, Self
 
 import numpy as np
@@ -54,7 +55,11 @@ class DatasetSpec(FolderSpec, SourceSpec):
     """Whole masks as they are, in order of their names, without variants; resized (nearest) only where the size differs."""
 
     relabel: bool = False
-    """With `exact`: everything in the mask becomes the wanted category, so that one layout serves a list of classes."""
+    """With `exact`: everything in the mask becomes the wanted category, so that one layout serves a list of classes. The
+    labels and the prompt say so; the model is shown the mask as it is, as EarthSynth's `test.py` does."""
+
+    relabel_control: bool = False
+    """With `relabel`: the model, too, is shown the wanted category's id in place of the mask's own."""
 
     pictures: bool = False
     """Give each mask with its own picture, varied alike, for `synthesis: {kind: collage}` or `edit`."""
@@ -85,7 +90,8 @@ class DatasetSource(ConditionSource):
 
     def fingerprint(self) -> str:
         pictures = f" {self._pictures.content}" if self._pictures else ""
-        return f"dataset {self._folder.content} {self._spec.model_dump_json(exclude={'path', 'weight'})}{pictures}"
+        inert = {"path", "weight"} | (set() if self._spec.relabel else {"relabel_control"})
+        return f"dataset {self._folder.content} {self._spec.model_dump_json(exclude=inert)}{pictures}"
 
     def masks_of(self) -> Mapping[int, int]:
         return self._folder.masks_of()
@@ -145,14 +151,17 @@ class DatasetSource(ConditionSource):
         """The mask as it is, at the size wanted."""
         mask = stretch(pixels.mask, want.height, want.width)
         instances = stretch(pixels.instances, want.height, want.width)
+        control = None
         if self._spec.relabel and want.category is not None:
+            control = None if self._spec.relabel_control else mask
             mask = np.where((mask == BACKGROUND) | (mask == IGNORE), mask, want.category.id).astype(np.uint8)
         crop = self._narrowed(want, Crop(mask, instances, {}))
         if fault := _avoided(want, crop.mask):
             return fault
         known = item.metres_per_pixel
         scale = known * item.shape[0] / want.height if known else want.metres_per_pixel
-        return self._condition(want, crop, pixels.known, scale, item, {"mask": item.entry.stem}, rng)
+        made = self._condition(want, crop, pixels.known, scale, item, {"mask": item.entry.stem}, rng)
+        return made if control is None else replace(made, control=control)
 
     def _narrowed(self, want: Want, crop: Crop) -> Crop:
         """Background in place of what `single_category` or the want's context leaves out."""

@@ -51,7 +51,7 @@ def rows() -> tuple[Row, ...]:
 
 def _row(index: int, line: dict[str, Any]) -> Row:
     size = _size(line.pop("length"), line.pop("from"), line) if "length" in line else None
-    lists = {key: tuple(value) if isinstance(value, list) else value for key, value in line.items()}
+    lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in line.items()}
     return Row(index, size=size, **lists)
 
 

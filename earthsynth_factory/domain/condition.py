@@ -44,7 +44,8 @@ class Condition:
     mask: (H, W) uint8 class ids. instances: (H, W) uint16; all pixels of an instance have one class, not background.
     known_instances: False where the source has no instance ids of its own; the labels then take connected components.
     visible: instance id → share of the object that neither occlusion nor the border hides, in (0, 1]; 1 if not named.
-    metres_per_pixel: ground sampling distance. seed: what the source drew it from.
+    metres_per_pixel: ground sampling distance. seed: what the source drew it from. control: (H, W) uint8, what the model is
+    shown in place of the mask; None: the mask.
     picture: (H, W, 3) uint8, the picture to start from, if the source has pictures. changed: (H, W) bool, which of its
     pixels are new; given with a picture and only then.
 
@@ -61,6 +62,12 @@ class Condition:
     visible: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
     picture: Image | None = None
     changed: Changed | None = None
+    control: Mask | None = None
+
+    @property
+    def shown(self) -> Mask:
+        """(H, W) what the model is shown."""
+        return self.mask if self.control is None else self.control
 
     def __post_init__(self) -> None:
         if self.mask.ndim != 2 or self.mask.dtype != np.uint8:
@@ -75,9 +82,10 @@ class Condition:
     def _check_picture(self) -> None:
         if (self.picture is None) != (self.changed is None):
             raise ValueError("a picture comes with the map of what is new in it, and that map with a picture")
-        if self.picture is not None and (self.picture.shape, self.picture.dtype) != ((*self.mask.shape, 3), np.uint8):
-            raise ValueError(f"picture must be {(*self.mask.shape, 3)} uint8, not {self.picture.shape}")
-        if self.changed is not None and (self.changed.shape, self.changed.dtype) != (self.mask.shape, np.bool_):
+        shape = (*self.mask.shape, 3)
+        if self.picture is not None and (self.picture.shape != shape or self.picture.dtype != np.uint8):
+            raise ValueError(f"picture must be {shape} uint8, not {self.picture.shape} {self.picture.dtype}")
+        if self.changed is not None and (self.changed.shape != self.mask.shape or self.changed.dtype != np.bool_):
             raise ValueError(f"changed must be {self.mask.shape} bool, not {self.changed.shape} {self.changed.dtype}")
 
     def classes(self) -> list[int]:

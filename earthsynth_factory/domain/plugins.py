@@ -34,8 +34,9 @@ def spec_class(kind: str, builtin: Mapping[str, str], stage: str) -> type[Spec]:
     target = builtin.get(kind, kind)
     module_name, colon, class_name = target.partition(":")
     if not colon:
-        near = difflib.get_close_matches(kind, builtin, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(builtin)}"
+        near = [name for name in builtin if kind and name.startswith(kind.lower())]
+        near = near or difflib.get_close_matches(kind, builtin, n=1)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(builtin)}"
         raise ValueError(f"unknown {stage} kind {kind!r}; {hint} (a plug-in is written package.module:Class)")
     if kind not in builtin and not _allowed.get():
         raise ValueError(

@@ -11,7 +11,8 @@ crowd: such regions are left out and counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -22,10 +23,10 @@ from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.spec import Field
+from earthsynth_factory.domain.taxonomy import Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
-from earthsynth_factory.exports.phrases import grounded
 from earthsynth_factory.exports.shapes import DIGITS, box
 from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
 from earthsynth_factory.io.atomic import write_bytes
@@ -107,3 +108,33 @@ def _append(file: IO[bytes], record: SampleRecord, name: str, **form: Any) -> No
 def _corners(record: SampleRecord, instance: Instance) -> list[float]:
     x, y, width, height = box(record, instance)
     return [x, y, round(x + width, DIGITS), round(y + height, DIGITS)]
+
+
+Span = tuple[int, int]
+"""First character and the one after the last."""
+
+
+def grounded(caption: str, categories: Iterable[Category]) -> tuple[str, dict[int, Span]]:
+    """The caption, and category id → where it names the category, by its words or its name.
+
+    A category that it does not name is added at its end. Longer names go first and no character serves twice, so that
+    `vehicle` is not found in `small vehicle`.
+    """
+    spans: dict[int, Span] = {}
+    for category in sorted(categories, key=lambda category: (-len(category.words), category.id)):
+        found = _find(caption, (category.words, category.name), spans.values())
+        if found is None:
+            caption += f", {category.words}"
+            found = len(caption) - len(category.words), len(caption)
+        spans[category.id] = found
+    return caption, spans
+
+
+def _find(caption: str, wordings: Iterable[str], taken: Iterable[Span]) -> Span | None:
+    """The first free place of a wording as whole words, whatever its case."""
+    used = list(taken)
+    for wording in wordings:
+        for match in re.finditer(rf"(?<!\w){re.escape(wording)}(?!\w)", caption, re.IGNORECASE):
+            if all(match.end() <= start or end <= match.start() for start, end in used):
+                return match.span()
+    return None

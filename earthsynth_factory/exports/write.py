@@ -60,12 +60,16 @@ def export(
     if not specs:
         return []
     check_targets(specs, out, store.root)
-    known = content or content_of(store)
     with nullcontext() if held else locked(out, "export"):
         _sweep(out)
-        digests = [digest_of(spec.model_dump(mode="json"), known, __version__) for spec in specs]
-        pairs = zip(specs, digests, strict=True)
-        return [_export_one(store, spec, out / spec.kind, digest, progress) for spec, digest in pairs]
+        views = [_narrowed(store, spec) for spec in specs]
+        known = {view: content if content and view is store else content_of(view) for view in set(views)}
+        digests = [
+            digest_of(spec.model_dump(mode="json"), known[view], __version__)
+            for view, spec in zip(views, specs, strict=True)
+        ]
+        triples = zip(views, specs, digests, strict=True)
+        return [_export_one(view, spec, out / spec.kind, digest, progress) for view, spec, digest in triples]
 
 
 def _narrowed(store: LabelledDataset, spec: ExportSpec) -> LabelledDataset:

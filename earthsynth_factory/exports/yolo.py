@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import orjson
+from typing_extensions import override
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
@@ -76,7 +77,8 @@ class YoloDetectSpec(_YoloSpec):
     kind: Literal["yolo-detect"] = "yolo-detect"
     measured = "boxes"
 
-    def _points(self, record: SampleRecord, instance: Instance, losses: Losses) -> Points:  # noqa: ARG002
+    @override
+    def _points(self, record: SampleRecord, instance: Instance, losses: Losses) -> Points:
         x, y, width, height = box(record, instance)
         return np.array([[x + width / 2, y + height / 2], [width, height]])
 

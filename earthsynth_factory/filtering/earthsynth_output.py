@@ -44,6 +44,23 @@ def open_test_output(path: Path) -> Folder | None:
     return Folder(path, TEST_OUTPUT, why, taxonomy, tuple(sorted(targets)), entries)
 
 
+def without_controls(path: Path) -> str | None:
+    """What to do about a folder of pictures named as `test.py` names them whose control images are not there; else None."""
+    if not path.is_dir():
+        return None
+    prefixes = tuple(
+        f"{category.name.replace(' ', mark)}_" for category in earthsynth() if category.id for mark in "_ "
+    )
+    stems = [file.stem for file in walk(path) if file.suffix.lower() == ".png"]
+    named = [stem for stem in stems if stem.startswith(prefixes) and stem.rpartition("_")[2].isdigit()]
+    if not named or len(named) < len(stems) / 2:
+        return None
+    return (
+        f"{path}: pictures as EarthSynth's test.py names them, such as {named[0]}.png, without their control images, which "
+        "say what is where: copy those into the folder, or into one below it"
+    )
+
+
 def _load_test(picture: Path, control: Path, category: int) -> Candidate:
     with Picture(picture) as opened:
         image = opened.rgb(0, opened.shape[0])

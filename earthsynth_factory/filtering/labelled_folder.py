@@ -72,6 +72,6 @@ def candidate(image: Image, mask: Mask, numbers: InstanceMap | None, taxonomy: T
 
 
 def _main_class(mask: Mask, taxonomy: Taxonomy) -> int | None:
-    counts, present = np.bincount(mask.ravel(), minlength=256), present_classes(mask)
+    counts, present = np.bincount(mask.ravel()), present_classes(mask)
     things = [one for one in present if taxonomy[one].thing]
     return max(things or present, key=lambda one: counts[one], default=None)

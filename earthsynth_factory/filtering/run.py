@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from earthsynth_factory.datasets.open import open_dataset
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.outcome import UNUSABLE, Reason
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.base import ExportSpec
@@ -67,12 +68,8 @@ def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | Non
     with claimed(out, "filter", settings, folders=("vectors", "real", "real/vectors", "report", "filtered")) as claim:
         claim.begin()
         folder = open_folder(path, out, options.map, options.kind)
-        rules = asked(
-            build_rules(spec, folder.taxonomy, folder.targets, base, options.device),
-            folder.taxonomy,
-            folder.targets,
-            base,
-        )
+        context = StageContext(folder.taxonomy, folder.targets, base, options.device)
+        rules = asked(build_rules(spec, context), context)
         return _Run(spec, base, folder, rules, claim, options).run(watch)
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import orjson
 from rasterio.errors import NotGeoreferencedWarning
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.filtering.labelled_folder import Entry
 from earthsynth_factory.filtering.scores import Measured, Row, ScoreJournal
@@ -44,15 +44,13 @@ class AskedRule:
         return self.spec.kind
 
 
-def asked(
-    rules: Iterable[tuple[RuleSpec, MeasuredRule]], taxonomy: Taxonomy, targets: Sequence[int], base: Path
-) -> list[AskedRule]:
+def asked(rules: Iterable[tuple[RuleSpec, MeasuredRule]], context: StageContext) -> list[AskedRule]:
     """Rules with the digests of their settings. Raises ModelError where weights lack."""
-    words = [taxonomy[target].words for target in targets]
+    words = [context.taxonomy[target].words for target in context.targets]
     found = []
     for spec, rule in rules:
         lasting = {"kind": spec.kind, **lasting_settings(spec)}
-        facts = orjson.dumps([lasting, dict(spec.identity(base)), words], option=orjson.OPT_SORT_KEYS)
+        facts = orjson.dumps([lasting, dict(spec.identity(context.base)), words], option=orjson.OPT_SORT_KEYS)
         found.append(AskedRule(spec, rule, hashlib.blake2b(facts, digest_size=8).hexdigest()))
     return found
 

@@ -21,7 +21,7 @@ from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Slot
 from earthsynth_factory.errors import InputError, SourceError
-from earthsynth_factory.filtering.earthsynth_output import TEST_OUTPUT, open_test_output
+from earthsynth_factory.filtering.earthsynth_output import TEST_OUTPUT, open_test_output, without_controls
 from earthsynth_factory.filtering.labelled_folder import Entry, Folder, candidate
 from earthsynth_factory.importers.classes import ClassMap, read_map
 from earthsynth_factory.importers.crops import CropRules, cut
@@ -134,9 +134,21 @@ def _opened(path: Path, workspace: Path, classes: ClassMap, notes: Notes, kind: 
         reader, why = choose(request, READERS, kind)
         return reader, why, reader.open(request)
     except InputError as error:
+        if said := (kind == "auto" and (without_controls(path) or _without_images(path))):
+            raise SourceError(said) from error
         if path.suffix.lower() in ARCHIVES:
             raise InputError(f"{error}. An archive of another kind must be unpacked; give the folder then") from error
         raise
+
+
+def _without_images(path: Path) -> str | None:
+    """What to do about masks that have no images; None if that is not what is wrong."""
+    if not (path / "masks").is_dir() or (path / "images").is_dir():
+        return None
+    return (
+        f"{path}: masks without images, so there is nothing to judge; put the images into {path / 'images'} under the same "
+        "names, or have them made: `earthsynth-factory recipe init --for own-masks`"
+    )
 
 
 def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap) -> Iterator[Entry]:

@@ -12,20 +12,20 @@ those, for rules with a model, a percentile within the run; else the rule's defa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, SerializeAsAny, model_validator
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.spec import Field, Spec
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.recipe.cross_checks import MeaningError, Problem
 from earthsynth_factory.recipe.load import load_block
 from earthsynth_factory.recipe.plugin_blocks import RuleBlock, Stage
 from earthsynth_factory.rfilter.base import DEFAULT_RULES, MeasuredRule, RuleSpec
-from earthsynth_factory.rfilter.expression import Expression
+from earthsynth_factory.rfilter.expression import Expression, ExpressionError
 from earthsynth_factory.rfilter.selections import base as selections
 
 SELECTION = Stage("selection", selections.SelectionSpec, selections.KINDS)
@@ -58,8 +58,8 @@ class FilterSpec(Spec):
                 raise ValueError(f"per_class: {category}: no rule is called {', '.join(sorted(strange))}")
         try:
             self.expression()
-        except InputError as error:
-            raise ValueError(str(error)) from error
+        except ExpressionError as error:
+            raise MeaningError([Problem(("keep",), str(error).removeprefix("keep: "), error.at)]) from error
         return self
 
     def expression(self) -> Expression:
@@ -79,13 +79,11 @@ def load_filter(path: Path | None, plugins: bool = False) -> FilterSpec:
     return FilterSpec() if path is None else load_block(path, lambda _: FilterSpec, plugins=plugins)
 
 
-def build_rules(
-    spec: FilterSpec, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str
-) -> list[tuple[RuleSpec, MeasuredRule]]:
+def build_rules(spec: FilterSpec, context: StageContext) -> list[tuple[RuleSpec, MeasuredRule]]:
     """The rules by cost, not yet opened. Raises InputError for a plug-in that cannot decide from stored numbers."""
     found = []
     for block in sorted(spec.rules, key=lambda rule: rule.cost):
-        rule = block.build(taxonomy, targets, base, device)
+        rule = block.build(context)
         if not isinstance(rule, MeasuredRule):
             raise InputError(f"rule {block.kind!r}: derive it from MeasuredRule, so that its scores can be stored")
         found.append((block, rule))

@@ -69,12 +69,15 @@ def learn(
 ) -> Thresholds:
     """Percentiles of these rows; within a run (not `real`) for rules with a model alone, pixels need no comparison.
 
+    What a run tells of itself never loosens a rule: if most of it is noise, its percentiles are noise's.
+
     cost: learn for rules of this cost alone. The part that each has of the false rejects is the same either way.
     """
     learning = [rule for rule in rules if not fixed(rule) and (real or rule.spec.cost)]
     now = [rule for rule in learning if cost in (None, rule.spec.cost)]
     values = grouped((row.category, _values(row, now)) for row in rows if not row.fault)
-    return calibrate(values, spec.false_reject / max(len(learning), 1), spec.least_images)
+    found = calibrate(values, spec.false_reject / max(len(learning), 1), spec.least_images)
+    return found if real else found.at_least({rule.name: rule.rule.least for rule in now})
 
 
 def _values(row: Row, rules: Sequence[AskedRule]) -> dict[str, float]:

@@ -1,4 +1,1 @@
-"""Real datasets → the prepared layout, which conditions, training and calibration read. `prepare` is the way in.
-
-scene.py says what a reader gives, readers/ holds one a format, crops.py cuts, scene_work.py writes, finish.py lists.
-"""
+"""Real datasets → the prepared layout that conditions, training and calibration read; see README.md."""

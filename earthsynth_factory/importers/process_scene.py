@@ -161,7 +161,7 @@ def _write(bench: Bench, scene: Scene, crop: Crop, stem: str, categories: list[i
     if bench.augment:
         for category in categories:
             known = bench.classes.taxonomy[category].name
-            alone = np.where(crop.mask == category, crop.mask, 0).astype(np.uint8)
+            alone = (crop.mask == category) * np.uint8(category)
             write_bytes(layout.category_mask(stem, known), encode_png(alone), durable=False)
             put_file(image, layout.category_image(stem, known, image.suffix), link=True)
     return name

@@ -25,9 +25,10 @@ def encode_png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], palette: 
     rows = samples.reshape(pixels.shape[0], -1)
     filtered = np.empty((rows.shape[0], rows.shape[1] + 1), np.uint8)
     filtered[:, 0] = 2  # PNG's filter type Up
-    filtered[:, 1:] = np.diff(rows, axis=0, prepend=np.uint8(0))
+    filtered[:1, 1:] = rows[:1]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])  # in place: `np.diff` takes twenty times as long
     packer = zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY if pixels.ndim == 3 else zlib.Z_RLE)
-    data = packer.compress(filtered.tobytes()) + packer.flush()
+    data = packer.compress(filtered.data) + packer.flush()
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, color_type, 0, 0, 0)
     chunks = [_chunk(b"IHDR", header)]
     if palette is not None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; the second Ctrl-C interrupts at once. Off the main thread nothing is held."""
+def stop_on_signals(told: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; the second Ctrl-C interrupts at once. Off the main thread nothing is held.
+
+    told: called at once when the first of them comes.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -21,7 +24,9 @@ def stop_on_signals() -> Iterator[threading.Event]:
         # A launcher sends SIGTERM to the processes that the terminal's Ctrl-C has reached already: that is no second one.
         if stop.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
-        stop.set()
+        if not stop.is_set():
+            stop.set()
+            told()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from string import Formatter
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.models.safetensors_file import unreadable
 
 CARD_FILE = "card.json"
 MAX_CARD_BYTES = 1 << 20
@@ -37,15 +40,36 @@ class ModelCard(BaseModel):
     licence: str = "unknown"
     training_data: tuple[str, ...] = ()
 
+    @field_validator("prompt_template")
+    @classmethod
+    def _has_classes(cls, template: str) -> str:
+        try:
+            fields = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        except ValueError as error:
+            raise ValueError(f"{template!r}: {error}; write braces around `classes` and `scale` alone") from None
+        strange = sorted(fields - {"classes", "scale"})
+        if strange or "classes" not in fields:
+            raise ValueError(
+                f"{template!r}: write {{classes}} where the classes are to stand; {{scale}} is the other field"
+            )
+        return template
+
+    def digest(self) -> str:
+        """sha256 of all that it says."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
 
 def read_card(folder: Path) -> ModelCard | None:
     """The card in a model folder, or None where there is none. Raises ModelError where it is damaged."""
     path = folder / CARD_FILE
-    if not path.is_file():
+    if not path.is_file() and not path.is_symlink():
         return None
-    if path.stat().st_size > MAX_CARD_BYTES:
-        raise ModelError(f"{path}: {path.stat().st_size} bytes is too large for a model card; is it another file?")
     try:
+        if path.stat().st_size > MAX_CARD_BYTES:
+            raise ModelError(f"{path}: {path.stat().st_size} bytes is too large for a model card; is it another file?")
         return ModelCard.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise unreadable(path, error) from error
     except ValidationError as error:
-        raise ModelError(f"{path}: not a model card: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+        told = "; ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}" for one in error.errors()[:4])
+        raise ModelError(f"{path}: not a model card: {told}") from error

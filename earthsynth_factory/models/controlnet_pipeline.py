@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.errors import ModelError, first_line
+from earthsynth_factory.errors import ModelError
 from earthsynth_factory.io.log import LOGGER
 from earthsynth_factory.models.denoise import Request, Sampling, Start, decode, denoise, encode
 from earthsynth_factory.models.device import out_of_memory
+from earthsynth_factory.models.loading import load_parts
+from earthsynth_factory.models.prompt_words import PromptWords
 from earthsynth_factory.models.registry import ModelFiles
 from earthsynth_factory.models.schedulers import make_scheduler
 
@@ -49,7 +50,11 @@ class ControlNetPipeline:
     """What was given up for want of memory, in words, for the run record."""
 
     def __post_init__(self) -> None:
-        self._embed = lru_cache(maxsize=4096)(self._embed_uncached)
+        self._words = PromptWords(self.pipe, self.device)
+
+    def notes(self) -> list[str]:
+        """What was given up, and what of the prompts was lost, in words, for the run record."""
+        return [*self.reductions, *self._words.notes()]
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """(C, h, w) of the latents of an image."""
@@ -101,25 +106,37 @@ class ControlNetPipeline:
         control = _filled(control, self.batch)
         latents = None if pictures is None else encode(self.pipe.vae, pictures.pixels)
         request = Request(
-            words=torch.cat([self._embed(prompt) for prompt in prompts]),
-            unguided=self._unguided() if self.sampling.guided else None,
+            words=torch.cat([self._words(prompt) for prompt in prompts]),
+            unguided=self._words(self.sampling.negative_prompt).repeat(self.batch, 1, 1)
+            if self.sampling.guided
+            else None,
             control=control.to(self.device, self.pipe.unet.dtype),
             generators=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             start=None if pictures is None or latents is None else Start(latents, pictures.noise, pictures.strength),
         )
-        out = decode(self.pipe.vae, denoise(self.pipe, self.sampling, request))
+        made = denoise(self.pipe, self.sampling, request)
+        out = decode(self.pipe.vae, made)
+        self._refuse_no_numbers(seeds, made, out)
         if pictures is not None and latents is not None and pictures.residual:
             out = (out + pictures.pixels.to(out) - decode(self.pipe.vae, latents)).clamp(0, 1)
         pixels = out[: self.batch - missing].mul(255).round().to(torch.uint8)
         return list(np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy()))
 
-    def _unguided(self) -> torch.Tensor:
-        return self._embed(self.sampling.negative_prompt).repeat(self.batch, 1, 1)
-
-    def _embed_uncached(self, prompt: str) -> torch.Tensor:
-        """(1, tokens, width) embedding of one prompt; one at a time, so that it does not depend on other prompts."""
-        embedding: torch.Tensor = self.pipe.encode_prompt(prompt, self.device, 1, do_classifier_free_guidance=False)[0]
-        return embedding
+    def _refuse_no_numbers(self, seeds: Sequence[int], latents: torch.Tensor, pixels: torch.Tensor) -> None:
+        """Raises ModelError where an image is NaN or one flat colour: a dataset of such must not come to its end."""
+        bad = ~(latents.isfinite().flatten(1).all(1) & pixels.isfinite().flatten(1).all(1))
+        if bool(bad.any()):
+            dtype = str(self.pipe.unet.dtype).removeprefix("torch.")
+            mended = "set `precision: float32`, or mend the weights" if dtype != "float32" else "mend the weights"
+            raise ModelError(
+                f"the model gives no numbers (NaN) in {dtype}, with image seed {seeds[int(bad.int().argmax())]}; {mended}"
+            )
+        flat = (pixels.flatten(2).amax(2) - pixels.flatten(2).amin(2)).amax(1) == 0
+        if bool(flat.any()):
+            seed = seeds[int(flat.int().argmax())]
+            raise ModelError(
+                f"the model draws one flat colour, with image seed {seed}; its weights, scheduler or steps are not right"
+            )
 
 
 def _filled(tensor: torch.Tensor, count: int) -> torch.Tensor:
@@ -130,25 +147,9 @@ def _filled(tensor: torch.Tensor, count: int) -> torch.Tensor:
 def load_pipeline(
     files: ModelFiles, device: torch.device, dtype: torch.dtype, sampling: Sampling, batch: int, compiled: bool
 ) -> ControlNetPipeline:
-    """Load weights (safetensors only) onto a device. Raises ModelError where they are damaged or of another kind."""
-    from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
-
-    be_quiet()
-    options = {"use_safetensors": True, "local_files_only": True}
-    try:
-        controlnet = ControlNetModel.from_pretrained(files.controlnet, **options)
-        pipe = StableDiffusionControlNetPipeline.from_pretrained(
-            files.pipeline,
-            controlnet=controlnet,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-            **options,
-        )
-    except Exception as error:  # diffusers raises many kinds for a damaged folder; all mean the same to the user
-        raise ModelError(f"{files.pipeline}: not loadable as a ControlNet pipeline: {first_line(error)}") from error
+    """Load weights (safetensors only) onto a device. Raises ModelError where they are damaged or do not belong together."""
+    pipe = load_parts(*files.inspect())
     pipe.scheduler = make_scheduler(pipe.scheduler, sampling.scheduler)
-    pipe.set_progress_bar_config(disable=True)
     pipe.to(device, dtype)
     for network in (pipe.unet, pipe.controlnet, pipe.vae):
         network.to(memory_format=torch.channels_last)

@@ -77,13 +77,14 @@ def denoise(pipe: Any, sampling: Sampling, request: Request) -> Tensor:
     times, latents = _begin(pipe, sampling, request)
     extra = {"generator": list(request.generators)} if _takes_generator(scheduler) else {}
     residuals = _Residuals(pipe, request, sampling.control_scale)
+    strength = _strength_input(pipe, sampling, request)
     count = len(times)
     for place, time in enumerate(times):
         acts = (place + 1) / count <= sampling.control_end
         seen = scheduler.scale_model_input(latents, time).to(dtype).contiguous(memory_format=torch.channels_last)
-        predicted = _predict(pipe, seen, time, request.words, residuals(seen, time, request.words, acts))
-        if request.unguided is not None and place / count < sampling.guidance_end:
-            base = _predict(pipe, seen, time, request.unguided, residuals(seen, time, request.unguided, acts))
+        predicted = _predict(pipe, seen, time, request.words, residuals(seen, time, request.words, acts), strength)
+        if strength is None and request.unguided is not None and place / count < sampling.guidance_end:
+            base = _predict(pipe, seen, time, request.unguided, residuals(seen, time, request.unguided, acts), strength)
             predicted = base + sampling.guidance * (predicted - base)
         latents = scheduler.step(predicted, time, latents, **extra, return_dict=False)[0]
     return latents
@@ -95,7 +96,7 @@ def decode(vae: Any, latents: Tensor) -> Tensor:
     pixels = latents.shape[-2] * latents.shape[-1] * 4 ** (len(vae.config.block_out_channels) - 1)
     most = max(1, DECODED_PIXELS // pixels)
     at_once = max(n for n in range(1, len(latents) + 1) if len(latents) % n == 0 and n <= most)
-    parts = [vae.decode(part, return_dict=False)[0] for part in latents.split(at_once)]
+    parts = [vae.decode(part, return_dict=False)[0] for part in torch.split(latents, at_once)]
     return (torch.cat(parts).float() / 2 + 0.5).clamp(0, 1)
 
 
@@ -140,9 +141,21 @@ def _as_arguments(down: Sequence[Tensor], middle: Tensor) -> dict[str, Any]:
     return {"down_block_additional_residuals": tuple(down), "mid_block_additional_residual": middle}
 
 
-def _predict(pipe: Any, seen: Tensor, time: Tensor, words: Tensor, residuals: dict[str, Any]) -> Tensor:
-    predicted: Tensor = pipe.unet(seen, time, words, **residuals, return_dict=False)[0]
+def _predict(
+    pipe: Any, seen: Tensor, time: Tensor, words: Tensor, residuals: dict[str, Any], strength: Tensor | None
+) -> Tensor:
+    predicted: Tensor = pipe.unet(seen, time, words, timestep_cond=strength, **residuals, return_dict=False)[0]
     return predicted.float()
+
+
+def _strength_input(pipe: Any, sampling: Sampling, request: Request) -> Tensor | None:
+    """The guidance as an input, for distilled UNets that have learnt it; None for others."""
+    width = pipe.unet.config.time_cond_proj_dim
+    if width is None:
+        return None
+    guidance = torch.full((len(request.words),), sampling.guidance - 1)
+    told: Tensor = pipe.get_guidance_scale_embedding(guidance, embedding_dim=width)
+    return told.to(request.words.device, pipe.unet.dtype)
 
 
 def _noise(pipe: Any, request: Request) -> Tensor:

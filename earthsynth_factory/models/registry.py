@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.models import hub
 from earthsynth_factory.models.card import ModelCard, read_card
-from earthsynth_factory.models.weights import EMBEDDED, HubRepository, locate, weight_hashes
-
-_BASE_FILES = (
-    "model_index.json",
-    "scheduler/*",
-    "tokenizer/*",
-    "text_encoder/config.json",
-    "text_encoder/model.safetensors",
-    "unet/config.json",
-    "unet/diffusion_pytorch_model.safetensors",
-    "vae/config.json",
-    "vae/diffusion_pytorch_model.safetensors",
-)
+from earthsynth_factory.models.inspection import BaseModel, check_fit, inspect_base, inspect_controlnet
+from earthsynth_factory.models.part import Part
+from earthsynth_factory.models.weights import EMBEDDED, file_hash
 
 EARTHSYNTH_CARD = ModelCard(
     name="EarthSynth (jaychempan/EarthSynth on Stable Diffusion 1.5)",
@@ -35,20 +31,25 @@ EARTHSYNTH_CARD = ModelCard(
 )
 """As the authors' `test.py` runs it: raw ids as the control image, UniPC, 20 steps, guidance 7.5."""
 
+UNKNOWN: dict[str, Any] = {"licence": "unknown", "categories": None, "training_data": ()}
+"""What is not known of a model without a card; for the rest EarthSynth's conventions are taken."""
+
+_HUB_NAME = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)?")
+
 
 class TwoPartModel(Spec):
-    """A base pipeline and a ControlNet that live apart: hub ids (`owner/name`) or folders."""
+    """A base pipeline and a ControlNet that live apart: hub ids (`owner/name`), folders, or files in the original layout."""
 
     base: str
-    """Stable Diffusion pipeline in diffusers' layout."""
+    """Stable Diffusion pipeline: a folder in diffusers' layout, a .safetensors file, or a hub id."""
     controlnet: str
-    """ControlNet in diffusers' layout."""
+    """ControlNet: a folder in diffusers' layout, a .safetensors file, or a hub id."""
     base_revision: str = "main"
     """Commit, tag or branch of the base on the hub."""
     revision: str = "main"
     """Commit, tag or branch of the ControlNet on the hub."""
     subfolder: str = ""
-    """Folder of the ControlNet inside its repository."""
+    """Folder of the ControlNet inside its repository or folder."""
 
 
 EARTHSYNTH = TwoPartModel(
@@ -58,93 +59,199 @@ EARTHSYNTH = TwoPartModel(
     subfolder="controlnet",
 )
 
+ModelName = str | TwoPartModel
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A pipeline's folders on this machine. `controlnet` may lie inside `pipeline`."""
+    """A pipeline's places on this machine: folders, or files in the original layout. `controlnet` may lie in `pipeline`."""
 
     pipeline: Path
     controlnet: Path
 
+    def inspect(self) -> tuple[BaseModel, Part]:
+        """Both parts, looked at. Raises ModelError where one cannot be driven, or they do not belong together."""
+        base, control = base_at(self.pipeline), controlnet_at(self.controlnet)
+        check_fit(base, control)
+        return base, control
+
     def hashes(self) -> dict[str, str]:
-        """Weight file → sha256 over both folders."""
-        found = {f"base/{name}": digest for name, digest in weight_hashes(self.pipeline).items()}
-        if not self.controlnet.is_relative_to(self.pipeline):
-            found |= {f"controlnet/{name}": digest for name, digest in weight_hashes(self.controlnet).items()}
-        return found
+        """File → sha256 of all that is loaded: weights, configurations, tokenizer. Raises ModelError as `inspect` does."""
+        base, control = self.inspect()
+        parts = {"base/unet": base.unet, "base/vae": base.vae, "base/text_encoder": base.text, "controlnet": control}
+        found = {name: digest for place, part in parts.items() for name, digest in _hashes(place, part).items()}
+        words = {f"base/tokenizer/{p.name}": file_hash(p) for p in _tokenizer_files(base)}
+        return {**found, **words, "base/scheduler": _digest(base.scheduler)}
 
 
-def card_of(model: str | TwoPartModel, base: Path) -> ModelCard:
-    """The card of a model, without its weights: its own `card.json`, else EarthSynth's conventions."""
+def card_of(model: ModelName, base: Path) -> ModelCard:
+    """The card of a model: its own `card.json`, else EarthSynth's conventions with licence and data unknown.
+
+    It is read beside the ControlNet's weights, then in the folder or repository above them. Hub models are fetched for it.
+    """
     if model == "earthsynth":
         return EARTHSYNTH_CARD
     if isinstance(model, TwoPartModel):
-        local = _local(model.controlnet, base)
-        own = read_card(local) if local else None
-        return own or EARTHSYNTH_CARD.model_copy(update={"name": model.controlnet, "licence": "unknown"})
+        place = controlnet_of(model.controlnet, base, model.revision, model.subfolder)
+        return controlnet_card(model.controlnet, place, model.subfolder) or unknown_card(model.controlnet)
     folder = _pipeline_folder(model, base)
-    return read_card(folder) or EARTHSYNTH_CARD.model_copy(update={"name": folder.name, "licence": "unknown"})
+    return read_card(folder) or read_card(folder / "controlnet") or unknown_card(folder.name)
 
 
-def files_of(model: str | TwoPartModel, base: Path) -> ModelFiles:
-    """The folders of a model. Raises ModelError with the remedies where they are not to be had."""
+def controlnet_card(name: str, place: Path, subfolder: str) -> ModelCard | None:
+    """The card beside a ControlNet's weights, or above its subfolder; EarthSynth's own for its repository."""
+    if name == EARTHSYNTH.controlnet:
+        return EARTHSYNTH_CARD
+    folder = card_folder(place)
+    above = read_card(folder.parent) if subfolder.strip("/") else None
+    return read_card(folder) or above
+
+
+def card_folder(place: Path) -> Path:
+    """Where a model's card lies: in its folder, or beside its file."""
+    return place.parent if place.is_file() else place
+
+
+def unknown_card(name: str) -> ModelCard:
+    """The card of a model that has none."""
+    return EARTHSYNTH_CARD.model_copy(update={"name": name, **UNKNOWN})
+
+
+def files_of(model: ModelName, base: Path) -> ModelFiles:
+    """The places of a model. Raises ModelError with the remedies where they are not to be had."""
     if model == "earthsynth":
         model = EARTHSYNTH
     if isinstance(model, TwoPartModel):
-        return _two_part(model, base)
+        pipeline = base_of(model.base, base, model.base_revision)
+        return ModelFiles(pipeline, controlnet_of(model.controlnet, base, model.revision, model.subfolder))
     folder = _pipeline_folder(model, base)
-    controlnet = folder / "controlnet"
-    if not controlnet.is_dir():
+    several = sorted(path.name for path in folder.glob("controlnet*") if path.is_dir())
+    if not (folder / "controlnet").is_dir():
         raise ModelError(f"{folder}: has no `controlnet` folder; name it apart: `model: {{base: …, controlnet: …}}`")
-    return ModelFiles(folder, controlnet)
+    if len(several) > 1:
+        raise ModelError(
+            f"{folder}: {len(several)} ControlNets ({', '.join(several)}); one is driven here, "
+            f"name it: `model: {{base: {model}, controlnet: {model}/{several[0]}}}`"
+        )
+    return ModelFiles(folder, folder / "controlnet")
 
 
-def repositories(model: str | TwoPartModel, base: Path) -> list[HubRepository]:
-    """What of a model comes from the hub; nothing for one that lies in folders."""
+def at_hand(model: ModelName, base: Path) -> bool:
+    """Whether no network is needed for it: False where the hub's cache does not hold it whole. Raises ModelError."""
+    return all(hub.cached(one) for one in repositories(model, base))
+
+
+def repositories(model: ModelName, base: Path) -> list[hub.HubRepository]:
+    """What of a model comes from the hub; nothing for one that lies in folders. Raises ModelError for a name of neither."""
     both = EARTHSYNTH if model == "earthsynth" else model
     if not isinstance(both, TwoPartModel):
         return []
-    found = [] if both.base == "embedded" else [(both.base, HubRepository(both.base, both.base_revision, _BASE_FILES))]
-    prefix = f"{both.subfolder}/" if both.subfolder else ""
-    wanted = (f"{prefix}config.json", f"{prefix}*.safetensors")
-    found.append((both.controlnet, HubRepository(both.controlnet, both.revision, wanted)))
-    return [repository for name, repository in found if _local(name, base) is None]
+    found = []
+    if _local(both.base, base, "base") is None:
+        found.append(hub.base_repository(both.base, both.base_revision))
+    if _local(both.controlnet, base, "controlnet") is None:
+        found.append(hub.controlnet_repository(both.controlnet, both.revision, both.subfolder))
+    return found
 
 
 def base_of(name: str, base: Path, revision: str = "main") -> Path:
-    """The folder of a base pipeline: `embedded`, a folder, or a hub id. Raises ModelError with the remedies."""
-    if name == "embedded":
-        return EMBEDDED / "pipeline"
-    return _local(name, base) or locate(HubRepository(name, revision, _BASE_FILES))
+    """The place of a base pipeline: `embedded`, a folder, a file or a hub id. Raises ModelError with the remedies."""
+    return _local(name, base, "base") or _from_hub(name, base, hub.base_repository(name, revision))
 
 
 def controlnet_of(name: str, base: Path, revision: str = "main", subfolder: str = "") -> Path:
-    """The folder of a ControlNet that stands by itself, in a folder or on the hub. Raises ModelError with the remedies."""
-    prefix = f"{subfolder}/" if subfolder else ""
-    wanted = (f"{prefix}config.json", f"{prefix}*.safetensors")
-    folder = (_local(name, base) or locate(HubRepository(name, revision, wanted))) / subfolder
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder}: no ControlNet here (config.json is missing); set `subfolder`")
-    return folder
+    """The place of a ControlNet that stands by itself, here or on the hub. Raises ModelError with the remedies."""
+    local = _local(name, base, "controlnet")
+    return _within(local or _from_hub(name, base, hub.controlnet_repository(name, revision, subfolder)), subfolder)
+
+
+def base_at(place: Path) -> BaseModel:
+    """The base in a folder, or in a file of the original layout. Raises ModelError where it cannot be driven."""
+    if place.is_file():
+        from earthsynth_factory.models.single_file import base_in
+
+        return base_in(place)
+    return inspect_base(place)
+
+
+def controlnet_at(place: Path) -> Part:
+    """The ControlNet in a folder, or in a file of the original layout. Raises ModelError where there is none."""
+    if place.is_file():
+        from earthsynth_factory.models.single_file import controlnet_in
+
+        return controlnet_in(place)
+    return inspect_controlnet(place)
+
+
+def _within(place: Path, subfolder: str) -> Path:
+    """The folder inside a repository. Raises ModelError where the name leads out of it."""
+    inner = Path(subfolder.strip("/"))
+    if ".." in inner.parts:
+        raise ModelError(f"subfolder {subfolder!r}: leads out of {place}; name a folder inside it")
+    return place / inner if subfolder else place
 
 
 def _pipeline_folder(model: str, base: Path) -> Path:
-    folder = EMBEDDED / "pipeline" if model == "embedded" else _local(model, base)
+    folder = EMBEDDED / "pipeline" if model == "embedded" else _local(model, base, "model")
     if folder is None:
         raise ModelError(
-            f"model {model!r}: no such folder; write `earthsynth`, `embedded`, a folder, or {{base: …, controlnet: …}}"
+            f"model {model!r}: {_searched(model, base)}; "
+            "write `earthsynth`, `embedded`, a folder, or {base: …, controlnet: …}"
         )
+    if folder.is_file():
+        raise ModelError(f"{folder}: a single file; write `model: {{base: …, controlnet: …}}` with it in its place")
     if not (folder / "model_index.json").is_file():
         raise ModelError(f"{folder}: no pipeline in diffusers' layout here (model_index.json is missing)")
     return folder
 
 
-def _local(name: str, base: Path) -> Path | None:
-    """The folder of that name, from `base`, if there is one."""
-    folder = (base / Path(name).expanduser()).resolve()
-    return folder if folder.is_dir() else None
+def _local(name: str, base: Path, key: str) -> Path | None:
+    """The folder or file of that name, from `base`; None where it may be a hub id. Raises ModelError where it is neither."""
+    if name == "embedded" and key == "base":
+        return EMBEDDED / "pipeline"
+    place = (base / Path(name).expanduser()).resolve()
+    if place.is_dir() or (place.is_file() and place.suffix == ".safetensors"):
+        return place
+    if place.is_file():
+        raise ModelError(
+            f"{key} {name!r}: {place.suffix or 'this'} files are not read, they could run code; save the model as safetensors"
+        )
+    if key != "model" and not _HUB_NAME.fullmatch(name):
+        raise ModelError(f"{key} {name!r}: {_searched(name, base)}")
+    return None
 
 
-def _two_part(model: TwoPartModel, base: Path) -> ModelFiles:
-    pipeline = base_of(model.base, base, model.base_revision)
-    return ModelFiles(pipeline, controlnet_of(model.controlnet, base, model.revision, model.subfolder))
+def _searched(name: str, base: Path) -> str:
+    """Where a name was looked for; and the folder that it means from the working folder, if there is one."""
+    given = Path(name).expanduser()
+    place = (base / given).resolve()
+    if given.is_absolute():
+        return f"no such folder: {place}"
+    near = f"; did you mean {given.resolve()}?" if given.exists() else ""
+    return f"no such folder: {place} (paths start at the recipe's{near})"
+
+
+def _from_hub(name: str, base: Path, repository: hub.HubRepository) -> Path:
+    try:
+        return hub.locate(repository)
+    except ModelError as error:
+        raise ModelError(f"{name!r}: {_searched(name, base)}; and on the hub:\n{error}") from error
+
+
+def _hashes(place: str, part: Part) -> dict[str, str]:
+    """The part's configuration by content, its weights by file."""
+    return {f"{place}/config": _digest(part.config), **{f"{place}/{p.name}": file_hash(p) for p in part.weights}}
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    """sha256 of settings, without what libraries note of themselves."""
+    kept = {name: value for name, value in settings.items() if name not in _NOTES}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+_NOTES = ("_diffusers_version", "_name_or_path", "transformers_version", "torch_dtype", "dtype", "_commit_hash")
+
+
+def _tokenizer_files(base: BaseModel) -> list[Path]:
+    names = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
+    return [p for name in names if base.tokenizer and (p := base.tokenizer / name).is_file()]

@@ -35,10 +35,11 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with the value at `path`, with the remedy."""
+    """What is wrong with the value at `path`, with the remedy. at: characters of the value before what is wrong."""
 
     path: Path
     message: str
+    at: int = 0
 
 
 class MeaningError(ValueError):

@@ -83,9 +83,12 @@ class Document:
                 return self.keys[path]
         return self.values.get(path, Place(f"{self.name}:1:1"))
 
-    def fault(self, path: Path, message: str, value: str = "", of_key: bool = False) -> None:
-        """Note a fault at `path`; `value` is how the value is shown."""
+    def fault(self, path: Path, message: str, value: str = "", of_key: bool = False, at: int = 0) -> None:
+        """Note a fault at `path`; `value` is how the value is shown, `at` how many of its characters are before the fault."""
         place = self.place(path, of_key)
+        if at and place.order != (0, 0):
+            line, column = place.order
+            place = Place(f"{self.name}:{line + 1}:{column + at + 1}", (line, column + at))
         self.faults.append(Fault(place.text, path, value, message, place.order))
 
 

@@ -50,11 +50,14 @@ _SAYINGS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What is wrong at `path`. of_key: the key itself is wrong, or is missing, rather than its value."""
+    """What is wrong at `path`. of_key: the key itself is wrong, or is missing, rather than its value. at: characters of the
+    value before what is wrong.
+    """
 
     path: Path
     message: str
     of_key: bool = False
+    at: int = 0
 
 
 def refusals(error: ValidationError, spec: type[BaseModel], data: Any) -> list[Refusal]:
@@ -79,7 +82,7 @@ def _flatten(
         if isinstance(inner, BlockError):
             yield from _flatten(inner.error, inner.spec, _at(data, path), (*start, *path))
         elif isinstance(inner, MeaningError):
-            yield from ((p.path, Refusal(p.path, p.message), "meaning") for p in inner.problems)
+            yield from ((p.path, Refusal(p.path, p.message, at=p.at), "meaning") for p in inner.problems)
         elif isinstance(inner, KindError) and "kind" in _keys(_at(data, path)):
             yield (*start, *path, "kind"), Refusal((*start, *path, "kind"), str(inner)), "kind"
         else:
@@ -116,7 +119,7 @@ def _joined(found: list[tuple[Path, Refusal]]) -> list[Refusal]:
         message = refusal.message
         if path in types and message in types[path]:
             message = f"must be {' or '.join(dict.fromkeys(types[path]))}"
-        said.setdefault((path, message), Refusal(path, message, refusal.of_key))
+        said.setdefault((path, message), Refusal(path, message, refusal.of_key, refusal.at))
     return list(said.values())
 
 

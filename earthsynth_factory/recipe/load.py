@@ -11,8 +11,9 @@ from pydantic import model_validator
 
 from earthsynth_factory.domain.plugins import plugins_allowed
 from earthsynth_factory.domain.spec import Spec
+from earthsynth_factory.errors import RecipeError
 from earthsynth_factory.exports.base import ExportSpec
-from earthsynth_factory.recipe import cross_checks, overrides
+from earthsynth_factory.recipe import class_list, cross_checks, overrides
 from earthsynth_factory.recipe.document import Document
 from earthsynth_factory.recipe.plugin_blocks import ExportBlock
 from earthsynth_factory.recipe.reading import Block, changed, read_text, refused, validated
@@ -45,6 +46,9 @@ def load_recipe(path: FilePath, changes: Sequence[str] = (), plugins: bool = Fal
     """
     text = read_text(path)
     document = changed(text, str(path), changes)
+    if is_training(document.data):
+        raise RecipeError([f"{path} → is a recipe of a training: earthsynth-factory train {path}"])
+    class_list.write_out(document, path.resolve().parent)
     with plugins_allowed(plugins):
         loaded = LoadedRecipe(validated(document, Recipe), path, text, document)
     check_thresholds(document, loaded.recipe, loaded.base)
@@ -66,8 +70,23 @@ def load_block(
     Raises RecipeError with all faults.
     """
     document = changed(read_text(path), str(path), changes)
+    chosen = choose(document.data or {})
+    if "kind" in chosen.model_fields and is_dataset(document.data):
+        raise RecipeError([f"{path} → is a recipe of a dataset: earthsynth-factory build {path}"])
     with plugins_allowed(plugins):
-        return validated(document, choose(document.data or {}))
+        return validated(document, chosen)
+
+
+def is_training(data: Any) -> bool:
+    """Whether this is what `train` reads, by its keys."""
+    return (
+        isinstance(data, dict) and "categories" not in data and bool(data.keys() & {"optim", "cf_comp", "data", "loss"})
+    )
+
+
+def is_dataset(data: Any) -> bool:
+    """Whether this is what `build` reads, by its keys."""
+    return isinstance(data, dict) and "categories" in data and "data" not in data
 
 
 def export_blocks(formats: Sequence[str], changes: Sequence[str] = ()) -> tuple[ExportSpec, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,7 +71,17 @@ def _key(target: Any, word: str, where: str) -> str | int:
         names = [item.get("name"), item.get("kind")] if isinstance(item, dict) else [item]
         if any(isinstance(name, str) and normalise(name) == normalise(word) for name in names):
             return index
-    raise LookupError(f"`{where}` has {len(target)} items, numbered from 0; none of them is {word!r}")
+    raise LookupError(
+        f"`{where}` has {len(target)} items, numbered from 0; none of them is {word!r}{_near(target, word)}"
+    )
+
+
+def _near(items: Sequence[Any], word: str) -> str:
+    """The item that is likely meant, or what there is."""
+    names = [name for item in items for name in (item.values() if isinstance(item, dict) else [item])]
+    known = list(dict.fromkeys(name for name in names[: 8 * len(items)] if isinstance(name, str)))
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known[:12])}" if known else ""
 
 
 def _replace_places(document: Document, path: Path, place: Place) -> None:

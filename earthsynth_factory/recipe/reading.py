@@ -68,7 +68,7 @@ def _note_refusals(document: Document, error: ValidationError, spec: type[Spec])
     for refusal in dict.fromkeys(found):
         if refusal.path not in document.unread:
             value = "" if refusal.of_key else _shown_at(data, refusal.path)
-            document.fault(refusal.path, refusal.message, value, refusal.of_key)
+            document.fault(refusal.path, refusal.message, value, refusal.of_key, refusal.at)
 
 
 def _shown_at(data: Any, path: Path) -> str:

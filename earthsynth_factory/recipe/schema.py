@@ -12,7 +12,7 @@ from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, CountSpan, Field,
 from earthsynth_factory.domain.taxonomy import MAX_ID, Category, Taxonomy
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.labels.from_condition import LabelSpec
-from earthsynth_factory.recipe import cross_checks
+from earthsynth_factory.recipe import class_list, cross_checks
 from earthsynth_factory.recipe.cross_checks import MAX_IMAGES
 from earthsynth_factory.recipe.plugin_blocks import ExportBlock, GeneratorBlock, RuleBlock, SourceBlock
 from earthsynth_factory.rfilter.base import DEFAULT_RULES
@@ -138,8 +138,9 @@ class RFilterBlock(Spec):
 
     candidates: Annotated[Whole, Field(ge=1, le=64)] = 1
     """Images made for one condition; the best of those that pass is kept."""
-    max_attempts: Annotated[Whole, Field(ge=1, le=1000)] = 8
-    """Images made for one place in the dataset before it is reported as short."""
+    max_attempts: Annotated[Whole, Field(ge=1, le=1000)] = Field(default=8, json_schema_extra=NOT_IN_FINGERPRINT)
+    """Images made for one place in the dataset before it is reported as short. May be raised when a build ended short: the
+    same command then goes on in the same folder."""
     rules: tuple[RuleBlock, ...] = Field(default=DEFAULT_RULES, validate_default=True)
     """Every image must pass all of them. Left out: those of `filter`, held to `thresholds: embedded`; none for a dry run."""
     thresholds: Annotated[str, StringConstraints(min_length=1)] | None = Field(
@@ -186,7 +187,7 @@ class Recipe(Spec):
     """Where masks come from: one source or several, drawn by `weight`."""
     synthesis: GeneratorBlock
     """What makes images from masks."""
-    rfilter: RFilterBlock = Field(default={}, validate_default=True)  # type: ignore[assignment]  # validated into one
+    rfilter: RFilterBlock = Field(default={}, validate_default=True)
     labels: LabelSpec = LabelSpec()
     splits: dict[SplitName, Share] = Field(default={"train": 0.8, "val": 0.2}, min_length=1)
     """Split → share; shares sum to 1. No source image or layout family serves two splits."""
@@ -253,3 +254,22 @@ class Recipe(Spec):
     def words(self) -> dict[int, str]:
         """Class id → the user's prompt words, where there are any."""
         return {category.id: block.words for category, block in self.blocks() if block.words}
+
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a recipe with every kind of block that ships; descriptions are the field docs."""
+    schema = _plain(Recipe.model_json_schema())
+    listed = schema["properties"]["categories"]
+    told = listed.pop("description")
+    schema["properties"]["categories"] = {"description": told, "anyOf": [listed, class_list.SCHEMA]}
+    return {"$schema": DIALECT, **schema}
+
+
+def _plain(schema: Any) -> Any:
+    """Without our own mark, which no editor knows."""
+    if isinstance(schema, dict):
+        return {key: _plain(value) for key, value in schema.items() if not (key == "fingerprint" and value is False)}
+    return [_plain(item) for item in schema] if isinstance(schema, list) else schema

@@ -161,10 +161,16 @@ def _notes(summary: ExportSummary) -> list[str]:
 
 
 def _licences(run: RunRecord) -> str:
-    found = [f"Image model: {run.line.model}; {run.line.licence or 'none'}"]
+    found = [f"Image model: {run.line.model}; {_terms(run)}"]
     found += [f"Image model trained on: {data}" for data in run.line.training_data]
     found += [f"Masks: {licence}" for licence in run.line.licences]
     return "## Licences\n\n" + "\n".join(f"- {entry}" for entry in found)
+
+
+def _terms(run: RunRecord) -> str:
+    licence = run.line.licence or "none"
+    known = run.line.training_data or licence != "unknown"
+    return licence if known else "licence and training data unknown"
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -7,16 +7,15 @@ thresholds are ours; EarthSynth publishes no rule.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
+from typing_extensions import override
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.rfilter.base import Measures, PixelRule, RuleSpec
 
 SIDE = 128
@@ -38,8 +37,8 @@ class ArtefactsSpec(RuleSpec):
     max_seam: float = Field(default=12.0, ge=1)
     """Largest jump between two neighbouring rows or columns, in medians of all such jumps."""
 
-    def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> Artefacts:  # noqa: ARG002
-        return Artefacts(self, taxonomy)
+    def build(self, context: StageContext) -> Artefacts:
+        return Artefacts(self, context)
 
 
 class Artefacts(PixelRule):
@@ -53,7 +52,8 @@ class Artefacts(PixelRule):
         soundness = min(various, 2 * smooth)
         return {"soundness": soundness, "variety": various, "smoothness": smooth, "seam": seam(candidate.image)}
 
-    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:  # noqa: ARG002
+    @override
+    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:
         found = []
         if measures["soundness"] < least:
             what = "tiled" if measures["variety"] <= 2 * measures["smoothness"] else "noise"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Score
 from earthsynth_factory.domain.spec import Field, Spec
-from earthsynth_factory.domain.taxonomy import Taxonomy
 
 KINDS = {
     "clip_score": "earthsynth_factory.rfilter.clip_score:ClipScoreSpec",
@@ -56,11 +55,9 @@ class MeasuredRule(Rule):
     primary: ClassVar[str]
     """The measure that is held to the threshold, and the value of the score; higher is better."""
 
-    limits: Mapping[int | None, float] = MappingProxyType({})
-    """Category → least value in place of the recipe's; None: for categories without one of their own."""
-
-    def __init__(self, spec: RuleSpec, taxonomy: Taxonomy) -> None:
-        self._spec, self._taxonomy = spec, taxonomy
+    def __init__(self, spec: RuleSpec, context: StageContext) -> None:
+        self._spec, self._taxonomy = spec, context.taxonomy
+        self._limits = context.limits.get(spec.kind, {})
 
     @property
     def least(self) -> float:
@@ -69,7 +66,7 @@ class MeasuredRule(Rule):
 
     def least_for(self, category: int | None) -> float:
         """The threshold of a category: its limit, the limit of all, or the recipe's."""
-        return self.limits.get(category, self.limits.get(None, self.least))
+        return self._limits.get(category, self._limits.get(None, self.least))
 
     @abstractmethod
     def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
@@ -79,7 +76,7 @@ class MeasuredRule(Rule):
         """What is wrong, in short sentences; `least` takes the place of the recipe's threshold."""
         return [] if measures[self.primary] >= least else [self.complaint(measures, category, least)]
 
-    def complaint(self, measures: Measures, category: int | None, least: float) -> str:  # noqa: ARG002  # for others
+    def complaint(self, measures: Measures, _category: int | None, least: float) -> str:
         """What it means that the primary measure falls short, in a short sentence."""
         return f"{self.primary} {measures[self.primary]:.3g}, least {least:.3g}"
 
@@ -112,10 +109,7 @@ class PixelRule(MeasuredRule):
 
 
 class RuleSpec(Spec, ABC):
-    """The recipe block of a rule. Subclasses add `kind: Literal[...]`, thresholds, and `build`.
-
-    base: the folder that relative paths of the recipe start from. targets: class ids of the recipe's categories.
-    """
+    """The recipe block of a rule. Subclasses add `kind: Literal[...]`, thresholds, and `build`."""
 
     cost: ClassVar[int] = 0
     """Rules are asked in ascending order of this: 0 pixels alone, 1 a model on the image, 2 a model on every object,
@@ -131,10 +125,10 @@ class RuleSpec(Spec, ABC):
     rank: float = Field(default=0.0, ge=0)
     """Weight of this rule's value when the best of several candidates is chosen."""
 
-    def identity(self, base: Path) -> Mapping[str, str]:  # noqa: ARG002  # for rules that have files
+    def identity(self, _base: Path) -> Mapping[str, str]:
         """Weight file → sha256: what decides the scores, for the fingerprint. Raises ModelError where files lack."""
         return {}
 
     @abstractmethod
-    def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> Rule:
+    def build(self, context: StageContext) -> Rule:
         """The rule, not yet opened."""

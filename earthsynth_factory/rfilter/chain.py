@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Score, Verdict
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.rfilter.base import MeasuredRule, Rule, RuleSpec
-from earthsynth_factory.rfilter.thresholds import NO_THRESHOLDS, Thresholds
 
 
 @dataclass(frozen=True)
@@ -24,24 +22,22 @@ class RuleChain:
     def of(
         cls,
         specs: Sequence[RuleSpec],
-        taxonomy: Taxonomy,
-        targets: Sequence[int],
-        base: Path,
-        device: str,
-        thresholds: Thresholds = NO_THRESHOLDS,
+        context: StageContext,
     ) -> RuleChain:
         """Build every rule, not yet opened. Rules without a model go first; a kind met twice is numbered.
 
-        thresholds: least values in place of the rules' own. Raises InputError where a rule cannot take them.
+        Raises InputError for a rule that cannot take the limits which the context has for it.
         """
         ordered = sorted(specs, key=lambda spec: spec.cost)
         rules: list[tuple[str, Rule, float]] = []
         for spec in ordered:
             taken = sum(name.split("#")[0] == spec.kind for name, _, _ in rules)
             name = f"{spec.kind}#{taken + 1}" if taken else spec.kind
-            rule = spec.build(taxonomy, targets, base, device)
-            if limits := thresholds.least.get(spec.kind):
-                _limit(rule, limits, spec.kind)
+            rule = spec.build(context)
+            if context.limits.get(spec.kind) and not isinstance(rule, MeasuredRule):
+                raise InputError(
+                    f"rule {spec.kind!r}: derive it from MeasuredRule, so that it can take thresholds from a file"
+                )
             rules.append((name, rule, spec.rank))
         return cls(rules)
 
@@ -69,9 +65,3 @@ class RuleChain:
                 ranks[place] += weight * score.value
             standing = [place for place, score in zip(standing, given, strict=True) if score.passed]
         return [Verdict(found, rank) for found, rank in zip(scores, ranks, strict=True)]
-
-
-def _limit(rule: Rule, limits: Mapping[int | None, float], kind: str) -> None:
-    if not isinstance(rule, MeasuredRule):
-        raise InputError(f"rule {kind!r}: derive it from MeasuredRule, so that it can take thresholds from a file")
-    rule.limits = limits

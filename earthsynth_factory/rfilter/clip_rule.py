@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.models.clip_files import ClipName, clip_identity
 from earthsynth_factory.rfilter.base import MeasuredRule, RuleSpec
 from earthsynth_factory.rfilter.prompts import BACKGROUNDS, caption
@@ -35,9 +35,9 @@ class ClipRule(MeasuredRule):
 
     _spec: ClipRuleSpec
 
-    def __init__(self, spec: ClipRuleSpec, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> None:
-        super().__init__(spec, taxonomy)
-        self._targets, self._base, self._device = tuple(targets), base, device
+    def __init__(self, spec: ClipRuleSpec, context: StageContext) -> None:
+        super().__init__(spec, context)
+        self._targets, self._base, self._device = tuple(context.targets), context.base, context.device
 
     def open(self) -> None:
         from earthsynth_factory.models.clip import load_clip

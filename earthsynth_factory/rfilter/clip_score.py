@@ -7,12 +7,13 @@ A softmax over one image's own labels says nothing where there is one label, so 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from typing_extensions import override
+
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.rfilter.base import Measures
 from earthsynth_factory.rfilter.clip_rule import ClipRule, ClipRuleSpec
 from earthsynth_factory.rfilter.prompts import BACKGROUNDS, caption
@@ -28,8 +29,8 @@ class ClipScoreSpec(ClipRuleSpec):
     min_margin: float = Field(default=-0.1, ge=-2, le=2)
     """Least margin: cosine with the best of the image's own classes, minus cosine with the best of the others."""
 
-    def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> ClipScore:
-        return ClipScore(self, taxonomy, targets, base, device)
+    def build(self, context: StageContext) -> ClipScore:
+        return ClipScore(self, context)
 
 
 class ClipScore(ClipRule):
@@ -54,6 +55,7 @@ class ClipScore(ClipRule):
         found = [self._taxonomy.named(words).id for words in BACKGROUNDS[1:]]
         return [class_id for class_id in found if class_id not in present] or found
 
-    def complaint(self, measures: Measures, category: int | None, least: float) -> str:  # noqa: ARG002
+    @override
+    def complaint(self, measures: Measures, category: int | None, least: float) -> str:
         rival = self._caption(int(measures["rival"]))
         return f"looks more like {rival!r} (margin {measures['margin']:+.3f}, least {least:+.3g})"

@@ -8,6 +8,7 @@ image is out as soon as nothing could still save it, and the dear rules need not
 from __future__ import annotations
 
 import ast
+import difflib
 import operator
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -25,8 +26,16 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
 }
 
 
+class ExpressionError(InputError):
+    """A part of an expression that is not understood. at: how many characters before it."""
+
+    def __init__(self, message: str, at: int = 0) -> None:
+        super().__init__(message)
+        self.at = at
+
+
 class Expression:
-    """A parsed expression. Raises InputError that names the part not understood."""
+    """A parsed expression. Raises ExpressionError that names the part not understood."""
 
     def __init__(self, text: str, rules: Collection[str]) -> None:
         if len(text) > MAX_LENGTH:
@@ -34,7 +43,8 @@ class Expression:
         try:
             self._tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError) as error:
-            raise InputError(f"keep: {text!r} is no expression ({error}); join rules by and, or, not") from error
+            said = f"keep: {text!r} is no expression ({error}); join rules by and, or, not"
+            raise ExpressionError(said, (getattr(error, "offset", None) or 1) - 1) from error
         self._rules = rules
         self._check(self._tree)
 
@@ -50,18 +60,22 @@ class Expression:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 self._check(operand)
             case ast.Name(id=name):
-                self._known(name)
+                self._known(name, node.col_offset)
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARISONS:
                 _number(right)
-                self._known(_operand(left)[0])
+                self._known(_operand(left)[0], left.col_offset)
             case _:
-                raise InputError(
-                    f"keep: {ast.unparse(node)!r} is not understood; write rule, rule >= 0.4, and, or, not"
+                raise ExpressionError(
+                    f"keep: {ast.unparse(node)!r} is not understood; write rule, rule >= 0.4, and, or, not",
+                    node.col_offset,
                 )
 
-    def _known(self, name: str) -> None:
-        if name not in self._rules:
-            raise InputError(f"keep: no rule is called {name!r}; there are {', '.join(self._rules)}")
+    def _known(self, name: str, at: int) -> None:
+        if name in self._rules:
+            return
+        near = difflib.get_close_matches(name, self._rules, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self._rules)}"
+        raise ExpressionError(f"keep: no rule is called {name!r}; {hint}", at)
 
     def _value(self, node: ast.expr, scores: Mapping[str, Score], measures: Mapping[str, Any]) -> bool | None:
         match node:
@@ -92,7 +106,9 @@ def _operand(node: ast.expr) -> tuple[str, str | None]:
             return name, None
         case ast.Attribute(value=ast.Name(id=name), attr=measure):
             return name, measure
-    raise InputError(f"keep: {ast.unparse(node)!r} cannot be compared; write rule or rule.measure")
+    raise ExpressionError(
+        f"keep: {ast.unparse(node)!r} cannot be compared; write rule or rule.measure", node.col_offset
+    )
 
 
 def _number(node: ast.expr) -> float:
@@ -101,10 +117,10 @@ def _number(node: ast.expr) -> float:
             return _finite(value)
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return -_finite(value)
-    raise InputError(f"keep: {ast.unparse(node)!r} is no number; compare with a number")
+    raise ExpressionError(f"keep: {ast.unparse(node)!r} is no number; compare with a number", node.col_offset)
 
 
 def _finite(value: float) -> float:
     if isinstance(value, int) and abs(value) >= 1 << 63:
-        raise InputError("keep: a number of more than 18 digits; compare with one that a rule may measure")
+        raise ExpressionError("keep: a number of more than 18 digits; compare with one that a rule may measure")
     return float(value)

@@ -5,16 +5,15 @@ The thresholds are our own reading: EarthSynth publishes none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
+from typing_extensions import override
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.rfilter.base import Measures, PixelRule, RuleSpec
 
 
@@ -31,8 +30,8 @@ class ImageQualitySpec(RuleSpec):
     min_sharpness: float = Field(default=0.02, ge=0)
     """Least sharpness: variance of the Laplacian over variance of the grey levels. A wall of fog has about 0."""
 
-    def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> ImageQuality:  # noqa: ARG002
-        return ImageQuality(self, taxonomy)
+    def build(self, context: StageContext) -> ImageQuality:
+        return ImageQuality(self, context)
 
 
 class ImageQuality(PixelRule):
@@ -44,7 +43,8 @@ class ImageQuality(PixelRule):
     def look(self, candidate: Candidate) -> Measures:
         return dict(zip(("contrast", "saturated", "sharpness"), measures(candidate.image), strict=True))
 
-    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:  # noqa: ARG002
+    @override
+    def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:
         spec = self._spec
         contrast, saturated, sharpness = (measures[name] for name in ("contrast", "saturated", "sharpness"))
         found = [

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.geometry.boxes import tight_boxes
 from earthsynth_factory.rfilter.base import Measures
 from earthsynth_factory.rfilter.clip_rule import ClipRule, ClipRuleSpec
@@ -40,8 +39,8 @@ class InstanceClassSpec(ClipRuleSpec):
     max_crops: int = Field(default=8, ge=1)
     """The largest objects of the target class that are looked at."""
 
-    def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> InstanceClass:
-        return InstanceClass(self, taxonomy, targets, base, device)
+    def build(self, context: StageContext) -> InstanceClass:
+        return InstanceClass(self, context)
 
 
 class InstanceClass(ClipRule):

@@ -16,11 +16,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from earthsynth_factory.domain.condition import Mask
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.weights import EMBEDDED, weight_hashes
 from earthsynth_factory.rfilter.base import Measures
@@ -54,8 +56,8 @@ class LayoutAgreementSpec(ClipRuleSpec):
             raise ModelError(f"{folder}: no such folder; `segmenter` of layout_agreement names a trained segmenter")
         return weight_hashes(folder)
 
-    def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> LayoutAgreement:
-        return LayoutAgreement(self, taxonomy, targets, base, device)
+    def build(self, context: StageContext) -> LayoutAgreement:
+        return LayoutAgreement(self, context)
 
 
 class LayoutAgreement(ClipRule):
@@ -124,7 +126,8 @@ class LayoutAgreement(ClipRule):
         agreed = [(seen == one)[truth == one].mean() for one in known]
         return {"agreement": float(np.mean(agreed))} if agreed else {}
 
-    def complaint(self, measures: Measures, category: int | None, least: float) -> str:  # noqa: ARG002
+    @override
+    def complaint(self, measures: Measures, category: int | None, least: float) -> str:
         return f"the image does not follow its mask (agreement {measures['agreement']:.2f}, least {least:.3g})"
 
 

@@ -5,15 +5,14 @@ The bounds are ours; EarthSynth publishes none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+from typing_extensions import override
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.rfilter.base import Measures, PixelRule, RuleSpec
 from earthsynth_factory.rfilter.objects import find_objects
 
@@ -33,8 +32,8 @@ class ObjectSizeSpec(RuleSpec):
     min_share: float = Field(default=0.5, ge=0, le=1)
     """Least share of the image's objects that keep these bounds."""
 
-    def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> ObjectSize:  # noqa: ARG002
-        return ObjectSize(self, taxonomy)
+    def build(self, context: StageContext) -> ObjectSize:
+        return ObjectSize(self, context)
 
 
 class ObjectSize(PixelRule):
@@ -53,6 +52,7 @@ class ObjectSize(PixelRule):
         usable = (areas >= spec.min_area) & (areas <= spec.max_area * condition.mask.size) & (seen >= spec.min_visible)
         return {"share": float(usable.mean()), "objects": float(len(areas)), "median_area": float(np.median(areas))}
 
-    def complaint(self, measures: Measures, category: int | None, least: float) -> str:  # noqa: ARG002
+    @override
+    def complaint(self, measures: Measures, category: int | None, least: float) -> str:
         share, count = measures["share"], int(measures["objects"])
         return f"{share:.0%} of {count} objects are large and visible enough (least {least:.0%})"

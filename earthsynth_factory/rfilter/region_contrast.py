@@ -7,14 +7,14 @@ over. The target's caption must fit the first better, by its lead over the backg
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.rfilter.base import Measures
 from earthsynth_factory.rfilter.clip_rule import ClipRule, ClipRuleSpec
 
@@ -32,8 +32,8 @@ class RegionContrastSpec(ClipRuleSpec):
     min_contrast: float = Field(default=-0.05, ge=-2, le=2)
     """Least contrast: lead of the target's caption over the backgrounds inside, minus the same outside."""
 
-    def build(self, taxonomy: Taxonomy, targets: Sequence[int], base: Path, device: str) -> RegionContrast:
-        return RegionContrast(self, taxonomy, targets, base, device)
+    def build(self, context: StageContext) -> RegionContrast:
+        return RegionContrast(self, context)
 
 
 class RegionContrast(ClipRule):

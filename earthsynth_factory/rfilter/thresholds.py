@@ -31,6 +31,12 @@ class Thresholds:
         known = self.least.get(rule, {})
         return known.get(category, known.get(None))
 
+    def at_least(self, floors: Mapping[str, float]) -> Thresholds:
+        """The same, but no rule's below its floor. floors: rule → value."""
+        return Thresholds(
+            {rule: {c: max(v, floors.get(rule, v)) for c, v in classes.items()} for rule, classes in self.least.items()}
+        )
+
     def plain(self) -> dict[str, dict[str, float]]:
         """As plain JSON, rule → class id or `all` → least value."""
         return {

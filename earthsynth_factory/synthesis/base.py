@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Spec
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.models.card import ModelCard
 
 KINDS = {
@@ -43,6 +43,10 @@ class ImageGenerator(ABC):
     def describe(self) -> Mapping[str, Any]:
         """For the run record, after `open`: device, precision, batch, versions. Plain JSON."""
 
+    def notes(self) -> Sequence[str]:
+        """What was given up or lost so far, for the user's eyes."""
+        return ()
+
 
 class GeneratorSpec(Spec, ABC):
     """The recipe block of a generator. Subclasses add `kind: Literal[...]`, their knobs, and these methods.
@@ -61,6 +65,16 @@ class GeneratorSpec(Spec, ABC):
     def identity(self, base: Path) -> Mapping[str, str]:
         """Weight file → sha256: what decides the pixels, for the fingerprint. Raises ModelError where files lack."""
 
+    def card_at_hand(self, base: Path) -> ModelCard | None:
+        """The card if no network is needed for it, else None. Raises ModelError."""
+        return self.card(base)
+
+    def check(self, base: Path, size: tuple[int, int]) -> None:
+        """Look at the model's files if they are at hand; no weight is loaded, no network asked. size: height, width.
+
+        Raises ModelError where the model cannot be driven or cannot make images of that size.
+        """
+
     @abstractmethod
-    def build(self, taxonomy: Taxonomy, base: Path, device: str) -> ImageGenerator:
-        """A generator for one device (`auto`, `cpu`, `cuda:1`, …), not yet opened."""
+    def build(self, context: StageContext) -> ImageGenerator:
+        """A generator for the context's device, not yet opened."""

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from typing_extensions import override
+
 from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.synthesis.base import GeneratorSpec, ImageGenerator
@@ -27,7 +29,8 @@ class CollageSpec(GeneratorSpec):
     batch: int = Field(default=8, gt=0, json_schema_extra=NOT_IN_FINGERPRINT)
     """Images to a call."""
 
-    def card(self, base: Path) -> ModelCard:  # noqa: ARG002  # no file is read
+    @override
+    def card(self, base: Path) -> ModelCard:
         return ModelCard(
             name="collage: real pictures, no model",
             control="palette",
@@ -35,10 +38,12 @@ class CollageSpec(GeneratorSpec):
             licence="that of the pictures; see the sources",
         )
 
-    def identity(self, base: Path) -> Mapping[str, str]:  # noqa: ARG002  # no file is read
+    @override
+    def identity(self, base: Path) -> Mapping[str, str]:
         return {"collage": VERSION}
 
-    def build(self, taxonomy: Taxonomy, base: Path, device: str) -> CollageGenerator:  # noqa: ARG002
+    @override
+    def build(self, context: StageContext) -> CollageGenerator:
         return CollageGenerator(self.batch)
 
 
@@ -51,7 +56,8 @@ class CollageGenerator(ImageGenerator):
     def open(self) -> None:
         """Nothing to load."""
 
-    def generate(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> list[Image]:  # noqa: ARG002
+    @override
+    def generate(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> list[Image]:
         return [picture_of(condition) for condition in conditions]
 
     def describe(self) -> Mapping[str, Any]:

@@ -7,7 +7,6 @@ of a picture is given back, so that texture stays (ours): `D(z') + (x - D(E(x)))
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import cv2
@@ -15,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.geometry.blending import blended
 from earthsynth_factory.synthesis.collage import picture_of
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec
@@ -44,8 +43,8 @@ class EditSpec(ControlNetSpec):
     residual: bool = True
     """Give back what the autoencoder loses of a picture, so that its texture stays."""
 
-    def build(self, taxonomy: Taxonomy, base: Path, device: str) -> EditGenerator:
-        return EditGenerator(self, taxonomy, base, device)
+    def build(self, context: StageContext) -> EditGenerator:
+        return EditGenerator(self, context)
 
 
 class EditGenerator(ControlNetGenerator):

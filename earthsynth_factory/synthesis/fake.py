@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.seeds import rng
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field
@@ -29,14 +31,16 @@ class FakeSpec(GeneratorSpec):
     batch: int = Field(default=8, gt=0, json_schema_extra=NOT_IN_FINGERPRINT)
     """Images to a call."""
 
-    def card(self, base: Path) -> ModelCard:  # noqa: ARG002  # no file is read
+    @override
+    def card(self, base: Path) -> ModelCard:
         return ModelCard(name="fake", control="palette", native_size=512, licence="none: no model was used")
 
-    def identity(self, base: Path) -> Mapping[str, str]:  # noqa: ARG002  # no file is read
+    @override
+    def identity(self, base: Path) -> Mapping[str, str]:
         return {"fake": VERSION}
 
-    def build(self, taxonomy: Taxonomy, base: Path, device: str) -> FakeGenerator:  # noqa: ARG002
-        return FakeGenerator(taxonomy, self.grain, self.batch)
+    def build(self, context: StageContext) -> FakeGenerator:
+        return FakeGenerator(context.taxonomy, self.grain, self.batch)
 
 
 class FakeGenerator(ImageGenerator):

@@ -58,4 +58,4 @@ def _starts(extent: int, side: int, grid: int) -> list[int]:
 def _ramp(side: int) -> npt.NDArray[np.float32]:
     """(side,) weights that fall off towards both ends and are nowhere 0."""
     centre = np.arange(side, dtype=np.float32) + 0.5
-    return np.minimum(1, np.minimum(centre, side - centre) / (OVERLAP * side)).astype(np.float32)
+    return np.asarray(np.minimum(1, np.minimum(centre, side - centre) / (OVERLAP * side)), np.float32)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import StoreError
@@ -97,7 +98,7 @@ class Ablation:
             guidance=self.card.guidance,
             batch=8,
         )
-        generator = spec.build(earthsynth(), Path(), self.trial.device)
+        generator = spec.build(StageContext(earthsynth(), (), Path(), self.trial.device))
         identity = {"weights": dict(spec.identity(Path())), "spec": spec.model_dump(mode="json", exclude={"model"})}
         generator.open()
         return GeneratedImages(generator, identity, self.trial.out / "images").of(self.conditions, what)

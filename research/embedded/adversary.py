@@ -1,67 +1,143 @@
-"""The player against blur: it judges patches real or made, and what it looks at becomes a measure of likeness.
+"""The player against blur and smear: small heads on a teacher's maps that tell real images from made ones.
 
-The hinge loss and a discriminator of patches are usual (PatchGAN, arXiv 1611.07004); comparing its features, which keeps
-a small discriminator's verdict from running away with the picture, is pix2pixHD's (arXiv 1711.11585). Weights: ours.
-Shapes: images (B, 3, S, S) in [-1, 1].
+Judging in the features of a frozen network, at several depths, is Projected GAN's idea (arXiv 2111.01007); that the heads
+see the mask too makes them judge whether the image shows it. Heads, hinge loss and weighing as here are ours.
+Shapes: maps by stride as `Eyes` gives them; masks uint8 (B, S, S).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
-from research.embedded.loop import descend
+from research.embedded.eyes import Eyes, Maps, apart, lights, relight
 from research.embedded.precision import autocast
 
-FOOL_WEIGHT = 0.03
-MATCH_WEIGHT = 1.0
-LR = 3e-4
+WIDTHS = {2: 32, 4: 64, 8: 128, 16: 128, 32: 128}
+"""Stride → width of the head on it."""
+
+MASK_WIDTH = 32
 
 
-class PatchDiscriminator(nn.Sequential):
-    """Logits (B, 1, S/8, S/8): is each patch of about 30 pixels real?"""
+class Heads(nn.Module):
+    """For every stride logits (B, 1, S/s, S/s): is each patch real, and is it what the mask says?"""
 
-    def __init__(self, width: int = 32) -> None:
-        layers: list[nn.Module] = []
-        for before, after in ((3, width), (width, 2 * width), (2 * width, 4 * width)):
-            layers += [nn.Conv2d(before, after, 4, 2, 1), nn.GroupNorm(8, after), nn.LeakyReLU(0.2)]
-        super().__init__(*layers, nn.Conv2d(4 * width, 1, 3, 1, 1))
+    def __init__(self, depths: dict[int, int], categories: Sequence[int]) -> None:
+        """depths: stride → channels of its map. categories: ids that masks hold; others count as background."""
+        super().__init__()
+        columns = torch.zeros(256, dtype=torch.long)
+        columns[list(categories)] = torch.arange(1, len(categories) + 1)
+        kinds = len(categories) + 1
+        self.shown: Tensor
+        self.register_buffer("shown", torch.eye(kinds)[columns], persistent=False)
+        self.masks = nn.ModuleDict({str(stride): nn.Conv2d(kinds, MASK_WIDTH, 1) for stride in depths})
+        self.heads = nn.ModuleDict({str(s): _head(depth + MASK_WIDTH, WIDTHS[s]) for s, depth in depths.items()})
 
-    def features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """What each of the three levels sees, (B, width·2^level, S/2^(level+1), S/2^(level+1)), and the logits."""
-        seen = []
-        for layer in self:
-            images = layer(images)
-            if isinstance(layer, nn.LeakyReLU):
-                seen.append(images)
-        return seen, images
+    def forward(self, maps: Maps, masks: Tensor) -> list[Tensor]:
+        """See the class."""
+        with autocast(masks.device):
+            shown = self.shown[masks.int()].permute(0, 3, 1, 2)
+            verdicts = []
+            for stride, one in maps.items():
+                told = self.masks[str(stride)](F.avg_pool2d(shown, stride))
+                verdicts.append(self.heads[str(stride)](torch.cat([one, told.to(one.dtype)], dim=1)))
+        return [verdict.float() for verdict in verdicts]
 
 
 class Adversary:
-    """A discriminator with its optimizer: a term of the other player's loss, and a turn of its own."""
+    """The heads with their optimizer: a term of the other player's loss, and a turn of its own."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.network = PatchDiscriminator().to(device).to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=LR, betas=(0.5, 0.98))
+    def __init__(self, heads: Heads, lr: float) -> None:
+        self.heads, self.lr = heads, lr
+        self.optimizer = torch.optim.Adam(heads.parameters(), lr=lr, betas=(0.0, 0.99))
 
-    def losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """What the maker of `fake` is to lower: `match`, the features' mean distance, and `fool`, the verdict against it."""
-        self.network.requires_grad_(False)
-        with autocast(self.device):
-            with torch.no_grad():
-                wanted, _ = self.network.features(real)
-            seen, verdict = self.network.features(fake)
-        self.network.requires_grad_(True)
-        apart = [F.l1_loss(one.float(), other.float()) for one, other in zip(seen, wanted, strict=True)]
-        return {"match": MATCH_WEIGHT * torch.stack(apart).mean(), "fool": -FOOL_WEIGHT * verdict.float().mean()}
+    def against(self, maps: Maps, masks: Tensor) -> Tensor:
+        """What the maker of these images is to lower, summed over the batch."""
+        self.heads.requires_grad_(False)
+        verdicts = self.heads(maps, masks)
+        self.heads.requires_grad_(True)
+        return -torch.stack([verdict.mean(dim=(1, 2, 3)) for verdict in verdicts]).sum()
 
-    def learn(self, real: Tensor, fake: Tensor) -> Tensor:
-        """One hinge step; gives its loss."""
-        with autocast(self.device):
-            verdicts = self.network(torch.cat([real, fake.detach().to(real.dtype)]))
-        on_real, on_fake = verdicts.float().chunk(2)
-        loss = (F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()) / 2
-        descend(self.optimizer, list(self.network.parameters()), loss)
-        return loss
+    def learn(self, real: tuple[Maps, Tensor], fake: tuple[Maps, Tensor], share: float) -> Tensor:
+        """One hinge step on maps and masks of real and of made images, at `share` of the learning rate; gives its loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr * share
+        loss = torch.stack([_hinge(one, 1) for one in self.heads(*_detached(real))]).mean()
+        loss = loss + torch.stack([_hinge(one, -1) for one in self.heads(*_detached(fake))]).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return loss.detach()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Images (B, 3, S, S) with their masks uint8 (B, S, S)."""
+
+    images: Tensor
+    masks: Tensor
+
+
+class Judges:
+    """A teacher's eyes and the heads on them: what made images lack, as a gradient, and the heads' own next step."""
+
+    def __init__(self, eyes: Eyes, adversary: Adversary) -> None:
+        self.eyes, self.adversary = eyes, adversary
+
+    def turn(
+        self, made: Shown, wanted: Tensor, weight: Tensor, real: Shown | None, random: torch.Generator, share: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The gradient at `made.images` and the losses; the heads learn to tell `made` from `real`.
+
+        wanted: what the made images are to be like. weight (B,): the verdict's weight beside that likeness. real: None
+        if the wanted images are the real ones.
+        """
+        images = made.images.detach().requires_grad_()
+        light = lights(len(images), random)
+        maps = self.eyes(relight(images, light))
+        with torch.no_grad():
+            wanted_maps = self.eyes(relight(wanted, light))
+            true = (wanted_maps, made.masks)
+            if real is not None:
+                true = (self.eyes(relight(real.images, lights(len(real.images), random))), real.masks)
+        likeness = apart(images, wanted, maps, wanted_maps)
+        verdict = self.adversary.against(maps, made.masks)
+        gradient = balanced(images, likeness, verdict, weight) / len(images)
+        hinge = self.adversary.learn(true, (maps, made.masks), share)
+        losses = {"likeness": likeness.detach() / len(images), "verdict": verdict.detach() / len(images)}
+        return gradient, losses | {"hinge": hinge}
+
+
+def balanced(images: Tensor, likeness: Tensor, verdict: Tensor, weight: Tensor) -> Tensor:
+    """The gradient at `images` of likeness plus verdict, the second brought to `weight` (B,) times the first's size.
+
+    So neither player's loss has to be in the other's units, and what pushes the weights is known beforehand.
+    """
+    (toward,) = torch.autograd.grad(likeness, images, retain_graph=True)
+    (away,) = torch.autograd.grad(verdict, images)
+    ratio = toward.norm() / away.norm().clamp_min(1e-12)
+    whole: Tensor = toward + away * (ratio * weight)[:, None, None, None]
+    return whole
+
+
+def _head(before: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        spectral_norm(nn.Conv2d(before, width, 1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(width, width, 3, 1, 1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(width, 1, 1)),
+    )
+
+
+def _hinge(verdict: Tensor, side: int) -> Tensor:
+    return F.relu(1 - side * verdict).mean()
+
+
+def _detached(judged: tuple[Maps, Tensor]) -> tuple[Maps, Tensor]:
+    return {stride: one.detach() for stride, one in judged[0].items()}, judged[1]

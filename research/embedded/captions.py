@@ -31,7 +31,7 @@ def captions(crops: CropSet) -> list[str]:
     """One prompt a crop: every category present in its mask, ascending ids, and its scale."""
     write = writer().write
     return [
-        write(np.unique(mask).tolist(), float(scale))
+        write(categories_in(mask), float(scale))
         for mask, scale in zip(crops.masks, crops.metres_per_pixel, strict=True)
     ]
 

@@ -1,75 +1,106 @@
-"""Stage 4: the decoder alone, on cached latents. The encoder stays as it is, so the diffusion model is not touched.
+"""The decoder, on the latents of a fixed encoder: like the images it is given, and not to be told from real ones.
 
-Shapes: latents (B, C, w/8, w/8), windows of the crops (B, 3, w, w) in [-1, 1], w = the spec's window.
+Shapes: images (B, 3, S, S) in [-1, 1]; latents (B, C, S/8, S/8).
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from earthsynth_factory.training import order
-from earthsynth_factory.training.symmetry import dihedral
-from research.embedded.crops import CropSet
-from research.embedded.latents import LatentCache
-from research.embedded.pixels import to_pixels, to_tensor
+from research.embedded.adversary import Judges, Shown
+from research.embedded.average import Average
+from research.embedded.pca import projection
+from research.embedded.pool import Pool
 from research.embedded.precision import autocast
 from research.embedded.recipe import DecoderSpec
-from research.embedded.reconstruction import ReconstructionStage
-from research.grids import save_grid
+from research.embedded.state import pack_state, unpack_state
+from research.embedded.timed import rate
 
-CELL = 8
+VERDICT = 0.75
+"""Weight of the verdict beside the likeness."""
+
+NOISE = 0.15
+"""Most noise on a latent: a denoiser's are never clean."""
+
+EMA = 0.999
 
 
-class DecoderStage(ReconstructionStage):
-    """Trains `vae.decoder` and `vae.post_quant_conv` on windows that lie on the latent grid."""
+class Encoder:
+    """The autoencoder's encoder as the one convolution that it is."""
+
+    def __init__(self, vae: AutoencoderKL, device: torch.device) -> None:
+        self._weight, self._bias = (part.to(device) for part in projection(vae))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Latents of images."""
+        return F.conv2d(images, self._weight, self._bias, stride=self._weight.shape[-1])
+
+
+class DecoderStage:
+    """Trains `vae.decoder` and `vae.post_quant_conv`; `average` holds them smoothed."""
 
     name = "decoder"
-    warmup = 50
 
     def __init__(
-        self,
-        spec: DecoderSpec,
-        crops: CropSet,
-        cache: LatentCache,
-        vae: AutoencoderKL,
-        seed: int,
-        device: torch.device,
+        self, spec: DecoderSpec, pool: Pool, vae: AutoencoderKL, judges: Judges, seed: int, device: torch.device
     ) -> None:
-        torch.manual_seed(seed)
-        self.spec, self.seed = spec, seed
-        self.crops, self.cache, self.vae = crops, cache, vae
-        super().__init__(spec, device, {"decoder": vae.decoder, "post_quant_conv": vae.post_quant_conv})
+        self.spec, self.batch, self.seed, self.device = spec, spec.batch, seed, device
+        self.pool, self.vae, self.judges = pool, vae, judges
+        self.encode = Encoder(vae, device)
+        self.modules = decoding_part(vae.to(device, memory_format=torch.channels_last))
+        self.average = Average(self.modules, EMA)
+        self.parameters = [weight for module in self.modules.values() for weight in module.parameters()]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=spec.lr, betas=(0.5, 0.99))
 
-    def remake(self, number: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Windows of crops, out of their latents."""
-        latents, real = self._windows(number)
+    def step(self, number: int, share: float) -> dict[str, Tensor]:
+        """One turn of decoder and heads."""
+        random = order.generator(self.seed, self.device, "decoder", number)
+        real = self.pool.batch(self.batch, random)
+        latents = self.encode(real.images)
+        loud = NOISE * torch.rand(len(latents), 1, 1, 1, generator=random, device=self.device)
+        latents = latents + loud * torch.randn(latents.shape, generator=random, device=self.device)
         with autocast(self.device):
-            fake = self.vae.decode(latents).sample
-        return real, fake, {}
+            made = self.vae.decode(latents).sample
+        shown, weight = Shown(made.float(), real.masks), torch.full((self.batch,), VERDICT, device=self.device)
+        gradient, losses = self.judges.turn(shown, real.images, weight, None, random, rate(share))
+        descend_along(self.optimizer, self.parameters, made, gradient, self.spec.lr * rate(share))
+        self.average.follow(number)
+        return losses | {"l1": (made.detach() - real.images).abs().mean()}
 
-    @torch.no_grad()
-    def sample(self, path: Path) -> None:
-        """Crops above what the decoder makes of their latents."""
-        picks = np.linspace(0, len(self.crops) - 1, 12).astype(int)
-        turned = [dihedral(self.crops.images[p], int(self.cache.turns[p, 0])) for p in picks]
-        fake = self.vae.decode(self.cache.latents[picks, 0].float().to(self.device)).sample
-        save_grid(path, [[np.stack(turned), to_pixels(fake)]])
+    def state(self) -> dict[str, Tensor]:
+        """Weights, their average and moments of both players."""
+        return pack_state(*self._parts())
 
-    def _windows(self, number: int) -> tuple[Tensor, Tensor]:
-        picks = order.batch(self.seed, number, len(self.crops), self.batch)
-        random = order.rng(self.seed, "decoder", number)
-        side = self.spec.window // CELL
-        span = self.cache.latents.shape[-1] - side
-        latents, windows = [], []
-        for pick in picks:
-            y, x, variant = random.integers(0, [span + 1, span + 1, self.cache.turns.shape[1]])
-            image = dihedral(self.crops.images[pick], int(self.cache.turns[pick, variant]))
-            windows.append(image[CELL * y : CELL * (y + side), CELL * x : CELL * (x + side)])
-            latents.append(self.cache.latents[pick, variant, :, y : y + side, x : x + side])
-        stacked = torch.stack(latents).float().to(self.device, memory_format=torch.channels_last)
-        return stacked, to_tensor(np.stack(windows), self.device)
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
+        unpack_state(*self._parts(), tensors)
+
+    def _parts(self) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]:
+        averages = {f"average_{name}": module for name, module in self.average.modules.items()}
+        adversary = self.judges.adversary
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            "optimizer": self.optimizer,
+            "adversary_optimizer": adversary.optimizer,
+        }
+        return {**self.modules, **averages, "heads": adversary.heads}, optimizers
+
+
+def decoding_part(vae: AutoencoderKL) -> dict[str, nn.Module]:
+    """What of an autoencoder is behind the latent."""
+    return {"decoder": vae.decoder, "post_quant_conv": vae.post_quant_conv}
+
+
+def descend_along(
+    optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], made: Tensor, gradient: Tensor, lr: float
+) -> None:
+    """One clipped optimizer step that moves what was made against `gradient`."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.zero_grad(set_to_none=True)
+    made.backward(gradient.to(made.dtype))  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimizer.step()

@@ -3,55 +3,31 @@ the run's or a model's own in the folder of its name."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
-import torch
-from diffusers import AutoencoderKL
 
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.models.segmenter import Segmenter
 from earthsynth_factory.training import checkpoint, iou
 from research import markdown
-from research.embedded import latents
 from research.embedded.clip import zero_shot
-from research.embedded.crops import CropSet
-from research.embedded.export import LICENCE, TRAINING_DATA
-from research.embedded.pixels import to_tensor
+from research.embedded.export import JUDGES_DATA, LICENCE, TRAINING_DATA
 from research.embedded.segmenter import sparse_categories
 from research.embedded.stages import Workshop
 
-PSNR_CROPS = 256
-COMMAND = "python -m research.embedded recipes/train_embedded.yaml --datasets datasets --preset cpu"
+COMMAND = "python -m research.embedded recipes/train_embedded.yaml --datasets datasets --preset {preset}"
 
 _FOR_THE_REPORT = ("", markdown.EMPTY)
 """Where `make model-report` puts its table."""
 
 
-@torch.no_grad()
-def psnr(vae: AutoencoderKL, crops: CropSet, device: torch.device) -> float:
-    """Mean over crops of the reconstruction's PSNR in dB (peak 255), on at most 256 crops spread over the set."""
-    picks = np.unique(np.linspace(0, len(crops) - 1, PSNR_CROPS).astype(int))
-    values = []
-    for part in np.array_split(picks, max(1, len(picks) // 32)):
-        real = to_tensor(crops.images[part], device)
-        fake = vae.decode(latents.encode(vae, real)).sample.clamp(-1, 1)
-        values.append(-10 * ((real - fake) / 2).pow(2).mean(dim=(1, 2, 3)).log10())
-    return float(torch.cat(values).mean())
-
-
 def write_cards(shop: Workshop, target: Path) -> None:
     """Writes `card.md` of pipeline, CLIP and segmenter below `target` for what the newest checkpoints hold."""
     if (target / "pipeline").is_dir():
-        quality = psnr(shop.vae, shop.held_out, shop.device)
-        facts = [
-            f"- autoencoder: PSNR {quality:.1f} dB on held-out crops of {shop.recipe.size} px",
-            _spent(shop, "autoencoder", shop.preset.autoencoder.batch, "windows"),
-            _spent(shop, "decoder", shop.preset.decoder.batch, "windows"),
-            _spent(shop, "diffusion", shop.preset.diffusion.batch, "samples"),
-            *_FOR_THE_REPORT,
-        ]
+        facts = [*(_time_of(shop, stage) for stage in ("decoder", "flow", "few_steps")), *_FOR_THE_REPORT]
         _write(shop, target / "pipeline", "Embedded diffusion pipeline", facts)
     if (target / "clip").is_dir():
         _write(
@@ -108,12 +84,22 @@ def _spent(shop: Workshop, stage: str, batch: int, what: str) -> str:
     return f"- {stage}: {found.step} steps of {batch} {what}, {found.seconds / 60:.0f} minutes"
 
 
+def _time_of(shop: Workshop, stage: str) -> str:
+    """Steps, batch and seconds of one of the generator's stages, from its log."""
+    path = shop.out / stage / "log.jsonl"
+    ends = [line for line in map(json.loads, path.read_text().splitlines()) if "end" in line] if path.is_file() else []
+    if not ends:
+        return f"- {stage}: no training steps"
+    last = ends[-1]
+    return f"- {stage}: {last['end']} steps of {last['batch']}, {last['seconds'] / 60:.1f} minutes"
+
+
 def _write(shop: Workshop, folder: Path, title: str, facts: list[str]) -> None:
     own = shop.out / folder.name / "seen.md"
     seen = own if own.is_file() else shop.out / "seen.md"
-    data = [f"- {name}" for name in TRAINING_DATA]
+    data = [f"- {name}" for name in (TRAINING_DATA if folder.name == "pipeline" else JUDGES_DATA)]
     lines = [f"# {title}", "", f"Licence: {LICENCE}. Seed {shop.recipe.seed}.", "", "Training data:", *data]
-    lines += ["", f"Made by: `{COMMAND}`", "", "Measured:", *facts]
+    lines += ["", f"Made by: `{COMMAND.format(preset=shop.name)}`", "", "Measured:", *facts]
     if seen.is_file():
         lines += ["", "Seen:", seen.read_text().strip()]
     write_bytes(folder / "card.md", ("\n".join(lines) + "\n").encode())

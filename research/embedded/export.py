@@ -18,17 +18,23 @@ from research.embedded.captions import SCALES, TEMPLATE
 from research.embedded.clip import DEVIATION, MEAN, configuration
 from research.embedded.recipe import ClipSpec
 
-STEPS, GUIDANCE = 12, 2.0
+GUIDANCE = 1.0
+"""None: the few steps have learnt what guidance gives."""
+
 LICENCE = "research and demonstration"
-TRAINING_DATA = (
+JUDGES_DATA = (
     "Semantic segmentation of aerial imagery, Dubai (CC0)",
     "KIT AIS vehicles (CC BY 3.0)",
     "NWPU VHR-10 without its infrared images (research use)",
     "GID, five classes (terms unclear)",
 )
+"""What CLIP and segmenter learn from."""
+
+TRAINING_DATA = (*JUDGES_DATA, "RSSCN7, five of its classes (terms unclear)")
+"""What the generator learns from."""
 
 
-def card(name: str, size: int, categories: tuple[int, ...]) -> ModelCard:
+def card(name: str, size: int, categories: tuple[int, ...], steps: int) -> ModelCard:
     """The pipeline's card: what `models.card` reads back."""
     return ModelCard(
         name=name,
@@ -37,7 +43,7 @@ def card(name: str, size: int, categories: tuple[int, ...]) -> ModelCard:
         prompt_template=TEMPLATE,
         scales=SCALES,
         categories=categories,
-        steps=STEPS,
+        steps=steps,
         guidance=GUIDANCE,
         licence=LICENCE,
         training_data=TRAINING_DATA,
@@ -52,7 +58,7 @@ def save_pipeline(
     The modules themselves stay as they are: copies are halved.
     """
     halved = {name: _halved(module) for name, module in modules.items()}
-    pipeline = networks.assemble(halved, _halved(vae), tokenizer)
+    pipeline = networks.assemble(halved, _halved(vae), tokenizer, model_card.steps)
     pipeline.save_pretrained(folder, safe_serialization=True)
     write_bytes(folder / CARD_FILE, (model_card.model_dump_json(indent=1) + "\n").encode())
 

@@ -3,7 +3,7 @@
 Every level gathers 2×2 cells and keeps the leading components, so a latent cell holds the principal components of its
 8×8 patch. The residual branches start at zero (each block passes its input on); the final norm and SiLU are made
 near linear. Latents then are known before any gradient step: the decoder and the diffusion model can train on them at
-once. Ours; a learned encoder can start from here too.
+once, and a single convolution gives them (`projection`). Ours; a learned encoder can start from here too.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ def components(cells: _Array, kept: int) -> tuple[_Array, _Array]:
 
 
 def _unit_signals(model: AutoencoderKL, cells: _Array) -> None:
-    """The last level: leading components at unit deviation, spread over the norm's groups, beside the pedestals."""
+    """The last level: leading components at unit deviation, spread over the norm's groups, beside the pedestals.
+
+    Only on leaving are they scaled to the latents' √-deviations (see the module).
+    """
     encoder, latent = model.encoder, model.config.latent_channels
     last, norm = encoder.down_blocks[-1].resnets[0], encoder.conv_norm_out
     size = norm.num_channels // norm.num_groups
@@ -73,13 +76,46 @@ def _unit_signals(model: AutoencoderKL, cells: _Array) -> None:
     last.conv_shortcut.bias[size - 1 :: size] = -PEDESTAL
     norm.weight.fill_(GAIN * PEDESTAL * (2 / size) ** 0.5)
     norm.bias.fill_(LIFT)
+    scales = latent_scales(deviation[:latent])
     for k, place in enumerate(places):
-        encoder.conv_out.weight[k, place, 1, 1] = 1 / GAIN
-    encoder.conv_out.bias[:latent] = -LIFT / GAIN
+        encoder.conv_out.weight[k, place, 1, 1] = float(scales[k]) / GAIN
+    encoder.conv_out.bias[:latent] = torch.from_numpy(scales) * -LIFT / GAIN
     encoder.conv_out.bias[latent:] = LOG_VARIANCE
     model.quant_conv.bias.zero_()
     model.quant_conv.weight.zero_()
     model.quant_conv.weight[:, :, 0, 0].fill_diagonal_(1.0)
+
+
+def latent_scales(deviation: _Array) -> _Array:
+    """Deviation of each latent channel: √ of its component's, all scaled to a mean variance of 1.
+
+    Unit deviations throughout would make noise-like detail as loud as layout (a flat spectrum is hard to diffuse), the
+    components' own would drown it.
+    """
+    return np.asarray(np.sqrt(deviation / deviation.mean()), np.float32)
+
+
+@torch.no_grad()
+def projection(model: AutoencoderKL) -> tuple[Tensor, Tensor]:
+    """The encoder as what it is: weights (C, 3, f, f) and bias (C,) of one convolution of stride f.
+
+    Exact where the encoder itself is only nearly linear, and a thousandth of its work.
+    """
+    encoder, size = model.encoder, 2 ** (len(model.encoder.down_blocks) - 1)
+    taps = torch.eye(3 * size**2, device=encoder.conv_in.weight.device).reshape(-1, 3, size, size)
+    for block in encoder.down_blocks[:-1]:
+        kernel = block.downsamplers[0].conv.weight[:, :, :2, :2]
+        taps = torch.nn.functional.conv2d(_padded(taps, kernel.shape[1]), kernel, stride=2)
+    last, latent = encoder.down_blocks[-1].resnets[0].conv_shortcut, model.config.latent_channels
+    signals = torch.nn.functional.conv2d(_padded(taps, last.weight.shape[1]), last.weight)[:, :, 0, 0]
+    chosen = encoder.conv_out.weight[:latent, :, 1, 1]
+    kept = (chosen != 0).float() * chosen * GAIN
+    weights = (signals @ kept.T).T.reshape(latent, 3, size, size)
+    return weights, kept @ last.bias
+
+
+def _padded(taps: Tensor, channels: int) -> Tensor:
+    return torch.nn.functional.pad(taps, (0, 0, 0, 0, 0, channels - taps.shape[1]))
 
 
 def _pass_on(block: torch.nn.Module, channels: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import FactoryError
@@ -60,7 +61,8 @@ def thresholds(datasets: Sequence[Path], out: Path) -> bytes:
     entries = [entry for dataset in datasets for entry in _some(dataset, out)]
     targets = sorted({category for dataset in datasets for category in open_folder(dataset, out).targets})
     folder = Folder(out, "prepared", "real images", taxonomy, tuple(targets), entries)
-    rules = asked(build_rules(spec, taxonomy, folder.targets, Path(), "cpu"), taxonomy, folder.targets, Path())
+    context = StageContext(taxonomy, folder.targets, Path(), "cpu")
+    rules = asked(build_rules(spec, context), context)
     journal = ScoreJournal(out / "scores.jsonl")
     try:
         Scorer(journal, out / "vectors", Path(), "cpu").score(entries, rules, _told)
@@ -70,7 +72,7 @@ def thresholds(datasets: Sequence[Path], out: Path) -> bytes:
     limits = Limits.of(spec, taxonomy, learn(spec, rules, rows, True))
     names = ", ".join(dataset.name for dataset in datasets)
     said = f"{len(rows)} images of {names}, of which at most {FALSE_REJECT:.0%} are refused; weights {weights()}"
-    return Account(folder, rules, rows, rows, limits, [], [], {}).thresholds(said)
+    return Account(folder, rules, rows, rows, limits, [], {}).thresholds(said)
 
 
 def weights() -> str:

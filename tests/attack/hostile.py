@@ -115,12 +115,12 @@ def _dataset(root: Path, item: str = "b", split: str = "train", image: str = "b.
 def links(folder: Path, inputs: Inputs) -> Iterator[Attack]:
     """A stranger's build whose files and folders are links: nothing is read through them, nothing written."""
     places: list[tuple[str, str, list[object]]] = [
-        ("report", "..", ["report", "IN"]),
+        ("report", "../..", ["report", "IN"]),
         ("report/index.html", "../../profile", ["report", "IN"]),
-        ("report", "..", ["stats", "IN"]),
-        ("report", "..", ["preview", "IN"]),
-        ("exports", "..", ["export", "IN", "-f", "coco"]),
-        ("exports/coco", "../..", ["export", "IN", "-f", "coco"]),
+        ("report", "../..", ["stats", "IN"]),
+        ("report", "../..", ["preview", "IN"]),
+        ("exports", "../..", ["export", "IN", "-f", "coco"]),
+        ("exports/coco", "../../..", ["export", "IN", "-f", "coco"]),
         ("run.json", "../../profile", ["status", "IN"]),
         ("sessions.jsonl", "../../profile", ["build", inputs.recipe, "--out", "IN"]),
         ("shards/00001/samples.jsonl", "../../../../profile", ["build", inputs.recipe, "--out", "IN"]),

@@ -40,7 +40,7 @@ def test_damaged_folders(inputs: Inputs, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["build", "prepare", "filter --apply", "split"])
 def test_kills(inputs: Inputs, tmp_path: Path, name: str) -> None:
     [job] = [one for one in kills.jobs(inputs) if one.name == name]
-    held(kills.attack(job, tmp_path / "kills", 10, random.Random(SEED)))
+    held(kills.attack(job, tmp_path / "kills", 4, random.Random(SEED)))
 
 
 def test_links_and_plug_ins(inputs: Inputs, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import open_clip
 import PIL.Image
 import torch
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.filtering.scores import Measured, Row
 from earthsynth_factory.filtering.scoring import asked
@@ -46,7 +47,7 @@ def _table(folder: Path) -> None:
     rules = [
         (block.kind + (", segmenter" if block in with_segmenter.rules else ""), rule)
         for of in (spec, with_segmenter)
-        for block, rule in build_rules(of, earthsynth(), TARGETS, Path(), "cpu")
+        for block, rule in build_rules(of, StageContext(earthsynth(), TARGETS, Path(), "cpu"))
     ]
     wrong = {"swapped masks": swapped(pairs), "wrong class": wrong_class(pairs, SHIP), **degenerate(pairs)}
     print(f"{len(pairs)} right pairs\nrule | " + " | ".join(wrong))
@@ -61,7 +62,8 @@ def _table(folder: Path) -> None:
 def _false_rejects(pairs: list) -> None:  # type: ignore[type-arg]
     """Every other right pair calibrates, the rest is judged by what was learnt."""
     spec = FilterSpec()
-    rules = asked(build_rules(spec, earthsynth(), TARGETS, Path(), "cpu"), earthsynth(), TARGETS, Path())
+    context = StageContext(earthsynth(), TARGETS, Path(), "cpu")
+    rules = asked(build_rules(spec, context), context)
     rows = [Row(str(n), "", pair.slot.category) for n, pair in enumerate(pairs)]
     for rule in rules:
         rule.rule.open()

@@ -27,6 +27,8 @@ from safetensors.torch import save_file
 from earthsynth_factory.io.atomic import write_json
 from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline, be_quiet, compile_networks
 from earthsynth_factory.models.denoise import Sampling
+from earthsynth_factory.models.inspection import BaseModel
+from earthsynth_factory.models.part import Part
 from earthsynth_factory.models.registry import EARTHSYNTH_CARD
 from earthsynth_factory.models.schedulers import make_scheduler
 from earthsynth_factory.training.controlnet import setup
@@ -352,16 +354,22 @@ def training_row(bench: Bench, name: str, steps: Any) -> None:
 
 def base_of_pipe(pipe: Any, folder: Path) -> Base:
     """The pipeline's parts as the trainer opens a base: UNet and ControlNet of their own, the frozen encoders shared."""
-    for part in ("vae", "text_encoder"):  # the caches are named after the files' hashes
-        (folder / part).mkdir(parents=True, exist_ok=True)
-        save_file({"stand-in": torch.zeros(1)}, folder / part / "random.safetensors")
+    settings = {**pipe.scheduler.config, "_class_name": "UniPCMultistepScheduler"}
+    parts = {name: _stand_in(folder / name) for name in ("unet", "vae", "text_encoder")}
+    files = BaseModel(folder, parts["unet"], parts["vae"], parts["text_encoder"], settings, None)
     with torch.device(pipe.device):
         unet = type(pipe.unet).from_config(pipe.unet.config)
         unet.load_state_dict(pipe.unet.state_dict())
         control = ControlNetModel.from_unet(unet)
-    scheduler = {**pipe.scheduler.config, "_class_name": "UniPCMultistepScheduler"}
     card = EARTHSYNTH_CARD.model_copy(update={"name": "random"})
-    return Base(folder, pipe.vae, pipe.text_encoder, pipe.tokenizer, unet, control, scheduler, card)
+    return Base(files, pipe.vae, pipe.text_encoder, pipe.tokenizer, unet, control, settings, card)
+
+
+def _stand_in(folder: Path) -> Part:
+    """A file for the caches to be named after: they take its hash."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({"stand-in": torch.zeros(1)}, folder / "random.safetensors")
+    return Part(folder, {}, (folder / "random.safetensors",))
 
 
 def free(bench: Bench) -> None:

@@ -133,7 +133,7 @@ def test_shortfall_names_the_class_and_the_reason(tmp_path: Path) -> None:
     assert result.accepted == 0
     assert result.short[("storage tank", "train")] == 11
     with pytest.raises(Shortfall, match=r"storage tank \(train\): 11 short") as caught:
-        build_run.raise_shortfall(result, [("image_quality", 192)])
+        build_run.raise_shortfall(result)
     assert caught.value.exit_code == 3
     rejects = list(StoreReader(tmp_path / "out").rejects())
     assert len(rejects) == 32 * 6
@@ -259,7 +259,7 @@ def test_a_category_may_have_a_scale_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_shard_is_not_committed_over_lines_that_found_no_room(tmp_path: Path) -> None:
-    from earthsynth_factory.build.shard_journal import Outcome, ShardJournal
+    from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult
     from earthsynth_factory.datasets.build.layout import Layout
 
     run_build(write_recipe(tmp_path), tmp_path / "out")
@@ -271,7 +271,7 @@ def test_a_shard_is_not_committed_over_lines_that_found_no_room(tmp_path: Path) 
     journal._samples.close()
     journal._samples = Path("/dev/full").open("wb")  # noqa: SIM115  # the journal closes it
     slots = [type("Slot", (), {"index": record.slot})() for record in records]
-    outcomes = [Outcome(slot, record, ()) for slot, record in zip(slots, records, strict=True)]  # type: ignore[arg-type]
+    outcomes = [SlotResult(slot, record, ()) for slot, record in zip(slots, records, strict=True)]  # type: ignore[arg-type]
     with pytest.raises(DiskError):
         journal.settle(outcomes)
     assert journal.next_slot == 0

@@ -49,7 +49,7 @@ def test_the_line_runs_on_the_embedded_models_and_repeats_itself(tmp_path: Path)
 
 def test_what_ships_is_within_the_size_of_a_wheel() -> None:
     total = sum(path.stat().st_size for path in EMBEDDED.rglob("*") if path.is_file())
-    assert total < 95e6
+    assert total < 60e6
     card = read_card(EMBEDDED / "pipeline")
     assert card is not None
     assert card.control == "palette"

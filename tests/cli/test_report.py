@@ -251,7 +251,7 @@ def test_remake_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
 def test_remake_refuses_what_it_cannot_make(copy: Path, tmp_path: Path) -> None:
     short = next(reject for reject in StoreReader(copy).rejects() if reject.short)
     assert "has no kept image; name one of its attempts" in run("remake", copy, short.slot, "--out", tmp_path, code=2)
-    assert "slot 17 is outside 0–16" in run("remake", copy, 17, "--attempt", 0, "--out", tmp_path, code=2)
+    assert "slot 17: there are 17, 0–16" in run("remake", copy, 17, "--attempt", 0, "--out", tmp_path, code=2)
     assert "--attempt 4: the recipe has the attempts 0–3" in run("remake", copy, 0, "--attempt", 4, code=2)
     known = orjson.loads((copy / "run.json").read_bytes())
     (copy / "run.json").write_bytes(orjson.dumps({**known, "fingerprint": "0" * 64}))

@@ -46,3 +46,11 @@ def test_the_order_of_groups_does_not_matter() -> None:
     shares = {"train": 0.8, "val": 0.2}
     assert assign_groups({name: groups[name] for name in names}, shares, 5) == assign_groups(groups, shares, 5)
     assert assign_groups(groups, shares, 6) != assign_groups(groups, shares, 5)
+
+
+def test_no_split_stays_empty_while_there_are_groups_enough() -> None:
+    shares = {"train": 0.8, "val": 0.1, "test": 0.1}
+    three = assign_groups({"a": [1], "b": [1], "c": [1, 2]}, shares, 0)
+    assert sorted(three.values()) == ["test", "train", "val"]
+    assert sorted(assign_groups({"a": [1], "b": [2]}, shares, 0).values()) == ["train", "val"]
+    assert set(assign_groups({"a": [1]}, shares, 0).values()) == {"train"}

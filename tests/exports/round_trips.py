@@ -19,7 +19,7 @@ from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.shapes import drawn, polygons
-from earthsynth_factory.exports.write import write_format
+from earthsynth_factory.exports.write import export
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
 from tests.importers import layouts
@@ -57,7 +57,7 @@ def read(source: Path, out: Path, kind: str = "auto") -> PreparedDataset:
 
 def trip(dataset: LabelledDataset, spec: ExportSpec, folder: Path, kind: str = "auto") -> PreparedDataset:
     """The dataset in a format, in `folder/<kind>`, and read again."""
-    write_format(dataset, spec, folder / spec.kind, lambda _: None)
+    export(dataset, [spec], folder, lambda _: None)
     return read(folder / spec.kind, folder / f"{spec.kind}-read", kind)
 
 
@@ -83,7 +83,7 @@ def means(pairs: Iterator[tuple[int, float]]) -> Mapping[int, float]:
 
 def labels(folder: Path) -> dict[str, bytes]:
     """Every file of an export that is no image, by its path; without the name of the folder that it was made from."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in (".png", ".jpg"))
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in (".png", ".jpg", ""))
     named = re.compile(rb'<database>[^<]*</database>|"info":\{[^}]*\}')
     return {str(path.relative_to(folder)): named.sub(b"", path.read_bytes()) for path in files}
 

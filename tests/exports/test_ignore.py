@@ -18,13 +18,13 @@ from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.datasets.views import OfClasses
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.taxonomy import IGNORE, earthsynth
+from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.coco import CocoSpec
 from earthsynth_factory.exports.earthsynth import EarthSynthSpec
 from earthsynth_factory.exports.gsnet import GsnetSpec
 from earthsynth_factory.exports.panoptic import PanopticSpec
 from earthsynth_factory.exports.prepared import PreparedSpec
 from earthsynth_factory.exports.semantic import SemanticSpec
-from earthsynth_factory.exports.write import write_format
 from earthsynth_factory.exports.yolo import YoloDetectSpec
 from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
@@ -32,6 +32,7 @@ from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.models.control_image import control_lut
 from earthsynth_factory.report.statistics import statistics
 from earthsynth_factory.training.iou import confusion, ious
+from tests.exports.stores import write
 from tests.importers import layouts
 from tests.io.test_pictures import tif
 
@@ -68,9 +69,9 @@ def mask_of(dataset: LabelledDataset) -> np.ndarray:
     return dataset.mask(record)
 
 
-def files(dataset: LabelledDataset, spec: object, out: Path) -> Path:
-    write_format(dataset, spec, out / "x", lambda _: None)  # type: ignore[arg-type]
-    return out / "x"
+def files(dataset: LabelledDataset, spec: ExportSpec, out: Path) -> Path:
+    write(dataset, out, spec)
+    return out / spec.kind
 
 
 def picture(folder: Path, pattern: str) -> np.ndarray:

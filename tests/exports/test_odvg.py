@@ -10,8 +10,7 @@ import pytest
 
 from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.domain.taxonomy import earthsynth, make_category
-from earthsynth_factory.exports.odvg import OdvgSpec
-from earthsynth_factory.exports.phrases import grounded
+from earthsynth_factory.exports.odvg import OdvgSpec, grounded
 from tests.exports.stores import ODD, crowded_store, odd_store, write
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.clip import BATCH, ClipModel, load_clip
@@ -100,7 +101,7 @@ def test_rules_score_alone_as_in_company(name: str, folder: Path) -> None:
         ClipScoreSpec(kind="clip_score", model=model),
         InstanceClassSpec(kind="instance_class", model=model),
     ):
-        rule = spec.build(earthsynth(), [17, 25], Path(), "cpu")
+        rule = spec.build(StageContext(earthsynth(), [17, 25], Path(), "cpu"))
         rule.open()
         candidates = [make_candidate(index, things=index != 2) for index in range(3)]
         together = rule.score(candidates)
@@ -110,14 +111,14 @@ def test_rules_score_alone_as_in_company(name: str, folder: Path) -> None:
 
 def test_an_image_without_a_target_passes_the_object_rule(folder: Path) -> None:
     spec = InstanceClassSpec(kind="instance_class", model=str(folder), min_share=1, top=1)
-    rule = spec.build(earthsynth(), [17, 25], Path(), "cpu")
+    rule = spec.build(StageContext(earthsynth(), [17, 25], Path(), "cpu"))
     rule.open()
     assert [(score.value, score.passed) for score in rule.score([make_candidate(things=False)])] == [(1.0, True)]
 
 
 def test_a_threshold_that_cannot_be_met_gives_a_reason(folder: Path) -> None:
     spec = ClipScoreSpec(kind="clip_score", model=str(folder), min_margin=2)
-    rule = spec.build(earthsynth(), [17, 25], Path(), "cpu")
+    rule = spec.build(StageContext(earthsynth(), [17, 25], Path(), "cpu"))
     rule.open()
     [score] = rule.score([make_candidate()])
     assert not score.passed

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.clip import facts, load_clip
 from earthsynth_factory.models.clip_files import OpenClipModel, clip_checkpoint, clip_identity
@@ -166,6 +167,6 @@ def test_a_rule_takes_it(weights: dict[str, torch.Tensor], tmp_path: Path) -> No
 
     save_file(weights, tmp_path / "w.safetensors")
     block: Any = RULE.parse({"kind": "clip_score", "model": {"name": NAME, "pretrained": "w.safetensors"}})
-    rule = block.build(earthsynth(), [17, 25], tmp_path, "cpu")
+    rule = block.build(StageContext(earthsynth(), [17, 25], tmp_path, "cpu"))
     rule.open()
     assert -2 <= rule.score([make_candidate()])[0].value <= 2

@@ -10,10 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from earthsynth_factory.filtering.spec import FilterSpec
-from earthsynth_factory.recipe.json_schema import json_schema
 from earthsynth_factory.recipe.load import parse_recipe
 from earthsynth_factory.recipe.plugin_blocks import EXPORT, GENERATOR, RULE, SOURCE
-from earthsynth_factory.recipe.schema import Recipe
+from earthsynth_factory.recipe.schema import Recipe, json_schema
 from earthsynth_factory.recipe.template import STARTERS, starter
 
 BASE: dict[str, Any] = {

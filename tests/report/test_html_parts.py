@@ -14,8 +14,7 @@ from earthsynth_factory.report.html import charts
 from earthsynth_factory.report.html.clusters import find_clusters
 from earthsynth_factory.report.html.markup import Html, escaped, island, number, plain, tag
 from earthsynth_factory.report.html.model import Entry, Pixels
-from earthsynth_factory.report.html.reservoir import Reservoir
-from earthsynth_factory.report.html.sketch import LIMIT, Sketch, quantiles, spread
+from earthsynth_factory.report.html.sketch import LIMIT, Reservoir, Sketch, quantiles, spread
 from tests.report.subjects import HOSTILE, Page, picture
 
 

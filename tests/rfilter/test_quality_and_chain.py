@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.domain.sample import Candidate, Score
 from earthsynth_factory.domain.taxonomy import earthsynth
@@ -22,7 +23,7 @@ SHAPE = (48, 48, 3)
 
 
 def _quality(image: np.ndarray) -> Score:
-    rule = ImageQualitySpec(kind="image_quality").build(earthsynth(), [17], Path(), "cpu")
+    rule = ImageQualitySpec(kind="image_quality").build(StageContext(earthsynth(), [17], Path(), "cpu"))
     rule.open()
     return rule.score([replace(make_candidate(), image=image)])[0]
 
@@ -71,7 +72,9 @@ def test_what_one_rule_rejects_the_next_is_not_shown() -> None:
 
 
 def test_a_verdict_does_not_depend_on_batch_mates() -> None:
-    chain = RuleChain.of([ImageQualitySpec(kind="image_quality", rank=1)], earthsynth(), [17], Path(), "cpu")
+    chain = RuleChain.of(
+        [ImageQualitySpec(kind="image_quality", rank=1)], StageContext(earthsynth(), [17], Path(), "cpu")
+    )
     candidates = [make_candidate(index) for index in range(4)]
     together = chain.judge(candidates)
     assert together == [chain.judge([candidate])[0] for candidate in candidates]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Score
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import InputError
@@ -27,7 +28,7 @@ from tests.rfilter.planted import area_under_curve, degenerate, right_pairs, swa
 
 def _rule(kind: str, **fields: object) -> MeasuredRule:
     block = RULE.parse({"kind": kind, **fields})
-    rule = block.build(earthsynth(), [4, 6, 8, 17, 21, 25], Path(), "cpu")  # type: ignore[attr-defined]
+    rule = block.build(StageContext(earthsynth(), [4, 6, 8, 17, 21, 25], Path(), "cpu"))  # type: ignore[attr-defined]
     rule.open()
     assert isinstance(rule, MeasuredRule)
     return rule

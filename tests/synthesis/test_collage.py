@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from earthsynth_factory.domain.condition import Condition, Origin
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import RecipeError, SourceError
 from earthsynth_factory.recipe.load import load_recipe
@@ -29,7 +30,7 @@ def _condition(picture: np.ndarray | None) -> Condition:
 
 
 def test_the_picture_is_the_image() -> None:
-    generator = CollageSpec(kind="collage").build(earthsynth(), Path(), "auto")
+    generator = CollageSpec(kind="collage").build(StageContext(earthsynth(), (), Path(), "auto"))
     picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     generator.open()
     [image] = generator.generate([_condition(picture)], [0])

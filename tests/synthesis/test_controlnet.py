@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from earthsynth_factory.domain.condition import Condition, Origin
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec, cpu_batch
@@ -24,7 +25,7 @@ def condition(category: int, prompt: str = "A satellite image of road", side: in
 
 def opened(folder: Path, **knobs: object) -> ControlNetGenerator:
     spec = ControlNetSpec.model_validate({"kind": "controlnet", "model": str(folder), "steps": 2, "batch": 4, **knobs})
-    generator = spec.build(earthsynth(), Path(), "cpu")
+    generator = spec.build(StageContext(earthsynth(), (), Path(), "cpu"))
     generator.open()
     return generator
 
@@ -72,7 +73,7 @@ def test_controlnet_apart_from_its_base(tiny_pipeline: Path, tmp_path: Path) -> 
     shutil.copytree(tiny_pipeline / "controlnet", tmp_path / "EarthSynth/controlnet")
     apart = {"base": str(tiny_pipeline), "controlnet": str(tmp_path / "EarthSynth"), "subfolder": "controlnet"}
     spec = ControlNetSpec.model_validate({"model": apart, "steps": 2, "batch": 4})
-    generator = spec.build(earthsynth(), Path(), "cpu")
+    generator = spec.build(StageContext(earthsynth(), (), Path(), "cpu"))
     generator.open()
     whole = opened(tiny_pipeline)
     assert np.array_equal(generator.generate([condition(4)], [7])[0], whole.generate([condition(4)], [7])[0])
@@ -102,7 +103,9 @@ def test_without_network_and_cache_both_remedies_are_named(tmp_path: Path, monke
 
 
 def test_a_missing_folder_is_named() -> None:
-    with pytest.raises(ModelError, match="model 'no/such': no such folder; write `earthsynth`, `embedded`, a folder"):
+    with pytest.raises(
+        ModelError, match=r"model .no/such.: no such folder: .*no/such .paths start at the recipe's.; write `earth"
+    ):
         ControlNetSpec(model="no/such").card(Path())
 
 
@@ -112,7 +115,7 @@ def test_pickled_weights_are_refused(tiny_pipeline: Path, tmp_path: Path) -> Non
         weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(ModelError, match="no safetensors weights here"):
         ControlNetSpec(model=str(tmp_path / "pickled")).identity(Path())
-    with pytest.raises(ModelError, match="not loadable"):
+    with pytest.raises(ModelError, match="no safetensors weights here"):
         opened(tmp_path / "pickled")
 
 
@@ -120,7 +123,9 @@ def test_damaged_weights_are_named(tiny_pipeline: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_pipeline, tmp_path / "torn")
     weights = tmp_path / "torn/unet/diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ModelError, match="torn: not loadable as a ControlNet pipeline"):
+    with pytest.raises(
+        ModelError, match=r"torn/unet/diffusion_pytorch_model\.safetensors: no safetensors file, or cut short"
+    ):
         opened(tmp_path / "torn")
 
 
@@ -137,10 +142,10 @@ def test_out_of_memory_halves_the_batch(tiny_pipeline: Path, monkeypatch: pytest
     expected = generator.generate([condition(4)] * 3, [1, 2, 3])
     real = pipeline._one_batch
 
-    def scarce(control: object, prompts: list[str], seeds: list[int]) -> object:
+    def scarce(control: object, prompts: list[str], seeds: list[int], *more: object) -> object:
         if pipeline.batch > 2:
             raise lack
-        return real(control, prompts, seeds)
+        return real(control, prompts, seeds, *more)
 
     monkeypatch.setattr(pipeline, "_one_batch", scarce)
     images = generator.generate([condition(4)] * 3, [1, 2, 3])
@@ -159,3 +164,12 @@ def test_full_size_random_weights(tmp_path: Path) -> None:
     save_pipeline(tmp_path / "sd15", SD15)
     image = opened(tmp_path / "sd15", steps=1, batch=1, guidance=1.0).generate([condition(25, side=128)], [1])[0]
     assert image.shape == (128, 128, 3)
+
+
+def test_guidance_and_control_that_end_early_draw_another_image_and_are_recorded(tiny_pipeline: Path) -> None:
+    plain = opened(tiny_pipeline, steps=4)
+    for knob in ("guidance_end", "control_end"):
+        early = opened(tiny_pipeline, steps=4, **{knob: 0.5})
+        assert not np.array_equal(early.generate([condition(4)], [7])[0], plain.generate([condition(4)], [7])[0])
+        assert early.describe()[knob] == 0.5
+        assert knob not in plain.describe()

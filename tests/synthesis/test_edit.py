@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earthsynth_factory.domain.condition import Condition, Origin
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.models.denoise import Request, Sampling, Start, decode, denoise
@@ -35,7 +36,7 @@ def _condition(side: int = 32, pasted: bool = True) -> Condition:
 
 def _opened(folder: Path, native: int = 32, **knobs: object) -> EditGenerator:
     spec = EditSpec.model_validate({"kind": "edit", "model": str(folder), "steps": 4, "batch": 4, "rim": 3, **knobs})
-    generator = spec.build(earthsynth(), Path(), "cpu")
+    generator = spec.build(StageContext(earthsynth(), (), Path(), "cpu"))
     generator._card = generator._card.model_copy(update={"native_size": native})
     generator.open()
     return generator

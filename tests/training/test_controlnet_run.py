@@ -20,6 +20,7 @@ import torch
 from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from safetensors.torch import load_file
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import (
     DiskError,
@@ -234,7 +235,7 @@ def test_a_controlnet_is_exported_as_diffusers_and_build_load_it(
         assert torch.equal(value, average[f"average.control.{name}"])
     apart = {"base": str(tiny_pipeline), "controlnet": str(model)}
     generator = ControlNetSpec.model_validate({"model": apart, "steps": 2, "batch": 2}).build(
-        earthsynth(), Path(), "cpu"
+        StageContext(earthsynth(), (), Path(), "cpu")
     )
     generator.open()
     assert generator.generate([condition(25)], [1])[0].shape == (32, 32, 3)
@@ -289,7 +290,7 @@ def test_a_changed_unet_is_exported_as_a_whole_pipeline(
     assert (model / "lora/pytorch_lora_weights.safetensors").is_file() == (train == "lora")
     spec = ControlNetSpec.model_validate({"model": str(model), "steps": 2, "batch": 2})
     assert spec.card(Path()).control == "palette"
-    generator = spec.build(earthsynth(), Path(), "cpu")
+    generator = spec.build(StageContext(earthsynth(), (), Path(), "cpu"))
     generator.open()
     assert generator.generate([condition(25)], [1])[0].std() > 0
 

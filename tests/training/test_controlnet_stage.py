@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, DDPMScheduler
 
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.errors import InputError, ModelError
+from earthsynth_factory.models.inspection import inspect_base
 from earthsynth_factory.models.schedulers import make_scheduler
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet import lora
@@ -22,9 +23,8 @@ from earthsynth_factory.training.controlnet.base_model import load_base, load_un
 from earthsynth_factory.training.controlnet.batches import Batches
 from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCache, Shards
 from earthsynth_factory.training.controlnet.denoiser import Average, merged_unet
-from earthsynth_factory.training.controlnet.loss import cells, losses
 from earthsynth_factory.training.controlnet.norm_bound import NormBound
-from earthsynth_factory.training.controlnet.objective import Objective
+from earthsynth_factory.training.controlnet.objective import Objective, cells, losses
 from earthsynth_factory.training.controlnet.setup import Opened, fill_latents, open_data
 from tests.tiny_models import TINY
 from tests.training.controlnet_runs import opened_of, recipe_of
@@ -214,8 +214,9 @@ def test_moments_come_back_in_the_layout_of_their_weights() -> None:
     whole, half, resumed = made(), made(), made()
     run(*whole, 0, 4)
     run(*half, 0, 2)
-    plain = {k: v.contiguous() for k, v in checkpoint.pack_state({"m": half[0]}, {"o": half[1]}).items()}
-    checkpoint.unpack_state({"m": resumed[0]}, {"o": resumed[1]}, plain)
+    plain = {name: value.contiguous() for name, value in checkpoint.pack_optimizer("o", half[1]).items()}
+    resumed[0].load_state_dict({name: value.contiguous() for name, value in half[0].state_dict().items()})
+    checkpoint.unpack_optimizer("o", resumed[1], plain)
     run(*resumed, 2, 4)
     torch.testing.assert_close(resumed[0].weight, whole[0].weight, rtol=0, atol=0)
 
@@ -245,7 +246,7 @@ def test_folding_leaves_the_rest_of_the_base_as_its_files_say(tiny_pipeline: Pat
     rounded = {"model": {"train": "lora", "lora_rank": 2}, "run": {"precision": "bfloat16"}}
     opened = opened_of(recipe_of(tiny_pipeline, data, **rounded), tmp_path)
     assert opened.stage.denoiser.unet.conv_in.weight.dtype is torch.bfloat16
-    before, folded = load_unet(tiny_pipeline), merged_unet(opened.stage.denoiser, opened.base)
+    before, folded = load_unet(inspect_base(tiny_pipeline)), merged_unet(opened.stage.denoiser, opened.base)
     assert {parameter.dtype for parameter in folded.parameters()} == {torch.float32}
     assert torch.equal(folded.conv_in.weight, before.conv_in.weight)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path as FilePath
 
 from earthsynth_factory.build.preflight.finding import Finding, Findings, Stops
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.card import ModelCard
+from earthsynth_factory.recipe.cross_checks import Path
 from earthsynth_factory.recipe.load import LoadedRecipe
 from earthsynth_factory.recipe.schema import Recipe
 
@@ -17,10 +18,10 @@ SCALE_SLACK = 2.0
 """Metres per pixel this many times beyond the outermost scales of a card are not warned of."""
 
 
-def card_of(recipe: Recipe, base: Path) -> ModelCard | None:
-    """The card of the recipe's model; None if it cannot be read, which is said elsewhere."""
+def card_of(recipe: Recipe, base: FilePath) -> ModelCard | None:
+    """The card of the recipe's model; None if it is not on this machine, or cannot be read, which is said elsewhere."""
     try:
-        return recipe.synthesis.card(base)
+        return recipe.synthesis.card_at_hand(base)
     except ModelError:
         return None
 
@@ -36,7 +37,7 @@ def look(loaded: LoadedRecipe) -> Findings:
     """Classes, context, size and scale beyond the card."""
     recipe = loaded.recipe
     card = card_of(recipe, loaded.base)
-    if card is None or recipe.synthesis.kind == "fake":
+    if card is None or recipe.synthesis.model_dump().get("kind") == "fake":
         return
     yield from _classes(recipe, card)
     yield from _context(recipe, card)
@@ -79,9 +80,9 @@ def _scale(recipe: Recipe, card: ModelCard) -> Findings:
     if not bounds:
         return
     low, high = bounds[0] / SCALE_SLACK, bounds[-1] * SCALE_SLACK
-    asked = [(("image", "metres_per_pixel"), recipe.image.metres_per_pixel)]
+    asked: list[tuple[Path, tuple[float, float]]] = [(("image", "metres_per_pixel"), recipe.image.metres_per_pixel)]
     asked += [
-        (("categories", place, "metres_per_pixel"), block.metres_per_pixel)  # type: ignore[list-item]
+        (("categories", place, "metres_per_pixel"), block.metres_per_pixel)
         for place, block in enumerate(recipe.categories)
         if block.metres_per_pixel
     ]

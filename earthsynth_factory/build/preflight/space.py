@@ -39,15 +39,14 @@ def _existing(path: Path) -> Path:
 
 def _weights(loaded: LoadedRecipe) -> int:
     """Bytes of the model's weights that lie on this machine."""
-    from earthsynth_factory.models.registry import files_of, repositories
-    from earthsynth_factory.models.weights import is_cached
+    from earthsynth_factory.models.registry import at_hand, files_of
 
     model = getattr(loaded.recipe.synthesis, "model", None)
-    if model is None or not all(map(is_cached, repositories(model, loaded.base))):
-        return 0
     try:
-        files = files_of(model, loaded.base)
+        if model is None or not at_hand(model, loaded.base):
+            return 0
+        base, control = files_of(model, loaded.base).inspect()
     except ModelError:
         return 0
-    found = {path for root in (files.pipeline, files.controlnet) for path in root.rglob("*.safetensors")}
+    found = {path for part in (base.unet, base.vae, base.text, control) for path in part.weights}
     return sum(path.stat().st_size for path in found)

@@ -26,18 +26,20 @@ def look(loaded: LoadedRecipe) -> Findings:
 
 
 def _generator(loaded: LoadedRecipe) -> Findings:
-    from earthsynth_factory.models.registry import files_of, repositories
-    from earthsynth_factory.models.weights import is_cached
+    """A model that is here must be one that can be driven; one that is not must be within reach."""
+    from earthsynth_factory.models.hub import cached
+    from earthsynth_factory.models.registry import repositories
 
-    model = getattr(loaded.recipe.synthesis, "model", None)
-    if model is None:
+    recipe, base = loaded.recipe, loaded.base
+    model = getattr(recipe.synthesis, "model", None)
+    try:
+        missing = [] if model is None else [one for one in repositories(model, base) if not cached(one)]
+        recipe.synthesis.check(base, recipe.image.size)
+    except ModelError as error:
+        for fault in str(error).splitlines():
+            yield Finding(("synthesis", "model"), fault, Stops.EVERYTHING)
         return
-    missing = [one for one in repositories(model, loaded.base) if not is_cached(one)]
     if not missing:
-        try:
-            files_of(model, loaded.base)
-        except ModelError as error:
-            yield Finding(("synthesis", "model"), str(error), Stops.BUILD)
         return
     names = " and ".join(dict.fromkeys(one.name for one in missing))
     if why := unreachable():

@@ -14,8 +14,6 @@ import numpy.typing as npt
 Points = npt.NDArray[np.float64]
 """(N, 2) corners, metres."""
 
-Corners = list[tuple[float, float]]
-
 
 @dataclass(frozen=True, slots=True)
 class Pose:

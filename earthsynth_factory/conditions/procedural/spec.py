@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Literal
 
+from typing_extensions import override
+
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.procedural.drawing import Knobs, Stage, key_of, shape_of
 from earthsynth_factory.conditions.procedural.figures import FIGURES, Shape
@@ -58,7 +60,8 @@ class Procedural(ConditionSource):
         block = self._spec.model_dump(mode="json", exclude={"weight"})
         return json.dumps({"layout_version": LAYOUT_VERSION, **block}, sort_keys=True)
 
-    def supports(self, category: Category | None, split: str) -> bool:  # noqa: ARG002  # every split has layouts of its own
+    @override
+    def supports(self, category: Category | None, split: str) -> bool:
         """Everything we have a scene for, any land cover, and things that the recipe gives a shape."""
         return category is None or bool(self._scenes(category))
 

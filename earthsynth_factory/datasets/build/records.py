@@ -149,7 +149,8 @@ Record = TypeVar("Record")
 def parsed(line: bytes, kind: type[Record]) -> Record:
     """The line as a dataclass of this kind, every field checked. Raises ValueError that names the first wrong field."""
     try:
-        return _adapter(kind).validate_json(line, strict=True)
+        found: Record = _adapter(kind).validate_json(line, strict=True)
+        return found
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, fault["loc"]))
@@ -157,7 +158,7 @@ def parsed(line: bytes, kind: type[Record]) -> Record:
 
 
 @cache
-def _adapter(kind: type[Record]) -> TypeAdapter[Record]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 

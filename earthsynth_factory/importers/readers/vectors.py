@@ -184,7 +184,7 @@ def _in_pixels(shape: Geometry, crs: CRS, ground: Ground) -> Geometry:
 
     a, b, c, d, e, f = (~ground.transform)[:6]  # spelt out: affine's operators differ by version
 
-    def moved(points: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def moved(points: np.ndarray) -> np.ndarray:
         x, y = points[:, 0], points[:, 1]
         if crs != ground.crs:
             x, y = map(np.asarray, transform(crs, ground.crs, x.tolist(), y.tolist()))

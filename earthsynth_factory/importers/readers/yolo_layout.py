@@ -60,7 +60,9 @@ class Splits:
                 if one.lower().endswith(".txt"):
                     self._read(tree, finder, one, split)
                 elif (folder := _folder(tree, names.file.parent, one)) is not None:
-                    self._folders[folder] = split
+                    # Ultralytics wants both train and val: who has one split names its folder for the other too.
+                    own = folder.name.lower() == split
+                    self._folders[folder] = split if own else self._folders.get(folder, split)
 
     def of(self, image: Path) -> str | None:
         """None where nothing lists the image."""

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from earthsynth_factory.domain.outcome import Outcome, Reason
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.report.html.model import ALL, Entry, Subject
-from earthsynth_factory.report.html.reservoir import Reservoir
-from earthsynth_factory.report.html.sketch import Sketch
+from earthsynth_factory.report.html.sketch import Reservoir, Sketch
 
 PER_CLASS = 24
 """Pictures remembered of each class and outcome, from which the galleries choose."""

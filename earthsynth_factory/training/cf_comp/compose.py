@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.domain.masks import present_classes
-
 Pair = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 """An image, RGB uint8 (H, W, 3), and its mask of class ids, uint8 (H, W)."""
 
@@ -21,8 +19,3 @@ def paste(base: Pair, partner: Pair, chosen: npt.NDArray[np.bool_]) -> Pair:
     if not image_i.shape[:2] == image_j.shape[:2] == mask_i.shape == mask_j.shape == chosen.shape:
         raise ValueError(f"sizes differ: {image_i.shape}, {image_j.shape}, {mask_i.shape}, {mask_j.shape}")
     return np.where(chosen[..., None], image_j, image_i), np.where(chosen, mask_j, mask_i)
-
-
-def classes_in(mask: npt.NDArray[np.uint8]) -> tuple[int, ...]:
-    """Ids present in a mask, ascending, background and what is ignored left out: what a scene's prompt names."""
-    return tuple(present_classes(mask))

@@ -10,28 +10,35 @@ from typing import Any
 import diffusers
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
-from earthsynth_factory.errors import InputError, ModelError, first_line
+from earthsynth_factory.errors import InputError, ModelError
 from earthsynth_factory.models.card import ModelCard, read_card
-from earthsynth_factory.models.controlnet_pipeline import be_quiet
-from earthsynth_factory.models.registry import EARTHSYNTH, EARTHSYNTH_CARD, base_of, controlnet_of
+from earthsynth_factory.models.inspection import BaseModel, check_fit
+from earthsynth_factory.models.loading import load_network, load_tokenizer
+from earthsynth_factory.models.part import Part
+from earthsynth_factory.models.registry import (
+    EARTHSYNTH,
+    base_at,
+    base_of,
+    card_folder,
+    controlnet_at,
+    controlnet_card,
+    controlnet_of,
+    unknown_card,
+)
+from earthsynth_factory.models.schedulers import sampled_by_unipc
 from earthsynth_factory.training.controlnet.spec import HubControlNet, ModelSpec
 
 CONTROL_SHARE = 0.3
 """Share of an opened ControlNet's features that reaches the UNet at the start of training."""
-
-UNKNOWN: dict[str, Any] = {"categories": None, "training_data": ()}
-"""What is not known of a base without a card."""
-
-_SAFE: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
 
 
 @dataclass(frozen=True)
 class Base:
     """A Stable Diffusion pipeline in parts, and the ControlNet it begins with."""
 
-    folder: Path
+    files: BaseModel
     vae: Any
     text: Any
     tokenizer: Any
@@ -52,67 +59,46 @@ class Base:
 
 def load_base(spec: ModelSpec, size: int, recipe_folder: Path, seed: int) -> Base:
     """Loads (safetensors only) or makes what the recipe names. Raises ModelError, InputError where the size does not fit."""
-    be_quiet()
-    folder = base_of(spec.base, recipe_folder, spec.base_revision)
-    try:
-        vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", **_SAFE).float()
-        text = CLIPTextModel.from_pretrained(folder / "text_encoder", **_SAFE).float()
-        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        unet = load_unet(folder)
-        scheduler = diffusers.DDPMScheduler.load_config(folder, subfolder="scheduler", local_files_only=True)
-        scheduler = sampled_by_unipc(scheduler)
-    except Exception as error:  # diffusers raises many kinds for a damaged folder; all mean the same to the user
-        raise ModelError(f"{folder}: not loadable as a Stable Diffusion pipeline: {first_line(error)}") from error
+    found = base_at(base_of(spec.base, recipe_folder, spec.base_revision))
+    start, own_card = _start(spec.controlnet, recipe_folder)
+    if start is not None:
+        check_fit(found, start)
+    vae, text = load_network(found.vae, AutoencoderKL).float(), load_network(found.text, CLIPTextModel).float()
+    unet = load_unet(found)
+    scheduler = sampled_by_unipc(found.scheduler)
     torch.manual_seed(seed)
     if spec.train == "scratch":
         unet = UNet2DConditionModel.from_config(unet.config)
-    control, own_card = _control(spec, unet, recipe_folder)
-    card = own_card or read_card(folder) or EARTHSYNTH_CARD.model_copy(update=UNKNOWN)
-    base = Base(folder, vae, text, tokenizer, unet, control, scheduler, card)
+    control = _fresh(spec, unet) if start is None else load_network(start, ControlNetModel).float()
+    card = own_card or read_card(card_folder(found.place)) or unknown_card(spec.base)
+    base = Base(found, vae, text, load_tokenizer(found), unet, control, scheduler, card)
     _check_size(base, size)
     return base
 
 
-def load_unet(folder: Path) -> Any:
-    """The UNet of a base's folder on the CPU, in float32."""
-    return UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **_SAFE).float()
+def load_unet(files: BaseModel) -> Any:
+    """The UNet of a base on the CPU, in float32."""
+    return load_network(files.unet, UNet2DConditionModel).float()
 
 
-def sampled_by_unipc(scheduler: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Settings of a flow-matching scheduler as UniPC's, which Stable Diffusion's pipelines can run; others as they are."""
-    if not str(scheduler.get("_class_name")).startswith("FlowMatch"):
-        return scheduler
-    return {
-        "_class_name": "UniPCMultistepScheduler",
-        "num_train_timesteps": scheduler.get("num_train_timesteps", 1000),
-        "prediction_type": "flow_prediction",
-        "use_flow_sigmas": True,
-        "flow_shift": scheduler.get("shift", 1.0),
-    }
+def _fresh(spec: ModelSpec, unet: Any) -> Any:
+    """A ControlNet that begins as the UNet's encoder."""
+    control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=_stem_widths(unet))
+    return opened(control) if spec.train == "scratch" else control
 
 
-def _control(spec: ModelSpec, unet: Any, recipe_folder: Path) -> tuple[Any, ModelCard | None]:
-    """The ControlNet to begin with, and its card where it has one."""
-    if spec.controlnet == "new":
-        widths = _stem_widths(unet)
-        control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=widths)
-        return (opened(control) if spec.train == "scratch" else control), None
-    folder, card = _start(spec.controlnet, recipe_folder)
-    try:
-        return ControlNetModel.from_pretrained(folder, **_SAFE).float(), card or read_card(folder)
-    except Exception as error:
-        raise ModelError(f"{folder}: not loadable as a ControlNet: {first_line(error)}") from error
-
-
-def _start(name: str | HubControlNet, recipe_folder: Path) -> tuple[Path, ModelCard | None]:
+def _start(name: str | HubControlNet, recipe_folder: Path) -> tuple[Part | None, ModelCard | None]:
+    """The ControlNet to begin with, and its card; nothing for a new one."""
+    if name == "new":
+        return None, None
     if name == "earthsynth":
-        return controlnet_of(EARTHSYNTH.controlnet, recipe_folder, "main", EARTHSYNTH.subfolder), EARTHSYNTH_CARD
+        name = HubControlNet(name=EARTHSYNTH.controlnet, subfolder=EARTHSYNTH.subfolder)
     if name == "embedded":
         folder = base_of("embedded", recipe_folder)
-        return folder / "controlnet", read_card(folder)
-    if isinstance(name, HubControlNet):
-        return controlnet_of(name.name, recipe_folder, name.revision, name.subfolder), None
-    return controlnet_of(name, recipe_folder), None
+        return controlnet_at(folder / "controlnet"), read_card(folder)
+    given = name if isinstance(name, HubControlNet) else HubControlNet(name=name)
+    place = controlnet_of(given.name, recipe_folder, given.revision, given.subfolder)
+    return controlnet_at(place), controlnet_card(given.name, place, given.subfolder)
 
 
 def _stem_widths(unet: Any) -> tuple[int, ...]:

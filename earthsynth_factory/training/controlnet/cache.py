@@ -20,7 +20,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from earthsynth_factory.errors import ModelError
-from earthsynth_factory.models.weights import weight_hashes
+from earthsynth_factory.models.part import Part
+from earthsynth_factory.models.weights import file_hash
 from earthsynth_factory.training.checkpoint import write_tensors
 
 SHARD = 1024
@@ -33,9 +34,9 @@ KEPT_PROMPTS = 8192
 """Embeddings of composed scenes' prompts that are held in memory."""
 
 
-def folder_hash(folder: Path) -> str:
-    """Twelve hex digits for the weights below a folder."""
-    told = json.dumps(sorted(weight_hashes(folder).items()))
+def part_hash(part: Part) -> str:
+    """Twelve hex digits for the weights of a network."""
+    told = json.dumps(sorted((path.name, file_hash(path)) for path in part.weights))
     return hashlib.blake2b(told.encode(), digest_size=6).hexdigest()
 
 

@@ -85,6 +85,6 @@ def merged_unet(denoiser: Denoiser, base: Base) -> Any:
     """
     if not any(isinstance(module, lora.LowRank) for module in denoiser.unet.modules()):
         return denoiser.unet
-    unet = load_unet(base.folder).to(denoiser.unet.device)
+    unet = load_unet(base.files).to(denoiser.unet.device)
     lora.merge(denoiser.unet, unet)
     return unet

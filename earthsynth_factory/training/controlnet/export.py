@@ -53,7 +53,7 @@ def how_to_use(opened: Opened, folder: str) -> str:
     if spec.train != "controlnet":
         return f"model: {folder}"
     # A folder's path began at the training's recipe; what came from the hub lies under another name.
-    found = opened.base.folder
+    found = opened.base.files.place
     pinned = "" if spec.base_revision == "main" else f", base_revision: {spec.base_revision}"
     base = json.dumps(str(found), ensure_ascii=False) if found.name == Path(spec.base).name else f"{spec.base}{pinned}"
     return f"model: {{base: {base}, controlnet: {folder}}}"

@@ -1,6 +1,7 @@
-"""What the network is asked to predict: eps, v or flow, as the base model's own scheduler says.
+"""What the network is asked to predict: eps, v or flow, as the base model's own scheduler says; and the loss.
 
-Shapes: latents and noise (B, C, h, w); levels (B,): timesteps 0 … T−1 (int64), or σ in (0, 1) for flow.
+Shapes: latents and noise (B, C, h, w); levels (B,): timesteps 0 … T−1 (int64), or σ in (0, 1) for flow. That there are a
+global and a local loss is the paper's figure; what the local one averages over is our reading.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Literal
 import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
+from torch.nn import functional as F
 
 from earthsynth_factory.errors import ModelError
 
@@ -84,3 +86,31 @@ def _kind(scheduler: Mapping[str, Any]) -> Kind:
     if asked not in kinds:
         raise ModelError(f"scheduler {name}: prediction_type {asked!r} is not trained here; known: {', '.join(kinds)}")
     return kinds[asked]
+
+
+def cells(pixels: Tensor, side: int) -> Tensor:
+    """Share (B, h, w) of each latent cell that is so, from bool (B, S, S) and h = w = `side`."""
+    return F.adaptive_avg_pool2d(pixels[:, None].float(), side)[:, 0]
+
+
+def losses(
+    predicted: Tensor, target: Tensor, inside: Tensor, known: Tensor, weights: Tensor, local: float
+) -> dict[str, Tensor]:
+    """`loss` = mean of weights·(global + local·λ), and its parts unweighted, each a scalar.
+
+    predicted, target (B, C, h, w); inside, known (B, h, w) as `cells` gives; weights (B,). What is not known, ignored in
+    the mask, is not learnt from. A sample without foreground has no local part.
+    """
+    error = (predicted.float() - target.float()).square().mean(dim=1)
+    everywhere, there = cell_mean(error, known), cell_mean(error, inside)
+    return {
+        "loss": (weights * (everywhere + local * there)).mean(),
+        "global": everywhere.detach().mean(),
+        "local": there.detach().mean(),
+    }
+
+
+def cell_mean(error: Tensor, share: Tensor) -> Tensor:
+    """Mean (B,) of (B, h, w), each cell by its share; 0 where there is none."""
+    whole = share.sum(dim=(1, 2))
+    return torch.where(whole > 0, (error * share).sum(dim=(1, 2)) / whole.clamp(min=1e-6), torch.zeros_like(whole))

@@ -20,6 +20,7 @@ from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.models.device import pick_device
 from earthsynth_factory.recipe.fingerprint import decisive
 from earthsynth_factory.training import checkpoint
+from earthsynth_factory.training.controlnet.cache import part_hash
 from earthsynth_factory.training.controlnet.dataset import Dataset
 from earthsynth_factory.training.controlnet.distributed import joined
 from earthsynth_factory.training.controlnet.export import export_model, how_to_use
@@ -65,7 +66,7 @@ def train_controlnet(
     ):
         _check_folder(out, resume or export_only)
         opened = open_run(recipe, recipe_folder, out, team, progress.prepare)
-        for note in opened.notes:
+        for note in (team_note(recipe, team.world), *opened.notes):
             progress.say(note)
         run = _Run(opened, out, progress)
         standing = run.resume() if resume or export_only else Standing()
@@ -127,7 +128,11 @@ class _Run:
         if not facts.keys() >= FACTS:
             raise ModelError(f"{self.folder}: step {found.step} is no checkpoint of this trainer; remove it")
         differ = [*differences(facts["recipe"], decisive(self.recipe))]
-        if facts["data"] != self._data:
+        known = {
+            name: facts[name] for name in ("world", "base") if name in facts
+        }  # checkpoints of older versions lack them
+        differ += differences(known, {name: self._surroundings()[name] for name in known})
+        if facts["data"] != self._data and not any(line.startswith(("seed:", "data.")) for line in differ):
             differ.append("data: the dataset's images, masks or texts have changed")
         if differ:
             told = "\n".join(f"  {line}" for line in differ)
@@ -135,6 +140,12 @@ class _Run:
         self.stage.load(found.tensors)
         self._saved = found.step
         return Standing(found.step, facts["position"], found.seconds, facts["skipped"], facts["bad"])
+
+    def _surroundings(self) -> dict[str, Any]:
+        """What else decides the steps: how many processes share them, and the frozen weights."""
+        files = self.opened.base.files
+        parts = {"unet": files.unet, "vae": files.vae, "text encoder": files.text}
+        return {"world": self.team.world, "base": {name: part_hash(part) for name, part in parts.items()}}
 
     def _after(self, before: Standing, outcome: Outcome, seconds: float) -> Standing:
         """The standing after a step. Raises InputError where too many in a row came to nothing."""
@@ -199,6 +210,7 @@ class _Run:
                 "bad": standing.bad,
                 "recipe": decisive(self.recipe),
                 "data": self._data,
+                **self._surroundings(),
             }
             kept = checkpoint.Checkpoint(standing.step, standing.seconds, self.stage.state(), facts)
             checkpoint.save(self.folder, kept, self.recipe.run.keep)
@@ -231,6 +243,12 @@ class _Run:
         finally:
             for sink in sinks:
                 sink.close()
+
+
+def team_note(recipe: ControlNetRecipe, world: int) -> str:
+    """How many processes train, which a launcher does not always say, and what a step holds."""
+    samples = recipe.optim.batch * recipe.optim.accumulate * world
+    return f"{world} process{'es' if world > 1 else ''}, {samples} samples a step"
 
 
 def _check_folder(out: Path, go_on: bool) -> None:

@@ -16,7 +16,7 @@ from earthsynth_factory.models.control_image import control_lut
 from earthsynth_factory.models.registry import base_of
 from earthsynth_factory.training.controlnet.base_model import Base, load_base
 from earthsynth_factory.training.controlnet.batches import Batches
-from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCache, folder_hash
+from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCache, part_hash
 from earthsynth_factory.training.controlnet.dataset import Dataset, Sample, open_dataset
 from earthsynth_factory.training.controlnet.distributed import Team
 from earthsynth_factory.training.controlnet.loader import Loader, latent_key
@@ -104,7 +104,7 @@ def looked_at(dataset: Dataset) -> tuple[Sample, ...]:
 def fill_latents(base: Base, batches: Batches, folder: Path, team: Team, dtype: torch.dtype, told: Told) -> LatentCache:
     """Every real sample in every symmetry that is learnt from, and held-out ones as they are."""
     vae = base.vae.to(team.device, memory_format=torch.channels_last).eval().requires_grad_(False)
-    name = f"{folder_hash(base.folder / 'vae')}-{batches.recipe.size}-{str(dtype).removeprefix('torch.')}"
+    name = f"{part_hash(base.files.vae)}-{batches.recipe.size}-{str(dtype).removeprefix('torch.')}"
     latents = LatentCache(folder / "latents" / name, vae, team.device, dtype)
     pairs = [(sample, turn) for sample in batches.dataset.samples for turn in batches.symmetries(sample)]
     pairs += [(sample, 0) for sample in looked_at(batches.dataset)]
@@ -119,7 +119,7 @@ def fill_latents(base: Base, batches: Batches, folder: Path, team: Team, dtype: 
 
 def _prompts(base: Base, batches: Batches, folder: Path, team: Team) -> PromptCache:
     text = base.text.to(team.device).eval().requires_grad_(False)
-    place = folder / "prompts" / folder_hash(base.folder / "text_encoder")
+    place = folder / "prompts" / part_hash(base.files.text)
     if not team.leads:
         team.wait()
     prompts = PromptCache(place, text, base.tokenizer, team.device)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from earthsynth_factory.errors import first_line
+
 PROJECT = "earthsynth-factory"
 
 
@@ -64,6 +66,8 @@ def open_trackers(names: Sequence[str], folder: Path, name: str) -> tuple[list[S
     for wanted in names:
         try:
             sinks.append(Board(folder) if wanted == "tensorboard" else Service(wanted, name))
-        except ImportError:
-            notes.append(f"{wanted} is not installed; its numbers are in log.jsonl all the same")
+        except Exception as error:  # a service that is down or wants a login must not cost a training
+            absent = isinstance(error, ModuleNotFoundError) and error.name == wanted
+            why = "is not installed" if absent else f"cannot be used ({first_line(error)})"
+            notes.append(f"{wanted} {why}; its numbers are in log.jsonl all the same")
     return sinks, notes

@@ -23,9 +23,8 @@ from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCach
 from earthsynth_factory.training.controlnet.denoiser import Average, build_denoiser, compile_denoiser
 from earthsynth_factory.training.controlnet.distributed import Team
 from earthsynth_factory.training.controlnet.loader import Loader, Prepared
-from earthsynth_factory.training.controlnet.loss import cells, losses
 from earthsynth_factory.training.controlnet.norm_bound import NormBound
-from earthsynth_factory.training.controlnet.objective import Objective
+from earthsynth_factory.training.controlnet.objective import Objective, cells, losses
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 from earthsynth_factory.training.schedule import warmup_cosine
 

@@ -29,7 +29,7 @@ from earthsynth_factory.training import iou, order
 from earthsynth_factory.training.controlnet.dataset import Sample
 from earthsynth_factory.training.controlnet.denoiser import merged_unet
 from earthsynth_factory.training.controlnet.loader import latent_key
-from earthsynth_factory.training.controlnet.loss import cell_mean, cells
+from earthsynth_factory.training.controlnet.objective import cell_mean, cells
 from earthsynth_factory.training.controlnet.setup import Opened, looked_at
 from earthsynth_factory.training.controlnet.trainer import CPU, Inputs
 from earthsynth_factory.training.controlnet.validation_result import Look

@@ -1,6 +1,6 @@
 """`python -m research.embedded.report --crops DIR --out DIR …`: the model report.
 
-Measures the models that ship, or those in `--models` (a folder with `pipeline/` and `clip/`), and prints the table.
+Measures the models that ship, or those in `--models` (a folder with `pipeline/`, `clip/`, `segmenter/`); prints the table.
 """
 
 from __future__ import annotations
@@ -45,8 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="research.embedded.report", description=__doc__)
     parser.add_argument("--crops", type=Path, required=True, help="folder with crops-train and crops-test.safetensors")
     parser.add_argument("--out", type=Path, default=Path("out/model-report"), help="run folder")
-    parser.add_argument("--models", type=Path, help="folder with pipeline/ and clip/; by default those that ship")
-    parser.add_argument("--size", choices=SIZES, default="full", help="quick takes minutes, on few images")
+    parser.add_argument(
+        "--models", type=Path, help="folder with pipeline/, clip/ and segmenter/; by default those that ship"
+    )
+    parser.add_argument("--size", choices=SIZES, default="full", help="quick: on few; images: compares no trainings")
     parser.add_argument("--readme", type=Path, help="write the table here too, and into the models' cards")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=1)

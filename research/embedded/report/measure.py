@@ -14,14 +14,18 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
+from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import earthsynth
+from earthsynth_factory.evaluation.features import FeatureExtractor
 from earthsynth_factory.evaluation.kid import Features
 from earthsynth_factory.io.atomic import write_json
 from earthsynth_factory.models.clip import ClipModel, load_clip
 from earthsynth_factory.models.clip_files import clip_identity
 from earthsynth_factory.models.device import pick_device
 from earthsynth_factory.models.registry import files_of
+from earthsynth_factory.models.segmenter import Segmenter
+from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.rfilter.clip_score import ClipScoreSpec
 from earthsynth_factory.synthesis.controlnet import ControlNetSpec
 from research.embedded.captions import categories_in
@@ -35,15 +39,9 @@ from research.embedded.report.selection import balanced
 from research.embedded.report.separation import Separation, separate
 from research.embedded.report.sheets import write_sheets
 from research.embedded.report.sizes import Size
-from research.embedded.report.usefulness import (
-    Arm,
-    Trial,
-    rule_values,
-    segmenter_folder,
-    turned,
-)
+from research.embedded.report.usefulness import Arm, Trial, rule_values, turned
 from research.embedded.report.usefulness import compare as compare_arms
-from research.embedded.segmenter import sparse_categories, train_segmenter
+from research.embedded.segmenter import sparse_categories
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +50,16 @@ class Models:
 
     pipeline: str
     clip: str
+    segmenter: Path
     device: str
 
     @classmethod
     def of(cls, folder: Path | None, device: str) -> Models:
-        """The shipped models, or those in a folder with `pipeline/` and `clip/`."""
+        """The shipped models, or those in a folder with `pipeline/`, `clip/` and `segmenter/`."""
         if folder is None:
-            return cls("embedded", "embedded", device)
-        return cls(str((folder / "pipeline").resolve()), str((folder / "clip").resolve()), device)
+            return cls("embedded", "embedded", EMBEDDED / "segmenter", device)
+        pipeline, clip, segmenter = (folder.resolve() / part for part in ("pipeline", "clip", "segmenter"))
+        return cls(str(pipeline), str(clip), segmenter, device)
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,10 @@ class Bench:
         spec = ControlNetSpec(model=models.pipeline, batch=16)
         self.card = spec.card(Path())
         self.weights = {"pipeline": dict(spec.identity(Path())), "clip": clip_identity(models.clip, Path())}
-        generator = spec.build(earthsynth(), Path(), models.device)
+        generator = spec.build(StageContext(earthsynth(), (), Path(), models.device))
         generator.open()
         identity = {"weights": self.weights["pipeline"], "card": self.card.model_dump(mode="json")}
+        self._extract = FeatureExtractor(models.device)
         self._images = GeneratedImages(generator, identity, out / "images")
 
     def generate(self, crops: CropSet, source: str) -> tuple[CropSet, list[float]]:
@@ -101,7 +102,7 @@ class Bench:
         conditions = conditions_of(crops, self.card, self.seed, source)
         images = self._images.of(conditions, f"{source} images")
         rule = ClipScoreSpec(kind="clip_score", model=self.models.clip).build(
-            earthsynth(), categories_in(crops.masks), Path(), self.models.device
+            StageContext(earthsynth(), categories_in(crops.masks), Path(), self.models.device)
         )
         rule.open()
         return with_images(crops, images), rule_values(rule, conditions, images).tolist()
@@ -112,15 +113,14 @@ class Bench:
         vae = AutoencoderKL.from_pretrained(folder, use_safetensors=True, local_files_only=True)
         return with_images(crops, list[Image](reconstruct(vae.to(self.device, torch.float32).eval(), crops.images)))
 
-    def features(self, crops: CropSet) -> Features:
-        """CLIP's unit vectors times √D: components of about unit size, as KID's kernel expects."""
-        vectors = self.clip.images(list(crops.images)).double().numpy()
-        return np.asarray(vectors * np.sqrt(vectors.shape[1]))
+    def features(self, crops: CropSet) -> dict[str, Features]:
+        """Vectors of EfficientNet-Lite0 by depth."""
+        return self._extract(crops.images)
 
 
 def measure(bench: Bench, crops: Path, size: Size) -> Report:
-    """Measures on `crops-test.safetensors` with segmenters trained on `crops-train.safetensors`; writes `report.json`,
-    `segmenter/` and `sheets/` into the run folder.
+    """Measures on `crops-test.safetensors`, comparing segmenters trained on a share of `crops-train.safetensors`; writes
+    `report.json` and `sheets/` into the run folder.
 
     Raises SourceError where a crop file is missing, Interrupted when stopped: the same call goes on.
     """
@@ -141,7 +141,8 @@ def measure(bench: Bench, crops: Path, size: Size) -> Report:
     with _timed(seconds, "clip"):
         separation = separate(bench.clip, held)
     with _timed(seconds, "mask fidelity"):
-        fidelity = _fidelity(bench, whole, held, generated, size)
+        segmenter = Segmenter.load(bench.models.segmenter, bench.models.device)
+        fidelity = mask_fidelity(segmenter, held, generated, sparse_categories(whole))
     with _timed(seconds, "usefulness"):
         arms = _usefulness(bench, whole, held, size)
     models = {"name": bench.card.name, "steps": bench.card.steps, "guidance": bench.card.guidance, **bench.weights}
@@ -164,14 +165,9 @@ def measure(bench: Bench, crops: Path, size: Size) -> Report:
     return report
 
 
-def _fidelity(bench: Bench, whole: CropSet, held: CropSet, generated: CropSet, size: Size) -> MaskFidelity:
-    folder = segmenter_folder(bench.out / "segmenters", whole, size.segmenter, bench.seed)
-    segmenter = train_segmenter(whole, size.segmenter, folder, bench.seed, bench.device)
-    segmenter.save(bench.out / "segmenter")
-    return mask_fidelity(segmenter, held, generated, sparse_categories(whole))
-
-
 def _usefulness(bench: Bench, whole: CropSet, held: CropSet, size: Size) -> list[Arm]:
+    if not size.seeds:
+        return []
     few = whole.taken(balanced(whole.focus, round(size.share * len(whole)), bench.seed))
     generated, scores = bench.generate(turned(few, bench.seed), "training")
     folder, sparse = bench.out / "segmenters", sparse_categories(whole)

@@ -10,7 +10,6 @@ import torch
 from diffusers import AutoencoderKL
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from research.embedded.latents import encode
 from research.embedded.pixels import to_pixels, to_tensor
 
 BATCH = 16
@@ -30,7 +29,7 @@ def reconstruct(vae: AutoencoderKL, images: npt.NDArray[np.uint8]) -> npt.NDArra
     parts = []
     for start in range(0, len(images), BATCH):
         pixels = to_tensor(images[start : start + BATCH], vae.device).to(vae.dtype)
-        parts.append(to_pixels(vae.decode(encode(vae, pixels).to(vae.dtype)).sample))
+        parts.append(to_pixels(vae.decode(vae.encode(pixels).latent_dist.mode()).sample))
     return np.concatenate(parts)
 
 

@@ -10,22 +10,18 @@ from research.embedded.recipe import SegmenterSpec
 
 class Size(Spec):
     """held_out: masks to generate for (all where there are fewer). share: of the training crops, for usefulness; as many
-    images are generated for it. segmenter, arm: the trainings on all real crops and in the comparison."""
+    images are generated for it. arm: the trainings in the comparison, for each of `seeds`; without seeds there is none."""
 
     held_out: int = Field(gt=3)
     share: float = Field(gt=0, le=1)
-    segmenter: SegmenterSpec
     arm: SegmenterSpec
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: tuple[int, ...]
 
 
-SizeName = Literal["quick", "full"]
+SizeName = Literal["quick", "images", "full"]
 
 SIZES: dict[SizeName, Size] = {
-    "quick": Size(
-        held_out=90, share=0.01, segmenter=SegmenterSpec(steps=100), arm=SegmenterSpec(steps=40), seeds=(1, 2, 3)
-    ),
-    "full": Size(
-        held_out=1000, share=0.1, segmenter=SegmenterSpec(steps=1600), arm=SegmenterSpec(steps=300), seeds=(1, 2, 3)
-    ),
+    "quick": Size(held_out=90, share=0.01, arm=SegmenterSpec(steps=40), seeds=(1, 2, 3)),
+    "images": Size(held_out=1000, share=0.1, arm=SegmenterSpec(steps=300), seeds=()),
+    "full": Size(held_out=1000, share=0.1, arm=SegmenterSpec(steps=300), seeds=(1, 2, 3)),
 }

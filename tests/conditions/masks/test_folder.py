@@ -89,7 +89,7 @@ def test_damaged_foreign_and_coloured_files_are_named(tmp_path: Path) -> None:
 
 def test_unknown_id_names_file_and_id_and_can_be_mapped(tmp_path: Path) -> None:
     folder = write_masks(tmp_path / "m", a=np.full((4, 4), 200, np.uint8))
-    with pytest.raises(SourceError, match=r"a\.png: id 200 stands for no category; name it under `classes`"):
+    with pytest.raises(SourceError, match=r"m: 1 masks with id 200 stand for no category; say which"):
         _open(folder, tmp_path)
     found = _open(folder, tmp_path, classes={200: "Ships"})
     assert found.read(found.items[0]).mask.tolist() == [[17] * 4] * 4

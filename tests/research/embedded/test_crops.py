@@ -1,4 +1,4 @@
-"""Crops, their pack, and copy-paste: geometry and provenance of pixels."""
+"""Crops and their pack: geometry and provenance of pixels."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.training.cf_comp.compose import paste
-from research.embedded.composed import compose, foreground
-from research.embedded.crops import CropSet, Scene, Square, cut
+from research.embedded.crops import CropPlan, CropSet, Scene, Square, boxes_of, cut, cut_scenes
 from research.embedded.pack import pack, unpack
+
+NO_BOXES = np.empty((0, 5), np.int64)
 
 
 def crop_set(count: int = 12, size: int = 32, seed: int = 0) -> CropSet:
@@ -30,7 +30,7 @@ def test_image_and_mask_are_cut_by_the_same_square() -> None:
     mask = np.zeros((200, 300), np.uint8)
     mask[60:120, 90:150] = 25
     image = np.repeat((mask * 10)[..., None], 3, axis=2)
-    pixels, labels, scale = cut(Scene(image, mask, None, 0.5), Square(80, 40, 128, 25), 64)
+    pixels, labels, scale = cut(Scene(image, mask, NO_BOXES, 0.5), Square(80, 40, 128, 25), 64)
     assert pixels.shape == (64, 64, 3)
     assert scale == pytest.approx(1.0)
     np.testing.assert_array_equal(pixels[..., 0] > 125, labels == 25)
@@ -38,7 +38,7 @@ def test_image_and_mask_are_cut_by_the_same_square() -> None:
 
 def test_masks_hold_no_class_that_the_scene_does_not() -> None:
     mask = np.random.default_rng(0).choice(np.array([1, 8, 25], np.uint8), (97, 97))
-    _, labels, _ = cut(Scene(np.zeros((97, 97, 3), np.uint8), mask, None, 1.0), Square(3, 5, 71, 1), 64)
+    _, labels, _ = cut(Scene(np.zeros((97, 97, 3), np.uint8), mask, NO_BOXES, 1.0), Square(3, 5, 71, 1), 64)
     assert set(np.unique(labels).tolist()) <= {1, 8, 25}
 
 
@@ -57,30 +57,25 @@ def test_unpack_refuses_what_is_no_pack(tmp_path: Path) -> None:
         unpack(tmp_path / "crops")
 
 
-def test_paste_takes_chosen_pixels_from_the_partner_and_the_rest_from_the_base() -> None:
-    random = np.random.default_rng(1)
-    base = (random.integers(0, 255, (9, 9, 3)).astype(np.uint8), np.full((9, 9), 1, np.uint8))
-    partner = (random.integers(0, 255, (9, 9, 3)).astype(np.uint8), np.full((9, 9), 25, np.uint8))
-    chosen = random.random((9, 9)) < 0.4
-    image, mask = paste(base, partner, chosen)
-    np.testing.assert_array_equal(image[chosen], partner[0][chosen])
-    np.testing.assert_array_equal(image[~chosen], base[0][~chosen])
-    np.testing.assert_array_equal(mask, np.where(chosen, 25, 1))
+def test_boxes_are_tight_and_by_ascending_id() -> None:
+    numbers = np.zeros((20, 30), np.uint16)
+    numbers[2:5, 3:9], numbers[10:11, 20:22] = 7, 2
+    mask = np.where(numbers == 7, 25, np.where(numbers == 2, 16, 0)).astype(np.uint8)
+    assert boxes_of(mask, numbers).tolist() == [[16, 10, 20, 11, 22], [25, 2, 3, 5, 9]]
 
 
-def test_compositions_put_objects_in_place_on_dense_bases() -> None:
-    crops = crop_set()
-    made = compose(crops, 10, seed=3)
-    assert len(made) == 10
-    assert made.dense.all()
-    np.testing.assert_array_equal(foreground(made.masks)[0], crops.masks[1] == 25)
-    bases, objects = crops.images[crops.dense][:, 0, 0], crops.images[~crops.dense][:, 0, 0]
-    for image in made.images:
-        assert (image[0, 0] == bases).all(axis=1).any()
-        assert (image[10, 10] == objects).all(axis=1).any()
-
-
-def test_compositions_follow_the_seed_alone() -> None:
-    crops = crop_set()
-    np.testing.assert_array_equal(compose(crops, 6, 3).images, compose(crops, 6, 3).images)
-    assert (compose(crops, 6, 3).images != compose(crops, 6, 4).images).any()
+def test_crops_go_round_the_categories_and_half_of_them_show_the_guess() -> None:
+    mask = np.zeros((200, 200), np.uint8)
+    mask[90:110, 90:110], mask[150:170, 20:40] = 25, 16
+    filled = np.where(mask == 0, 6, mask).astype(np.uint8)
+    boxes = np.array([[25, 90, 90, 110, 110], [16, 150, 20, 170, 40]])
+    scene = Scene(np.zeros((200, 200, 3), np.uint8), mask, boxes, 0.5, False, filled)
+    plan = CropPlan(40, 40, 120, things_only=True)
+    crops = cut_scenes(["one"], lambda _: scene, plan, 32, (1, "tanks", "train"))
+    assert np.bincount(crops.focus)[[16, 25]].tolist() == [40, 40]
+    assert all((labels == focus).any() for labels, focus in zip(crops.masks, crops.focus, strict=True))
+    guessed = (crops.masks == 6).any(axis=(1, 2))
+    assert 20 < guessed.sum() < 60
+    np.testing.assert_array_equal(crops.dense, guessed)
+    again = cut_scenes(["one"], lambda _: scene, plan, 32, (1, "tanks", "train"))
+    np.testing.assert_array_equal(again.masks, crops.masks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,17 +22,22 @@ RECIPE = Path(__file__).parents[3] / "recipes" / "train_embedded.yaml"
 MICRO = """
 size: 64
 data:
-  compositions: 0.25
   sources:
-    land: {per_category: 4, min_side: 64, max_side: 96}
-    tanks: {per_category: 4, min_side: 64, max_side: 96, things_only: true}
+    land: {per_category: 4, min_side: 64, max_side: 96, pool: 6}
+    tanks: {per_category: 4, min_side: 64, max_side: 96, things_only: true, pool: 6}
 presets:
   cpu:
     threads: 1
-    autoencoder: {channels: [16, 16, 32, 48], latent_channels: 4, steps: 0}
-    diffusion:
-      {channels: [16, 32], condition_channels: [4, 4, 8, 8], text_width: 32, text_layers: 1, batch: 2, steps: 1}
-    decoder: {window: 16, batch: 2, steps: 1}
+    autoencoder: {channels: [16, 16, 32, 48], latent_channels: 4}
+    denoiser:
+      channels: [16, 32]
+      attention: [false, true]
+      condition_channels: [4, 4, 8, 8]
+      text_width: 32
+      text_layers: 1
+    decoder: {seconds: 0.5, batch: 2}
+    flow: {seconds: 0.5, batch: 2}
+    few_steps: {seconds: 0.5, pair_seconds: 0.1, pair_batch: 2, pair_steps: 2, batch: 3}
     clip: {size: 32, width: 8, embed: 16, text_width: 32, text_layers: 1, batch: 4, steps: 1}
     segmenter: {steps: 1, batch: 2, widths: [4, 8]}
 """
@@ -100,7 +106,7 @@ def test_the_command_trains_exports_and_writes_cards(datasets: Path, tmp_path: P
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip() == str(out / "embedded")
     assert (out / "embedded" / "pipeline" / "model_index.json").is_file()
-    assert "PSNR" in (out / "embedded" / "pipeline" / "card.md").read_text()
+    assert re.search(r"- few_steps: \d+ steps of 3, ", (out / "embedded" / "pipeline" / "card.md").read_text())
     assert "zero-shot top-1" in (out / "embedded" / "clip" / "card.md").read_text()
     card = (out / "embedded" / "segmenter" / "card.md").read_text()
     assert "- segmenter: 1 steps of 2 crops" in card

@@ -11,30 +11,19 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from diffusers import StableDiffusionControlNetPipeline
 
 from earthsynth_factory.errors import Interrupted, ModelError
-from earthsynth_factory.models.card import read_card
 from earthsynth_factory.training import checkpoint
-from research.embedded import export, latents, networks, vocabulary
-from research.embedded.autoencoder import AutoencoderStage
+from research.embedded import export, networks, vocabulary
 from research.embedded.captions import all_words
 from research.embedded.clip import ClipStage, zero_shot
-from research.embedded.decoder import DecoderStage
-from research.embedded.diffusion import DiffusionStage
 from research.embedded.loop import Pace, Stage, train
+from research.embedded.pca import write_encoder
 from research.embedded.pixels import to_tensor
-from research.embedded.recipe import AutoencoderSpec, ClipSpec, DecoderSpec, DiffusionSpec
+from research.embedded.recipe import AutoencoderSpec, ClipSpec
 from tests.research.embedded.test_crops import crop_set
 
 CPU = torch.device("cpu")
-AUTOENCODER = AutoencoderSpec(
-    channels=(16, 16, 32, 48), latent_channels=4, window=32, batch=2, steps=4, adversary_from=0.5
-)
-DIFFUSION = DiffusionSpec(
-    channels=(16, 32), condition_channels=(4, 4, 8, 8), text_width=32, text_layers=1, batch=2, steps=4
-)
-DECODER = DecoderSpec(window=16, batch=2, steps=4, adversary_from=0.5)
 CLIP = ClipSpec(size=32, width=8, embed=16, text_width=32, text_layers=1, batch=4, steps=4)
 
 
@@ -42,30 +31,8 @@ def _crops():
     return crop_set(count=12, size=64)
 
 
-def _autoencoder() -> AutoencoderStage:
-    return AutoencoderStage(AUTOENCODER, _crops(), 64, 1, CPU)
-
-
-def _diffusion(folder: Path) -> DiffusionStage:
-    crops, vae = _crops(), _autoencoder().model
-    cache = latents.build_cache(vae, crops, 2, CPU, 1)
-    tokenizer = vocabulary.save_tokenizer(all_words(), folder / "tokenizer", networks.TOKENS)
-    return DiffusionStage(DIFFUSION, crops, cache, crops, vae, tokenizer, 1, CPU)
-
-
-def _decoder() -> DecoderStage:
-    crops, vae = _crops(), _autoencoder().model
-    return DecoderStage(DECODER, crops, latents.build_cache(vae, crops, 2, CPU, 1), vae, 1, CPU)
-
-
-def _make(name: str, folder: Path) -> Stage:
-    makers = {
-        "autoencoder": _autoencoder,
-        "diffusion": lambda: _diffusion(folder),
-        "decoder": _decoder,
-        "clip": lambda: ClipStage(CLIP, _crops(), 1, CPU),
-    }
-    return makers[name]()
+def _clip() -> ClipStage:
+    return ClipStage(CLIP, _crops(), 1, CPU)
 
 
 class _StopsItself:
@@ -84,13 +51,12 @@ class _StopsItself:
         return losses
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "diffusion", "decoder", "clip"])
-def test_a_stopped_run_goes_on_to_the_same_weights(name: str, tmp_path: Path) -> None:
-    whole = _make(name, tmp_path)
+def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    whole = _clip()
     train(whole, tmp_path / "whole", Pace(4))
-    with pytest.raises(Interrupted, match=f"{name}: stopped at step 3 of 4; the same command goes on"):
-        train(_StopsItself(_make(name, tmp_path), 2), tmp_path / "broken", Pace(4))
-    resumed = _make(name, tmp_path)
+    with pytest.raises(Interrupted, match="clip: stopped at step 3 of 4; the same command goes on"):
+        train(_StopsItself(_clip(), 2), tmp_path / "broken", Pace(4))
+    resumed = _clip()
     assert train(resumed, tmp_path / "broken", Pace(4)) == 4
     for key, value in whole.state().items():
         torch.testing.assert_close(resumed.state()[key], value, rtol=0, atol=0, msg=key)
@@ -105,23 +71,13 @@ def test_two_checkpoints_are_kept_and_a_damaged_one_is_named(tmp_path: Path) -> 
         checkpoint.latest(tmp_path)
 
 
-def test_standardised_latents_have_unit_scale_and_decode_as_before() -> None:
-    model = _autoencoder().model.eval()
-    images = to_tensor(_crops().images, CPU)
-    with torch.no_grad():
-        before = model.decode(latents.encode(model, images)).sample
-        latents.calibrate(model, _crops(), CPU, 1)
-        after = latents.encode(model, images)
-        torch.testing.assert_close(model.decode(after).sample, before, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(after.mean(dim=(0, 2, 3)), torch.zeros(4), rtol=0, atol=1e-3)
-
-
 def test_the_untrained_encoder_is_the_pca_of_patches() -> None:
     random = np.random.default_rng(0)
     images = random.integers(0, 255, (40, 16, 16, 3)).astype(np.uint8).repeat(4, 1).repeat(4, 2)
-    crops = crop_set(count=40, size=64)
-    model = AutoencoderStage(AUTOENCODER, type(crops)(images, crops.masks, *_rest(crops)), 64, 1, CPU).model
-    codes = latents.encode(model, to_tensor(images, CPU)).permute(0, 2, 3, 1).reshape(-1, 4).numpy()
+    model = networks.build_autoencoder(AutoencoderSpec(channels=(16, 16, 32, 48), latent_channels=4), 64)
+    write_encoder(model, images, 1)
+    with torch.no_grad():
+        codes = model.encode(to_tensor(images, CPU)).latent_dist.mode().permute(0, 2, 3, 1).reshape(-1, 4).numpy()
     patches = images.reshape(40, 8, 8, 8, 8, 3).transpose(0, 1, 3, 2, 4, 5).reshape(-1, 192).astype(np.float64)
     centred = patches - patches.mean(0)
     leading = np.linalg.eigvalsh(np.cov(centred, rowvar=False))[::-1]
@@ -132,22 +88,6 @@ def test_the_untrained_encoder_is_the_pca_of_patches() -> None:
 
 def _rest(crops):
     return crops.metres_per_pixel, crops.focus, crops.dense
-
-
-def test_the_exported_pipeline_loads_by_diffusers_alone_and_draws(tmp_path: Path) -> None:
-    stage = _diffusion(tmp_path)
-    card = export.card("micro", 64, (1, 25))
-    export.save_pipeline(tmp_path / "pipeline", stage.average, stage.vae, stage.tokenizer, card)
-    pipeline = StableDiffusionControlNetPipeline.from_pretrained(tmp_path / "pipeline", torch_dtype=torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
-    control = torch.zeros(1, 3, 64, 64)
-    image = pipeline(
-        "A satellite image of storage tank, 0.8 m", image=control, num_inference_steps=2, output_type="np"
-    ).images[0]
-    assert image.shape == (64, 64, 3)
-    assert np.isfinite(image).all()
-    assert read_card(tmp_path / "pipeline") == card
-    assert {p.suffix for p in (tmp_path / "pipeline").rglob("*") if p.is_file()} <= {".json", ".safetensors", ".txt"}
 
 
 def test_the_exported_clip_loads_by_open_clip_alone_and_agrees(tmp_path: Path) -> None:

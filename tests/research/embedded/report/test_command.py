@@ -19,7 +19,7 @@ from research.embedded.report.sizes import SIZES, Size
 from tests.research.embedded.test_segmenter import coloured_crops
 
 SPEC = SegmenterSpec(steps=2, batch=4, widths=(4, 8))
-TINY = Size(held_out=12, share=0.5, segmenter=SPEC, arm=SPEC, seeds=(1, 2))
+TINY = Size(held_out=12, share=0.5, arm=SPEC, seeds=(1, 2))
 CARD = ModelCard(name="Random pipeline", control="palette", native_size=32, steps=2, guidance=1.0)
 
 
@@ -27,7 +27,8 @@ CARD = ModelCard(name="Random pipeline", control="palette", native_size=32, step
 def models(tiny_pipeline: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "models"
     shutil.copytree(tiny_pipeline, folder / "pipeline")
-    shutil.copytree(EMBEDDED / "clip", folder / "clip")
+    for part in ("clip", "segmenter"):
+        shutil.copytree(EMBEDDED / part, folder / part)
     (folder / "pipeline" / "card.json").write_text(CARD.model_dump_json())
     for part in ("pipeline", "clip"):
         (folder / part / "card.md").write_text(f"# {part}\n\n{markdown.EMPTY}\n\nSeen:\n")
@@ -53,7 +54,7 @@ def test_the_command_measures_and_fills_readme_and_cards(
     table = readme.read_text()
     assert table.startswith(f"# ours\n\n{markdown.START}\nRandom pipeline, 2 steps, guidance 1; 12 held-out crops")
     assert table.endswith(f"{markdown.END}\n\nend\n")
-    assert "| FID | " in table
+    assert table.count("| KID × 1000, ") == 3
     assert table.count("trained on 8 real crops (50%)") == 3
     assert table.count("and 5 generated ones") + table.count("and 4 generated ones") == 2
     assert "| storage tank | " in (models / "pipeline" / "card.md").read_text()
@@ -72,6 +73,18 @@ def test_the_command_measures_and_fills_readme_and_cards(
     monkeypatch.setattr(ControlNetGenerator, "generate", lambda *_: pytest.fail("generated again"))
     assert main(command) == 0
     assert capsys.readouterr().out == printed
+
+
+def test_without_seeds_no_trainings_are_compared(
+    models: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(SIZES, "images", TINY.model_copy(update={"seeds": ()}))
+    command = ["--crops", str(crops), "--out", str(tmp_path / "out"), "--models", str(models), "--size", "images"]
+    assert main([*command, "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "| mask fidelity, " in said
+    assert "rained on" not in said
+    assert not (tmp_path / "out" / "segmenters").exists()
 
 
 def test_what_is_wrong_is_said_before_the_work(

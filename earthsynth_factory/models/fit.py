@@ -1,0 +1,130 @@
+"""Whether the parts of a model belong together, by their configurations: each fault with the folder, two values, a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from earthsynth_factory.errors import ModelError
+from earthsynth_factory.models.part import Part, read_json
+
+DRIVEN = "Stable Diffusion 1.x and 2.x are driven here"
+
+_FAMILIES = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
+
+_INPUTS = {9: "an inpainting model", 8: "an image-editing model", 7: "an upscaler", 5: "a depth model"}
+"""What UNets with that many input channels over a latent of four are for."""
+
+_BEYOND_TEXT = ("addition_embed_type", "encoder_hid_dim_type", "class_embed_type")
+"""Settings of UNets that are conditioned on more than text."""
+
+_OTHER = "a ControlNet of another family; take one made for this base"
+
+
+def base_faults(unet: Part, vae: Part, text: Part, tokenizer: Path | None) -> Iterator[str]:
+    """What keeps a base from being driven."""
+    for part, wanted in ((unet, "UNet2DConditionModel"), (vae, "AutoencoderKL")):
+        if part.get("_class_name", wanted) != wanted:
+            yield f"{part.folder}: a {part.config['_class_name']}; {wanted} is driven here"
+    kind = str((text.get("architectures") or ["CLIPTextModel"])[0])
+    if not kind.startswith("CLIP"):
+        yield f"{text.folder}: a {kind}; CLIPTextModel is driven here"
+    yield from _channel_faults(unet, vae)
+    more = next((told for key in _BEYOND_TEXT if (told := unet.get(key))), None)
+    if more:
+        yield f"{unet.folder}: the UNet asks for more than text ({more}); {DRIVEN}"
+    wide, width = text_width(unet), text.get("hidden_size")
+    if _differ(wide, width):
+        yield (
+            f"{unet.folder}: the UNet reads text of width {_named(wide)}, {text.folder} gives {_named(width)}; "
+            "take both from one model"
+        )
+    yield from _word_faults(text, tokenizer)
+
+
+def controlnet_faults(control: Part, unet: Part, shrink: int) -> Iterator[str]:
+    """Where a ControlNet's shape is not that of the UNet. shrink: pixels along a latent cell's side."""
+    kind, folder = control.get("_class_name", "ControlNetModel"), control.folder
+    if kind != "ControlNetModel":
+        yield f"{folder}: a {kind}, no ControlNet; name the folder of a ControlNetModel"
+        return
+    wide, given = text_width(control), text_width(unet)
+    if _differ(wide, given):
+        yield f"{folder}: reads text of width {_named(wide)}, {unet.folder} has {_named(given)}: {_OTHER}"
+    for key, told in _SHAPES.items():
+        mine, theirs = _plain(control.get(key)), _plain(unet.get(key))
+        if _differ(mine, theirs):
+            yield f"{folder}: {told} {_shown(mine)}, of {unet.folder} {_shown(theirs)}: {_OTHER}"
+    channels = control.get("conditioning_channels", 3)
+    if channels != 3:
+        yield f"{folder}: its control image has {channels} channels; ones of 3 are made here"
+    if control.get("addition_embed_type"):
+        yield f"{folder}: asks for more than text ({control.get('addition_embed_type')}): {_OTHER}"
+    stem = 2 ** (len(control.get("conditioning_embedding_out_channels") or (16, 32, 96, 256)) - 1)
+    if stem != shrink:
+        yield f"{folder}: shrinks its control image {stem}×, the base's latents are {shrink}× smaller: {_OTHER}"
+
+
+_SHAPES = {
+    "block_out_channels": "channels of its blocks",
+    "in_channels": "channels of its latents",
+    "layers_per_block": "layers of a block",
+}
+
+
+def vocabulary(folder: Path) -> int:
+    """How many token ids a tokenizer's folder can give. Raises ModelError where its files lack."""
+    if (folder / "tokenizer.json").is_file():
+        told = read_json(folder / "tokenizer.json")
+        words = (told.get("model") or {}).get("vocab", {})
+        ids = [*words.values(), *(entry.get("id", 0) for entry in told.get("added_tokens", []))]
+    else:
+        ids = list(read_json(folder / "vocab.json").values())
+        if not (folder / "merges.txt").is_file():
+            raise ModelError(f"{folder}: merges.txt is missing; fetch the model again")
+    return 1 + max((int(number) for number in ids), default=-1)
+
+
+def family(width: Any) -> str:
+    """What a model that reads text of this width is."""
+    return str(_FAMILIES.get(width, f"of Stable Diffusion's kind, text of width {width}"))
+
+
+def text_width(part: Part) -> Any:
+    """Width of the text that a network reads: a number, a tuple where its levels differ."""
+    wide = _plain(part.get("cross_attention_dim"))
+    return wide[0] if isinstance(wide, tuple) and len(set(wide)) == 1 else wide
+
+
+def _channel_faults(unet: Part, vae: Part) -> Iterator[str]:
+    takes, gives = unet.get("in_channels"), vae.get("latent_channels")
+    if _differ(takes, gives):
+        meant = f" ({_INPUTS[takes]})" if takes in _INPUTS and gives == 4 else ""
+        yield (
+            f"{unet.folder}: the UNet takes {takes} channels{meant}, {vae.folder} gives {gives}; "
+            f"take a text-to-image model; {DRIVEN}"
+        )
+
+
+def _word_faults(text: Part, tokenizer: Path | None) -> Iterator[str]:
+    room = text.get("vocab_size")
+    if tokenizer is not None and isinstance(room, int) and (count := vocabulary(tokenizer)) > room:
+        yield f"{tokenizer}: has {count} words, {text.folder} knows {room}; take both from one model"
+
+
+def _differ(mine: Any, theirs: Any) -> bool:
+    """Whether both are told and are not the same."""
+    return mine is not None and theirs is not None and mine != theirs
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
+def _named(width: Any) -> str:
+    return f"{width} ({_FAMILIES[width]})" if width in _FAMILIES else str(width)
+
+
+def _shown(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)

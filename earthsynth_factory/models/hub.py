@@ -1,0 +1,178 @@
+"""Repositories on the Hugging Face hub: what of them is needed, whether the cache holds it, and why a download failed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+
+from earthsynth_factory.errors import ModelError, first_line
+from earthsynth_factory.models.part import DIFFUSION, TEXT, choose_weights
+
+CARD = "card.json"
+
+
+@dataclass(frozen=True, slots=True)
+class HubRepository:
+    """A repository at one revision (a commit, a tag or a branch).
+
+    networks: folder (`""` is the root) → stem of its weight files. files: others that must be there, each with the names
+    that will do; optional: files and folders (`tokenizer/`) that are taken if they are.
+    """
+
+    name: str
+    revision: str
+    networks: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, ...], ...] = ()
+    optional: tuple[str, ...] = (CARD,)
+
+    def choose(self, names: Collection[str]) -> tuple[list[str], list[str]]:
+        """Of the repository's file names those that are loaded, and in words what lacks."""
+        wanted = [name for name in names if _under(name, self.optional)]
+        lacking: list[str] = []
+        for any_of in self.files:
+            there = [name for name in any_of if name in names]
+            wanted += there
+            lacking += any_of[:1] if not there else ()
+        for folder, stem in self.networks:
+            prefix = f"{folder}/" if folder else ""
+            own = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+            chosen = choose_weights({name for name in own if "/" not in name}, stem)
+            if "config.json" not in own or chosen is None or not _all_shards(chosen.names):
+                lacking.append(f"{prefix}{stem}.safetensors" if "config.json" in own else f"{prefix}config.json")
+                continue
+            wanted += [prefix + name for name in ("config.json", *chosen.names, *filter(None, [chosen.index]))]
+        return wanted, lacking
+
+
+def base_repository(name: str, revision: str) -> HubRepository:
+    """A Stable Diffusion pipeline."""
+    networks = (("unet", DIFFUSION), ("vae", DIFFUSION), ("text_encoder", TEXT))
+    words = ("tokenizer/tokenizer.json", "tokenizer/vocab.json")
+    files = (("model_index.json",), ("scheduler/scheduler_config.json",), words)
+    return HubRepository(name, revision, networks, files, (CARD, "tokenizer/", "scheduler/"))
+
+
+def controlnet_repository(name: str, revision: str, subfolder: str) -> HubRepository:
+    """A ControlNet, in the root of its repository or in a folder of it."""
+    folder = subfolder.strip("/")
+    return HubRepository(name, revision, ((folder, DIFFUSION),), (), (f"{folder}/{CARD}".lstrip("/"), CARD))
+
+
+def cached(repository: HubRepository) -> Path | None:
+    """The snapshot in the hub's cache if it holds all that is needed, else None. Asks no network."""
+    folder = _snapshot(repository)
+    return folder if folder and not repository.choose(_present(folder))[1] else None
+
+
+def locate(repository: HubRepository) -> Path:
+    """The folder of a repository's snapshot: from the cache, else downloaded, or completed if the cache has a part of it.
+
+    Raises ModelError with the cause and its remedy where it is not to be had.
+    """
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.utils import logging as hub_logging
+
+    hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its account of every retry would bury ours
+    found = cached(repository)
+    if found:
+        return found
+    if constants.HF_HUB_OFFLINE:
+        raise ModelError(_failure(repository, "this program is offline (HF_HUB_OFFLINE is set)", _fetch(repository)))
+    try:
+        names = set(HfApi().list_repo_files(repository.name, revision=repository.revision))
+        wanted, lacking = repository.choose(names)
+        if lacking:
+            raise ModelError(_incomplete(repository, names, lacking))
+        patterns = [escape(name) for name in wanted]
+        return Path(snapshot_download(repository.name, revision=repository.revision, allow_patterns=patterns))
+    except ModelError:
+        raise
+    except Exception as error:  # the hub's client and its transport raise dozens of kinds; each is told by its cause
+        raise ModelError(_failure(repository, *_cause(error, repository))) from error
+
+
+def _snapshot(repository: HubRepository) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository.name, revision=repository.revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"the hub's cache cannot be read for {repository.name}: {first_line(error)}") from error
+
+
+def _present(folder: Path) -> set[str]:
+    """Files below a snapshot; a link whose blob is gone is none."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def _under(name: str, places: Iterable[str]) -> bool:
+    return any(name == place or (place.endswith("/") and name.startswith(place)) for place in places)
+
+
+def _all_shards(names: Collection[str]) -> bool:
+    """Whether `…-00001-of-00003.safetensors` and its like are all there."""
+    counts = {int(name.partition("-of-")[2][:5]) for name in names if "-of-" in name}
+    return not counts or counts == {len(names)}
+
+
+def _incomplete(repository: HubRepository, names: Collection[str], lacking: list[str]) -> str:
+    pickled = any(name.endswith((".bin", ".ckpt", ".pt")) for name in names)
+    safe = " (its weights are pickles, which are not read: they could run code)" if pickled else ""
+    return f"{repository.name}: the repository has no {', '.join(lacking[:4])}{safe}; name one in diffusers' layout"
+
+
+def _failure(repository: HubRepository, cause: str, remedy: str) -> str:
+    return (
+        f"{repository.name} (revision {repository.revision}) is not whole in the hub's cache "
+        f"and cannot be downloaded: {cause}.\n"
+        f"  {remedy}\n"
+        "  Without a network: set `model: embedded` in the recipe, which needs no download"
+    )
+
+
+def _fetch(repository: HubRepository) -> str:
+    folders = [f"{folder}/*" if folder else "*" for folder, _ in repository.networks]
+    extra = [
+        name if not name.endswith("/") else f"{name}*"
+        for name in (*(any_of[0] for any_of in repository.files), *repository.optional)
+    ]
+    include = " ".join(f"--include '{pattern}'" for pattern in dict.fromkeys([*folders, *extra]))
+    return f"With a network: hf download {repository.name} --revision {repository.revision} {include}"
+
+
+def _cause(error: Exception, repository: HubRepository) -> tuple[str, str]:
+    """What happened, and what mends it."""
+    from huggingface_hub import constants
+
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    told = first_line(error)
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if "GatedRepoError" in kinds:
+        return (
+            "its terms must be accepted first (gated)",
+            "Accept them on its page on the hub, then log in: hf auth login",
+        )
+    if "RepositoryNotFoundError" in kinds or status in (401, 403):
+        return "no such repository, or a private one", "Check the name; for a private one log in: hf auth login"
+    if "RevisionNotFoundError" in kinds:
+        return (
+            f"it has no revision {repository.revision!r}",
+            "Set `revision` (or `base_revision`) to a commit, tag or branch",
+        )
+    if status == 429 or "429" in told:
+        return "the hub asks to wait (429 Too Many Requests)", "Try again in some minutes, or log in: hf auth login"
+    if "407" in told:
+        return "407 Proxy Authentication Required", "Set HTTPS_PROXY=http://user:password@host:port"
+    if isinstance(error, OSError) and error.errno == 28:
+        return (
+            f"no space left in {constants.HF_HUB_CACHE}",
+            "Free some space, or set HF_HOME to a folder on another disk",
+        )
+    if isinstance(error, PermissionError):
+        return f"no permission in {constants.HF_HUB_CACHE} ({told})", "Set HF_HOME to a folder of your own"
+    return f"{type(error).__name__}: {told}", _fetch(repository)

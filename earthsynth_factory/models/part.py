@@ -1,0 +1,160 @@
+"""One network's folder in diffusers' layout: its configuration, and which of its files are loaded. No torch here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from earthsynth_factory.errors import ModelError
+from earthsynth_factory.models.safetensors_file import read_header, unreadable
+
+MAX_CONFIG_BYTES = 64 << 20
+"""A tokenizer's vocabulary is the largest; anything above is another file."""
+
+DIFFUSION, TEXT = "diffusion_pytorch_model", "model"
+"""First part of the names of weight files: diffusers' networks, and the text encoder."""
+
+
+_HARMLESS = ("position_ids",)
+"""Ends of names that older libraries saved and newer ones make anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Weight files of a folder that belong together. variant: the word in their names, such as `fp16`, or None."""
+
+    names: tuple[str, ...]
+    index: str | None
+    variant: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A network as it lies on disk. weights: the files that are loaded, its shards in order.
+
+    original: the weights are one file in the key layout from before diffusers; `config` then was read off its shapes.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    weights: tuple[Path, ...]
+    variant: str | None = None
+    index: Path | None = None
+    original: bool = False
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A value of the configuration."""
+        return self.config.get(key, default)
+
+
+def choose_weights(names: Collection[str], stem: str) -> Chosen | None:
+    """The safetensors among a folder's file names that are loaded: without a variant if there are such, else `fp16`'s."""
+    pattern = re.compile(
+        rf"{stem}(?:\.(?P<before>\w+))?(?:-(?P<number>\d{{5}})-of-(?P<count>\d{{5}}))?(?:\.(?P<after>\w+))?\.safetensors"
+    )
+    sets: dict[str, list[tuple[str, int]]] = {}
+    for name in sorted(names):
+        match = pattern.fullmatch(name)
+        if match:
+            variant = match["before"] or match["after"] or ""
+            sets.setdefault(variant, []).append((name, int(match["count"] or 1)))
+    if not sets:
+        return None
+    variant = min(sets, key=lambda word: (word != "", word != "fp16", word))
+    shards = [name for name, count in sets[variant] if count > 1]
+    index = f"{stem}.safetensors.index{'.' * bool(variant)}{variant}.json"
+    if shards and index in names:
+        return Chosen(tuple(shards), index, variant or None)
+    whole = [name for name, count in sets[variant] if count == 1]
+    return Chosen(tuple(whole[:1]), None, variant or None) if whole else None
+
+
+def read_part(folder: Path, stem: str, remedy: str = "") -> Part:
+    """The network in a folder; every file that it needs is looked at. Raises ModelError naming what lacks."""
+    config = read_json(folder / "config.json", remedy)
+    names = _listed(folder)
+    chosen = choose_weights(names, stem)
+    if chosen is None:
+        raise ModelError(_no_weights(folder, names, stem, remedy))
+    index = folder / chosen.index if chosen.index else None
+    weights = _shards(index, names) if index else tuple(folder / name for name in chosen.names)
+    for path in weights:
+        read_header(path)
+    return Part(folder, config, weights, chosen.variant, index)
+
+
+def read_json(path: Path, remedy: str = "") -> dict[str, Any]:
+    """An object in a JSON file. Raises ModelError: not there, not readable, too large, no JSON object."""
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ModelError(
+                f"{path}: {path.stat().st_size} bytes is too large for a configuration; is it another file?"
+            )
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise unreadable(path, error) from error
+        raise ModelError(f"{path.parent}: {path.name} is missing{remedy or '; fetch the model again'}") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: no JSON ({error}); fetch the file again") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: holds no JSON object; fetch the file again")
+    return found
+
+
+def refuse_unmatched(place: Path, told: Mapping[str, Collection[Any]]) -> None:
+    """Raises ModelError where a library says that weights were missing, left over or of another shape."""
+    for kind, word in (
+        ("missing_keys", "missing"),
+        ("mismatched_keys", "of another shape"),
+        ("unexpected_keys", "left over"),
+    ):
+        names = [name for name in map(_name, told.get(kind) or ()) if not name.endswith(_HARMLESS)]
+        if names:
+            some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
+            are = "weight is" if len(names) == 1 else "weights are"
+            raise ModelError(f"{place}: {len(names)} {are} {word} ({some}); fetch or convert the model again")
+
+
+def _listed(folder: Path) -> set[str]:
+    try:
+        return {entry.name for entry in folder.iterdir()}
+    except OSError as error:
+        raise unreadable(folder, error) from error
+
+
+def _shards(index: Path, names: Collection[str]) -> tuple[Path, ...]:
+    """The files that an index names; only files of its own folder are taken."""
+    told = read_json(index).get("weight_map")
+    wanted = sorted({str(name) for name in told.values()}) if isinstance(told, dict) else []
+    if not wanted:
+        raise ModelError(f"{index}: names no weight files; fetch it again")
+    lacking = [name for name in wanted if name not in names]
+    if lacking:
+        raise ModelError(
+            f"{index.parent}: {len(lacking)} of {len(wanted)} weight files are missing ({lacking[0]}); fetch them"
+        )
+    return tuple(index.parent / name for name in wanted)
+
+
+def _no_weights(folder: Path, names: Collection[str], stem: str, remedy: str) -> str:
+    others = sorted(name for name in names if name.endswith((".bin", ".ckpt", ".pt", ".pth", ".msgpack", ".h5")))
+    safe = sorted(name for name in names if name.endswith((".safetensors", ".safetensors.index.json")))
+    if others and not safe:
+        return (
+            f"{folder}: no safetensors weights here (other formats are not read, they could run code); "
+            f"convert {others[0]} with `save_pretrained(..., safe_serialization=True)`"
+        )
+    seen = f"; it has {', '.join(safe[:3])}" if safe else ""
+    return f"{folder}: {stem}.safetensors is missing{seen}{remedy or '; fetch the model again'}"
+
+
+def _name(entry: Any) -> str:
+    """A mismatched key comes with its two shapes."""
+    return str(entry[0] if isinstance(entry, tuple | list) else entry)

@@ -1,0 +1,161 @@
+"""Where a model's card is looked for, what it says of a model that has none, and what decides a build's pixels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from earthsynth_factory.errors import ModelError
+from earthsynth_factory.models.card import read_card
+from earthsynth_factory.models.prompt_words import lost_words
+from earthsynth_factory.models.registry import TwoPartModel, card_of
+from earthsynth_factory.synthesis.controlnet import ControlNetSpec
+from tests.models.test_layouts import image_of, parts, settings, spec
+from tests.tiny_models import make_pipeline
+
+__all__ = ["parts"]
+
+CARD: dict[str, Any] = {
+    "name": "mine",
+    "control": "palette",
+    "native_size": 128,
+    "prompt_template": "photo of {classes}",
+}
+
+
+def test_beside_the_weights_then_above_the_subfolder(parts: Path) -> None:
+    (parts / "trained").mkdir()
+    (parts / "cn").rename(parts / "trained/model")
+    given = TwoPartModel(base="base", controlnet="trained", subfolder="model")
+    direct = TwoPartModel(base="base", controlnet="trained/model")
+    (parts / "trained/card.json").write_text(json.dumps({**CARD, "name": "above"}))
+    assert card_of(given, parts).name == "above"
+    (parts / "trained/model/card.json").write_text(json.dumps(CARD))
+    assert card_of(given, parts) == card_of(direct, parts) == read_card(parts / "trained/model")
+
+
+def test_a_model_without_a_card_claims_nothing(parts: Path) -> None:
+    card = card_of(TwoPartModel(base="base", controlnet="cn"), parts)
+    assert (card.name, card.licence, card.training_data, card.categories) == ("cn", "unknown", (), None)
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("photo {class}", "write {classes} where the classes are to stand"),
+        ("photo of {classes} {", "write braces around `classes` and `scale` alone"),
+        ("photo", "write {classes} where"),
+        ("{classes.__class__}", "write {classes} where"),
+    ],
+)
+def test_a_template_that_cannot_be_filled(tmp_path: Path, template: str, words: str) -> None:
+    (tmp_path / "card.json").write_text(json.dumps({**CARD, "prompt_template": template}))
+    with pytest.raises(ModelError, match=rf"card\.json: not a model card: prompt_template .*{words}"):
+        read_card(tmp_path)
+
+
+def test_every_fault_of_a_card_is_told(tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_text(json.dumps({**CARD, "control": "rgb", "native_size": -1}))
+    with pytest.raises(ModelError, match=r"control .*; native_size .*greater than 0"):
+        read_card(tmp_path)
+
+
+def prediction(folder: Path) -> None:
+    settings(folder / "base/scheduler/scheduler_config.json", prediction_type="v_prediction")
+
+
+def a_card(folder: Path) -> None:
+    (folder / "cn/card.json").write_text(json.dumps(CARD))
+
+
+def head_count(folder: Path) -> None:
+    settings(folder / "base/unet/config.json", attention_head_dim=4)
+
+
+def a_word(folder: Path) -> None:
+    settings(folder / "base/tokenizer/tokenizer_config.json", do_lower_case=False)
+
+
+def a_weight(folder: Path) -> None:
+    path = folder / "base/vae/diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    save_file({**weights, "decoder.conv_in.bias": weights["decoder.conv_in.bias"] + 1}, path, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("change", [prediction, a_card, head_count, a_word, a_weight])
+def test_what_decides_pixels_is_in_the_fingerprint(parts: Path, change: Callable[[Path], None]) -> None:
+    before = dict(spec().identity(parts))
+    change(parts)
+    assert dict(spec().identity(parts)) != before
+
+
+def another_program(folder: Path) -> None:
+    (folder / "base/safety_checker").mkdir()
+    (folder / "base/safety_checker/model.safetensors").write_bytes(b"x")
+    (folder / "base/unet/diffusion_pytorch_model.fp16.safetensors").write_bytes(b"x")
+
+
+def another_version(folder: Path) -> None:
+    settings(folder / "base/unet/config.json", _diffusers_version="9.9")
+
+
+@pytest.mark.parametrize("change", [another_program, another_version])
+def test_what_is_not_loaded_decides_nothing(parts: Path, change: Callable[[Path], None]) -> None:
+    before = dict(spec().identity(parts))
+    change(parts)
+    assert dict(spec().identity(parts)) == before
+
+
+def test_steps_left_out_are_the_cards_and_in_the_fingerprint(parts: Path) -> None:
+    given = ControlNetSpec.model_validate({"model": {"base": "base", "controlnet": "cn"}})
+    assert given.identity(parts)["sampling"] == "20 steps, guidance 7.5, scheduler unipc"
+    (parts / "cn/card.json").write_text(json.dumps({**CARD, "steps": 4, "guidance": 1, "scheduler": "ddim"}))
+    assert given.identity(parts)["sampling"] == "4 steps, guidance 1, scheduler ddim"
+
+
+def overflow(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {**weights, "conv_out.weight": torch.full_like(weights["conv_out.weight"], 3e38)}
+
+
+def test_numbers_that_overflow_stop_the_build(parts: Path) -> None:
+    """Finite weights, so that only the image tells."""
+    path = parts / "base/unet/diffusion_pytorch_model.safetensors"
+    save_file(overflow(load_file(path)), path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"the model gives no numbers \(NaN\) in float32, with image seed 7; mend"):
+        image_of(spec(), parts)
+
+
+def test_a_flat_colour_stops_the_build(parts: Path) -> None:
+    path = parts / "base/vae/diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    save_file(
+        {**weights, "decoder.conv_out.weight": weights["decoder.conv_out.weight"] * 0}, path, metadata={"format": "pt"}
+    )
+    with pytest.raises(ModelError, match="the model draws one flat colour, with image seed 7"):
+        image_of(spec(), parts)
+
+
+def test_lost_parts_of_a_prompt_are_named(tmp_path: Path) -> None:
+    tokenizer = make_pipeline(tmp_path).tokenizer  # a token a letter
+    tokenizer.model_max_length = 16
+    assert lost_words(tokenizer, "a road, a ship") == []
+    assert lost_words(tokenizer, "A Road, a ship, storage tank, lake") == ["storage tank", "lake"]
+
+
+def test_a_cut_prompt_is_noted(parts: Path) -> None:
+    from earthsynth_factory.domain.taxonomy import earthsynth
+    from tests.synthesis.test_controlnet import condition
+
+    generator = spec().build(earthsynth(), parts, "cpu")
+    generator.open()
+    assert list(generator.notes()) == []
+    generator.generate([condition(4, "A satellite image of road, " + "water " * 20 + ", ship")], [1])
+    assert generator.notes()[-1] == "cut off, the model reads 77 tokens of a prompt: 'ship'"
+    assert np.all([note.startswith("cut off") for note in generator.notes()])
