@@ -129,7 +129,8 @@ def _batch(target: Target, folder: Path, cases: range, seed: int) -> list[str | 
 
 def _inside(target: Target, folder: Path, cases: range, seed: int, pipe: int) -> NoReturn:
     """The cases one after the other; a line of JSON for each."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    most = _mapped() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     signal.signal(signal.SIGALRM, _ring)
     quiet = os.open(os.devnull, os.O_RDWR)
     for number in (1, 2):
@@ -150,6 +151,11 @@ def _inside(target: Target, folder: Path, cases: range, seed: int, pipe: int) ->
         line = f"case {number} ({what}; {' '.join(words[:1])}): {fault}" if fault else None
         os.write(pipe, orjson.dumps(line) + b"\n")
     os._exit(0)
+
+
+def _mapped() -> int:
+    """Bytes of address space that this process has already: libraries that its parent loaded count, and are not used up."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def _damage(folder: Path, target: Target, chance: random.Random) -> str:

@@ -14,8 +14,8 @@ from tests.evaluation import planted
 
 MADE, TRIALS = 30, 10
 FEW, ENOUGH = 3, 6
-"""Real images: few, so that more of them are a plain gain; and enough for the order they come in to decide little. With
-three, noise and copies were told to do nothing in four of eight tries only."""
+"""Real images: few, so that more of them are a plain gain; and enough for the order they come in to decide little (with
+three, noise and copies were told to do nothing in four of eight tries only)."""
 
 
 def _held_back(seed: int) -> list[planted.Picture]:
