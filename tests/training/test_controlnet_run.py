@@ -184,7 +184,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
 def test_a_log_that_finds_no_room_is_a_disk_error(tmp_path: Path) -> None:
     with Log(tmp_path, 0, True) as log:
         log._files[0].close()
-        log._files[0] = Path("/dev/full").open("wb", buffering=0)
+        log._files[0] = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115  # the log closes it
         with pytest.raises(DiskError, match=r"log\.jsonl: the disk is full"):
             log.write(1, {"loss": 1.0}, ())
 
