@@ -9,7 +9,6 @@ import contextlib
 import io
 import os
 import random
-import resource
 import shutil
 import signal
 import sys
@@ -24,6 +23,7 @@ import orjson
 from tests.attack.inputs import Inputs
 from tests.attack.mutations import changed, damaged, dumped
 from tests.attack.outcome import Outcome
+from tests.attack.running import limit_memory
 from tests.importers import layouts
 
 MEMORY = 4 << 30
@@ -129,8 +129,7 @@ def _batch(target: Target, folder: Path, cases: range, seed: int) -> list[str | 
 
 def _inside(target: Target, folder: Path, cases: range, seed: int, pipe: int) -> NoReturn:
     """The cases one after the other; a line of JSON for each."""
-    most = _mapped() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    limit_memory(MEMORY)
     signal.signal(signal.SIGALRM, _ring)
     quiet = os.open(os.devnull, os.O_RDWR)
     for number in (1, 2):
@@ -151,11 +150,6 @@ def _inside(target: Target, folder: Path, cases: range, seed: int, pipe: int) ->
         line = f"case {number} ({what}; {' '.join(words[:1])}): {fault}" if fault else None
         os.write(pipe, orjson.dumps(line) + b"\n")
     os._exit(0)
-
-
-def _mapped() -> int:
-    """Bytes of address space that this process has already: libraries that its parent loaded count, and are not used up."""
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def _damage(folder: Path, target: Target, chance: random.Random) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import stat
 import struct
@@ -20,7 +19,7 @@ import rasterio
 
 from tests.attack.inputs import Inputs
 from tests.attack.outcome import Outcome
-from tests.attack.running import Ended, run
+from tests.attack.running import Ended, limit_memory, run
 from tests.importers import layouts
 
 MINE = "mine\n"
@@ -192,10 +191,7 @@ def bombs(folder: Path, inputs: Inputs) -> Iterator[Attack]:
 
 
 def _limited() -> None:
-    with Path("/proc/self/statm").open() as file:
-        pages = int(file.read().split()[0])
-    limit = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    limit_memory(MEMORY)
 
 
 Bomb = tuple[str, Callable[[Path], object], list[object]]

@@ -109,3 +109,10 @@ def tree(folder: Path, leave_out: set[str] = frozenset()) -> dict[str, str]:  # 
 def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
     """Names that only one has, or whose bytes differ."""
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def limit_memory(more: int) -> None:
+    """Let this process map so many bytes more than it has: libraries that are loaded count, though they fill no memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
