@@ -21,14 +21,13 @@ Record = TypeVar("Record", SampleRecord, RejectRecord)
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What became of a slot. sample: None where it was given up. rejects: of its trials before the one it goes on with.
-
-    trial: the number of that one.
+    """What became of a slot. sample: None where it was given up. group: number of the group of candidates that it goes on
+    with; rejects: those of the groups before it.
     """
 
     sample: SampleRecord | None
     rejects: tuple[RejectRecord, ...]
-    trial: int = 0
+    group: int = 0
 
 
 NOTHING_YET = Past(None, ())
@@ -51,15 +50,15 @@ class SetAside:
         return cls({slot: record for slot, record in samples.items() if layout.has(record.stem)}, rejects)
 
     def past(self, slot: int, candidates: int) -> Past | None:
-        """What became of the slot; None where nothing is known. candidates: images of a trial."""
+        """What became of the slot; None where nothing is known. candidates: images of a group."""
         sample, rejects = self.samples.get(slot), self.rejects.get(slot, [])
         if sample:
             return Past(sample, tuple(rejects))
         if not rejects or not rejects[-1].short:
             return None
-        trial = attempts_of(rejects[-1], candidates) // candidates
-        whole = [record for record in rejects if record.attempt < trial * candidates]
-        return Past(None, tuple(replace(record, short=False) for record in whole), trial)
+        group = attempts_of(rejects[-1], candidates) // candidates
+        whole = [record for record in rejects if record.attempt < group * candidates]
+        return Past(None, tuple(replace(record, short=False) for record in whole), group)
 
 
 def attempts_of(last: RejectRecord, candidates: int) -> int:

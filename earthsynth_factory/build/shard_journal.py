@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from earthsynth_factory.datasets.build.layout import ShardLayout
-from earthsynth_factory.datasets.build.marker import survey
+from earthsynth_factory.datasets.build.marker import marker_of
 from earthsynth_factory.datasets.build.records import Record, RejectRecord, SampleRecord, parsed, to_line
 from earthsynth_factory.domain.outcome import NOT_BEST, Outcome, Reason
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
@@ -100,7 +100,7 @@ class ShardJournal:
         if self.next_slot == self._slots.stop and self._samples:
             for path in (self._layout.earlier_samples, self._layout.earlier_rejects):
                 remove(path)  # all that was set aside is recorded
-            write_json(self._layout.marker, asdict(survey(self._layout, self._slots, self.accepted)))
+            write_json(self._layout.marker, asdict(marker_of(self._layout, self._slots, self.accepted)))
 
 
 def reject_record(candidate: Candidate, verdict: Verdict, made: int) -> RejectRecord:

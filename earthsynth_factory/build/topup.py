@@ -10,13 +10,13 @@ from earthsynth_factory.build.shard_journal import read_lines
 from earthsynth_factory.build.shards import shard_slots
 from earthsynth_factory.datasets.build.layout import ShardLayout
 from earthsynth_factory.datasets.build.marker import read_marker
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import RejectRecord
 from earthsynth_factory.io.atomic import remove
 from earthsynth_factory.recipe.schema import RFilterBlock
 
 
-def reopen_topped_up(store: StoreReader, rfilter: RFilterBlock) -> None:
+def reopen_topped_up(store: BuildReader, rfilter: RFilterBlock) -> None:
     """Reopen every shard that is to have more slots, or has one that was given up after fewer attempts. Raises DiskError."""
     for number in range(store.shards[1]):
         layout = store.layout.shard(number)

@@ -26,7 +26,7 @@ from rich.progress import (
 from rich.text import Text
 
 from earthsynth_factory.build.run import Tally
-from earthsynth_factory.build.shards import Denoised, Resumed, SlotSettled, Told, WorkerReady
+from earthsynth_factory.build.shards import BuildEvent, Denoised, Resumed, SlotSettled, WorkerReady
 from earthsynth_factory.io.log import console
 from earthsynth_factory.io.printable import one_line, printable
 from earthsynth_factory.recipe.schema import Recipe
@@ -146,21 +146,21 @@ class BuildProgress:
         """A line of its own, above the bar."""
         self._console.print(escape(printable(line)), highlight=False)
 
-    def watch(self, told: Told) -> None:
+    def watch(self, event: BuildEvent) -> None:
         """Take in a report."""
-        self.tally.add(told)
-        match told:
+        self.tally.add(event)
+        match event:
             case Resumed():
-                self._resume(told.settled)
+                self._resume(event.settled)
             case WorkerReady():
                 self._bar.update(self._task, description="images")
                 self._made.restart()
                 self._settled.restart()
             case Denoised():
-                self._step = f"this batch: denoising step {told.done} of {told.steps}"
+                self._step = f"this batch: denoising step {event.done} of {event.steps}"
                 self._show_below()
             case SlotSettled():
-                self._made.add(told.images)
+                self._made.add(event.images)
                 self._settled.add(1)
                 self._bar.update(self._task, advance=1)
                 self._show_below()
