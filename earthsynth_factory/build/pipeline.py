@@ -20,7 +20,7 @@ from earthsynth_factory.labels.from_condition import map_labels
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.recipe.schema import CategoryBlock, Recipe
 from earthsynth_factory.recipe.thresholds import load_thresholds
-from earthsynth_factory.rfilter.chain import RuleChain
+from earthsynth_factory.rfilter.judge import Judge, Limits
 from earthsynth_factory.rfilter.thresholds import Thresholds
 from earthsynth_factory.synthesis.base import ImageGenerator
 
@@ -32,8 +32,8 @@ DRAWS_PER_CONDITION = 12
 class Pipeline:
     """Conditions → images → filter → labels, for one recipe on one device.
 
-    sources: (source, weight) in the recipe's order. learnt: class ids that negatives may show. `draw` and `label` may be
-    called from several threads, `synthesise` and `judge` from one each.
+    sources: (source, weight) in the recipe's order. learnt: class ids that negatives may show. Stage 3 is the
+    `judge`. `draw` and `label` may be called from several threads, `synthesise` and `judge.judge` from one each.
     """
 
     recipe: Recipe
@@ -41,7 +41,7 @@ class Pipeline:
     blocks: Mapping[int, CategoryBlock]
     sources: Sequence[tuple[ConditionSource, float]]
     generator: ImageGenerator
-    rules: RuleChain
+    judge: Judge
     thresholds: Thresholds
     card: ModelCard
     learnt: tuple[int, ...] | None
@@ -59,14 +59,14 @@ class Pipeline:
         prompts = PromptWriter(taxonomy, card.prompt_template, card.scales, recipe.words())
         blocks = {category.id: block for category, block in recipe.blocks()}
         drawing = SourceContext(taxonomy, prompts, recipe.splits, recipe.seed, base, cache_folder())
-        context = StageContext(taxonomy, recipe.targets(), base, device, thresholds.least)
+        context = StageContext(taxonomy, recipe.targets(), base, device)
         return cls(
             recipe=recipe,
             taxonomy=taxonomy,
             blocks=blocks,
             sources=[(spec.build(drawing), spec.weight) for spec in recipe.conditions],
             generator=recipe.synthesis.build(context),
-            rules=RuleChain.of(recipe.rfilter.rules, context),
+            judge=Judge.of(recipe.rfilter.rules, context, Limits(given=thresholds)),
             thresholds=thresholds,
             card=card,
             learnt=_learnt(card, taxonomy, blocks.keys()),
@@ -75,13 +75,13 @@ class Pipeline:
     def open(self) -> None:
         """Load the models. Raises ModelError."""
         self.generator.open()
-        self.rules.open()
+        self.judge.open()
 
     def describe(self) -> dict[str, Any]:
         """Models, devices and data licences for the run record, once open."""
         return {
             "synthesis": dict(self.generator.describe()),
-            "rfilter": dict(self.rules.describe()),
+            "rfilter": dict(self.judge.describe()),
             "licences": [line for source, _ in self.sources for line in source.licences()],
         }
 
@@ -103,11 +103,6 @@ class Pipeline:
         seeds = [derive(slot.seed, "image", attempt) for slot, attempt in zip(slots, attempts, strict=True)]
         images = self.generator.generate(drawn, seeds)
         return [Candidate(*parts) for parts in zip(slots, attempts, seeds, drawn, images, strict=True)]
-
-    # Stage 3
-    def judge(self, candidates: Sequence[Candidate]) -> list[Verdict]:
-        """A verdict for each candidate."""
-        return self.rules.judge(candidates)
 
     # Stage 4
     def label(self, candidate: Candidate, verdict: Verdict) -> Sample:

@@ -22,8 +22,8 @@ from earthsynth_factory.conditions.masks.objects import length
 from earthsynth_factory.conditions.masks.pictures import FolderPictures
 from earthsynth_factory.conditions.masks.view import Variants
 from earthsynth_factory.conditions.pasting import Piece, cut_piece
-from earthsynth_factory.conditions.placement import Stamp, find_place, render
-from earthsynth_factory.conditions.scene import Scene
+from earthsynth_factory.conditions.placement import ObjectStamp, find_place, render_object
+from earthsynth_factory.conditions.scene import ComposedScene
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.masks import present_classes
@@ -181,7 +181,7 @@ class ComposeSource(ConditionSource):
         ground = self._grounds.choose(want, rng)
         if isinstance(ground, str):
             return ground
-        draft = _Draft(want, ground, Scene(ground.crop, self._spec.match), rng)
+        draft = _Draft(want, ground, ComposedScene(ground.crop, self._spec.match), rng)
         return self._populate(draft) or self._condition(draft)
 
     def _condition(self, draft: _Draft) -> Condition:
@@ -255,7 +255,7 @@ class ComposeSource(ConditionSource):
             reason = f"no room for a {name!r} of {stamp.area * want.metres_per_pixel**2:.0f} m² where it may lie"
         return reason
 
-    def _stamp(self, draft: _Draft, cutout: Cutout) -> Stamp | str:
+    def _stamp(self, draft: _Draft, cutout: Cutout) -> ObjectStamp | str:
         """The silhouette at its true size (or the wanted one), turned at random; or why it cannot be shown."""
         want, rng = draft.want, draft.rng
         name = self._taxonomy[cutout.category].name
@@ -264,7 +264,7 @@ class ComposeSource(ConditionSource):
             scale = float(rng.uniform(*want.object_size)) / want.metres_per_pixel / length(cutout.shape)
         if scale * max(cutout.shape.shape) > 2 * max(want.height, want.width):
             return f"a {name!r} is larger than the image; lower its size or raise metres per pixel"
-        stamp = render(cutout.shape, scale, *self._turn(draft.ground, rng), self._piece(cutout))
+        stamp = render_object(cutout.shape, scale, *self._turn(draft.ground, rng), self._piece(cutout))
         if stamp is None or stamp.area < MIN_PIXELS:
             return f"a {name!r} is under {MIN_PIXELS} pixels at {want.metres_per_pixel:g} m per pixel; lower that"
         return stamp
@@ -290,7 +290,7 @@ class _Draft:
 
     want: Want
     ground: Ground
-    scene: Scene
+    scene: ComposedScene
     rng: np.random.Generator
     placed: list[Cutout] = field(default_factory=list)
 

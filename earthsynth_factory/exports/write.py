@@ -35,7 +35,7 @@ MARK = ".earthsynth-factory-export"
 
 
 @dataclass(frozen=True)
-class Mark:
+class ExportMark:
     """digest: of all that decided the export. names: a digest of the names of its files, `count` of them."""
 
     digest: str
@@ -118,7 +118,7 @@ def _export_one(
         fresh.mkdir(parents=True)
         summary = write_format(_narrowed(store, spec), spec, fresh, progress)
         count, names = _names(fresh)
-        write_json(fresh / MARK, asdict(Mark(digest, count, names, asdict(summary))))
+        write_json(fresh / MARK, asdict(ExportMark(digest, count, names, asdict(summary))))
         _replace(target, fresh)
     except OSError as error:
         raise disk_error(target, error) from error
@@ -150,17 +150,17 @@ def _sweep(out: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _read_mark(target: Path) -> Mark | None:
+def _read_mark(target: Path) -> ExportMark | None:
     """The mark; None where there is no export, or one that an earlier version or a killed run left without its facts."""
     try:
-        mark = parsed((target / MARK).read_bytes(), Mark)
+        mark = parsed((target / MARK).read_bytes(), ExportMark)
         ExportSummary(**mark.summary)
         return mark
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _strange(target: Path, mark: Mark) -> str:
+def _strange(target: Path, mark: ExportMark) -> str:
     """Some files that were put beside what the export wrote; empty where there are none."""
     if _names(target) == (mark.count, mark.names):
         return ""

@@ -15,7 +15,7 @@ from typing import Literal
 
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.filtering.kept_files import KeptFiles
-from earthsynth_factory.filtering.labelled_folder import Folder
+from earthsynth_factory.filtering.labelled_folder import LabelledFolder
 from earthsynth_factory.filtering.rewrite_lists import rewritten
 from earthsynth_factory.importers.tree import walk
 from earthsynth_factory.io.atomic import TEMPORARY, disk_error, put_file, write_bytes
@@ -24,7 +24,7 @@ DERIVED = {"exports", "report"}
 """Folders of a build that are made from its masters; they are made again, not filtered."""
 
 
-def check_mirror(folder: Folder, target: Path) -> None:
+def check_mirror(folder: LabelledFolder, target: Path) -> None:
     """Raises InputError where no filtered folder can be made of this one, StoreError where `target` will not do."""
     if folder.path.is_file():
         raise InputError(f"{folder.path}: is one file; give the folder that it and its images lie in, or --apply list")
@@ -66,7 +66,9 @@ def whole(target: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def mirror(folder: Folder, fresh: Path, target: Path, kept: Collection[str], how: Literal["copy", "link"]) -> None:
+def mirror(
+    folder: LabelledFolder, fresh: Path, target: Path, kept: Collection[str], how: Literal["copy", "link"]
+) -> None:
     """Write the filtered folder into `fresh`, its lists as if it lay at `target`. kept: names of entries.
 
     Raises DiskError, SourceError where a list is too large.

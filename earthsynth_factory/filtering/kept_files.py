@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import orjson
-
-from earthsynth_factory.filtering.labelled_folder import Entry
+from earthsynth_factory.datasets.prepared.train_list import single_category_files
+from earthsynth_factory.filtering.labelled_folder import LabelledImage
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.io.pictures import SUFFIXES
@@ -24,7 +23,7 @@ class KeptFiles:
 
     source: Path
     target: Path
-    entries: Sequence[Entry]
+    entries: Sequence[LabelledImage]
     names: Collection[str]
 
     @cached_property
@@ -36,7 +35,7 @@ class KeptFiles:
     def leaving(self) -> frozenset[Path]:
         """Files that a dropped image owns and no kept one does, and what EarthSynth's layout made of such images."""
         owned = frozenset(file for entry in self.entries for file in entry.files) - self.staying
-        return owned.union(*(_of_single_categories(folder, owned) for folder in {file.parent.parent for file in owned}))
+        return owned.union(*(single_category_files(folder, owned) for folder in {file.parent.parent for file in owned}))
 
     def image(self, name: str, near: Path) -> Path | None:
         """The file of the image that a list in the folder `near` calls by path or name; None where it is not known."""
@@ -78,18 +77,3 @@ class KeptFiles:
         for entry in self.entries:
             found[entry.files[0].stem].add(entry.files[0])
         return found
-
-
-def _of_single_categories(folder: Path, images: Collection[Path]) -> set[Path]:
-    """Category masks and images of these images, as the `train.jsonl` of `folder` has them; empty where there is none."""
-    try:
-        lines = [orjson.loads(line) for line in (folder / "train.jsonl").read_bytes().splitlines()]
-        masks = {
-            folder / mask
-            for line in lines
-            if folder / line["file_name"] in images
-            for mask in line.get("category_masks", ())
-        }
-        return masks | {folder / line["file_name"] for line in lines if folder / line["mask_name"] in masks}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no list of that kind
-        return set()

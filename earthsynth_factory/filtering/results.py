@@ -12,12 +12,12 @@ from typing import Any
 from earthsynth_factory.datasets.decisions import DECISIONS, Decision
 from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.filtering.curves import Curve, draw_curves
-from earthsynth_factory.filtering.labelled_folder import Folder
-from earthsynth_factory.filtering.scores import Row, write_tables
-from earthsynth_factory.filtering.scoring import AskedRule
-from earthsynth_factory.filtering.thresholds import Limits
+from earthsynth_factory.filtering.labelled_folder import LabelledFolder
+from earthsynth_factory.filtering.scores import ScoreRow, write_tables
+from earthsynth_factory.filtering.scoring import Asked
 from earthsynth_factory.io.atomic import changed_file, json_bytes, write_changed
 from earthsynth_factory.recipe.thresholds import ALL, lasting_settings
+from earthsynth_factory.rfilter.judge import Judge
 
 THRESHOLDS = "thresholds.yaml"
 
@@ -46,11 +46,10 @@ class FilterResults:
     images that thresholds were learnt from, None without.
     """
 
-    folder: Folder
-    rules: Sequence[AskedRule]
-    rows: Sequence[Row]
-    real: Sequence[Row] | None
-    limits: Limits
+    folder: LabelledFolder
+    judge: Judge
+    rows: Sequence[ScoreRow]
+    real: Sequence[ScoreRow] | None
     why: Sequence[Sequence[Reason]]
     scored: Mapping[str, int]
 
@@ -70,7 +69,7 @@ class FilterResults:
             file.writelines(self._decisions())
         write_changed(out / "keep.txt", "".join(f"{name}\n" for name in self.kept).encode())
         write_changed(out / "filter.json", json_bytes(self._facts(summary, asked)))
-        draw_curves(out / "curves.png", {rule.name: self._curve(rule) for rule in self.rules})
+        draw_curves(out / "curves.png", {rule.name: self._curve(rule) for rule in self.judge.rules})
         if self.real is not None:
             write_changed(out / THRESHOLDS, self.thresholds(f"{len(self.real)} images of {learnt_from}"))
         return summary
@@ -78,20 +77,20 @@ class FilterResults:
     def _decisions(self) -> Iterator[bytes]:
         for row, reason in zip(self.rows, self.why, strict=True):
             cells = self._cells(row)
-            scores = {rule.name: cells[rule.name] for rule in self.rules if rule.name in cells}
+            scores = {rule.name: cells[rule.name] for rule in self.judge.rules if rule.name in cells}
             yield Decision(row.name, self._name(row.category), tuple(reason), scores).line()
 
     def _facts(self, summary: FilterSummary, asked: Mapping[str, Any]) -> dict[str, Any]:
         said = {key: value for key, value in asdict(summary).items() if key not in ("out", "scored")}
         classes = {name: {"kept": some, "all": count} for name, (some, count) in summary.classes.items()}
-        thresholds = {rule.name: self._shown(rule) for rule in self.rules}
+        thresholds = {rule.name: self._shown(rule) for rule in self.judge.rules}
         about = {"source": str(self.folder.path.resolve()), "kind": self.folder.kind}
         return {**about, **said, "classes": classes, "thresholds": thresholds, **asked}
 
     def thresholds(self, learnt_from: str) -> bytes:
         """What a recipe takes; values as JSON, which YAML takes too."""
         lines = [f"learnt_from: {json.dumps(learnt_from)}", "rules:"]
-        for rule in self.rules:
+        for rule in self.judge.rules:
             lines += [
                 f"  {json.dumps(rule.name)}:",
                 f"    settings: {json.dumps(lasting_settings(rule.spec))}",
@@ -100,11 +99,11 @@ class FilterResults:
         return "\n".join([*lines, ""]).encode()
 
     def _columns(self) -> list[str]:
-        names = [rule.name for rule in self.rules]
+        names = [rule.name for rule in self.judge.rules]
         measured = dict.fromkeys(
             f"{rule.name}.{name}"
             for row in self.rows
-            for rule in self.rules
+            for rule in self.judge.rules
             for name in row.measures(rule.name, rule.settings) or {}
         )
         return [
@@ -129,32 +128,32 @@ class FilterResults:
                 **self._cells(row),
             }
 
-    def _cells(self, row: Row) -> dict[str, float]:
+    def _cells(self, row: ScoreRow) -> dict[str, float]:
         cells: dict[str, float] = {}
-        for rule in self.rules:
+        for rule in self.judge.rules:
             measures = row.measures(rule.name, rule.settings) or {}
-            if measures and (score := self.limits.score(rule, row)) is not None:
-                cells[rule.name] = score.value
-                cells[f"threshold.{rule.name}"] = self.limits.least(rule, row.category)
+            if measures:
+                cells[rule.name] = self.judge.score(rule, measures, row.category).value
+                cells[f"threshold.{rule.name}"] = self.judge.limits.least(rule, row.category)
             cells |= {f"{rule.name}.{name}": value for name, value in measures.items()}
         return cells
 
     def _name(self, category: int | None) -> str:
         return "" if category is None else self.folder.taxonomy[category].name
 
-    def _shown(self, rule: AskedRule) -> dict[str, float]:
+    def _shown(self, rule: Asked) -> dict[str, float]:
         """Least values by class name; `all` for classes without one of their own."""
-        learnt = self.limits.data.least.get(rule.name, {})
-        classes = {*learnt, *(one for one, own in self.limits.own.items() if rule.name in own)} - {None}
-        named = {self._name(one): self.limits.least(rule, one) for one in classes}
-        return {ALL: self.limits.least(rule, None), **dict(sorted(named.items()))}
+        limits = self.judge.limits
+        classes = {*limits.learnt.least.get(rule.name, {}), *limits.given.least.get(rule.name, {})} - {None}
+        named = {self._name(one): limits.least(rule, one) for one in classes}
+        return {ALL: limits.least(rule, None), **dict(sorted(named.items()))}
 
-    def _curve(self, rule: AskedRule) -> Curve:
-        def values(part: Sequence[Row]) -> list[float]:
+    def _curve(self, rule: Asked) -> Curve:
+        def values(part: Sequence[ScoreRow]) -> list[float]:
             found = (row.measures(rule.name, rule.settings) or {} for row in part)
             return [numbers[rule.rule.primary] for numbers in found if rule.rule.primary in numbers]
 
-        return values(self.rows), values(self.real or []), self.limits.least(rule, None)
+        return values(self.rows), values(self.real or []), self.judge.limits.least(rule, None)
 
     def _summary(self, out: Path) -> FilterSummary:
         usable = [(row, reason) for row, reason in zip(self.rows, self.why, strict=True) if not row.fault]

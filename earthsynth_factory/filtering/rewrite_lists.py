@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from earthsynth_factory.datasets.prepared.subset import kept_lines, without_items
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.filtering.kept_files import KeptFiles
 from earthsynth_factory.importers.texts import MAX_TEXT_BYTES
@@ -30,28 +31,21 @@ def rewritten(path: Path, files: KeptFiles) -> bytes | None:
 
 def _lines(path: Path, files: KeptFiles) -> bytes | None:
     """One of our journals, a line an item."""
-    tests: dict[str, Callable[[Any], bool]] = {
-        "train.jsonl": lambda line: (
-            not {path.parent / line["file_name"], path.parent / line["mask_name"]} & files.leaving
-        ),
-        "instances.jsonl": lambda line: line["stem"] in files.names,
-        "samples.jsonl": lambda line: f"{line['slot']:07d}" in files.names,
-    }
-    if path.name not in tests:
-        return None
     try:
-        return b"".join(line for line in _read(path).splitlines(True) if tests[path.name](orjson.loads(line)))
-    except (ValueError, KeyError, TypeError):
+        if path.name == "samples.jsonl":
+            return kept_lines(_read(path), lambda line: f"{line['slot']:07d}" in files.names)
+        return without_items(path, _read(path), files.names, files.leaving)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def _document(path: Path, files: KeptFiles) -> bytes | None:
     """A COCO document, or the list of a prepared dataset."""
     try:
-        document = orjson.loads(_read(path))
-        if path == files.source / "dataset.json":
-            items = {stem: item for stem, item in document["items"].items() if stem in files.names}
-            return orjson.dumps({**document, "items": items}, option=orjson.OPT_INDENT_2) + b"\n"
+        data = _read(path)
+        if path.parent == files.source and (fewer := without_items(path, data, files.names, files.leaving)) is not None:
+            return fewer
+        document = orjson.loads(data)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if isinstance(document, dict) and all(isinstance(document.get(key), list) for key in ("images", "annotations")):

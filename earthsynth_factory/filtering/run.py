@@ -26,15 +26,16 @@ from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.filtering.apply import check_mirror, check_unchanged, mirror, whole
-from earthsynth_factory.filtering.labelled_folder import Folder
+from earthsynth_factory.filtering.labelled_folder import LabelledFolder
 from earthsynth_factory.filtering.results import FilterResults, FilterSummary
-from earthsynth_factory.filtering.scores import Row, ScoreJournal
-from earthsynth_factory.filtering.scoring import AskedRule, Scorer, Watch, asked
+from earthsynth_factory.filtering.scores import ScoreJournal, ScoreRow
+from earthsynth_factory.filtering.scoring import Asked, FolderScorer, Watch, asked_rules
 from earthsynth_factory.filtering.sources import open_folder
-from earthsynth_factory.filtering.spec import FilterSpec, build_rules, load_filter
-from earthsynth_factory.filtering.thresholds import Limits, learn, prints_of, reasons, select, verdict
+from earthsynth_factory.filtering.spec import FilterSpec, load_filter
+from earthsynth_factory.filtering.thresholds import decide, learn, prints_of, select, written_limits
 from earthsynth_factory.io.claim import Claim, claimed, digest_of, is_free
 from earthsynth_factory.recipe.load import export_blocks
+from earthsynth_factory.rfilter.judge import Judge, Limits
 from earthsynth_factory.rfilter.thresholds import Thresholds
 
 EXPORTED = ("coco", "yolo-detect")
@@ -69,7 +70,7 @@ def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | Non
         claim.begin()
         folder = open_folder(path, out, options.map, options.kind)
         context = StageContext(folder.taxonomy, folder.targets, base, options.device)
-        rules = asked(build_rules(spec, context), context)
+        rules = asked_rules(spec.rules, context)
         return _Run(spec, base, folder, rules, claim, options).run(watch)
 
 
@@ -77,7 +78,13 @@ class _Run:
     """One run: what its steps share."""
 
     def __init__(
-        self, spec: FilterSpec, base: Path, folder: Folder, rules: list[AskedRule], claim: Claim, options: FilterOptions
+        self,
+        spec: FilterSpec,
+        base: Path,
+        folder: LabelledFolder,
+        rules: list[Asked],
+        claim: Claim,
+        options: FilterOptions,
     ) -> None:
         self._claim, self._out, self._options = claim, claim.root, options
         self._spec, self._base, self._folder, self._rules = spec, base, folder, rules
@@ -86,36 +93,36 @@ class _Run:
 
     def run(self, watch: Watch | None) -> FilterSummary:
         """See `run_filter`."""
-        self._limits(Thresholds())  # an unknown class is said before anything is looked at
+        self._judge(self._rules, Thresholds())  # an unknown class is said before anything is looked at
         if self._options.apply != "list":
             check_mirror(self._folder, self._filtered)
         real = self._real(watch)
         journal = ScoreJournal(self._out / "scores.jsonl")
         try:
-            limits = self._score(journal, real, watch)
+            judge = self._score(journal, real, watch)
             rows = [journal.rows[entry.name] for entry in self._folder.entries]
         finally:
             journal.close()
-        kept = [not row.fault and verdict(self._spec, self._rules, limits, row)[0] is True for row in rows]
+        decided = [(False, [Reason(UNUSABLE, row.fault)]) if row.fault else decide(judge, row) for row in rows]
+        kept = [stays is True for stays, _ in decided]
         own, others = (self._prints(part) if part is not None else None for part in (rows, real))
         assert own is not None
         dropped = select(self._spec, self._rules, rows, kept, own, others)
         why = [
-            [Reason(UNUSABLE, row.fault)] if row.fault else [] if stays and place not in dropped
-            else [dropped[place]] if place in dropped else reasons(verdict(self._spec, self._rules, limits, row)[1])
-            for place, (row, stays) in enumerate(zip(rows, kept, strict=True))
-        ]  # fmt: skip
-        results = FilterResults(self._folder, self._rules, rows, real, limits, why, self._scored)
+            [dropped[place]] if place in dropped else [] if stays is True else reasons
+            for place, (stays, reasons) in enumerate(decided)
+        ]
+        results = FilterResults(self._folder, judge, rows, real, why, self._scored)
         asked = {"config": self._spec.model_dump(mode="json"), "map": _absolute(self._options.map)}
         summary = results.write(self._out, asked, str(self._options.calibrate))
         if self._options.apply != "list":
             self._apply(results.kept)
         return summary
 
-    def _prints(self, rows: Sequence[Row]) -> Any:
+    def _prints(self, rows: Sequence[ScoreRow]) -> Any:
         return prints_of(rows, self._rules, self._vectors, self._base)
 
-    def _real(self, watch: Watch | None) -> list[Row] | None:
+    def _real(self, watch: Watch | None) -> list[ScoreRow] | None:
         """Rows of the real images, every rule asked of each; None without. Raises InputError where none is usable."""
         if self._options.calibrate is None:
             return None
@@ -134,11 +141,11 @@ class _Run:
             )
         return usable
 
-    def _scorer(self, journal: ScoreJournal) -> Scorer:
-        return Scorer(journal, self._vectors, self._base, self._options.device, self._scored)
+    def _scorer(self, journal: ScoreJournal) -> FolderScorer:
+        return FolderScorer(journal, self._vectors, self._base, self._options.device, self._scored)
 
-    def _score(self, journal: ScoreJournal, real: list[Row] | None, watch: Watch | None) -> Limits:
-        """Rules by cost: each stage sees what the stages before it left open. Gives the final thresholds.
+    def _score(self, journal: ScoreJournal, real: list[ScoreRow] | None, watch: Watch | None) -> Judge:
+        """Rules by cost: each stage sees what the stages before it left open. Gives the judge with the final thresholds.
 
         Within a run a stage learns from what it sees, whatever else earlier runs stored, and its thresholds stand: what
         it refused later stages did not look at.
@@ -151,15 +158,17 @@ class _Run:
             rows = [journal.rows[entry.name] for entry in entries]
             if real is None:
                 learnt |= learn(self._spec, self._rules, rows, False, cost)
-            limits = self._limits(learnt)
-            entries = [entry for entry, row in zip(entries, rows, strict=True) if self._open(so_far, limits, row)]
-        return self._limits(learnt)
+            judge = self._judge(so_far, learnt)
+            entries = [
+                entry
+                for entry, row in zip(entries, rows, strict=True)
+                if not row.fault and decide(judge, row)[0] is not False
+            ]
+        return self._judge(self._rules, learnt)
 
-    def _open(self, rules: list[AskedRule], limits: Limits, row: Row) -> bool:
-        return not row.fault and verdict(self._spec, rules, limits, row)[0] is not False
-
-    def _limits(self, data: Thresholds) -> Limits:
-        return Limits.of(self._spec, self._folder.taxonomy, data)
+    def _judge(self, rules: Sequence[Asked], learnt: Thresholds) -> Judge:
+        limits = Limits(written_limits(self._spec, self._folder.taxonomy), learnt)
+        return Judge(rules, limits, self._spec.expression())
 
     def _apply(self, kept: list[str]) -> None:
         how = self._options.apply

@@ -79,7 +79,7 @@ class _RowLine:
 
 
 @dataclass(slots=True)
-class Row:
+class ScoreRow:
     """What is known of one image. measured: rule → its numbers. fault: why it is unusable."""
 
     name: str
@@ -91,7 +91,7 @@ class Row:
     fault: str = ""
 
     @classmethod
-    def parse(cls, line: bytes) -> Row:
+    def parse(cls, line: bytes) -> ScoreRow:
         """The row in a line. Raises ValueError that says what is wrong with it."""
         found = parsed(line, _RowLine)
         measured = {sys.intern(rule): Measured.of(**one) for rule, one in found.measured.items()}
@@ -115,13 +115,13 @@ class ScoreJournal:
     """The rows of a folder. Raises StoreError for a damaged line that is not the last; a torn last line is cut off."""
 
     def __init__(self, path: Path) -> None:
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, ScoreRow] = {}
         self._path = path
-        for row in records(path, Row.parse, "choose another --out"):
+        for row in records(path, ScoreRow.parse, "choose another --out"):
             self.rows[row.name] = row
         self._file = open_to_append(path)
 
-    def put(self, rows: Iterable[Row]) -> None:
+    def put(self, rows: Iterable[ScoreRow]) -> None:
         """Record rows whole; on disk when this returns. Raises DiskError."""
         rows = list(rows)
         self.rows |= {row.name: row for row in rows}

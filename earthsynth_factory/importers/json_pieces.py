@@ -25,7 +25,7 @@ _QUOTE, _LIST, _OBJECT = b'"[{'
 _OPEN = (_LIST, _OBJECT)
 
 
-class Piece(NamedTuple):
+class JsonPiece(NamedTuple):
     """key: the list it stands in, "" in a file that is itself a list. start, length: bytes of the file."""
 
     key: str
@@ -34,14 +34,14 @@ class Piece(NamedTuple):
     value: dict[str, Any]
 
 
-def pieces(path: Path, *keys: str) -> Iterator[Piece]:
+def pieces(path: Path, *keys: str) -> Iterator[JsonPiece]:
     """The objects of these top-level lists (none named: of all), in the file's order; a text among them is an empty object.
 
     Raises `SourceError` naming the file: missing, cut short, malformed, or with an object beyond `MAX_PIECE`.
     """
     for key, start, data in _spans(path, {key.encode() for key in keys}):
         value = parse_json(data, path)
-        yield Piece(key, start, len(data), value if isinstance(value, dict) else {})
+        yield JsonPiece(key, start, len(data), value if isinstance(value, dict) else {})
 
 
 def read_piece(path: Path, start: int, length: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.io.log import LOGGER
-from earthsynth_factory.models.denoise import Request, Sampling, Start, decode, denoise, encode
+from earthsynth_factory.models.denoise import DenoiseRequest, Sampling, Start, decode_latents, denoise, encode_pixels
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.models.loading import load_parts
 from earthsynth_factory.models.prompt_words import PromptWords
@@ -106,8 +106,8 @@ class ControlNetPipeline:
         prompts = [*prompts, *[prompts[-1]] * missing]
         seeds = [*seeds, *[seeds[-1]] * missing]
         control = _filled(control, self.batch)
-        latents = None if pictures is None else encode(self.pipe.vae, pictures.pixels)
-        request = Request(
+        latents = None if pictures is None else encode_pixels(self.pipe.vae, pictures.pixels)
+        request = DenoiseRequest(
             words=torch.cat([self._words(prompt) for prompt in prompts]),
             unguided=self._words(self.sampling.negative_prompt).repeat(self.batch, 1, 1)
             if self.sampling.guided
@@ -117,10 +117,10 @@ class ControlNetPipeline:
             start=None if pictures is None or latents is None else Start(latents, pictures.noise, pictures.strength),
         )
         made = denoise(self.pipe, self.sampling, request, self.on_step)
-        out = decode(self.pipe.vae, made)
+        out = decode_latents(self.pipe.vae, made)
         self._refuse_no_numbers(seeds, made, out)
         if pictures is not None and latents is not None and pictures.residual:
-            out = (out + pictures.pixels.to(out) - decode(self.pipe.vae, latents)).clamp(0, 1)
+            out = (out + pictures.pixels.to(out) - decode_latents(self.pipe.vae, latents)).clamp(0, 1)
         pixels = out[: self.batch - missing].mul(255).round().to(torch.uint8)
         return list(np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy()))
 
@@ -166,7 +166,7 @@ def compile_networks(pipe: Any) -> None:
         network.compile(fullgraph=True, dynamic=False)
 
 
-def be_quiet() -> None:
+def log_libraries() -> None:
     """No bars and remarks of the libraries between our own lines: their warnings go where ours are logged."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging

@@ -45,7 +45,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Request:
+class DenoiseRequest:
     """What a batch is made from. unguided: words of the negative prompt, None where `Sampling.guided` is False.
 
     start: what to begin at; None for noise alone.
@@ -71,7 +71,7 @@ class Start:
 
 
 def denoise(
-    pipe: Any, sampling: Sampling, request: Request, on_step: Callable[[int, int], None] = lambda *_: None
+    pipe: Any, sampling: Sampling, request: DenoiseRequest, on_step: Callable[[int, int], None] = lambda *_: None
 ) -> Tensor:
     """Latents (B, C, h, w) float32. pipe: a StableDiffusionControlNetPipeline, whose scheduler is used up and set anew.
 
@@ -97,7 +97,7 @@ def denoise(
     return latents
 
 
-def decode(vae: Any, latents: Tensor) -> Tensor:
+def decode_latents(vae: Any, latents: Tensor) -> Tensor:
     """Pixels (B, 3, H, W) in [0, 1] of latents, a few images at once; all by one shape, so that their place says nothing."""
     latents = (latents / vae.config.scaling_factor).to(vae.dtype)
     pixels = latents.shape[-2] * latents.shape[-1] * 4 ** (len(vae.config.block_out_channels) - 1)
@@ -107,14 +107,14 @@ def decode(vae: Any, latents: Tensor) -> Tensor:
     return (torch.cat(parts).float() / 2 + 0.5).clamp(0, 1)
 
 
-def encode(vae: Any, pixels: Tensor) -> Tensor:
+def encode_pixels(vae: Any, pixels: Tensor) -> Tensor:
     """Latents (B, C, h, w) float32, scaled, of pixels (B, 3, H, W) in [0, 1]; the mode of the encoder's distribution."""
     seen = (pixels * 2 - 1).to(vae.device, vae.dtype).contiguous(memory_format=torch.channels_last)
     latents: Tensor = vae.encode(seen).latent_dist.mode().float() * vae.config.scaling_factor
     return latents
 
 
-def _begin(pipe: Any, sampling: Sampling, request: Request) -> tuple[Tensor, Tensor]:
+def _begin(pipe: Any, sampling: Sampling, request: DenoiseRequest) -> tuple[Tensor, Tensor]:
     """The times still to go, and the latents at the first of them. Pictures enter as far along as `strength` says."""
     scheduler, start = pipe.scheduler, request.start
     if start is None:
@@ -130,7 +130,7 @@ def _begin(pipe: Any, sampling: Sampling, request: Request) -> tuple[Tensor, Ten
 class _Residuals:
     """What the ControlNet adds to the UNet; zeros of the same shapes, made once, where it no longer acts."""
 
-    def __init__(self, pipe: Any, request: Request, scale: float) -> None:
+    def __init__(self, pipe: Any, request: DenoiseRequest, scale: float) -> None:
         self._control, self._image, self._scale = pipe.controlnet, request.control, scale
         self._zeros: dict[str, Any] | None = None
 
@@ -155,7 +155,7 @@ def _predict(
     return predicted.float()
 
 
-def _strength_input(pipe: Any, sampling: Sampling, request: Request) -> Tensor | None:
+def _strength_input(pipe: Any, sampling: Sampling, request: DenoiseRequest) -> Tensor | None:
     """The guidance as an input, for distilled UNets that have learnt it; None for others."""
     width = pipe.unet.config.time_cond_proj_dim
     if width is None:
@@ -165,7 +165,7 @@ def _strength_input(pipe: Any, sampling: Sampling, request: Request) -> Tensor |
     return embedding.to(request.words.device, pipe.unet.dtype)
 
 
-def _noise(pipe: Any, request: Request) -> Tensor:
+def _noise(pipe: Any, request: DenoiseRequest) -> Tensor:
     """Drawn on the CPU in float32, each image's from its own generator: the same on every device, in every precision."""
     height, width = (side // pipe.vae_scale_factor for side in request.control.shape[-2:])
     shape = (1, pipe.unet.config.in_channels, height, width)

@@ -13,7 +13,7 @@ from typing import Any
 
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.fit import DRIVEN, base_faults, controlnet_faults
-from earthsynth_factory.models.part import DIFFUSION, TEXT, Part, read_json, read_part
+from earthsynth_factory.models.part import DIFFUSION, TEXT, Part, read_config, read_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class BaseModel:
 
 def inspect_base(folder: Path) -> BaseModel:
     """The pipeline in a folder. Raises ModelError naming what lacks, is damaged or of a family that is not driven here."""
-    index = read_json(folder / "model_index.json", "; no pipeline in diffusers' layout here")
+    index = read_config(folder / "model_index.json", "; no pipeline in diffusers' layout here")
     _refuse_other_pipelines(folder, index)
     return BaseModel(
         place=folder,
         unet=read_part(folder / "unet", DIFFUSION),
         vae=read_part(folder / "vae", DIFFUSION),
         text=read_part(folder / "text_encoder", TEXT),
-        scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
+        scheduler=read_config(folder / "scheduler" / "scheduler_config.json"),
         tokenizer=folder / "tokenizer",
     ).checked()
 

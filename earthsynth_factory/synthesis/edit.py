@@ -18,7 +18,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.geometry.blending import blended
-from earthsynth_factory.synthesis.collage import picture_of
+from earthsynth_factory.synthesis.collage import composed_picture
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec
 from earthsynth_factory.synthesis.windows import Window, stitched, windows_of
 
@@ -58,7 +58,7 @@ class EditGenerator(ControlNetGenerator):
         for condition in conditions:
             windows = self._windows(condition)
             edited = stitched(condition.mask.shape, windows, [parts.pop(0) for _ in windows])
-            images.append(blended(picture_of(condition), edited, self._share(condition)))
+            images.append(blended(composed_picture(condition), edited, self._share(condition)))
         return images
 
     def describe(self) -> Mapping[str, Any]:
@@ -79,7 +79,7 @@ class EditGenerator(ControlNetGenerator):
                 masks.append(condition.mask[window.place])
                 prompts.append(condition.prompt)
                 own.append(seed)
-                pixels.append(picture_of(condition)[window.place])
+                pixels.append(composed_picture(condition)[window.place])
                 noise.append(field[(slice(None), *self._cells(window))])
         shown = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
         pictures = Pictures(shown, torch.stack(noise), self._spec.strength, self._spec.residual)

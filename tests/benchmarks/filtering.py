@@ -16,13 +16,14 @@ import torch
 
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.filtering.scores import Measured, Row
-from earthsynth_factory.filtering.scoring import asked
-from earthsynth_factory.filtering.spec import FilterSpec, build_rules
-from earthsynth_factory.filtering.thresholds import Limits, learn, verdict
+from earthsynth_factory.filtering.scores import Measured, ScoreRow
+from earthsynth_factory.filtering.scoring import asked_rules
+from earthsynth_factory.filtering.spec import FilterSpec
+from earthsynth_factory.filtering.thresholds import decide, learn
 from earthsynth_factory.models.clip import load_clip
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.rfilter.base import MeasuredRule
+from earthsynth_factory.rfilter.judge import Judge, Limits, build_rules
 from tests.rfilter.planted import area_under_curve, degenerate, right_pairs, swapped, wrong_class
 
 TARGETS = [1, 2, 4, 6, 8, 12, 17, 21, 25]
@@ -45,9 +46,9 @@ def _table(folder: Path) -> None:
     )  # fmt: skip
     with_segmenter = FilterSpec.model_validate({"rules": [{"kind": "layout_agreement", "segmenter": "embedded"}]})
     rules = [
-        (block.kind + (", segmenter" if block in with_segmenter.rules else ""), rule)
+        (asked.name + (", segmenter" if asked.spec in with_segmenter.rules else ""), asked.rule)
         for of in (spec, with_segmenter)
-        for block, rule in build_rules(of, StageContext(earthsynth(), TARGETS, Path(), "cpu"))
+        for asked in build_rules(of.rules, StageContext(earthsynth(), TARGETS, Path(), "cpu"))
     ]
     wrong = {"swapped masks": swapped(pairs), "wrong class": wrong_class(pairs, SHIP), **degenerate(pairs)}
     print(f"{len(pairs)} right pairs\nrule | " + " | ".join(wrong))
@@ -63,15 +64,15 @@ def _false_rejects(pairs: list) -> None:  # type: ignore[type-arg]
     """Every other right pair calibrates, the rest is judged by what was learnt."""
     spec = FilterSpec()
     context = StageContext(earthsynth(), TARGETS, Path(), "cpu")
-    rules = asked(build_rules(spec, context), context)
-    rows = [Row(str(n), "", pair.slot.category) for n, pair in enumerate(pairs)]
+    rules = asked_rules(spec.rules, context)
+    rows = [ScoreRow(str(n), "", pair.slot.category) for n, pair in enumerate(pairs)]
     for rule in rules:
         rule.rule.open()
         for row, numbers in zip(rows, rule.rule.measure(pairs), strict=True):
             row.measured[rule.name] = Measured.of(rule.settings, numbers)
-    limits = Limits.of(spec, earthsynth(), learn(spec, rules, rows[::2], True))
+    judge = Judge(rules, Limits(learnt=learn(spec, rules, rows[::2], True)), spec.expression())
     for name, part in (("calibrated on", rows[::2]), ("not seen", rows[1::2])):
-        refused = np.mean([verdict(spec, rules, limits, row)[0] is False for row in part])
+        refused = np.mean([decide(judge, row)[0] is False for row in part])
         print(f"real pairs {name}: {refused:.0%} of {len(part)} refused")
 
 

@@ -25,7 +25,7 @@ from diffusers import ControlNetModel, DDPMScheduler
 from safetensors.torch import save_file
 
 from earthsynth_factory.io.atomic import write_json
-from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline, be_quiet, compile_networks
+from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline, compile_networks, log_libraries
 from earthsynth_factory.models.denoise import Sampling
 from earthsynth_factory.models.inspection import BaseModel
 from earthsynth_factory.models.part import Part
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/bench-gpu"))
     given = parser.parse_args()
     bench = Bench(SIZES[given.size], torch.device(given.device), Budget(given.budget - CHECKS - age()), given.out)
-    be_quiet()
+    log_libraries()
     bench.facts = facts(given.size, bench.device)
     with tempfile.TemporaryDirectory() as name:
         try:

@@ -9,9 +9,9 @@ from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.training.cf_comp import criteria
 from earthsynth_factory.training.cf_comp.compose import Composed, paste
-from earthsynth_factory.training.cf_comp.criteria import Members
+from earthsynth_factory.training.cf_comp.criteria import BatchScenes
 from earthsynth_factory.training.cf_comp.preview import tile
-from earthsynth_factory.training.cf_comp.select import choose
+from earthsynth_factory.training.cf_comp.select import choose_pairs
 from earthsynth_factory.training.cf_comp.spec import CfCompSpec
 
 ROAD, WATER, BUILDING, TANK = 4, 6, 8, 25
@@ -27,24 +27,26 @@ def masks(*classes: int, rows: int = 8) -> np.ndarray:
     return out
 
 
-def members(labels: np.ndarray, colour_stats: np.ndarray | None = None, sources: list[str] | None = None) -> Members:
+def members(
+    labels: np.ndarray, colour_stats: np.ndarray | None = None, sources: list[str] | None = None
+) -> BatchScenes:
     things = np.zeros(256, bool)
     things[[c.id for c in earthsynth() if c.thing]] = True
     held = np.bincount([i for mask in labels for i in np.unique(mask)], minlength=256)
     if colour_stats is None:
         colour_stats = np.linspace(0, 1, len(labels))[:, None].repeat(6, 1)
-    return Members(labels, colour_stats, np.array(sources or ["AA"] * len(labels)), criteria.rarity(held), things)
+    return BatchScenes(labels, colour_stats, np.array(sources or ["AA"] * len(labels)), criteria.rarity(held), things)
 
 
-def draws(batch: Members, spec: CfCompSpec, count: int, times: int = 200) -> list:
-    return [c for n in range(times) for c in choose(batch, spec, count, np.random.default_rng(n))[0]]
+def draws(batch: BatchScenes, spec: CfCompSpec, count: int, times: int = 200) -> list:
+    return [c for n in range(times) for c in choose_pairs(batch, spec, count, np.random.default_rng(n))[0]]
 
 
 def test_pixels_come_from_exactly_the_right_source() -> None:
     random = np.random.default_rng(0)
     labels = masks(ROAD, WATER, BUILDING, TANK)
     images = random.integers(0, 255, (4, SIZE, SIZE, 3), dtype=np.uint8)
-    choices, regions = choose(members(labels), CfCompSpec(), 4, random)
+    choices, regions = choose_pairs(members(labels), CfCompSpec(), 4, random)
     assert len(choices) == 4
     for choice in choices:
         i, j, region = choice.base, choice.donor, regions[choice.donor]
@@ -69,7 +71,7 @@ def test_sizes_must_agree() -> None:
 def test_pairs_are_merged_both_ways_and_nobody_comes_twice_before_all_had_a_turn() -> None:
     labels = masks(ROAD, WATER, BUILDING, TANK, ROAD, WATER, BUILDING, TANK)
     for seed in range(20):
-        choices, _ = choose(members(labels), CfCompSpec(), 8, np.random.default_rng(seed))
+        choices, _ = choose_pairs(members(labels), CfCompSpec(), 8, np.random.default_rng(seed))
         assert [(c.base, c.donor) for c in choices[::2]] == [(c.donor, c.base) for c in choices[1::2]]
         assert sorted(c.base for c in choices) == list(range(8))
 
@@ -165,7 +167,7 @@ def test_scenes_without_foreground_lend_nothing_and_are_passed_over() -> None:
 
 def test_choices_follow_the_generator_alone() -> None:
     batch = members(masks(ROAD, WATER, BUILDING, TANK, ROAD, TANK))
-    first, again, other = (choose(batch, CfCompSpec(), 4, np.random.default_rng(s))[0] for s in (3, 3, 5))
+    first, again, other = (choose_pairs(batch, CfCompSpec(), 4, np.random.default_rng(s))[0] for s in (3, 3, 5))
     assert first == again != other
 
 
@@ -178,7 +180,7 @@ def test_classes_of_a_composed_mask() -> None:
 def test_a_picture_shows_base_donor_pasted_and_result() -> None:
     labels = masks(ROAD, TANK)
     images = np.stack([np.full((SIZE, SIZE, 3), value, np.uint8) for value in (50, 200)])
-    choices, regions = choose(members(labels), CfCompSpec(), 2, np.random.default_rng(1))
+    choices, regions = choose_pairs(members(labels), CfCompSpec(), 2, np.random.default_rng(1))
     choice = choices[0]
     pairs = list(zip(images, labels, strict=True))
     one = Composed(choice, pairs[choice.base], pairs[choice.donor], regions[choice.donor], "A satellite image of road")

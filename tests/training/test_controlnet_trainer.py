@@ -237,7 +237,7 @@ def test_folded_updates_are_the_updates(tiny_pipeline: Path, data: Path, tmp_pat
                 module.up.weight.zero_()
         assert (folded(x, t, words).sample - unet(x, t, words).sample).abs().max() > 1e-2
     assert not any(isinstance(module, lora.LowRank) for module in folded.modules())
-    names = lora.export(unet)
+    names = lora.export_lora(unet)
     assert "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight" in names
     assert len(names) == 2 * 8 * 16  # A and B, eight projections a block, sixteen blocks
 

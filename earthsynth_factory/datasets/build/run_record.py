@@ -83,7 +83,7 @@ class RunRecord(BaseModel):
     taxonomy: tuple[Category, ...]
     targets: tuple[int, ...]
     unknown: tuple[str, ...] = ()
-    splits: tuple[Annotated[str, AfterValidator(gates.plain)], ...]
+    splits: tuple[Annotated[str, AfterValidator(gates.plain_name)], ...]
     images: Images
     earlier: tuple[Asked, ...] = ()
     shard_size: int = Field(gt=0, le=9_999_999)

@@ -15,16 +15,16 @@ from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.outlines import trim
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
-from earthsynth_factory.importers.readers.turned import ellipse, turned_box
+from earthsynth_factory.importers.readers.turned import ellipse_corners, turned_box
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     SceneObject,
     Source,
     Strength,
@@ -41,13 +41,13 @@ class Cvat(Reader):
 
     kind = "cvat"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for file in _files(tree):
             return Evidence(Strength.FORMAT, f"{tree.relative(file)}: <annotations> of <image>s with shapes")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, finder = request.tree, ImageFinder(request.tree)
         words, scenes = Counter[str](), []
         for file in _files(tree):
@@ -73,10 +73,10 @@ class Cvat(Reader):
             raise SourceError(f"{request.path}: no XML of CVAT (annotations of images) with its images")
         return Source(DatasetInfo(request.name, "CVAT annotations", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         file, number = scene.labels
         image = _images(file)[number]
-        return Labels(
+        return SceneLabels(
             objects=(
                 *filled(_drawn(image, file, context.notes), context.size, context.notes),
                 *_masks(image, file, context),
@@ -132,7 +132,7 @@ def _given(shape: Element) -> Given:
         points = [float(text) for pair in shape.attrib["points"].split(";") for text in pair.split(",")]
         return Given.of_polygons([points])
     if shape.tag == "ellipse":
-        return ellipse(number["cx"], number["cy"], number["rx"], number["ry"], angle)
+        return ellipse_corners(number["cx"], number["cy"], number["rx"], number["ry"], angle)
     left, top, right, bottom = (number[key] for key in ("xtl", "ytl", "xbr", "ybr"))
     return turned_box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top, angle)
 

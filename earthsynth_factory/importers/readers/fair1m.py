@@ -15,12 +15,12 @@ from earthsynth_factory.importers.readers.xml_pairs import pair_xml
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -43,7 +43,7 @@ class Fair1m(Reader):
 
     kind = "fair1m"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for number, file in enumerate(tree.files(".xml")):
             if number >= LOOKED_AT:
@@ -52,7 +52,7 @@ class Fair1m(Reader):
                 return Evidence(Strength.OWN, f"{tree.relative(file)}: possibleresult and points")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, words, scenes = request.tree, Counter[str](), []
         for pair in pair_xml(request, list(tree.files(".xml")), _is_ours):
             words.update(one.word for one in _drawn(pair.root, pair.file, Notes()))
@@ -67,8 +67,8 @@ class Fair1m(Reader):
             raise SourceError(f"{request.path}: no XML of FAIR1M (possibleresult, points) with its image")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
-        return Labels(
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
+        return SceneLabels(
             objects=filled(_drawn(read_xml(scene.labels), scene.labels, context.notes), context.size, context.notes)
         )
 

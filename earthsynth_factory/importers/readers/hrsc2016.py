@@ -15,12 +15,12 @@ from earthsynth_factory.importers.readers.xml_pairs import Pair, image_sets, pai
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -46,7 +46,7 @@ class Hrsc2016(Reader):
 
     kind = "hrsc2016"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for number, file in enumerate(tree.files(".xml")):
             if number >= LOOKED_AT:
@@ -55,7 +55,7 @@ class Hrsc2016(Reader):
                 return Evidence(Strength.OWN, f"{tree.relative(file)}: HRSC_Image")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, count, scenes = request.tree, 0, []
         splits = image_sets(tree)
         for pair in pair_xml(request, list(tree.files(".xml")), _is_ours):
@@ -67,8 +67,8 @@ class Hrsc2016(Reader):
             raise SourceError(f"{request.path}: no XML of HRSC2016 (HRSC_Image) with its image")
         return Source(INFO, Counter({WORD: count}), scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
-        return Labels(
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
+        return SceneLabels(
             objects=filled(_drawn(read_xml(scene.labels), scene.labels, context.notes), context.size, context.notes)
         )
 

@@ -13,16 +13,16 @@ from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.finder import ImageFinder, key_of
 from earthsynth_factory.importers.json_pieces import pieces, read_piece
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
-from earthsynth_factory.importers.readers.turned import ellipse, turned
+from earthsynth_factory.importers.readers.turned import ellipse_corners, turned
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -38,13 +38,13 @@ class LabelStudio(Reader):
 
     kind = "label-studio"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for file in _files(tree):
             return Evidence(Strength.FORMAT, f"{tree.relative(file)}: tasks with results in percent")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, finder = request.tree, ImageFinder(request.tree)
         words, scenes = Counter[str](), []
         for file in _files(tree):
@@ -65,10 +65,10 @@ class LabelStudio(Reader):
             raise SourceError(f"{request.path}: no JSON of Label Studio (tasks with results) with its images")
         return Source(DatasetInfo(request.name, "Label Studio annotations", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         file, start, length = scene.labels
         results = _results(read_piece(file, start, length), Notes()) or []
-        return Labels(
+        return SceneLabels(
             objects=filled(_drawn(results, context.size, scene.image.name, context.notes), context.size, context.notes)
         )
 
@@ -155,7 +155,7 @@ def _given(value: dict[str, Any], size: tuple[int, int]) -> Given | None:
     x, y, turn = float(value["x"]) * across, float(value["y"]) * down, math.radians(float(value.get("rotation") or 0))
     if "radiusX" in value:
         rx, ry = float(value["radiusX"]) * across, float(value["radiusY"]) * down
-        return ellipse(x, y, rx, ry, turn)
+        return ellipse_corners(x, y, rx, ry, turn)
     if "height" not in value:
         return None
     width, height = float(value["width"]) * across, float(value["height"]) * down

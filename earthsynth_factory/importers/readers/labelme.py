@@ -12,16 +12,16 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
-from earthsynth_factory.importers.readers.turned import ellipse
+from earthsynth_factory.importers.readers.turned import ellipse_corners
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -40,13 +40,13 @@ class Labelme(Reader):
 
     kind = "labelme"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for file in _files(tree):
             return Evidence(Strength.FORMAT, f"{tree.relative(file)}: shapes of an imagePath")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, finder = request.tree, ImageFinder(request.tree)
         words, scenes = Counter[str](), []
         for file in _files(tree, every=True):
@@ -75,9 +75,9 @@ class Labelme(Reader):
             raise SourceError(f"{request.path}: no JSON of labelme (shapes, imagePath) with its image")
         return Source(DatasetInfo(request.name, "labelme annotations", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         file = scene.labels
-        return Labels(objects=filled(_drawn(read_json(file), file, context.notes), context.size, context.notes))
+        return SceneLabels(objects=filled(_drawn(read_json(file), file, context.notes), context.size, context.notes))
 
 
 def _files(tree: Tree, every: bool = False) -> Iterator[Path]:
@@ -146,7 +146,7 @@ def _given(shape: dict[str, Any]) -> Given:
         return Given.of_box(min(x0, x1), min(y0, y1), abs(x1 - x0), abs(y1 - y0))
     if kind == "circle" and len(points) == 2:
         radius = math.dist(*points)
-        return ellipse(*points[0], radius, radius)
+        return ellipse_corners(*points[0], radius, radius)
     flat = [value for point in points for value in point]
     if kind in ("rotation", "oriented_rectangle") and len(points) == 4:
         return Given.of_corners(flat)

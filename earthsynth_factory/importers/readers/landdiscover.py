@@ -10,11 +10,11 @@ from earthsynth_factory.importers.readers.dense import ids_table
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -30,12 +30,12 @@ class LandDiscover(Reader):
     kind = "landdiscover50k"
     forms = ("masks",)
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         found = [folder for folder in tree.named("GT_ID") if tree.inner(folder.parent, "TR_Image")]
         return Evidence(Strength.OWN, f"{tree.relative(found[0])} beside TR_Image") if found else None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, scenes = request.tree, []
         for folder in tree.named("GT_ID"):
             beside = tree.inner(folder.parent, "TR_Image")
@@ -53,8 +53,8 @@ class LandDiscover(Reader):
         info = DatasetInfo(request.name, "LandDiscover50K's layout (GSNet)", licence, "", dense=False)
         return Source(info, dict.fromkeys(words), scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         words = {category.id: category.name for category in earthsynth() if category.id < CLASSES}
-        return Labels(
+        return SceneLabels(
             raster=id_raster(scene.labels, ids_table(words | {255: "ignore"}, context.classes), context.notes.remarks)
         )

@@ -8,11 +8,11 @@ from earthsynth_factory.importers.readers.dense import ids_table, uncounted
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -39,12 +39,12 @@ class LoveDa(Reader):
     kind = "loveda"
     forms = ("masks",)
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         found = [folder for folder in tree.named("masks_png") if tree.inner(folder.parent, "images_png")]
         return Evidence(Strength.OWN, f"{tree.relative(found[0])} beside images_png") if found else None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, scenes = request.tree, []
         for folder in tree.named("masks_png"):
             beside = tree.inner(folder.parent, "images_png")
@@ -60,5 +60,5 @@ class LoveDa(Reader):
             raise SourceError(f"{request.path}: no masks_png/ beside images_png/; give LoveDA's top folder")
         return Source(INFO, uncounted(WORDS), scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
-        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, context.classes), context.notes.remarks))
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
+        return SceneLabels(raster=id_raster(scene.labels, ids_table(WORDS, context.classes), context.notes.remarks))

@@ -11,16 +11,16 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
-from earthsynth_factory.importers.readers.turned import ellipse
+from earthsynth_factory.importers.readers.turned import ellipse_corners
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -37,13 +37,13 @@ class Via(Reader):
 
     kind = "via"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for file in _files(tree):
             return Evidence(Strength.FORMAT, f"{tree.relative(file)}: regions with shape_attributes")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, finder = request.tree, ImageFinder(request.tree)
         words, scenes = Counter[str](), []
         for file in _files(tree):
@@ -67,9 +67,9 @@ class Via(Reader):
             raise SourceError(f"{request.path}: no JSON of VIA (regions with shape_attributes) with its images")
         return Source(DatasetInfo(request.name, "VIA annotations", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         regions, name = scene.labels
-        return Labels(objects=filled(_drawn(regions, name, context.notes), context.size, context.notes))
+        return SceneLabels(objects=filled(_drawn(regions, name, context.notes), context.size, context.notes))
 
 
 def _files(tree: Tree) -> Iterator[Path]:
@@ -138,7 +138,7 @@ def _given(shape: dict[str, Any]) -> Given | None:
         return Given.of_polygons([[float(value) for point in points for value in point]])
     if kind in ("circle", "ellipse"):
         across, down = (shape["r"], shape["r"]) if kind == "circle" else (shape["rx"], shape["ry"])
-        return ellipse(shape["cx"], shape["cy"], across, down, float(shape.get("theta", 0)))
+        return ellipse_corners(shape["cx"], shape["cy"], across, down, float(shape.get("theta", 0)))
     if kind in ("point", "polyline"):
         return None
     raise ValueError(f"shape {kind!r}")

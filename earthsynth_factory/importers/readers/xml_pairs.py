@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.finder import ImageFinder
-from earthsynth_factory.importers.scene import Request
+from earthsynth_factory.importers.scene import ReadRequest
 from earthsynth_factory.importers.texts import read_names, read_xml
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import split_of
@@ -25,7 +25,7 @@ class Pair:
     root: Element
 
 
-def pair_xml(request: Request, files: list[Path], wanted: Callable[[Element], bool]) -> Iterator[Pair]:
+def pair_xml(request: ReadRequest, files: list[Path], wanted: Callable[[Element], bool]) -> Iterator[Pair]:
     """Pairs of all files whose root is wanted. Images of a folder of pairs that have no XML are counted: nobody knows what is
     in them, so they are no negatives. An XML that cannot be read is a fault, and its image is left out.
     """

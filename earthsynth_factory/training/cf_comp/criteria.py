@@ -20,10 +20,10 @@ Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Members:
+class BatchScenes:
     """What the choice knows of a batch of B samples.
 
-    masks: uint8 (B, H, W) class ids. looks: float (B, 6), mean and deviation of red, green and blue, 0–1.
+    masks: uint8 (B, H, W) class ids. colour_stats: float (B, 6), mean and deviation of red, green and blue, 0–1.
     sources: (B,) names of the datasets the samples come from. rarity: float (256,) in (0, 1], 1 for the rarest class.
     things: bool (256,), which classes are countable objects.
     """
@@ -50,7 +50,7 @@ def rarity(samples_with: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
     return np.sqrt(np.minimum(fewest / held, 1.0))
 
 
-def image_score(members: Members) -> Scores:
+def image_score(members: BatchScenes) -> Scores:
     """How different two scenes look. From another dataset: at least one half, whatever the colours."""
     distance = np.linalg.norm(members.colour_stats[:, None] - members.colour_stats[None], axis=2)
     differ = 1 - np.exp(-distance / FAR)
@@ -58,7 +58,7 @@ def image_score(members: Members) -> Scores:
     return np.asarray(np.where(elsewhere, (1 + differ) / 2, differ), np.float64)
 
 
-def mask_score(members: Members, regions: npt.NDArray[np.bool_], area: tuple[float, float]) -> Scores:
+def mask_score(members: BatchScenes, regions: npt.NDArray[np.bool_], area: tuple[float, float]) -> Scores:
     """1 less the share of the donor's regions (B, H, W) that would hide objects of the base; 0 outside `area`."""
     step = max(1, members.masks.shape[1] // GRID)
     objects = members.things[members.masks[:, ::step, ::step]].reshape(len(members), -1).astype(np.float64)
@@ -69,7 +69,7 @@ def mask_score(members: Members, regions: npt.NDArray[np.bool_], area: tuple[flo
     return np.asarray((1 - hidden) * fits, np.float64)
 
 
-def text_score(members: Members, brought: npt.NDArray[np.bool_]) -> Scores:
+def text_score(members: BatchScenes, brought: npt.NDArray[np.bool_]) -> Scores:
     """The rarity of the rarest class that the donor brings, (B, 256), and the base lacks; 0 where it brings no new one."""
     present = members.shares() > 0
     new = brought[None, :, :] & ~present[:, None, :]

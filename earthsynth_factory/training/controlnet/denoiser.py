@@ -86,5 +86,5 @@ def merged_unet(denoiser: Denoiser, base: Base) -> Any:
     if not any(isinstance(module, lora.LowRank) for module in denoiser.unet.modules()):
         return denoiser.unet
     unet = load_unet(base.files).to(denoiser.unet.device)
-    lora.merge(denoiser.unet, unet)
+    lora.merge_lora(denoiser.unet, unet)
     return unet

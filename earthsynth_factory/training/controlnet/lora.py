@@ -36,7 +36,7 @@ def add(network: nn.Module, rank: int) -> None:
 
 
 @torch.no_grad()
-def merge(network: nn.Module, plain: nn.Module) -> None:
+def merge_lora(network: nn.Module, plain: nn.Module) -> None:
     """Adds every update of `network` to the layer of that name in `plain`, a network without updates."""
     for name, module in network.named_modules():
         if isinstance(module, LowRank):
@@ -44,7 +44,7 @@ def merge(network: nn.Module, plain: nn.Module) -> None:
             linear.weight += module.up.weight @ module.down.weight  # type: ignore[operator]
 
 
-def export(network: nn.Module) -> dict[str, Tensor]:
+def export_lora(network: nn.Module) -> dict[str, Tensor]:
     """The updates under the names that diffusers' `load_lora_weights` reads."""
     out: dict[str, Tensor] = {}
     for name, module in network.named_modules():

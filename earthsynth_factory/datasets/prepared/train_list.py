@@ -1,25 +1,36 @@
-"""train.jsonl: whole and single-category lines, as EarthSynth publishes them and `prepare` writes them.
+"""`train.jsonl`: a line for every image and one for each of its categories, as EarthSynth publishes and `prepare` writes it.
 
-whole: {file_name, mask_name, text, category_masks: […]}; single category: {file_name, mask_name, text}.
+whole: {file_name, mask_name, text, category_masks: […]}; single category: {file_name, mask_name, text}. Keys and folders are
+those of EarthSynth's public repository. Paths are relative to the folder that holds the list.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import orjson
 
+from earthsynth_factory.datasets.prepared.layout import (
+    CATEGORY_MASKS,
+    LIST,
+    PreparedLayout,
+    category_image,
+    category_mask,
+    whole_image,
+    whole_mask,
+)
+from earthsynth_factory.domain.taxonomy import EARTHSYNTH_TEMPLATE, Taxonomy
 from earthsynth_factory.errors import SourceError
 
-LIST = "train.jsonl"
 MAX_TEXT = 2000
 """Longest prompt in characters."""
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TrainLine:
     """A line whose files are there. place: `train.jsonl:12`. scene: stem of the whole sample it belongs to."""
 
     place: str
@@ -30,12 +41,12 @@ class Record:
     whole: bool
 
 
-def read_records(root: Path) -> tuple[list[Record], list[str]]:
+def read_train_list(root: Path) -> tuple[list[TrainLine], list[str]]:
     """The usable lines of ROOT/train.jsonl, and a fault for each thing wrong with the others.
 
     Raises SourceError where there is no list at all.
     """
-    path = root / LIST
+    path = PreparedLayout(root).train
     if not path.is_file():
         raise SourceError(f"{path}: no such file; `earthsynth-factory prepare` writes it")
     faults: list[str] = []
@@ -48,7 +59,7 @@ def read_records(root: Path) -> tuple[list[Record], list[str]]:
                 if line is not None:
                     lines.append((place, line))
     scenes = _scenes(lines)
-    found = [_record(root, place, line, scenes, faults) for place, line in lines]
+    found = [_train_line(root, place, line, scenes, faults) for place, line in lines]
     if not lines and not faults:
         faults.append(f"{LIST}: the file is empty; prepare the dataset again")
     return [record for record in found if record is not None], faults
@@ -83,7 +94,9 @@ def _scenes(lines: list[tuple[str, dict[str, Any]]]) -> dict[str, str]:
     }
 
 
-def _record(root: Path, place: str, line: dict[str, Any], scenes: dict[str, str], faults: list[str]) -> Record | None:
+def _train_line(
+    root: Path, place: str, line: dict[str, Any], scenes: dict[str, str], faults: list[str]
+) -> TrainLine | None:
     paths: list[Path] = []
     for key in ("file_name", "mask_name"):
         path = resolve(root, line[key])
@@ -94,8 +107,8 @@ def _record(root: Path, place: str, line: dict[str, Any], scenes: dict[str, str]
     if len(paths) < 2:
         return None
     mask = PurePosixPath(line["mask_name"])
-    whole = "category_masks" in line or (mask.name not in scenes and mask.parent.name != "category_masks")
-    return Record(place, paths[0], paths[1], line["text"], scenes.get(mask.name, mask.stem), whole)
+    whole = "category_masks" in line or (mask.name not in scenes and mask.parent.name != CATEGORY_MASKS)
+    return TrainLine(place, paths[0], paths[1], line["text"], scenes.get(mask.name, mask.stem), whole)
 
 
 def resolve(root: Path, name: str) -> Path | None:
@@ -110,3 +123,46 @@ def resolve(root: Path, name: str) -> Path | None:
         except (OSError, ValueError):
             continue
     return None
+
+
+def training_lines(
+    stem: str, image_name: str, categories: Iterable[int], taxonomy: Taxonomy, augmented: bool
+) -> list[dict[str, Any]]:
+    """The lines of train.jsonl for one image: the whole one, then with augmentation one for each category.
+
+    categories: ids present, ascending, without background; none gives no line, as in EarthSynth's own list.
+    """
+    names = [taxonomy[category].name for category in categories]
+    if not names:
+        return []
+    suffix = Path(image_name).suffix
+    singles = [
+        {
+            "file_name": category_image(stem, name, suffix),
+            "mask_name": category_mask(stem, name),
+            "text": EARTHSYNTH_TEMPLATE.format(classes=name),
+        }
+        for name in (names if augmented else [])
+    ]
+    whole = {
+        "file_name": whole_image(image_name),
+        "mask_name": whole_mask(stem),
+        "text": EARTHSYNTH_TEMPLATE.format(classes=", ".join(names)),
+        "category_masks": [single["mask_name"] for single in singles],
+    }
+    return [whole, *singles]
+
+
+def single_category_files(folder: Path, images: Collection[Path]) -> set[Path]:
+    """Category masks and images of these images, as the list in `folder` has them; empty if there is none."""
+    try:
+        lines = [orjson.loads(line) for line in PreparedLayout(folder).train.read_bytes().splitlines()]
+        masks = {
+            folder / mask
+            for line in lines
+            if folder / line["file_name"] in images
+            for mask in line.get("category_masks", ())
+        }
+        return masks | {folder / line["file_name"] for line in lines if folder / line["mask_name"] in masks}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no list of that kind
+        return set()
