@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
-from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.outlines import trim
+from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, evidence
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse_corners, turned_box
 from earthsynth_factory.importers.scene import (
-    DatasetInfo,
     Evidence,
     Notes,
     ReadContext,
@@ -27,11 +24,10 @@ from earthsynth_factory.importers.scene import (
     SceneLabels,
     SceneObject,
     Source,
-    Strength,
 )
 from earthsynth_factory.importers.texts import read_text, read_xml
 from earthsynth_factory.importers.tree import Tree
-from earthsynth_factory.importers.words_of_layout import group_of, safe_stem, split_of, split_word
+from earthsynth_factory.importers.words_of_layout import split_of, split_word
 
 SHAPES = ("box", "polygon", "ellipse", "mask")
 
@@ -42,36 +38,26 @@ class Cvat(Reader):
     kind = "cvat"
 
     def recognise(self, request: ReadRequest) -> Evidence | None:
-        tree = request.tree
-        for file in _files(tree):
-            return Evidence(Strength.FORMAT, f"{tree.relative(file)}: <annotations> of <image>s with shapes")
-        return None
+        return evidence(request.tree, _files(request.tree), "<annotations> of <image>s with shapes")
 
     def open(self, request: ReadRequest) -> Source:
-        tree, finder = request.tree, ImageFinder(request.tree)
-        words, scenes = Counter[str](), []
-        for file in _files(tree):
+        found = AnnotatedImages(request)
+        for file in _files(request.tree):
             root = read_xml(file)
-            words.update({name.text or "": 0 for name in root.iterfind(".//label/name")})
+            found.words.update({name.text or "": 0 for name in root.iterfind(".//label/name")})
             images = list(root.iterfind("image"))
-            finder.expect(image.get("name", "") for image in images)
+            found.finder.expect(image.get("name", "") for image in images)
             for number, image in enumerate(images):
-                path = finder.find(image.get("name", ""), file.parent)
+                path = found.find(file, image.get("name", ""))
                 if path is None:
-                    request.notes.fault(
-                        file, f"image {image.get('name', '')[:200]!r} is missing, or several have its name"
-                    )
                     continue
-                words.update(shape.get("label", "") for shape in image if shape.tag in SHAPES)
+                found.words.update(shape.get("label", "") for shape in image if shape.tag in SHAPES)
                 request.notes.left_out["points or lines, which have no area"] += sum(
                     shape.tag in ("points", "polyline", "skeleton", "cuboid") for shape in image
                 )
-                split = split_word(image.get("subset", "")) or split_of(path, tree.root)
-                labels, group = (file, number), group_of(path, tree.root)
-                scenes.append(Scene(safe_stem(path.stem), path, labels, group, split, None, _size(image), (file,)))
-        if not scenes:
-            raise SourceError(f"{request.path}: no XML of CVAT (annotations of images) with its images")
-        return Source(DatasetInfo(request.name, "CVAT annotations", "unknown", "", dense=False), words, scenes)
+                split = split_word(image.get("subset", "")) or split_of(path, request.tree.root)
+                found.add(path, (file, number), split, _size(image), (file,))
+        return found.source("CVAT", "XML of CVAT (annotations of images) with its images")
 
     def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         file, number = scene.labels

@@ -11,7 +11,7 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.voc import size_of
-from earthsynth_factory.importers.readers.xml_pairs import pair_xml
+from earthsynth_factory.importers.readers.xml_pairs import first_evidence, pair_xml
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
@@ -22,7 +22,6 @@ from earthsynth_factory.importers.scene import (
     Scene,
     SceneLabels,
     Source,
-    Strength,
 )
 from earthsynth_factory.importers.texts import read_xml
 from earthsynth_factory.importers.words_of_layout import group_of, prefixed, safe_stem, split_of
@@ -35,8 +34,6 @@ INFO = DatasetInfo(
     dense=False,
 )
 
-LOOKED_AT = 8
-
 
 class Fair1m(Reader):
     """The fifth point of a box repeats the first."""
@@ -44,13 +41,7 @@ class Fair1m(Reader):
     kind = "fair1m"
 
     def recognise(self, request: ReadRequest) -> Evidence | None:
-        tree = request.tree
-        for number, file in enumerate(tree.files(".xml")):
-            if number >= LOOKED_AT:
-                break
-            if _is_ours(read_xml(file)):
-                return Evidence(Strength.OWN, f"{tree.relative(file)}: possibleresult and points")
-        return None
+        return first_evidence(request.tree, _is_ours, "possibleresult and points")
 
     def open(self, request: ReadRequest) -> Source:
         tree, words, scenes = request.tree, Counter[str](), []

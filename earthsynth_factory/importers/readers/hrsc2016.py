@@ -11,7 +11,7 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import turned_box
 from earthsynth_factory.importers.readers.voc import number_of
-from earthsynth_factory.importers.readers.xml_pairs import Pair, image_sets, pair_xml
+from earthsynth_factory.importers.readers.xml_pairs import Pair, first_evidence, image_sets, pair_xml
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
@@ -22,7 +22,6 @@ from earthsynth_factory.importers.scene import (
     Scene,
     SceneLabels,
     Source,
-    Strength,
 )
 from earthsynth_factory.importers.texts import read_xml
 from earthsynth_factory.importers.words_of_layout import prefixed, safe_stem, split_of
@@ -38,8 +37,6 @@ INFO = DatasetInfo(
 WORD = "ship"
 """Its finer classes are numbers of the publisher's table; all are ships."""
 
-LOOKED_AT = 8
-
 
 class Hrsc2016(Reader):
     """`mbox_*` is centre, size and angle in radians; `Img_Resolution` is metres per pixel."""
@@ -47,13 +44,7 @@ class Hrsc2016(Reader):
     kind = "hrsc2016"
 
     def recognise(self, request: ReadRequest) -> Evidence | None:
-        tree = request.tree
-        for number, file in enumerate(tree.files(".xml")):
-            if number >= LOOKED_AT:
-                break
-            if _is_ours(read_xml(file)):
-                return Evidence(Strength.OWN, f"{tree.relative(file)}: HRSC_Image")
-        return None
+        return first_evidence(request.tree, _is_ours, "HRSC_Image")
 
     def open(self, request: ReadRequest) -> Source:
         tree, count, scenes = request.tree, 0, []

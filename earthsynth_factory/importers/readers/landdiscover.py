@@ -6,6 +6,7 @@ import re
 
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.importers.readers import beside
 from earthsynth_factory.importers.readers.dense import ids_table
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
@@ -16,12 +17,12 @@ from earthsynth_factory.importers.scene import (
     Scene,
     SceneLabels,
     Source,
-    Strength,
 )
 from earthsynth_factory.importers.words_of_layout import split_word
 from earthsynth_factory.io.label_rasters import id_raster
 
 CLASSES = 40
+MASKS, IMAGES = "GT_ID", "TR_Image"
 
 
 class LandDiscover(Reader):
@@ -31,21 +32,13 @@ class LandDiscover(Reader):
     forms = ("masks",)
 
     def recognise(self, request: ReadRequest) -> Evidence | None:
-        tree = request.tree
-        found = [folder for folder in tree.named("GT_ID") if tree.inner(folder.parent, "TR_Image")]
-        return Evidence(Strength.OWN, f"{tree.relative(found[0])} beside TR_Image") if found else None
+        return beside.evidence(request.tree, MASKS, IMAGES)
 
     def open(self, request: ReadRequest) -> Source:
-        tree, scenes = request.tree, []
-        for folder in tree.named("GT_ID"):
-            beside = tree.inner(folder.parent, "TR_Image")
-            images = tree.by_stem(beside) if beside else {}
-            split = split_word(re.sub(r"(?i)landdiscover50k_?", "", folder.parent.name))
-            for mask in tree.listing(folder):
-                if mask.stem in images:
-                    scenes.append(Scene(mask.stem, images[mask.stem], mask, mask.stem, split))
-                else:
-                    request.notes.fault(mask, "its image is missing")
+        scenes = []
+        for mask, image in beside.pairs(request, MASKS, IMAGES):
+            split = split_word(re.sub(r"(?i)landdiscover50k_?", "", mask.parent.parent.name))
+            scenes.append(Scene(mask.stem, image, mask, mask.stem, split))
         if not scenes:
             raise SourceError(f"{request.path}: no GT_ID/*.png with TR_Image/*.png")
         words = [category.name for category in earthsynth()][:CLASSES]

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.finder import ImageFinder
-from earthsynth_factory.importers.scene import ReadRequest
+from earthsynth_factory.importers.scene import Evidence, ReadRequest, Strength
 from earthsynth_factory.importers.texts import read_names, read_xml
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import split_of
+
+LOOKED_AT = 8
+"""XML files that are looked at to recognise a dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,14 @@ class Pair:
     image: Path
     file: Path
     root: Element
+
+
+def first_evidence(tree: Tree, wanted: Callable[[Element], bool], why: str) -> Evidence | None:
+    """The first of a few XML files whose root is wanted, as a mark of a published dataset. Raises SourceError."""
+    for file in islice(tree.files(".xml"), LOOKED_AT):
+        if wanted(read_xml(file)):
+            return Evidence(Strength.OWN, f"{tree.relative(file)}: {why}")
+    return None
 
 
 def pair_xml(request: ReadRequest, files: list[Path], wanted: Callable[[Element], bool]) -> Iterator[Pair]:
