@@ -22,7 +22,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import export_card
-from earthsynth_factory.exports.shapes import box_of
+from earthsynth_factory.exports.shapes import upright_box
 from earthsynth_factory.exports.walk import Walk, crowd, image_classes, object_classes
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
@@ -198,5 +198,5 @@ def _object(record: SampleRecord, instance: Instance, labels: dict[int, int]) ->
         "difficult": "difficult" in instance.flags,
         "crowd": crowd(instance),
         "category": labels[instance.category],
-        "bbox": list(box_of(record, instance)),
+        "bbox": list(upright_box(record, instance)),
     }

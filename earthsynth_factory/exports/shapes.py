@@ -34,7 +34,7 @@ def patch(record: SampleRecord, instance: Instance) -> npt.NDArray[np.bool_]:
     return decode(instance.rle, record.height, record.width)[y : y + height, x : x + width]
 
 
-def box_of(record: SampleRecord, instance: Instance) -> tuple[float, float, float, float]:
+def upright_box(record: SampleRecord, instance: Instance) -> tuple[float, float, float, float]:
     """left, top, width, height: the source's own or the tightest around what it drew, else that of the pixels (whole)."""
     given = instance.given
     if given is None or (given.masked and given.box is None):

@@ -24,7 +24,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import export_card
-from earthsynth_factory.exports.shapes import box_of
+from earthsynth_factory.exports.shapes import upright_box
 from earthsynth_factory.exports.walk import Walk, ground, image_classes, object_classes
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.io.png import encode_png
@@ -132,7 +132,7 @@ def _about(store: LabelledDataset, record: SampleRecord) -> dict[str, Any]:
                 "id": instance.id,
                 "category": store.taxonomy[instance.category].name,
                 "category_id": instance.category,
-                "bbox": list(box_of(record, instance)),
+                "bbox": list(upright_box(record, instance)),
                 **({"given": instance.given.fields()} if instance.given else {}),
                 "area": instance.area,
                 "segmentation": {"size": [record.height, record.width], "counts": instance.rle},

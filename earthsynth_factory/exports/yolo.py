@@ -26,7 +26,7 @@ from earthsynth_factory.domain.taxonomy import Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
-from earthsynth_factory.exports.shapes import box_of, drawn, fidelity, oriented, polygons
+from earthsynth_factory.exports.shapes import drawn, fidelity, oriented, polygons, upright_box
 from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
 from earthsynth_factory.geometry.convex import Points, convex_iou, shared
 from earthsynth_factory.geometry.given import one_ring
@@ -79,7 +79,7 @@ class YoloDetectSpec(_YoloSpec):
 
     @override
     def _points(self, record: SampleRecord, instance: Instance, losses: Losses) -> Points:
-        x, y, width, height = box_of(record, instance)
+        x, y, width, height = upright_box(record, instance)
         return np.array([[x + width / 2, y + height / 2], [width, height]])
 
 
@@ -117,7 +117,7 @@ class YoloObbSpec(_YoloSpec):
             return corners
         inside = shared(corners, _upright(0, 0, *size))
         iou, points = max(
-            ((convex_iou(found, inside), found) for found in (moved, _upright(*box_of(record, instance)))),
+            ((convex_iou(found, inside), found) for found in (moved, _upright(*upright_box(record, instance)))),
             key=itemgetter(0),
         )
         losses.measure(iou)

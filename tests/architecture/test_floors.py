@@ -183,3 +183,22 @@ def test_the_layout_of_a_prepared_folder_is_known_to_its_room() -> None:
         and LAYOUT_OF_PREPARED.search(path.read_text(encoding="utf-8"))
     }
     assert naming == NAME_THE_LAYOUT
+
+
+ONE_OF_EACH = {
+    "look": "a check before a build",
+    "main": "what a program begins with",
+    **dict.fromkeys(("build", "evaluate", "export", "generate", "prepare", "remake"), "a command, and what it calls"),
+}
+"""Functions that modules define under one name on purpose: what the name stands for."""
+
+
+def test_a_public_name_has_one_meaning() -> None:
+    """No class and no function of one module is called like another one's, so that a name can be searched for."""
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(path.relative_to(PACKAGE).as_posix())
+    several = {name: found for name, found in places.items() if len(found) > 1 and name not in ONE_OF_EACH}
+    assert not several

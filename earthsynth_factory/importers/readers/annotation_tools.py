@@ -14,7 +14,7 @@ from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import group_of, safe_stem
 
 
-def evidence(tree: Tree, files: Iterable[Path], why: str) -> Evidence | None:
+def format_evidence(tree: Tree, files: Iterable[Path], why: str) -> Evidence | None:
     """The first of the files that look like the tool's, if there is one."""
     first = next(iter(files), None)
     return None if first is None else Evidence(Strength.FORMAT, f"{tree.relative(first)}: {why}")

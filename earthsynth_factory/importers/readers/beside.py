@@ -9,13 +9,13 @@ from earthsynth_factory.importers.scene import Evidence, ReadRequest, Strength
 from earthsynth_factory.importers.tree import Tree
 
 
-def evidence(tree: Tree, masks: str, images: str) -> Evidence | None:
+def masks_evidence(tree: Tree, masks: str, images: str) -> Evidence | None:
     """The first folder of masks that has one of images beside it. masks, images: names of the folders."""
     found = next((folder for folder in tree.named(masks) if tree.inner(folder.parent, images)), None)
     return Evidence(Strength.OWN, f"{tree.relative(found)} beside {images}") if found else None
 
 
-def pairs(request: ReadRequest, masks: str, images: str) -> Iterator[tuple[Path, Path]]:
+def masks_and_images(request: ReadRequest, masks: str, images: str) -> Iterator[tuple[Path, Path]]:
     """Mask and image, folder by folder; a mask without an image is noted as a fault."""
     tree = request.tree
     for folder in tree.named(masks):

@@ -11,7 +11,7 @@ import numpy as np
 
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.outlines import trim
-from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, evidence
+from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, format_evidence
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse_corners, turned_box
 from earthsynth_factory.importers.scene import (
@@ -38,7 +38,7 @@ class Cvat(Reader):
     kind = "cvat"
 
     def recognise(self, request: ReadRequest) -> Evidence | None:
-        return evidence(request.tree, _files(request.tree), "<annotations> of <image>s with shapes")
+        return format_evidence(request.tree, _files(request.tree), "<annotations> of <image>s with shapes")
 
     def open(self, request: ReadRequest) -> Source:
         found = AnnotatedImages(request)

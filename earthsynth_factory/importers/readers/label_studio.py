@@ -10,7 +10,7 @@ from typing import Any
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.finder import key_of
 from earthsynth_factory.importers.json_pieces import pieces, read_piece
-from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, evidence
+from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, format_evidence
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse_corners, turned
 from earthsynth_factory.importers.scene import (
@@ -36,7 +36,7 @@ class LabelStudio(Reader):
     kind = "label-studio"
 
     def recognise(self, request: ReadRequest) -> Evidence | None:
-        return evidence(request.tree, _files(request.tree), "tasks with results in percent")
+        return format_evidence(request.tree, _files(request.tree), "tasks with results in percent")
 
     def open(self, request: ReadRequest) -> Source:
         found = AnnotatedImages(request)

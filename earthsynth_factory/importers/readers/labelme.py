@@ -9,7 +9,7 @@ from typing import Any
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
-from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, evidence
+from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, format_evidence
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse_corners
 from earthsynth_factory.importers.scene import (
@@ -38,7 +38,7 @@ class Labelme(Reader):
     kind = "labelme"
 
     def recognise(self, request: ReadRequest) -> Evidence | None:
-        return evidence(request.tree, _files(request.tree), "shapes of an imagePath")
+        return format_evidence(request.tree, _files(request.tree), "shapes of an imagePath")
 
     def open(self, request: ReadRequest) -> Source:
         tree, found = request.tree, AnnotatedImages(request)

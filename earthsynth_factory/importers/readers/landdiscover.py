@@ -32,11 +32,11 @@ class LandDiscover(Reader):
     forms = ("masks",)
 
     def recognise(self, request: ReadRequest) -> Evidence | None:
-        return beside.evidence(request.tree, MASKS, IMAGES)
+        return beside.masks_evidence(request.tree, MASKS, IMAGES)
 
     def open(self, request: ReadRequest) -> Source:
         scenes = []
-        for mask, image in beside.pairs(request, MASKS, IMAGES):
+        for mask, image in beside.masks_and_images(request, MASKS, IMAGES):
             split = split_word(re.sub(r"(?i)landdiscover50k_?", "", mask.parent.parent.name))
             scenes.append(Scene(mask.stem, image, mask, mask.stem, split))
         if not scenes:

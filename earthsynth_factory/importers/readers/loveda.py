@@ -41,11 +41,11 @@ class LoveDa(Reader):
     forms = ("masks",)
 
     def recognise(self, request: ReadRequest) -> Evidence | None:
-        return beside.evidence(request.tree, MASKS, IMAGES)
+        return beside.masks_evidence(request.tree, MASKS, IMAGES)
 
     def open(self, request: ReadRequest) -> Source:
         scenes = []
-        for mask, image in beside.pairs(request, MASKS, IMAGES):
+        for mask, image in beside.masks_and_images(request, MASKS, IMAGES):
             stem, split = prefixed("LD_", mask.stem), split_of(mask, request.tree.root)
             scenes.append(Scene(stem, image, mask, stem, split, METRES_PER_PIXEL))
         if not scenes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.geometry.given import Given
-from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, evidence
+from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, format_evidence
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse_corners
 from earthsynth_factory.importers.scene import (
@@ -34,7 +34,7 @@ class Via(Reader):
     kind = "via"
 
     def recognise(self, request: ReadRequest) -> Evidence | None:
-        return evidence(request.tree, _files(request.tree), "regions with shape_attributes")
+        return format_evidence(request.tree, _files(request.tree), "regions with shape_attributes")
 
     def open(self, request: ReadRequest) -> Source:
         root, found = request.tree.root, AnnotatedImages(request)
