@@ -75,7 +75,8 @@ class ShardTask:
 
     def _fill_locked(self, pipeline: Pipeline, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
         slots = shard_slots(number, self.shard_size, len(plan))
-        journal = ShardJournal(Layout(self.out).shard(number), slots, pipeline.taxonomy)
+        source = pipeline.recipe.synthesis.digital_source
+        journal = ShardJournal(Layout(self.out).shard(number), slots, pipeline.taxonomy, source)
         journal.open()
         try:
             todo = (plan.slot(index) for index in range(journal.next_slot, slots.stop))

@@ -12,9 +12,10 @@ import shapely
 
 from earthsynth_factory.conditions.vector.features import Features
 from earthsynth_factory.conditions.vector.layers import Area, read_layers
-from earthsynth_factory.conditions.vector.projection import DEGREES, reprojected
+from earthsynth_factory.conditions.vector.projection import reprojected
 from earthsynth_factory.domain.splits import assign_groups
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.georeference import DEGREES
 
 MAX_BLOCKS = 1_000_000
 """An area of more is larger than what is read of a file at once."""

@@ -15,11 +15,12 @@ import shapely
 from rasterio.crs import CRS
 
 from earthsynth_factory.conditions.vector.layers import Area, Layer, read_layers
-from earthsynth_factory.conditions.vector.projection import DEGREES, Shapes, metric_system, name_of, reprojected
+from earthsynth_factory.conditions.vector.projection import Shapes, metric_system, reprojected
 from earthsynth_factory.conditions.vector.rules import ANY_OTHER, Metres, Rule
 from earthsynth_factory.conditions.vector.tags import Tags, names_in
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.georeference import DEGREES, name_of
 from earthsynth_factory.io.log import LOGGER
 
 MANY_CORNERS = 1000

@@ -13,9 +13,10 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.warp import transform_bounds
 
-from earthsynth_factory.conditions.vector.projection import DEGREES, Shapes
+from earthsynth_factory.conditions.vector.projection import Shapes
 from earthsynth_factory.conditions.vector.tags import other_tags
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.georeference import DEGREES
 
 MAX_FEATURES = 3_000_000
 """Features of a file that are read; more want an `area`."""

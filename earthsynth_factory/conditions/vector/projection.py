@@ -8,22 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from affine import Affine
-from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
-from rasterio.errors import CRSError, RasterioError
-from rasterio.warp import transform
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.io.georeference import Georeference
+from earthsynth_factory.io.georeference import DEGREES, Georeference, moved, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Shapes = npt.NDArray[np.object_]
 """(N,) shapely geometries."""
-
-DEGREES = CRS.from_user_input("OGC:CRS84")
-"""Longitude, latitude."""
 
 TRUE = 0.002
 """A system's metres are true if they differ from those on the ground by less than this share (UTM: 0.0004 to 0.001)."""
@@ -53,17 +47,6 @@ def _zone(longitude: float, latitude: float) -> int:
     return (32600 if latitude >= 0 else 32700) + zone
 
 
-def moved(
-    xs: Sequence[float], ys: Sequence[float], source: CRS, target: CRS
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Coordinates in another system; infinite if they lie nowhere in it. Raises SourceError where there is no way."""
-    try:
-        found = transform(source, target, xs, ys)
-    except (RasterioError, CPLE_BaseError, CRSError, ValueError) as error:
-        raise SourceError(f"no way from {name_of(source)} to {name_of(target)} ({error})") from error
-    return np.asarray(found[0], float), np.asarray(found[1], float)
-
-
 def reprojected(shapes: Shapes, source: CRS, target: CRS) -> Shapes:
     """The shapes in another system, without heights; None if a corner lies nowhere in it."""
     flat = shapely.force_2d(shapes)
@@ -75,9 +58,3 @@ def reprojected(shapes: Shapes, source: CRS, target: CRS) -> Shapes:
     found: Shapes = shapely.set_coordinates(flat, points)
     found[lost] = None
     return found
-
-
-def name_of(system: CRS) -> str:
-    """`EPSG:32632`, or WKT if it has no code."""
-    code = system.to_epsg()
-    return f"EPSG:{code}" if code else str(system.to_wkt())

@@ -20,7 +20,7 @@ from earthsynth_factory.conditions.vector.blocks import Block, area_of, laid_out
 from earthsynth_factory.conditions.vector.features import read_features
 from earthsynth_factory.conditions.vector.layers import Area
 from earthsynth_factory.conditions.vector.painting import Painted, Tile, paint
-from earthsynth_factory.conditions.vector.projection import Shapes, name_of
+from earthsynth_factory.conditions.vector.projection import Shapes
 from earthsynth_factory.conditions.vector.rules import Rule, read_rules
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.masks import present_classes
@@ -28,6 +28,7 @@ from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import NoCondition
+from earthsynth_factory.io.georeference import name_of
 
 LAYOUT_VERSION = 1
 """Raised whenever the same want would give other pixels."""

@@ -38,6 +38,11 @@ class Making(BaseModel):
         return str(self.synthesis.get("model", self.synthesis.get("kind", "?")))
 
     @property
+    def digital_source(self) -> str:
+        """How the images came to be, in IPTC's terms; empty if nothing is said."""
+        return str(self.synthesis.get("digital_source_type", ""))
+
+    @property
     def licence(self) -> str:
         """The image model's; empty where it states none."""
         return str(self.synthesis.get("licence") or "")
