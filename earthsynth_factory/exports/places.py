@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def footprint(record: SampleRecord) -> shapely.Polygon:
     """The image's outline in pixels, corners clockwise from the upper left, with points between them."""
     corners = np.array([(0, 0), (record.width, 0), (record.width, record.height), (0, record.height), (0, 0)], float)
     steps = np.linspace(0, 1, SIDE, endpoint=False)[:, None]
-    sides = [one + steps * (other - one) for one, other in zip(corners[:-1], corners[1:], strict=True)]
+    sides = [one + steps * (other - one) for one, other in pairwise(corners)]
     return shapely.Polygon(np.concatenate(sides))
 
 

@@ -5,7 +5,7 @@
     items/0000012/image.png  labels.png  objects.geojson
 
 Extensions: `proj` (system and transform), `label` (the labels), `ml-aoi` (the split). Items that lie nowhere on the ground have
-no geometry. Nobody knows when a generated image was taken: its time is the interval given as `dates`, else all of time.
+no geometry. Nobody knows when a generated image was taken: its time is the interval of `dates`, else all of time.
 """
 
 from __future__ import annotations

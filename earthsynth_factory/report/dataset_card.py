@@ -71,7 +71,7 @@ def write_card(
     write_changed(store.layout.card, "\n\n".join(section for section in sections if section).encode() + b"\n")
 
 
-_HOW_MADE = {
+_HOW_MADE: Mapping[str, str] = {
     DigitalSource.GENERATED: "These images were made by a model; no satellite took them.",
     DigitalSource.EDITED: "These are real pictures of which a model changed parts; no satellite took them as they are.",
     DigitalSource.COLLAGE: "These images are put together from real pictures; no satellite took them as they are.",
