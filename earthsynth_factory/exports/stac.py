@@ -4,8 +4,8 @@
     items/0000012/0000012.json             bounding box, footprint, system, classes, split
     items/0000012/image.png  labels.png  objects.geojson
 
-Extensions: `proj` (system and transform), `label` (the labels), `ml-aoi` (the split). Items that lie nowhere on the ground have
-no geometry. Nobody knows when a generated image was taken: its time is the interval of `dates`, else all of time.
+Extensions: `proj` (system and transform), `label` (the labels), `ml-aoi` (the split). Items that lie nowhere on the ground
+have no geometry. Nobody knows when a generated image was taken: its time is the interval of `dates`, else all of time.
 """
 
 from __future__ import annotations
