@@ -112,7 +112,7 @@ class RunRecord(BaseModel):
     @property
     def asked(self) -> Asked:
         """What the recipe asks for. Raises ValueError where its counts are none."""
-        blocks = self.recipe.get("categories")
+        blocks = self.recipe.get("categories", [])
         if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
             raise ValueError("recipe.categories: is no list of blocks")
         counts = [block.get("count", 0) for block in blocks]
