@@ -22,7 +22,7 @@ from earthsynth_factory.rfilter.selections.base import Bools
 
 
 @dataclass(frozen=True, eq=False)
-class Parting:
+class KeptFiles:
     """What stays of `folder` and is to lie in `target`. kept: (N,) which of its entries."""
 
     folder: Folder

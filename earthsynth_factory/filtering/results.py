@@ -87,7 +87,7 @@ class Decided:
 
 
 @dataclass(frozen=True)
-class Account:
+class FilterResults:
     """What is written of it. real: the images that thresholds were learnt from, None without."""
 
     folder: Folder

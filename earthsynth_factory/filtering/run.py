@@ -31,7 +31,7 @@ from earthsynth_factory.exports.write import export
 from earthsynth_factory.filtering.apply import check_mirror, check_unchanged, mirror, whole
 from earthsynth_factory.filtering.columns import NONE, Known, Scores
 from earthsynth_factory.filtering.labelled_folder import Folder
-from earthsynth_factory.filtering.results import Account, Decided, FilterSummary
+from earthsynth_factory.filtering.results import Decided, FilterResults, FilterSummary
 from earthsynth_factory.filtering.scores import ScoreJournal
 from earthsynth_factory.filtering.scoring import AskedRule, Scorer, Watch, asked
 from earthsynth_factory.filtering.sources import open_folder
@@ -107,9 +107,11 @@ class _Run:
         with closing(self._journal(self._folder, self._out)) as journal:
             limits = self._score(journal, real.scores if real else None, watch)
             decided = self._decide(journal, limits, real)
-            account = Account(self._folder, self._rules, decided, real and real.scores, limits, self._scored)
+            results = FilterResults(
+                self._folder, self._rules, decided, real.scores if real else None, limits, self._scored
+            )
             asked = {"config": self._spec.model_dump(mode="json"), "map": _absolute(self._options.map)}
-            summary = account.write(self._out, asked, str(self._options.calibrate))
+            summary = results.write(self._out, asked, str(self._options.calibrate))
             if self._options.apply != "list":
                 self._apply(decided.kept)
         return summary
@@ -118,7 +120,7 @@ class _Run:
         scores = journal.scores
         passed = np.array([verdict(self._spec, self._rules, limits, one)[0] is True for one in scores], bool)
         prints = self._prints(self._folder.names, scores)
-        others = real and self._prints(real.names, real.scores)
+        others = self._prints(real.names, real.scores) if real else None
         gone = select(self._spec, self._rules, scores, passed & scores.usable, prints, others)
         return Decided(self._spec, self._rules, limits, journal, passed & scores.usable, gone)
 

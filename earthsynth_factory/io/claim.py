@@ -141,10 +141,10 @@ def digest_of(*parts: object) -> str:
 
 def digest_of_each(parts: Iterable[object]) -> str:
     """As `digest_of`, of parts that come one at a time."""
-    told = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        told.update(orjson.dumps(part, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS) + b"\0")
-    return told.hexdigest()
+        digest.update(orjson.dumps(part, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS) + b"\0")
+    return digest.hexdigest()
 
 
 def _digest(settings: Mapping[str, Any], outcome: str) -> str:
