@@ -5,37 +5,55 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from earthsynth_factory.datasets.prepared.train_list import single_category_files
-from earthsynth_factory.filtering.labelled_folder import LabelledImage
+from earthsynth_factory.datasets.prepared.train_list import add_category_files
+from earthsynth_factory.filtering.labelled_folder import LabelledFolder, LabelledImage
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.tree import Tree
+from earthsynth_factory.io.compact import FileSet, Places
 from earthsynth_factory.io.pictures import SUFFIXES
+from earthsynth_factory.rfilter.selections.base import Bools
 
 
 @dataclass(frozen=True, eq=False)
 class KeptFiles:
-    """What stays of `source` and is to lie in `target`. names: of the kept entries."""
+    """What stays of `folder` and is to lie in `target`. kept: (N,) which of its entries."""
 
-    source: Path
+    folder: LabelledFolder
     target: Path
-    entries: Sequence[LabelledImage]
-    names: Collection[str]
+    kept: Bools
+
+    @property
+    def source(self) -> Path:
+        return self.folder.path
 
     @cached_property
-    def staying(self) -> frozenset[Path]:
+    def names(self) -> Container[str]:
+        """Of the kept entries."""
+        return Places(entry.name for entry in self._entries(kept=True))
+
+    @cached_property
+    def staying(self) -> FileSet:
         """Files that a kept image owns."""
-        return frozenset(file for entry in self.entries if entry.name in self.names for file in entry.files)
+        return FileSet(file for entry in self._entries(kept=True) for file in entry.files)
 
     @cached_property
-    def leaving(self) -> frozenset[Path]:
+    def leaving(self) -> FileSet:
         """Files that a dropped image owns and no kept one does, and what EarthSynth's layout made of such images."""
-        owned = frozenset(file for entry in self.entries for file in entry.files) - self.staying
-        return owned.union(*(single_category_files(folder, owned) for folder in {file.parent.parent for file in owned}))
+        found, folders = FileSet(), set()
+        for file in (file for entry in self._entries(kept=False) for file in entry.files if file not in self.staying):
+            found.add(file)
+            folders.add(file.parent.parent)
+        for folder in folders:
+            add_category_files(folder, found)
+        return found
+
+    def _entries(self, kept: bool) -> Iterator[LabelledImage]:
+        return (entry for entry, stays in zip(self.folder.entries, self.kept.tolist(), strict=True) if stays is kept)
 
     def image(self, name: str, near: Path) -> Path | None:
         """The file of the image that a list in the folder `near` calls by path or name; None where it is not known."""
@@ -74,6 +92,6 @@ class KeptFiles:
     @cached_property
     def _stems(self) -> dict[str, set[Path]]:
         found = defaultdict(set)
-        for entry in self.entries:
+        for entry in self.folder.entries:
             found[entry.files[0].stem].add(entry.files[0])
         return found

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,10 @@ import torch
 
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.filtering.scores import Measured, ScoreRow
+from earthsynth_factory.filtering.columns import Known
 from earthsynth_factory.filtering.scoring import asked_rules
 from earthsynth_factory.filtering.spec import FilterSpec
-from earthsynth_factory.filtering.thresholds import decide, learn
+from earthsynth_factory.filtering.thresholds import keeps, learn
 from earthsynth_factory.models.clip import load_clip
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.rfilter.base import MeasuredRule
@@ -65,14 +65,15 @@ def _false_rejects(pairs: list) -> None:  # type: ignore[type-arg]
     spec = FilterSpec()
     context = StageContext(earthsynth(), TARGETS, Path(), "cpu")
     rules = asked_rules(spec.rules, context)
-    rows = [ScoreRow(str(n), "", pair.slot.category) for n, pair in enumerate(pairs)]
+    measured: list[dict[str, Mapping[str, float]]] = [{} for _ in pairs]
     for rule in rules:
         rule.rule.open()
-        for row, numbers in zip(rows, rule.rule.measure(pairs), strict=True):
-            row.measured[rule.name] = Measured.of(rule.settings, numbers)
-    judge = Judge(rules, Limits(learnt=learn(spec, rules, rows[::2], True)), spec.expression())
-    for name, part in (("calibrated on", rows[::2]), ("not seen", rows[1::2])):
-        refused = np.mean([decide(judge, row)[0] is False for row in part])
+        for found, numbers in zip(measured, rule.rule.measure(pairs), strict=True):
+            found[rule.name] = numbers
+    images = [Known(pair.slot.category, True, found) for pair, found in zip(pairs, measured, strict=True)]
+    judge = Judge(rules, Limits(learnt=learn(spec, rules, images[::2], True)), spec.expression())
+    for name, part in (("calibrated on", images[::2]), ("not seen", images[1::2])):
+        refused = np.mean([keeps(judge, image) is False for image in part])
         print(f"real pairs {name}: {refused:.0%} of {len(part)} refused")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,28 @@ import orjson
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 
 
-def without_items(path: Path, data: bytes, names: Collection[str], leaving: Collection[Path]) -> bytes | None:
-    """A list without the items that go; None if it is none of this layout's. names: the stems that stay.
+def line_test(path: Path, names: Container[str], leaving: Container[Path]) -> Callable[[Any], bool] | None:
+    """Whether a line of a list stays; None if the file is no list of this layout with an item a line.
 
-    leaving: files that go. Raises ValueError, KeyError, TypeError, AttributeError if the list is damaged.
+    names: the stems that stay. leaving: files that go. The test raises KeyError or TypeError at a line of another kind.
     """
-    layout = PreparedLayout(path.parent)
-    if path == layout.dataset:
-        document = orjson.loads(data)
-        items = {stem: item for stem, item in document["items"].items() if stem in names}
-        return orjson.dumps({**document, "items": items}, option=orjson.OPT_INDENT_2) + b"\n"
-    stays: dict[Path, Callable[[Any], bool]] = {
-        layout.train: lambda line: not {path.parent / line["file_name"], path.parent / line["mask_name"]} & {*leaving},
+    folder, layout = path.parent, PreparedLayout(path.parent)
+    tests: dict[Path, Callable[[Any], bool]] = {
+        layout.train: lambda line: (
+            folder / line["file_name"] not in leaving and folder / line["mask_name"] not in leaving
+        ),
         layout.instance_lines: lambda line: line["stem"] in names,
     }
-    return kept_lines(data, stays[path]) if path in stays else None
+    return tests.get(path)
 
 
-def kept_lines(data: bytes, stays: Callable[[Any], bool]) -> bytes:
-    """The lines of a JSON list, a value a line, that are to stay. Raises as `stays` does, and ValueError."""
-    return b"".join(line for line in data.splitlines(True) if stays(orjson.loads(line)))
+def fewer_items(path: Path, root: Path, data: bytes, names: Container[str]) -> bytes | None:
+    """dataset.json of the folder `root` with the items that stay; None if the file is another one.
+
+    Raises ValueError, KeyError, TypeError or AttributeError if it is damaged.
+    """
+    if path != PreparedLayout(root).dataset:
+        return None
+    document = orjson.loads(data)
+    items = {stem: item for stem, item in document["items"].items() if stem in names}
+    return orjson.dumps({**document, "items": items}, option=orjson.OPT_INDENT_2) + b"\n"

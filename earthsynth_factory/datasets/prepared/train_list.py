@@ -6,13 +6,15 @@ those of EarthSynth's public repository. Paths are relative to the folder that h
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import orjson
 
+from earthsynth_factory.datasets.build.records import parsed
 from earthsynth_factory.datasets.prepared.layout import (
     CATEGORY_MASKS,
     LIST,
@@ -24,6 +26,8 @@ from earthsynth_factory.datasets.prepared.layout import (
 )
 from earthsynth_factory.domain.taxonomy import EARTHSYNTH_TEMPLATE, Taxonomy
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.compact import FileSet
+from earthsynth_factory.io.jsonl import whole_lines
 
 MAX_TEXT = 2000
 """Longest prompt in characters."""
@@ -153,16 +157,29 @@ def training_lines(
     return [whole, *singles]
 
 
-def single_category_files(folder: Path, images: Collection[Path]) -> set[Path]:
-    """Category masks and images of these images, as the list in `folder` has them; empty if there is none."""
-    try:
-        lines = [orjson.loads(line) for line in PreparedLayout(folder).train.read_bytes().splitlines()]
-        masks = {
-            folder / mask
-            for line in lines
-            if folder / line["file_name"] in images
-            for mask in line.get("category_masks", ())
-        }
-        return masks | {folder / line["file_name"] for line in lines if folder / line["mask_name"] in masks}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no list of that kind
-        return set()
+def add_category_files(folder: Path, leaving: FileSet) -> None:
+    """Add category masks and images of the images that leave, as the list in `folder` has them, if there is one."""
+    masks = FileSet()
+    for line in _plain_lines(folder):
+        if folder / line.file_name in leaving:
+            for mask in line.category_masks:
+                masks.add(folder / mask)
+                leaving.add(folder / mask)
+    for line in _plain_lines(folder) if len(masks) else ():
+        if folder / line.mask_name in masks:
+            leaving.add(folder / line.file_name)
+
+
+@dataclass(frozen=True)
+class _PlainLine:
+    file_name: str
+    mask_name: str
+    category_masks: tuple[str, ...] = ()
+
+
+def _plain_lines(folder: Path) -> Iterator[_PlainLine]:
+    """The lines that are of that kind."""
+    with suppress(OSError):
+        for text in whole_lines(PreparedLayout(folder).train):
+            with suppress(ValueError):
+                yield parsed(text, _PlainLine)
