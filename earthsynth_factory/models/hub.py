@@ -8,16 +8,17 @@ from glob import escape
 from pathlib import Path
 
 from earthsynth_factory.errors import ModelError, first_line
-from earthsynth_factory.models.part import DIFFUSION, TEXT, choose_weights
+from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, choose_weights
 
-CARD = "card.json"
+CARD, LORA = "card.json", "pytorch_lora_weights.safetensors"
+"""Files of a repository: our card; a LoRA, as diffusers saves it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubRepository:
     """A repository at one revision (a commit, a tag or a branch).
 
-    networks: folder (`""` is the root) → stem of its weight files. files: others that must be there, each with the names
+    networks: folder (`""` is the root) → stem of its weight files. beside: such as are taken if their folder is there. files: others that must be there, each with the names
     that will do; optional: files and folders (`tokenizer/`) that are taken if they are.
     """
 
@@ -26,16 +27,18 @@ class HubRepository:
     networks: tuple[tuple[str, str], ...]
     files: tuple[tuple[str, ...], ...] = ()
     optional: tuple[str, ...] = (CARD,)
+    beside: tuple[tuple[str, str], ...] = ()
 
     def choose(self, names: Collection[str]) -> tuple[list[str], list[str]]:
         """Of the repository's file names those that are loaded, and in words what lacks."""
         wanted = [name for name in names if _under(name, self.optional)]
         lacking: list[str] = []
         for any_of in self.files:
-            there = [name for name in any_of if name in names]
-            wanted += there
-            lacking += any_of[:1] if not there else ()
-        for folder, stem in self.networks:
+            found = [name for name in any_of if name in names]
+            wanted += found
+            lacking += any_of[:1] if not found else ()
+        there = {name.partition("/")[0] for name in names if "/" in name}
+        for folder, stem in (*self.networks, *(one for one in self.beside if one[0] in there)):
             prefix = f"{folder}/" if folder else ""
             own = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
             chosen = choose_weights({name for name in own if "/" not in name}, stem)
@@ -48,16 +51,27 @@ class HubRepository:
 
 def base_repository(name: str, revision: str) -> HubRepository:
     """A Stable Diffusion pipeline."""
-    networks = (("unet", DIFFUSION), ("vae", DIFFUSION), ("text_encoder", TEXT))
+    networks = (("unet", DIFFUSION), ("vae", DIFFUSION), ("text_encoder", TEXT_STEM))
     words = ("tokenizer/tokenizer.json", "tokenizer/vocab.json")
     files = (("model_index.json",), ("scheduler/scheduler_config.json",), words)
-    return HubRepository(name, revision, networks, files, (CARD, "tokenizer/", "scheduler/"))
+    taken = (CARD, "tokenizer/", "tokenizer_2/", "scheduler/")
+    return HubRepository(name, revision, networks, files, taken, (("text_encoder_2", TEXT_STEM),))
 
 
 def controlnet_repository(name: str, revision: str, subfolder: str) -> HubRepository:
     """A ControlNet, in the root of its repository or in a folder of it."""
     folder = subfolder.strip("/")
     return HubRepository(name, revision, ((folder, DIFFUSION),), (), (f"{folder}/{CARD}".lstrip("/"), CARD))
+
+
+def vae_repository(name: str) -> HubRepository:
+    """An autoencoder by itself."""
+    return HubRepository(name, "main", (("", DIFFUSION),), (), ())
+
+
+def lora_repository(name: str, revision: str, file: str | None) -> HubRepository:
+    """A LoRA: one file, diffusers' name for it if nobody says another."""
+    return HubRepository(name, revision, (), ((file or LORA,),), ())
 
 
 def cached(repository: HubRepository) -> Path | None:

@@ -19,7 +19,7 @@ from earthsynth_factory.errors import ModelError
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.models.clip import ClipModel, crop_square, load_clip
 from earthsynth_factory.models.control_image import control_images, control_lut
-from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline
+from earthsynth_factory.models.controlnet_pipeline import Asked, ControlNetPipeline
 from earthsynth_factory.models.denoise import Sampling
 from earthsynth_factory.models.schedulers import make_scheduler
 from earthsynth_factory.models.segmenter import Segmenter
@@ -127,8 +127,6 @@ class Validation:
             steps=spec.steps or opened.card.steps,
             guidance=opened.card.guidance if spec.guidance is None else spec.guidance,
             scheduler=opened.card.scheduler,
-            control_scale=1.0,
-            negative_prompt="",
         )
         batch = min(len(masks), 8 if stage.team.device.type == "cuda" else 4)
         pipeline = ControlNetPipeline(make_pipeline(opened, sampling), stage.team.device, sampling, batch)
@@ -136,7 +134,7 @@ class Validation:
         prompts = [opened.batches.prompt(sample) for sample in self._shown]
         seeds = [derive(opened.recipe.seed, "shown", sample.digest) for sample in self._shown]
         with stage.autocast():
-            return pipeline.generate(control, prompts, seeds)
+            return pipeline.generate(Asked([control], prompts, [""] * len(prompts), seeds))
 
 
 def make_pipeline(opened: Opened, sampling: Sampling | None = None) -> Any:
