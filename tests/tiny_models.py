@@ -117,7 +117,11 @@ def make_xl_pipeline(folder: Path) -> StableDiffusionXLControlNetPipeline:
         unet=unet,
         controlnet=lively_controlnet(unet),
         scheduler=EulerDiscreteScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="leading"
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            steps_offset=1,
+            timestep_spacing="leading",
         ),
         add_watermarker=False,
     )

@@ -22,7 +22,9 @@ from earthsynth_factory.domain.templates import CLASSES, SCALE, check_template, 
 EMPTY_SCENE = "land"
 """What stands for the class list where nothing but background is present. Ours; the paper names no such prompt."""
 
-Words = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=200)], ...], Field(min_length=1, max_length=500)]
+Words = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=200)], ...], Field(min_length=1, max_length=500)
+]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
 One = TypeVar("One")
@@ -31,7 +33,9 @@ One = TypeVar("One")
 class PromptSpec(Spec):
     """Prompts of many kinds for one dataset: of each list one is drawn for an image, by its seed."""
 
-    templates: tuple[Annotated[str, StringConstraints(min_length=1, max_length=500)], ...] = Field(default=(), max_length=500)
+    templates: tuple[Annotated[str, StringConstraints(min_length=1, max_length=500)], ...] = Field(
+        default=(), max_length=500
+    )
     """Texts with `{classes}` in them, and any of `{scale}` and the names under `words`. Left out: the model's own."""
     words: dict[FieldName, Words] = {}
     """Field of the templates → what may stand there: `season: [summer, winter]`, `sensor:`, `place:` and the like."""
@@ -74,10 +78,12 @@ class PromptWriter:
         seed: decides what is drawn of the variety.
         """
         ids = sorted({*classes, *extra} - {BACKGROUND})
-        names = [_drawn(self._several[one], seed, "class", one) if one in self._several else self._named(one) for one in ids]
-        told = {name: _drawn(words, seed, "field", name) for name, words in self.variety.words.items()}
+        names = [
+            _drawn(self._several[one], seed, "class", one) if one in self._several else self._named(one) for one in ids
+        ]
+        fields = {name: _drawn(words, seed, "field", name) for name, words in self.variety.words.items()}
         template = _drawn(self.variety.templates or (self.template,), seed, "template")
-        return template.format(classes=", ".join(names) or EMPTY_SCENE, scale=self._scale(metres_per_pixel), **told)
+        return template.format(classes=", ".join(names) or EMPTY_SCENE, scale=self._scale(metres_per_pixel), **fields)
 
     @cached_property
     def _several(self) -> Mapping[int, Sequence[str]]:

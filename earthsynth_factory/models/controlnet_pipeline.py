@@ -62,7 +62,7 @@ class Asked:
     def filled(self, count: int) -> Asked:
         """The last one repeated until there are `count`."""
         missing = count - len(self.prompts)
-        texts = [[*told, *[told[-1]] * missing] for told in (self.prompts, self.negatives)]
+        texts = [[*one, *[one[-1]] * missing] for one in (self.prompts, self.negatives)]
         controls = [_filled(images, count) for images in self.controls]
         pictures = self.pictures and self.pictures.filled(count)
         return Asked(controls, *texts, [*self.seeds, *[self.seeds[-1]] * missing], pictures)

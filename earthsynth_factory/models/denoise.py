@@ -90,7 +90,7 @@ def denoise(pipe: Any, sampling: Sampling, request: Request) -> Tensor:
         drawn.acting = tuple((place + 1) / count <= control.end for control in sampling.controls)
         seen = scheduler.scale_model_input(latents, time).to(dtype).contiguous(memory_format=torch.channels_last)
         predicted = drawn(seen, time, request.words)
-        if not drawn.told_guidance and request.unguided is not None and place / count < sampling.guidance_end:
+        if not drawn.guidance_is_input and request.unguided is not None and place / count < sampling.guidance_end:
             base = drawn(seen, time, request.unguided)
             predicted = base + sampling.guidance * (predicted - base)
         latents = scheduler.step(predicted, time, latents, **extra, return_dict=False)[0]
@@ -147,7 +147,7 @@ class _Denoiser:
         self.acting: tuple[bool, ...] = (True,) * len(self._controls)
 
     @property
-    def told_guidance(self) -> bool:
+    def guidance_is_input(self) -> bool:
         """Whether the UNet takes the guidance as an input."""
         return self._guidance is not None
 
@@ -155,8 +155,8 @@ class _Denoiser:
         more = None if words.pooled is None else {"text_embeds": words.pooled, "time_ids": self._sizes}
         given = {"added_cond_kwargs": more} if more else {}
         added = self._residuals(seen, time, words, given)
-        told = {"timestep_cond": self._guidance, **given, **added}
-        predicted: Tensor = self._unet(seen, time, words.tokens, **told, return_dict=False)[0]
+        inputs = {"timestep_cond": self._guidance, **given, **added}
+        predicted: Tensor = self._unet(seen, time, words.tokens, **inputs, return_dict=False)[0]
         return predicted.float()
 
     def _residuals(self, seen: Tensor, time: Tensor, words: Words, given: dict[str, Any]) -> dict[str, Any]:
@@ -164,9 +164,7 @@ class _Denoiser:
             return self._zeros
         parts = [
             control(seen, time, words.tokens, image, conditioning_scale=scale, **given, return_dict=False)
-            for control, image, scale, acts in zip(
-                self._controls, self._images, self._scales, self.acting, strict=True
-            )
+            for control, image, scale, acts in zip(self._controls, self._images, self._scales, self.acting, strict=True)
             if acts or not any(self.acting)
         ]
         down = [reduce(torch.add, one) for one in zip(*(part[0] for part in parts), strict=True)]
@@ -186,8 +184,8 @@ def _sizes(pipe: Any, request: Request) -> Tensor | None:
     if request.words.pooled is None:
         return None
     height, width = request.controls[0].shape[-2:]
-    told = torch.tensor([[height, width, 0, 0, height, width]], dtype=pipe.unet.dtype)
-    return told.repeat(len(request.words.tokens), 1).to(request.words.tokens.device)
+    sizes = torch.tensor([[height, width, 0, 0, height, width]], dtype=pipe.unet.dtype)
+    return sizes.repeat(len(request.words.tokens), 1).to(request.words.tokens.device)
 
 
 def _strength_input(pipe: Any, sampling: Sampling, request: Request) -> Tensor | None:
@@ -196,8 +194,8 @@ def _strength_input(pipe: Any, sampling: Sampling, request: Request) -> Tensor |
     if width is None:
         return None
     guidance = torch.full((len(request.words.tokens),), sampling.guidance - 1)
-    told: Tensor = pipe.get_guidance_scale_embedding(guidance, embedding_dim=width)
-    return told.to(request.words.tokens.device, pipe.unet.dtype)
+    embedding: Tensor = pipe.get_guidance_scale_embedding(guidance, embedding_dim=width)
+    return embedding.to(request.words.tokens.device, pipe.unet.dtype)
 
 
 def _noise(pipe: Any, request: Request) -> Tensor:

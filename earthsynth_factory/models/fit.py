@@ -50,13 +50,13 @@ def vae_faults(vae: Part, own: Part) -> Iterator[str]:
     if kind != "AutoencoderKL":
         yield f"{folder}: a {kind}, no AutoencoderKL; name the folder of one"
         return
-    for told, mine, theirs in (
+    for words, mine, theirs in (
         ("latents of {} channels", vae.get("latent_channels", _CHANNELS), own.get("latent_channels", _CHANNELS)),
         ("latents {} × smaller than the image", shrink_of(vae), shrink_of(own)),
         ("latents scaled by {}", vae.get("scaling_factor", _SCALING), own.get("scaling_factor", _SCALING)),
     ):
         if mine != theirs:
-            yield f"{folder}: {told.format(mine)}, those of {own.folder} {theirs}; take an autoencoder of this family"
+            yield f"{folder}: {words.format(mine)}, those of {own.folder} {theirs}; take an autoencoder of this family"
 
 
 def shrink_of(vae: Part) -> int:
@@ -73,10 +73,10 @@ def controlnet_faults(control: Part, unet: Part, shrink: int) -> Iterator[str]:
     wide, given = text_width(control), text_width(unet)
     if _differ(wide, given):
         yield f"{folder}: reads text of width {_named(wide)}, {unet.folder} has {_named(given)}: {_OTHER}"
-    for key, told in _SHAPES.items():
+    for key, name in _SHAPES.items():
         mine, theirs = _plain(control.get(key)), _plain(unet.get(key))
         if _differ(mine, theirs):
-            yield f"{folder}: {told} {_shown(mine)}, of {unet.folder} {_shown(theirs)}: {_OTHER}"
+            yield f"{folder}: {name} {_shown(mine)}, of {unet.folder} {_shown(theirs)}: {_OTHER}"
     channels = control.get("conditioning_channels", 3)
     if channels != 3:
         yield f"{folder}: its control image has {channels} channels; ones of 3 are made here"
@@ -98,9 +98,9 @@ _SHAPES = {
 def vocabulary(folder: Path) -> int:
     """How many token ids a tokenizer's folder can give. Raises ModelError where its files lack."""
     if (folder / "tokenizer.json").is_file():
-        told = read_json(folder / "tokenizer.json")
-        words = (told.get("model") or {}).get("vocab", {})
-        ids = [*words.values(), *(entry.get("id", 0) for entry in told.get("added_tokens", []))]
+        document = read_json(folder / "tokenizer.json")
+        words = (document.get("model") or {}).get("vocab", {})
+        ids = [*words.values(), *(entry.get("id", 0) for entry in document.get("added_tokens", []))]
     else:
         ids = list(read_json(folder / "vocab.json").values())
         if not (folder / "merges.txt").is_file():
@@ -121,7 +121,7 @@ def text_width(part: Part) -> Any:
 
 def _text_faults(unet: Part, text: Part, second: Part | None) -> Iterator[str]:
     """Whether the UNet reads what the text encoders give."""
-    more = next((told for key in _BEYOND_TEXT if (told := unet.get(key))), None)
+    more = next((value for key in _BEYOND_TEXT if (value := unet.get(key))), None)
     if more and (more != _XL or second is None):
         lacks = f", and {text.folder.parent} has one text encoder" if more == _XL else ""
         yield f"{unet.folder}: the UNet asks for more than text ({more}){lacks}; {DRIVEN}"

@@ -110,15 +110,19 @@ def inspect_vae(folder: Path) -> Part:
     """The autoencoder in a folder, or in the folder `vae` of a pipeline. Raises ModelError where there is none."""
     inner = folder / "vae"
     inside = inner.is_dir() and not (folder / "config.json").exists()
-    return read_part(inner if inside else folder, DIFFUSION, "; no autoencoder here, name the folder of an AutoencoderKL")
+    return read_part(
+        inner if inside else folder, DIFFUSION, "; no autoencoder here, name the folder of an AutoencoderKL"
+    )
 
 
 def check_size(base: BaseModel, size: tuple[int, int]) -> None:
     """Raises ModelError where the base's latents have no such size. size: height and width in pixels."""
     step = base.shrink
     if any(side % step for side in size):
-        told = " × ".join(map(str, size))
-        raise ModelError(f"{base.place}: images of {told} pixels: this model needs multiples of {step}; set image.size")
+        pixels = " × ".join(map(str, size))
+        raise ModelError(
+            f"{base.place}: images of {pixels} pixels: this model needs multiples of {step}; set image.size"
+        )
 
 
 def _refuse_other_pipelines(folder: Path, index: Mapping[str, Any]) -> None:
@@ -128,6 +132,6 @@ def _refuse_other_pipelines(folder: Path, index: Mapping[str, Any]) -> None:
 
 
 def _raise(faults: Iterator[str]) -> None:
-    told = list(faults)
-    if told:
-        raise ModelError("\n".join(told))
+    listed = list(faults)
+    if listed:
+        raise ModelError("\n".join(listed))

@@ -1,4 +1,4 @@
-"""LoRA files: low-rank updates of a model's weights (arXiv 2106.09685), told by their headers. No torch here.
+"""LoRA files: low-rank updates of a model's weights (arXiv 2106.09685), read off their headers. No torch here.
 
 Three spellings are read: of peft and diffusers (`unet.….lora_A.weight`), of diffusers before peft
 (`….processor.to_q_lora.down.weight`) and of kohya's scripts (`lora_unet_….lora_down.weight`). Those disagree on dots and
@@ -179,16 +179,15 @@ def _area(shape: Shape) -> int:
 
 
 def _what(name: str) -> str:
-    return next((told for word, told in _OTHER_KINDS.items() if word in name), "holds something else than a LoRA")
+    return next((kind for word, kind in _OTHER_KINDS.items() if word in name), "holds something else than a LoRA")
 
 
 class _Scales:
     """What peft notes beside its updates: alpha by layer, where it is not r."""
 
     def __init__(self, path: Path) -> None:
-        told = read_metadata(path).get("lora_adapter_metadata", "{}")
         try:
-            noted = json.loads(told)
+            noted = json.loads(read_metadata(path).get("lora_adapter_metadata", "{}"))
         except ValueError as error:
             raise ModelError(f"{path}: its notes on the adapter are no JSON ({error}); fetch the file again") from error
         self._noted: Mapping[str, Any] = noted if isinstance(noted, dict) else {}

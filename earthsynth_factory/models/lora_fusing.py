@@ -20,12 +20,14 @@ def fuse(network: nn.Module, name: str, loras: Sequence[Lora], place: Path) -> N
     name: as in `LowRank.network`. place: the model's, for the message. Raises ModelError where one does not fit or is no
     number.
     """
-    weights = {spelt(key.removesuffix(".weight")): one for key, one in network.named_parameters() if key.endswith(".weight")}
+    weights = {
+        spelt(key.removesuffix(".weight")): one for key, one in network.named_parameters() if key.endswith(".weight")
+    }
     shapes = {name: {key: tuple(one.shape) for key, one in weights.items()}}
     for lora in loras:
         own = Lora(lora.path, lora.adapter, lora.weight, tuple(lora.of(name)))
-        for told in misfits(own, shapes, place):
-            raise ModelError(told)
+        for fault in misfits(own, shapes, place):
+            raise ModelError(fault)
         with safe_open(lora.path, framework="pt") as file:
             for update in own.updates:
                 weight = weights[update.layer]

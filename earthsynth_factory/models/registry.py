@@ -155,7 +155,10 @@ def repositories(model: ModelName, base: Path) -> list[hub.HubRepository]:
     return [
         *if_on_hub(both.base, base, "base", hub.base_repository(both.base, both.base_revision)),
         *if_on_hub(
-            both.controlnet, base, "controlnet", hub.controlnet_repository(both.controlnet, both.revision, both.subfolder)
+            both.controlnet,
+            base,
+            "controlnet",
+            hub.controlnet_repository(both.controlnet, both.revision, both.subfolder),
         ),
     ]
 
@@ -220,8 +223,12 @@ def lora_of(name: str, base: Path, file: str | None = None, revision: str = "mai
         return _within(place, file or hub.LORA)
     there = sorted(path.name for path in place.glob("*.safetensors"))
     if len(there) != 1:
-        told = f"{len(there)} safetensors files ({', '.join(there[:3])}); say which with `file:`" if there else "no safetensors file"
-        raise ModelError(f"lora {name!r}: {place}: {told}")
+        lack = (
+            f"{len(there)} safetensors files ({', '.join(there[:3])}); say which with `file:`"
+            if there
+            else "no safetensors file"
+        )
+        raise ModelError(f"lora {name!r}: {place}: {lack}")
     return place / there[0]
 
 

@@ -31,8 +31,8 @@ def read_header(path: Path) -> dict[str, TensorFacts]:
 def read_metadata(path: Path) -> dict[str, str]:
     """What a file says of itself in free words; nothing in most. Raises ModelError as `read_header`."""
     header, _ = _header(path)
-    told = header.get("__metadata__") if isinstance(header, dict) else None
-    return {str(key): str(value) for key, value in told.items()} if isinstance(told, dict) else {}
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return {str(key): str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
 
 
 def _header(path: Path) -> tuple[Any, int]:

@@ -10,7 +10,6 @@ from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.card import Scheduler
 
 
-
 @dataclass(frozen=True, slots=True)
 class Sampler:
     """A sampler of diffusers. options: its settings where they are not the model's own. flow: it runs flow-matching models.

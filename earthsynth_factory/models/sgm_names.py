@@ -26,7 +26,9 @@ _AROUND = {
     "label_emb_0_2": "add_embedding_linear_2",
 }
 
-_BLOCK = re.compile(r"(?P<way>input_blocks_(?P<down>\d+)|output_blocks_(?P<up>\d+)|middle_block)_(?P<part>\d+)_(?P<rest>.+)")
+_BLOCK = re.compile(
+    r"(?P<way>input_blocks_(?P<down>\d+)|output_blocks_(?P<up>\d+)|middle_block)_(?P<part>\d+)_(?P<rest>.+)"
+)
 
 
 def from_sgm(layer: str) -> str:
@@ -39,7 +41,11 @@ def from_sgm(layer: str) -> str:
     part, rest = int(match["part"]), _INSIDE.get(match["rest"], match["rest"])
     if match["down"]:
         level, place = divmod(int(match["down"]) - 1, _LAYERS + 1)
-        inner = f"downsamplers_0_{'conv' if rest == 'op' else rest}" if place == _LAYERS else f"{_kind(part)}_{place}_{rest}"
+        inner = (
+            f"downsamplers_0_{'conv' if rest == 'op' else rest}"
+            if place == _LAYERS
+            else f"{_kind(part)}_{place}_{rest}"
+        )
         return f"down_blocks_{level}_{inner}"
     if match["up"]:
         level, place = divmod(int(match["up"]), _LAYERS + 1)

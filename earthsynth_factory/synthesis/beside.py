@@ -75,9 +75,7 @@ class ControlSpec(Spec):
         found = controlnet_card(self.controlnet, self.place(base), self.subfolder)
         return found or unknown_card(self.controlnet)
 
-    def images(
-        self, masks: Sequence[Mask], instances: Sequence[InstanceMap], base: Path, taxonomy: Taxonomy
-    ) -> Tensor:
+    def images(self, masks: Sequence[Mask], instances: Sequence[InstanceMap], base: Path, taxonomy: Taxonomy) -> Tensor:
         """(B, 3, H, W) in [0, 1]: what it is shown. Raises InputError where `heights` names no class."""
         from earthsynth_factory.models.control_image import control_images, control_lut, edge_images, height_lut
 

@@ -94,7 +94,11 @@ class ControlNetSpec(GeneratorSpec):
     def identity(self, base: Path) -> Mapping[str, str]:
         card = self.card(base)
         steps, guidance, scheduler = self.sampled(card)
-        shown = {f"controlnet_{n} card": one.card(base).digest() for n, one in enumerate(self.controls, 1) if one.shows == "mask"}
+        shown = {
+            f"controlnet_{n} card": one.card(base).digest()
+            for n, one in enumerate(self.controls, 1)
+            if one.shows == "mask"
+        }
         return {
             **self.files(base).hashes(),
             **shown,
@@ -133,7 +137,10 @@ class ControlNetSpec(GeneratorSpec):
         unet = self.files(base).inspect().base.unet
         distilled = self.loras or unet.get("time_cond_proj_dim") or scheduler == self.card(base).scheduler
         if scheduler in SAMPLERS and SAMPLERS[scheduler].few and not distilled:
-            yield "scheduler", f"{scheduler} draws in few steps with weights distilled for it alone; add its LoRA under `loras`"
+            yield (
+                "scheduler",
+                f"{scheduler} draws in few steps with weights distilled for it alone; add its LoRA under `loras`",
+            )
 
     def build(self, context: StageContext) -> ControlNetGenerator:
         return ControlNetGenerator(self, context)

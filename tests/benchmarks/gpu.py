@@ -27,8 +27,8 @@ from safetensors.torch import save_file
 from earthsynth_factory.io.atomic import write_json
 from earthsynth_factory.models.controlnet_pipeline import Asked, ControlNetPipeline, compile_networks
 from earthsynth_factory.models.denoise import Control, Sampling
-from earthsynth_factory.models.loading import be_quiet
 from earthsynth_factory.models.inspection import BaseModel
+from earthsynth_factory.models.loading import be_quiet
 from earthsynth_factory.models.part import Part
 from earthsynth_factory.models.registry import EARTHSYNTH_CARD
 from earthsynth_factory.models.schedulers import make_scheduler
@@ -338,7 +338,7 @@ def our_training(bench: Bench, folder: Path, compiled: bool) -> None:
     try:
         training_row(bench, f"ours{', compiled' if compiled else ''}: latents cached", our_steps(opened))
     finally:
-        opened.stage.loader.close()
+        opened.trainer.loader.close()
 
 
 def training_row(bench: Bench, name: str, steps: Any) -> None:

@@ -40,7 +40,9 @@ def _layers(network: torch.nn.Module) -> Iterator[tuple[str, tuple[int, ...]]]:
 def peft(halves: Halves, path: Path) -> Path:
     """As diffusers saves them today, alpha in the notes."""
     names = {name: (down, up) for name, (_, down, up) in halves.items()}
-    found = {f"{name}.lora_{end}.weight": half for name, both in names.items() for end, half in zip("AB", both, strict=True)}
+    found = {
+        f"{name}.lora_{end}.weight": half for name, both in names.items() for end, half in zip("AB", both, strict=True)
+    }
     notes: dict[str, Any] = {}
     for network in {network for network, _, _ in halves.values()}:
         modules = sorted({name.removeprefix(f"{network}.") for name, (own, _, _) in halves.items() if own == network})

@@ -328,7 +328,9 @@ def test_weights_that_do_not_match(parts: Path, file: str, change: Any, words: s
 def test_two_controlnets_in_one_folder(tiny_pipeline: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_pipeline, tmp_path / "model")
     shutil.copytree(tiny_pipeline / "controlnet", tmp_path / "model/controlnet_1")
-    with pytest.raises(ModelError, match=r"2 ControlNets \(controlnet, controlnet_1\); name the one that sees the mask"):
+    with pytest.raises(
+        ModelError, match=r"2 ControlNets \(controlnet, controlnet_1\); name the one that sees the mask"
+    ):
         files_of("model", tmp_path)
 
 

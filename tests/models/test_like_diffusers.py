@@ -21,8 +21,8 @@ from earthsynth_factory.models.loading import load_pipe
 from earthsynth_factory.models.prompt_words import PromptWords
 from earthsynth_factory.models.registry import ModelFiles
 from earthsynth_factory.models.schedulers import make_scheduler
-from tests.models.loras import random_halves
 from tests.models.loras import peft as save_peft
+from tests.models.loras import random_halves
 from tests.tiny_models import TINY, lively_controlnet, make_xl_pipeline
 
 STEPS, SIDE = 4, 32

@@ -62,7 +62,11 @@ def test_names_of_the_authors_code_are_those_of_diffusers() -> None:
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     )  # fmt: skip
-    wanted = {name.removesuffix(".weight").replace(".", "_") for name, _ in unet.named_parameters() if name.endswith(".weight")}
+    wanted = {
+        name.removesuffix(".weight").replace(".", "_")
+        for name, _ in unet.named_parameters()
+        if name.endswith(".weight")
+    }
     met = [from_sgm(name.replace(".", "_")) for name in _names_of_the_authors()]
     assert len(met) == len(set(met))
     assert set(met) <= wanted
@@ -77,7 +81,9 @@ def _names_of_the_authors() -> list[str]:
         names += [f"input_blocks.{block}.0.{one}" for one in resnet]
         names += [f"input_blocks.{block}.1.{one}" for one in attention if block > 2]
     names += ["input_blocks.4.0.skip_connection", "input_blocks.3.0.op", "input_blocks.6.0.op"]
-    names += [f"middle_block.{n}.{one}" for n in (0, 2) for one in resnet] + [f"middle_block.1.{one}" for one in attention]
+    names += [f"middle_block.{n}.{one}" for n in (0, 2) for one in resnet] + [
+        f"middle_block.1.{one}" for one in attention
+    ]
     for block in range(9):
         names += [f"output_blocks.{block}.0.{one}" for one in [*resnet, "skip_connection"]]
         names += [f"output_blocks.{block}.1.{one}" for one in attention if block < 6]
@@ -85,7 +91,9 @@ def _names_of_the_authors() -> list[str]:
 
 
 def of_another_width(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: torch.cat([one, one], 1) if "to_q" in name and "lora_A" in name else one for name, one in weights.items()}
+    return {
+        name: torch.cat([one, one], 1) if "to_q" in name and "lora_A" in name else one for name, one in weights.items()
+    }
 
 
 def of_another_family(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -102,7 +110,7 @@ def half_gone(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def halves_that_do_not_meet(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: one[:, :1] if "lora_B" in name else one for name, one in weights.items()}
+    return {name: one[:, :1].contiguous() if "lora_B" in name else one for name, one in weights.items()}
 
 
 def dora(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -122,7 +130,10 @@ def nothing(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 REFUSED: list[tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], str]] = [
-    (of_another_width, r"lora.safetensors: unet \w+_to_q: changes 32 → 16 channels, .*pipeline/unet has 16 → 16: a LoRA of"),
+    (
+        of_another_width,
+        r"lora.safetensors: unet \w+_to_q: changes 32 → 16 channels, .*pipeline/unet has 16 → 16: a LoRA of",
+    ),
     (of_another_family, r"lora.safetensors: \d+ of its \d+ layers are not in .*pipeline/unet \(unet down_blocks_7_\w+"),
     (of_flux, r"layers are not in .*: a LoRA of another family; take one made for this base"),
     (half_gone, r"has one of its two halves alone; fetch the file again"),

@@ -109,9 +109,7 @@ def test_few_step_samplers_bring_their_steps(tiny_pipeline: Path) -> None:
 
 
 def test_a_lora_takes_the_doubt(tiny_pipeline: Path, beside: Mapping[str, Any]) -> None:
-    given = ControlNetSpec.model_validate(
-        {"model": str(tiny_pipeline), "scheduler": "lcm", "loras": beside["loras"]}
-    )
+    given = ControlNetSpec.model_validate({"model": str(tiny_pipeline), "scheduler": "lcm", "loras": beside["loras"]})
     assert not list(given.doubts(Path()))
 
 
@@ -122,7 +120,9 @@ def other_latents(folder: Path) -> dict[str, Any]:
 
 def other_factor(folder: Path) -> dict[str, Any]:
     small = {"block_out_channels": (8, 8), "down_block_types": ("DownEncoderBlock2D",) * 2}
-    AutoencoderKL(**{**TINY["vae"], **small, "up_block_types": ("UpDecoderBlock2D",) * 2}).save_pretrained(folder / "vae")
+    AutoencoderKL(**{**TINY["vae"], **small, "up_block_types": ("UpDecoderBlock2D",) * 2}).save_pretrained(
+        folder / "vae"
+    )
     return {"vae": str(folder / "vae")}
 
 
@@ -173,7 +173,9 @@ def steps_beyond_lcm(folder: Path) -> dict[str, Any]:
         (steps_beyond_lcm, r"scheduler: lcm takes up to 50 steps, not 60"),
     ],
 )
-def test_what_does_not_fit_is_refused_at_validation(tiny_pipeline: Path, tmp_path: Path, given: Any, words: str) -> None:
+def test_what_does_not_fit_is_refused_at_validation(
+    tiny_pipeline: Path, tmp_path: Path, given: Any, words: str
+) -> None:
     with pytest.raises(ModelError, match=words):
         spec(tiny_pipeline, **given(tmp_path)).check(tmp_path, (32, 32))
 

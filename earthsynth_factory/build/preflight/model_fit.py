@@ -99,8 +99,11 @@ def _negative_prompts(recipe: Recipe, card: ModelCard) -> Findings:
         return
     places: list[tuple[Path, str | None]] = [
         (("synthesis", "negative_prompt"), getattr(recipe.synthesis, "negative_prompt", None)),
-        *((("categories", place, "negative_prompt"), one.negative_prompt) for place, one in enumerate(recipe.categories)),
+        *(
+            (("categories", place, "negative_prompt"), one.negative_prompt)
+            for place, one in enumerate(recipe.categories)
+        ),
     ]
-    for path, told in places:
-        if told:
+    for path, text in places:
+        if text:
             yield Finding(path, "does nothing without guidance; set `guidance` above 1, or leave it out")

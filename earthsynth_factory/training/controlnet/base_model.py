@@ -61,7 +61,9 @@ def load_base(spec: ModelSpec, size: int, recipe_folder: Path, seed: int) -> Bas
     """Loads (safetensors only) or makes what the recipe names. Raises ModelError, InputError where the size does not fit."""
     found = base_at(base_of(spec.base, recipe_folder, spec.base_revision))
     if found.second:
-        raise ModelError(f"{found.place}: a Stable Diffusion XL; images are made with it here, ControlNets trained on 1.x and 2.x")
+        raise ModelError(
+            f"{found.place}: a Stable Diffusion XL; images are made with it here, ControlNets trained on 1.x and 2.x"
+        )
     start, own_card = _start(spec.controlnet, recipe_folder)
     if start is not None:
         Assembly(found, (start,)).checked()
