@@ -22,9 +22,9 @@ from earthsynth_factory.domain.templates import CLASSES, SCALE, check_template, 
 EMPTY_SCENE = "land"
 """What stands for the class list where nothing but background is present. Ours; the paper names no such prompt."""
 
-Words = Annotated[
-    tuple[Annotated[str, StringConstraints(min_length=1, max_length=200)], ...], Field(min_length=1, max_length=500)
-]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Words = Annotated[tuple[Word, ...], Field(min_length=1, max_length=500)]
+Template = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
 One = TypeVar("One")
@@ -33,13 +33,11 @@ One = TypeVar("One")
 class PromptSpec(Spec):
     """Prompts of many kinds for one dataset: of each list one is drawn for an image, by its seed."""
 
-    templates: tuple[Annotated[str, StringConstraints(min_length=1, max_length=500)], ...] = Field(
-        default=(), max_length=500
-    )
+    templates: tuple[Template, ...] = Field(default=(), max_length=500)
     """Texts with `{classes}` in them, and any of `{scale}` and the names under `words`. Left out: the model's own."""
-    words: dict[FieldName, Words] = {}
+    words: dict[FieldName, Words] = Field(default={})
     """Field of the templates → what may stand there: `season: [summer, winter]`, `sensor:`, `place:` and the like."""
-    classes: dict[str, Words] = {}
+    classes: dict[str, Words] = Field(default={})
     """Class → its words, in place of its name: `ship: [ship, vessel, cargo ship]`."""
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ import orjson
 from earthsynth_factory.filtering.labelled_folder import Entry
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.tree import Tree
+from earthsynth_factory.io.jsonl import unmarked
 from earthsynth_factory.io.pictures import SUFFIXES
 
 
@@ -83,7 +84,7 @@ class KeptFiles:
 def _of_single_categories(folder: Path, images: Collection[Path]) -> set[Path]:
     """Category masks and images of these images, as the `train.jsonl` of `folder` has them; empty where there is none."""
     try:
-        lines = [orjson.loads(line) for line in (folder / "train.jsonl").read_bytes().splitlines()]
+        lines = [orjson.loads(unmarked(line)) for line in (folder / "train.jsonl").read_bytes().splitlines()]
         masks = {
             folder / mask
             for line in lines

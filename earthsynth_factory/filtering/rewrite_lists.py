@@ -14,6 +14,7 @@ import orjson
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.filtering.kept_files import KeptFiles
 from earthsynth_factory.importers.texts import MAX_TEXT_BYTES
+from earthsynth_factory.io.jsonl import unmarked
 
 MAX_DOCUMENT = 1 << 30
 """Largest JSON list that is rewritten, in bytes."""
@@ -40,7 +41,8 @@ def _lines(path: Path, files: KeptFiles) -> bytes | None:
     if path.name not in tests:
         return None
     try:
-        return b"".join(line for line in _read(path).splitlines(True) if tests[path.name](orjson.loads(line)))
+        lines = _read(path).splitlines(True)
+        return b"".join(line for line in lines if tests[path.name](orjson.loads(unmarked(line))))
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -25,7 +25,7 @@ from earthsynth_factory.domain.outcome import UNUSABLE, Reason
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.filtering.apply import check_mirror, check_unchanged, mirror, whole
+from earthsynth_factory.filtering.apply import check_mirror, check_own, mirror, set_aside, whole
 from earthsynth_factory.filtering.labelled_folder import Folder
 from earthsynth_factory.filtering.results import FilterResults, FilterSummary
 from earthsynth_factory.filtering.scores import Row, ScoreJournal
@@ -167,12 +167,14 @@ class _Run:
         outcome = digest_of(how, kept, [(entry.name, entry.stamp()) for entry in self._folder.entries])
         if self._claim.done(outcome) and not is_free(self._filtered):
             return
-        check_unchanged(self._filtered)
-        with whole(self._filtered) as fresh:
+        names = self._out / "filtered.json"
+        check_own(self._filtered, names)
+        with whole(self._filtered, names) as fresh:
             mirror(self._folder, fresh, self._filtered, kept, how)
             if self._folder.kind in ("build", "prepared") and kept:
                 blocks: tuple[ExportSpec, ...] = export_blocks(EXPORTED)
                 export(open_dataset(fresh), blocks, fresh / "exports", lambda _: None)
+            set_aside(self._filtered)
             self._claim.finish(outcome)  # before the folder stands, so that a kill behind it finds it known
 
 

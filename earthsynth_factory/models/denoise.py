@@ -180,7 +180,7 @@ def _as_arguments(down: Sequence[Tensor], middle: Tensor) -> dict[str, Any]:
 
 
 def _sizes(pipe: Any, request: Request) -> Tensor | None:
-    """(B, 6) for Stable Diffusion XL: the image's size, no crop, and its size again, as diffusers' pipeline says by default."""
+    """(B, 6) for Stable Diffusion XL: the image's size, no crop, its size again, as diffusers says by default."""
     if request.words.pooled is None:
         return None
     height, width = request.controls[0].shape[-2:]

@@ -18,8 +18,9 @@ CARD, LORA = "card.json", "pytorch_lora_weights.safetensors"
 class HubRepository:
     """A repository at one revision (a commit, a tag or a branch).
 
-    networks: folder (`""` is the root) → stem of its weight files. beside: such as are taken if their folder is there. files: others that must be there, each with the names
-    that will do; optional: files and folders (`tokenizer/`) that are taken if they are.
+    networks: folder (`""` is the root) → stem of its weight files; beside: such as are taken if their folder is there.
+    files: others that must be there, each with the names that will do; optional: files and folders (`tokenizer/`) that are
+    taken if they are.
     """
 
     name: str

@@ -73,7 +73,7 @@ class Assembly:
         faults = [fault for control in self.controls for fault in controlnet_faults(control, base.unet, base.shrink)]
         second = base.second[0] if base.second else None
         networks = {UNET: base.unet, TEXT: base.text, TEXT_2: second}
-        faults += [fault for lora in self.loras for fault in check_lora(lora, networks)]
+        faults += [fault for lora in self.loras for fault in check_lora(lora, networks, base.unet.folder)]
         _raise(iter(faults))
         return self
 

@@ -54,7 +54,7 @@ _OTHER_KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class LowRank:
-    """An update of a layer: its weight gains `strength × up · down`. down, up: tensor names of shapes (r, in, …), (out, r, …).
+    """An update of a layer: its weight gains `up · down`, scaled. down, up: names of tensors, (r, in, …) and (out, r, …).
 
     layer: its name, dots as underscores. alpha: name of the tensor that divided by r scales it; None: `scale` does.
     """
@@ -94,14 +94,14 @@ def read_lora(path: Path, adapter: str, weight: float) -> Lora:
     return Lora(path, adapter, weight, tuple(updates))
 
 
-def check_lora(lora: Lora, networks: Mapping[str, Part | None]) -> Iterator[str]:
+def check_lora(lora: Lora, networks: Mapping[str, Part | None], place: Path) -> Iterator[str]:
     """Where the LoRA does not belong to the model. networks: those that it may change, None where the model has none."""
     shapes: dict[str, Mapping[str, Shape]] = {}
     for name, part in networks.items():
         if part is not None and part.original:
             return  # a file in the original layout has other names; they are compared when it is loaded
         shapes[name] = shapes_of(part) if part else {}
-    yield from misfits(lora, shapes, networks[UNET].folder if networks[UNET] else lora.path)
+    yield from misfits(lora, shapes, place)
 
 
 def misfits(lora: Lora, shapes: Mapping[str, Mapping[str, Shape]], place: Path) -> Iterator[str]:

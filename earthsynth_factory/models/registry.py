@@ -223,12 +223,8 @@ def lora_of(name: str, base: Path, file: str | None = None, revision: str = "mai
         return _within(place, file or hub.LORA)
     there = sorted(path.name for path in place.glob("*.safetensors"))
     if len(there) != 1:
-        lack = (
-            f"{len(there)} safetensors files ({', '.join(there[:3])}); say which with `file:`"
-            if there
-            else "no safetensors file"
-        )
-        raise ModelError(f"lora {name!r}: {place}: {lack}")
+        several = f"{len(there)} safetensors files ({', '.join(there[:3])}); say which with `file:`"
+        raise ModelError(f"lora {name!r}: {place}: {several if there else 'no safetensors file'}")
     return place / there[0]
 
 

@@ -1,4 +1,4 @@
-"""Layers of a UNet by the names of its authors' code (`input_blocks.4.1`), as diffusers calls them (`down_blocks.1.attentions.0`)."""
+"""Layers of a UNet by its authors' names (`input_blocks.4.1`), as diffusers says them (`down_blocks.1.attentions.0`)."""
 
 from __future__ import annotations
 

@@ -253,9 +253,8 @@ def _worded(data: Mapping[str, Any]) -> Iterator[Problem]:
     if "categories" not in data:
         return
     known, prompts, synthesis = _known(_named_blocks(data)), data.get("prompts"), data.get("synthesis")
-    places: list[tuple[Path, Any]] = [
-        (("prompts", "classes"), prompts.get("classes") if isinstance(prompts, Mapping) else None)
-    ]
+    words = prompts.get("classes") if isinstance(prompts, Mapping) else None
+    places: list[tuple[Path, Any]] = [(("prompts", "classes"), words)]
     controls = synthesis.get("controls") if isinstance(synthesis, Mapping) else None
     for index, control in enumerate(controls if isinstance(controls, list | tuple) else ()):
         heights = control.get("heights") if isinstance(control, Mapping) else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.run_record import RunRecord
+from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.exports.base import ExportSummary
 from earthsynth_factory.io.atomic import write_changed
 
@@ -17,7 +18,7 @@ class Counts:
     """Tallies over a store. images: (class id, split) → images that contain it. objects: class id → instances.
 
     made, passed, kept: class id that was asked for (None: negatives) → images made, those of them that every rule
-    passed, and those that are in the dataset.
+    passed, and those that are in the dataset. undrawn: likewise → why a condition could not be drawn, the first time.
     """
 
     accepted: Counter[str] = field(default_factory=Counter)
@@ -28,6 +29,7 @@ class Counts:
     made: Counter[int | None] = field(default_factory=Counter)
     passed: Counter[int | None] = field(default_factory=Counter)
     kept: Counter[int | None] = field(default_factory=Counter)
+    undrawn: dict[int | None, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, store: BuildReader) -> Counts:
@@ -41,6 +43,8 @@ class Counts:
             counts.objects.update(instance.category for instance in record.instances)
         for reject in store.rejects():
             counts.rejected.update({reason.rule for reason in reject.reasons})
+            if reject.outcome is Outcome.UNDRAWN:
+                counts.undrawn.setdefault(reject.category, "; ".join(reason.text for reason in reject.reasons))
             counts.made[reject.category] += reject.made
             counts.passed[reject.category] += reject.passed
         counts.made.update(counts.kept)
@@ -131,7 +135,7 @@ def _acceptance(store: BuildReader, counts: Counts) -> str:
     for category in [*store.run.targets, None]:
         made, passed = counts.made[category], counts.passed[category]
         if made:
-            name = "negatives" if category is None else store.taxonomy[category].name
+            name = store.taxonomy.asked_for(category)
             rows.append([name, str(made), str(passed), f"{passed / made:.0%}", str(counts.kept[category])])
     return (
         "## What the filter passed\n\nOf several images that passed for one mask the best is kept.\n\n"

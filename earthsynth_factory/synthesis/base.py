@@ -70,19 +70,19 @@ class GeneratorSpec(Spec, ABC):
         """The card if no network is needed for it, else None. Raises ModelError."""
         return self.card(base)
 
-    def repositories(self, base: Path) -> Sequence[HubRepository]:
+    def repositories(self, base: Path) -> Sequence[HubRepository]:  # noqa: ARG002  # for those that have a model
         """What of it comes from the hub. Raises ModelError for a name that is neither there nor here."""
         return ()
 
-    def weights(self, base: Path) -> Sequence[Path]:
+    def weights(self, base: Path) -> Sequence[Path]:  # noqa: ARG002  # for those that have a model
         """The files that are loaded, all of them here. Raises ModelError."""
         return ()
 
-    def guided(self, card: ModelCard) -> bool:
+    def guided(self, card: ModelCard) -> bool:  # noqa: ARG002  # for those that have a model
         """Whether it heeds negative prompts."""
         return False
 
-    def doubts(self, base: Path) -> Iterator[tuple[str, str]]:
+    def doubts(self, base: Path) -> Iterator[tuple[str, str]]:  # noqa: ARG002  # for those that have a model
         """(key, sentence) of what may be asked for and is of no use; of files that are at hand. Raises ModelError."""
         return iter(())
 

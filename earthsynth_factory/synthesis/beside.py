@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LoraSpec(Spec):
-    """A LoRA, fused into the weights before the first image. Files are safetensors, as diffusers, peft or kohya write them."""
+    """A LoRA, fused into the weights: a safetensors file as diffusers, peft or kohya's scripts write it."""
 
     path: str = Field(min_length=1)
     """A .safetensors file, a folder that holds one, or a hub id."""
@@ -52,9 +52,9 @@ class ControlSpec(Spec):
     revision: str = "main"
     """Commit, tag or branch on the hub."""
     shows: Literal["edges", "depth", "mask"] = "edges"
-    """What it is shown: `edges`, the outlines of classes and objects in white on black; `depth`, the `heights` of classes, the
-    highest of them white; `mask`, the classes as its own card says."""
-    heights: dict[str, Annotated[float, Field(ge=0, le=10_000)]] = {}
+    """What it is shown: `edges`, the outlines of classes and objects in white on black; `depth`, the `heights` of classes,
+    the highest of them white; `mask`, the classes as its own card says."""
+    heights: dict[str, Annotated[float, Field(ge=0, le=10_000)]] = Field(default={})
     """For `depth`: class → metres above the ground. Classes that are not named lie on the ground, in black."""
     weight: float = Field(default=1.0, ge=0, le=4)
     """Strength of its control."""

@@ -94,14 +94,10 @@ class ControlNetSpec(GeneratorSpec):
     def identity(self, base: Path) -> Mapping[str, str]:
         card = self.card(base)
         steps, guidance, scheduler = self.sampled(card)
-        shown = {
-            f"controlnet_{n} card": one.card(base).digest()
-            for n, one in enumerate(self.controls, 1)
-            if one.shows == "mask"
-        }
+        masks = [(number, one) for number, one in enumerate(self.controls, 1) if one.shows == "mask"]
         return {
             **self.files(base).hashes(),
-            **shown,
+            **{f"controlnet_{number}/card": one.card(base).digest() for number, one in masks},
             "card": card.digest(),
             "sampling": f"{steps} steps, guidance {guidance:g}, scheduler {scheduler}",
         }
@@ -137,10 +133,8 @@ class ControlNetSpec(GeneratorSpec):
         unet = self.files(base).inspect().base.unet
         distilled = self.loras or unet.get("time_cond_proj_dim") or scheduler == self.card(base).scheduler
         if scheduler in SAMPLERS and SAMPLERS[scheduler].few and not distilled:
-            yield (
-                "scheduler",
-                f"{scheduler} draws in few steps with weights distilled for it alone; add its LoRA under `loras`",
-            )
+            said = f"{scheduler} draws in few steps with weights distilled for it alone; add its LoRA under `loras`"
+            yield "scheduler", said
 
     def build(self, context: StageContext) -> ControlNetGenerator:
         return ControlNetGenerator(self, context)

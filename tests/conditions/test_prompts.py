@@ -31,9 +31,10 @@ def test_one_seed_is_one_prompt_and_many_are_all() -> None:
     assert len(set(prompts)) == 2 + 2 * 4
     counts = Counter("vessel" in prompt for prompt in prompts)
     assert min(counts.values()) > 150, "evenly"
-    assert any(
-        prompt == "winter in a harbour, near: vessel, water" or prompt.endswith(": water, vessel") for prompt in prompts
-    )
+    assert {prompt for prompt in prompts if prompt.startswith("winter in a harbour, near: ")} == {
+        "winter in a harbour, near: water, ship",
+        "winter in a harbour, near: water, vessel",
+    }
 
 
 def test_without_variety_the_prompt_is_the_models() -> None:

@@ -50,7 +50,8 @@ def ours(pipe: Any, how: Sampling) -> torch.Tensor:
 def theirs(pipe: Any, how: Sampling) -> torch.Tensor:
     made = pipe(
         ["a road"] * 2, negative_prompt=["blurry"] * 2, image=control(), generator=generators(), output_type="pt",
-        num_inference_steps=how.steps, eta=0.3 * (how.scheduler == "tcd"), guidance_scale=how.guidance, controlnet_conditioning_scale=how.controls[0].scale,
+        num_inference_steps=how.steps, eta=0.3 * (how.scheduler == "tcd"),
+        guidance_scale=how.guidance, controlnet_conditioning_scale=how.controls[0].scale,
         control_guidance_end=how.controls[0].end,
     )  # fmt: skip
     return made.images

@@ -71,7 +71,8 @@ def theirs(pipe: Any, how: Sampling, negatives: list[str] | None = NEGATIVES) ->
     several = len(how.controls) > 1
     return pipe(
         PROMPTS, negative_prompt=negatives, image=seen if several else seen[0], num_inference_steps=how.steps,
-        eta=0.3 * (how.scheduler == "tcd"), guidance_scale=how.guidance, controlnet_conditioning_scale=scales if several else scales[0],
+        eta=0.3 * (how.scheduler == "tcd"),
+        guidance_scale=how.guidance, controlnet_conditioning_scale=scales if several else scales[0],
         control_guidance_end=ends if several else ends[0], output_type="pt",
         generator=[torch.Generator().manual_seed(seed) for seed in SEEDS],
     ).images  # fmt: skip

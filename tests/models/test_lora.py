@@ -47,7 +47,7 @@ def test_every_spelling_comes_to_the_same_weights(
         fuse(getattr(networks, name), name, [lora], tmp_path)
         before, after = (dict(getattr(one, name).named_parameters()) for one in (pipe, networks))
         for layer in before:
-            network, down, up = halves.get(f"{name}.{layer.removesuffix('.weight')}", (name, None, None))
+            _, down, up = halves.get(f"{name}.{layer.removesuffix('.weight')}", (name, None, None))
             gain: Tensor | float = 0.0
             if down is not None and up is not None:
                 gain = (0.5 * ALPHA / RANK * up.flatten(1) @ down.flatten(1)).reshape(before[layer].shape)
@@ -62,11 +62,8 @@ def test_names_of_the_authors_code_are_those_of_diffusers() -> None:
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     )  # fmt: skip
-    wanted = {
-        name.removesuffix(".weight").replace(".", "_")
-        for name, _ in unet.named_parameters()
-        if name.endswith(".weight")
-    }
+    weights = [name for name, _ in unet.named_parameters() if name.endswith(".weight")]
+    wanted = {name.removesuffix(".weight").replace(".", "_") for name in weights}
     met = [from_sgm(name.replace(".", "_")) for name in _names_of_the_authors()]
     assert len(met) == len(set(met))
     assert set(met) <= wanted

@@ -62,7 +62,7 @@ def load_base(spec: ModelSpec, size: int, recipe_folder: Path, seed: int) -> Bas
     found = base_at(base_of(spec.base, recipe_folder, spec.base_revision))
     if found.second:
         raise ModelError(
-            f"{found.place}: a Stable Diffusion XL; images are made with it here, ControlNets trained on 1.x and 2.x"
+            f"{found.place}: a Stable Diffusion XL; ControlNets are trained here on 1.x and 2.x; choose such a base"
         )
     start, own_card = _start(spec.controlnet, recipe_folder)
     if start is not None:
