@@ -52,6 +52,13 @@ class PromptSpec(Spec):
             raise ValueError(f"words: no template has {{{min(unused)}}}; write it in one, or leave these words out")
         return self
 
+    def __str__(self) -> str:
+        """In words; empty where there is nothing to draw."""
+        templates = f"{len(self.templates)} template{'s' * (len(self.templates) > 1)}" if self.templates else ""
+        words = f"words for {', '.join(self.words)}" if self.words else ""
+        classes = f"several words for {', '.join(self.classes)}" if self.classes else ""
+        return "; ".join(part for part in (templates, words, classes) if part)
+
 
 @dataclass(frozen=True)
 class PromptWriter:

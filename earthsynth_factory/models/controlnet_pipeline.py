@@ -62,10 +62,12 @@ class Asked:
     def filled(self, count: int) -> Asked:
         """The last one repeated until there are `count`."""
         missing = count - len(self.prompts)
-        texts = [[*one, *[one[-1]] * missing] for one in (self.prompts, self.negatives)]
+        prompts = [*self.prompts, *[self.prompts[-1]] * missing]
+        negatives = [*self.negatives, *[self.negatives[-1]] * missing]
+        seeds = [*self.seeds, *[self.seeds[-1]] * missing]
         controls = [_filled(images, count) for images in self.controls]
         pictures = self.pictures and self.pictures.filled(count)
-        return Asked(controls, *texts, [*self.seeds, *[self.seeds[-1]] * missing], pictures)
+        return Asked(controls, prompts, negatives, seeds, pictures)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from glob import escape
 from pathlib import Path
 
 from earthsynth_factory.errors import ModelError, first_line
-from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, choose_weights
+from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, choose_weights, read_json
 
 CARD, LORA = "card.json", "pytorch_lora_weights.safetensors"
 """Files of a repository: our card; a LoRA, as diffusers saves it."""
@@ -78,7 +78,10 @@ def lora_repository(name: str, revision: str, file: str | None) -> HubRepository
 def cached(repository: HubRepository) -> Path | None:
     """The snapshot in the hub's cache if it holds all that is needed, else None. Asks no network."""
     folder = _snapshot(repository)
-    return folder if folder and not repository.choose(_present(folder))[1] else None
+    if folder is None:
+        return None
+    names = _present(folder)
+    return None if repository.choose(names)[1] or _named_and_absent(repository, folder, names) else folder
 
 
 def locate(repository: HubRepository) -> Path:
@@ -123,6 +126,18 @@ def _snapshot(repository: HubRepository) -> Path | None:
 def _present(folder: Path) -> set[str]:
     """Files below a snapshot; a link whose blob is gone is none."""
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def _named_and_absent(repository: HubRepository, folder: Path, names: Collection[str]) -> bool:
+    """Whether a cached pipeline's index names a network that is taken only if it is there, and it is not."""
+    if not repository.beside or "model_index.json" not in names:
+        return False
+    try:
+        index = read_json(folder / "model_index.json")
+    except ModelError:  # whoever inspects the folder says what is wrong with it
+        return False
+    named = [inner for inner, _ in repository.beside if isinstance(parts := index.get(inner), list) and any(parts)]
+    return any(f"{inner}/config.json" not in names for inner in named)
 
 
 def _under(name: str, places: Iterable[str]) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from earthsynth_factory.errors import ModelError
@@ -28,17 +28,17 @@ def fuse(network: nn.Module, name: str, loras: Sequence[Lora], place: Path) -> N
         own = Lora(lora.path, lora.adapter, lora.weight, tuple(lora.of(name)))
         for fault in misfits(own, shapes, place):
             raise ModelError(fault)
-        with safe_open(lora.path, framework="pt") as file:
-            for update in own.updates:
-                weight = weights[update.layer]
-                weight.data = weight.data.float() + lora.weight * _delta(file, update, lora.path).reshape(weight.shape)
+        tensors = load_file(lora.path)
+        for update in own.updates:
+            weight = weights[update.layer]
+            weight.data = weight.data.float() + lora.weight * _delta(tensors, update, lora.path).reshape(weight.shape)
 
 
-def _delta(file: safe_open, update: LowRank, path: Path) -> Tensor:
+def _delta(tensors: Mapping[str, Tensor], update: LowRank, path: Path) -> Tensor:
     """scale · up · down, flat over a convolution's kernel."""
-    down, up = (file.get_tensor(name).float() for name in (update.down, update.up))
-    scale = update.scale if update.alpha is None else float(file.get_tensor(update.alpha)) / len(down)
-    delta = up.flatten(1) @ down.flatten(1) * scale
+    down, up = (tensors[name].float() for name in (update.down, update.up))
+    scale = update.scale if update.alpha is None else float(tensors[update.alpha]) / len(down)
+    delta: Tensor = up.flatten(1) @ down.flatten(1) * scale
     if not bool(torch.isfinite(delta).all()):
         raise ModelError(f"{path}: {update.network} {update.layer} holds NaN; fetch the file again")
     return delta

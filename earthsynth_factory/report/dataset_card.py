@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
+from pydantic import ValidationError
+
+from earthsynth_factory.conditions.prompts import PromptSpec
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.run_record import RunRecord
 from earthsynth_factory.domain.outcome import Outcome
@@ -117,6 +122,7 @@ def _making(run: RunRecord) -> str:
         ("seed", run.recipe["seed"]),
         ("fingerprint", f"`{run.fingerprint}`"),
         *((name, value) for name, value in synthesis.items() if name not in ("licence", "training_data", "notes")),
+        *_wording(run.recipe),
         *(("note", note) for note in synthesis.get("notes", [])),
         *run.software.items(),
     ]
@@ -126,6 +132,16 @@ def _making(run: RunRecord) -> str:
         "`recipe.yaml` beside this file makes it again; `run.json` holds the resolved recipe and the hashes of all "
         "weights. Every line of `shards/*/samples.jsonl` has the seeds of its condition and its image."
     )
+
+
+def _wording(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What prompts were drawn from, and what images of a class were led away from, where the recipe says."""
+    with suppress(ValidationError):
+        if prompts := str(PromptSpec.model_validate(recipe.get("prompts") or {})):
+            yield "prompts drawn from", prompts
+    for block in recipe.get("categories") or ():
+        if isinstance(block, Mapping) and block.get("negative_prompt"):
+            yield f"negative prompt of {block.get('name')}", str(block["negative_prompt"])
 
 
 def _acceptance(store: BuildReader, counts: Counts) -> str:
@@ -167,8 +183,15 @@ def _notes(summary: ExportSummary) -> list[str]:
 def _licences(run: RunRecord) -> str:
     found = [f"Image model: {run.line.model}; {_terms(run)}"]
     found += [f"Image model trained on: {data}" for data in run.line.training_data]
+    found += [f"Beside it: {part}; licence and training data unknown" for part in _beside(run)]
     found += [f"Masks: {licence}" for licence in run.line.licences]
     return "## Licences\n\n" + "\n".join(f"- {entry}" for entry in found)
+
+
+def _beside(run: RunRecord) -> list[str]:
+    """What a recipe put beside the image model: nothing says of these what they may be used for."""
+    found = {"autoencoder": "vae", "LoRAs": "loras", "ControlNets": "controls"}
+    return [f"{words} {run.line.synthesis[key]}" for words, key in found.items() if run.line.synthesis.get(key)]
 
 
 def _terms(run: RunRecord) -> str:

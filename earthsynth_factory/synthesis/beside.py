@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from pydantic import model_validator
+
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.domain.taxonomy import Taxonomy
@@ -60,6 +62,18 @@ class ControlSpec(Spec):
     """Strength of its control."""
     end: float = Field(default=1.0, gt=0, le=1)
     """Share of the steps after which it is left out."""
+
+    @model_validator(mode="after")
+    def _high(self) -> ControlSpec:
+        if self.shows == "depth" and not any(self.heights.values()):
+            raise ValueError("shows: depth: say under `heights` how high classes are, in metres")
+        if self.shows != "depth" and self.heights:
+            raise ValueError("`heights` are for `shows: depth`; set that, or leave them out")
+        return self
+
+    def __str__(self) -> str:
+        until = f" until {self.end:g} of the steps" if self.end < 1 else ""
+        return f"{self.controlnet}, shown {self.shows}, × {self.weight:g}{until}"
 
     def place(self, base: Path) -> Path:
         """Its folder or file. Raises ModelError where it is not to be had."""

@@ -85,8 +85,9 @@ class ControlNetSpec(GeneratorSpec):
 
     def repositories(self, base: Path) -> Sequence[HubRepository]:
         vae = if_on_hub(self.vae, base, "vae", vae_repository(self.vae)) if self.vae else []
-        beside = [one for part in (*self.controls, *self.loras) for one in part.repositories(base)]
-        return [*repositories(self.model, base), *vae, *beside]
+        controls = [one for control in self.controls for one in control.repositories(base)]
+        loras = [one for lora in self.loras for one in lora.repositories(base)]
+        return [*repositories(self.model, base), *vae, *controls, *loras]
 
     def weights(self, base: Path) -> Sequence[Path]:
         return [path for part in self.files(base).inspect().parts() for path in part.weights]
@@ -196,10 +197,10 @@ class ControlNetGenerator(ImageGenerator):
             **{name: end for name in ("control_end", "guidance_end") if (end := getattr(spec, name)) < 1},
             "negative_prompt": spec.negative_prompt,
             "vae": spec.vae,
-            "loras": [f"{adapter} × {weight:g}" for _, adapter, weight in files.loras],
-            "controls": [f"{one.controlnet}, {one.shows} × {one.weight:g}, to {one.end:g}" for one in spec.controls],
+            "loras": "; ".join(f"{adapter} × {weight:g}" for _, adapter, weight in files.loras),
+            "controls": "; ".join(str(control) for control in spec.controls),
         }
-        return {name: value for name, value in found.items() if value not in ("", None, [])}
+        return {name: value for name, value in found.items() if value}
 
     def generate(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> list[Image]:
         from earthsynth_factory.models.controlnet_pipeline import Asked

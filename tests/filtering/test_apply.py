@@ -119,6 +119,7 @@ def test_a_filtered_folder_follows_its_source(tmp_path: Path) -> None:
     _filter(source, out)
     _picture(source / "images/train/new.png", make_image(7))
     _text(source / "labels/train/new.txt", BOX)
+    _text(source / "train.txt", "./images/train/new.png\n" + (source / "train.txt").read_text())
     _picture(source / "images/train/one.png", FLAT)
     assert _filter(source, out).kept == 3
     _filter(source, tmp_path / "straight")

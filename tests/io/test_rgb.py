@@ -17,25 +17,26 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "gif", "webp", "ppm"])
 def test_every_format_that_prepare_reads(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"one.{suffix}"
-    image = PIL.Image.fromarray(PIXELS)
-    image.save(path, **({"lossless": True} if suffix == "webp" else {}))
+    PIL.Image.fromarray(PIXELS).save(path, **({"lossless": True} if suffix == "webp" else {}))
     found = read_rgb(path)
     assert found.shape == (24, 40, 3) and found.dtype == np.uint8
-    assert np.array_equal(found, PIL.Image.open(path).convert("RGB")), suffix
+    with PIL.Image.open(path) as image:
+        assert np.array_equal(found, image.convert("RGB"))
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32])
+@pytest.mark.parametrize(("suffix", "dtype"), [("png", np.uint16), ("tif", np.uint16), ("tif", np.int32)])
 def test_more_than_8_bits_are_refused_with_the_remedy(tmp_path: Path, suffix: str, dtype: type) -> None:
     """They would come as nearly black: values of sensors end far below the format's own end."""
     path = tmp_path / f"sensor.{suffix}"
     PIL.Image.fromarray(np.full((8, 8), 900, dtype)).save(path)
-    with pytest.raises(SourceError, match=r"sensor\.\w+: u?int\d+ pixels; `earthsynth-factory prepare … --stretch p2-98`"):
+    with pytest.raises(
+        SourceError, match=r"sensor\.\w+: u?int\d+ pixels; `earthsynth-factory prepare … --stretch p2-98`"
+    ):
         read_rgb(path)
 
 
 def test_pictures_stand_upright(tmp_path: Path) -> None:
-    for suffix in ("jpg", "webp"):
+    for suffix in ("jpg", "png", "webp"):
         path = tmp_path / f"turned.{suffix}"
         image = PIL.Image.fromarray(PIXELS)
         exif = image.getexif()

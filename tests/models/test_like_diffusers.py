@@ -10,6 +10,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     ControlNetModel,
+    MultiControlNetModel,
     StableDiffusionControlNetPipeline,
     StableDiffusionXLControlNetPipeline,
 )
@@ -107,7 +108,8 @@ def test_loras(tiny_pipeline: Path, tmp_path: Path, name: Scheduler, guidance: f
 @pytest.mark.parametrize("ends", [(1.0, 1.0), (1.0, 0.5), (0.5, 0.25)])
 def test_several_controlnets(tiny_pipeline: Path, second_control: Path, ends: tuple[float, float]) -> None:
     how = Sampling(STEPS, 7.5, "unipc", (Control(0.8, ends[0]), Control(0.5, ends[1])))
-    nets = [ControlNetModel.from_pretrained(place) for place in (tiny_pipeline / "controlnet", second_control)]
+    places = tiny_pipeline / "controlnet", second_control
+    nets = MultiControlNetModel([ControlNetModel.from_pretrained(place) for place in places])
     made = ours(files(tiny_pipeline, more=(second_control,)), how)
     assert away(made, theirs(plain(tiny_pipeline, controlnet=nets), how)) < 1
     assert away(made, ours(files(tiny_pipeline), Sampling(STEPS, 7.5, "unipc", (how.controls[0],)))) > 1
