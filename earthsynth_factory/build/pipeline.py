@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext, Want
-from earthsynth_factory.conditions.prompts import PromptWriter
+from earthsynth_factory.conditions.prompts import PromptSpec, PromptWriter
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
@@ -56,7 +56,9 @@ class Pipeline:
         """
         taxonomy, thresholds = recipe.taxonomy(), load_thresholds(recipe, base)
         card = recipe.synthesis.card(base)
-        prompts = PromptWriter(taxonomy, card.prompt_template, card.scales, recipe.words(), recipe.prompts)
+        prompts = PromptWriter(
+            taxonomy, card.prompt_template, card.scales, recipe.words(), recipe.prompts or PromptSpec()
+        )
         blocks = {category.id: block for category, block in recipe.blocks()}
         drawing = SourceContext(taxonomy, prompts, recipe.splits, recipe.seed, base, cache_folder())
         context = StageContext(taxonomy, recipe.targets(), base, device, thresholds.least)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,11 @@ from earthsynth_factory.io.log import LOGGER
 from earthsynth_factory.models.denoise import Request, Sampling, Start, controlnets, decode, denoise, encode
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.models.loading import load_pipe
-from earthsynth_factory.models.prompt_words import PromptWords
+from earthsynth_factory.models.prompt_words import PromptWords, Words
 from earthsynth_factory.models.registry import ModelFiles
 from earthsynth_factory.models.schedulers import make_scheduler
+from earthsynth_factory.models.style import Style
+from earthsynth_factory.models.style_images import StyleImages
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -78,11 +80,13 @@ class ControlNetPipeline:
     device: torch.device
     sampling: Sampling
     batch: int
+    style: Style | None = None
     reductions: list[str] = field(default_factory=list)
     """What was given up for want of memory, in words, for the run record."""
 
     def __post_init__(self) -> None:
         self._words = PromptWords(self.pipe, self.device)
+        self._styles = StyleImages(self.pipe, self.style, self.device) if self.style else None
 
     def notes(self) -> list[str]:
         """What was given up, and what of the prompts was lost, in words, for the run record."""
@@ -130,9 +134,10 @@ class ControlNetPipeline:
         count, full = len(asked.prompts), asked.filled(self.batch)
         pictures = full.pictures
         latents = None if pictures is None else encode(self.pipe.vae, pictures.pixels)
+        words, unguided = self._read(full)
         request = Request(
-            words=self._words(full.prompts),
-            unguided=self._words.against(full.negatives) if self.sampling.guided else None,
+            words=words,
+            unguided=unguided,
             controls=[image.to(self.device, self.pipe.unet.dtype) for image in full.controls],
             generators=[torch.Generator("cpu").manual_seed(seed) for seed in full.seeds],
             start=None if pictures is None or latents is None else Start(latents, pictures.noise, pictures.strength),
@@ -144,6 +149,15 @@ class ControlNetPipeline:
             out = (out + pictures.pixels.to(out) - decode(self.pipe.vae, latents)).clamp(0, 1)
         pixels = out[:count].mul(255).round().to(torch.uint8)
         return list(np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy()))
+
+    def _read(self, asked: Asked) -> tuple[Words, Words | None]:
+        """The prompts and what is led away from, pictures of a style beside them."""
+        words = self._words(asked.prompts)
+        unguided = self._words.against(asked.negatives) if self.sampling.guided else None
+        if self._styles is None:
+            return words, unguided
+        shown, nothing = self._styles(asked.seeds)
+        return replace(words, style=shown), unguided and replace(unguided, style=nothing)
 
     def _refuse_no_numbers(self, seeds: Sequence[int], latents: torch.Tensor, pixels: torch.Tensor) -> None:
         """Raises ModelError where an image is NaN or one flat colour: a dataset of such must not come to its end."""
@@ -171,7 +185,8 @@ def load_pipeline(
     files: ModelFiles, device: torch.device, dtype: torch.dtype, sampling: Sampling, batch: int, compiled: bool
 ) -> ControlNetPipeline:
     """Load weights (safetensors only) onto a device. Raises ModelError where they are damaged or do not belong together."""
-    pipe = load_pipe(files.inspect())
+    model = files.inspect()
+    pipe = load_pipe(model)
     pipe.scheduler = make_scheduler(pipe.scheduler, sampling.scheduler)
     pipe.to(device, dtype)
     if pipe.unet.config.addition_embed_type and dtype == torch.float16 and pipe.vae.config.force_upcast:
@@ -180,7 +195,7 @@ def load_pipeline(
         network.to(memory_format=torch.channels_last)
     if compiled:
         compile_networks(pipe)
-    return ControlNetPipeline(pipe, device, sampling, batch)
+    return ControlNetPipeline(pipe, device, sampling, batch, model.style)
 
 
 def compile_networks(pipe: Any) -> None:

@@ -152,10 +152,10 @@ class _Denoiser:
         return self._guidance is not None
 
     def __call__(self, seen: Tensor, time: Tensor, words: Words) -> Tensor:
-        more = None if words.pooled is None else {"text_embeds": words.pooled, "time_ids": self._sizes}
-        given = {"added_cond_kwargs": more} if more else {}
-        added = self._residuals(seen, time, words, given)
-        inputs = {"timestep_cond": self._guidance, **given, **added}
+        more = {} if words.pooled is None else {"text_embeds": words.pooled, "time_ids": self._sizes}
+        added = self._residuals(seen, time, words, {"added_cond_kwargs": more} if more else {})
+        style = {} if words.style is None else {"image_embeds": [words.style]}
+        inputs = {"timestep_cond": self._guidance, "added_cond_kwargs": {**more, **style} or None, **added}
         predicted: Tensor = self._unet(seen, time, words.tokens, **inputs, return_dict=False)[0]
         return predicted.float()
 

@@ -13,6 +13,9 @@ from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, choose_weights,
 CARD, LORA = "card.json", "pytorch_lora_weights.safetensors"
 """Files of a repository: our card; a LoRA, as diffusers saves it."""
 
+STYLE, ENCODER = "ip-adapter_sd15.safetensors", "image_encoder"
+"""An IP-Adapter, and the folder of its image encoder beside it, by their authors' names."""
+
 
 @dataclass(frozen=True, slots=True)
 class HubRepository:
@@ -73,6 +76,13 @@ def vae_repository(name: str) -> HubRepository:
 def lora_repository(name: str, revision: str, file: str | None) -> HubRepository:
     """A LoRA: one file, diffusers' name for it if nobody says another."""
     return HubRepository(name, revision, (), ((file or LORA,),), ())
+
+
+def style_repository(name: str, revision: str, file: str | None) -> HubRepository:
+    """An IP-Adapter with the image encoder in the folder beside it."""
+    path = file or STYLE
+    encoder = f"{path.rpartition('/')[0]}/{ENCODER}".lstrip("/")
+    return HubRepository(name, revision, ((encoder, TEXT_STEM),), ((path,),), ())
 
 
 def cached(repository: HubRepository) -> Path | None:

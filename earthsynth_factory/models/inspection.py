@@ -15,6 +15,7 @@ from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.fit import DRIVEN, base_faults, controlnet_faults, shrink_of, vae_faults
 from earthsynth_factory.models.lora import TEXT, TEXT_2, UNET, Lora, check_lora
 from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, Part, read_json, read_part
+from earthsynth_factory.models.style import Style, style_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,12 @@ class BaseModel:
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """All that is loaded for one generator: a base, one or several ControlNets, LoRAs."""
+    """All that is loaded for one generator: a base, one or several ControlNets, LoRAs, an IP-Adapter with its pictures."""
 
     base: BaseModel
     controls: tuple[Part, ...]
     loras: tuple[Lora, ...] = ()
+    style: Style | None = None
 
     def checked(self) -> Assembly:
         """Itself. Raises ModelError naming all that does not belong together."""
@@ -74,12 +76,13 @@ class Assembly:
         second = base.second[0] if base.second else None
         networks = {UNET: base.unet, TEXT: base.text, TEXT_2: second}
         faults += [fault for lora in self.loras for fault in check_lora(lora, networks, base.unet.folder)]
+        faults += style_faults(self.style, base.unet) if self.style else []
         _raise(iter(faults))
         return self
 
     def parts(self) -> list[Part]:
         """Every network."""
-        return [*self.base.networks().values(), *self.controls]
+        return [*self.base.networks().values(), *self.controls, *([self.style.encoder] if self.style else [])]
 
 
 def inspect_base(folder: Path) -> BaseModel:

@@ -67,6 +67,12 @@ def load_pipe(model: Assembly) -> Any:
     else:
         pipe = diffusers.StableDiffusionControlNetPipeline(**parts, safety_checker=None, requires_safety_checker=False)
     pipe.set_progress_bar_config(disable=True)
+    if model.style:
+        from transformers import CLIPVisionModelWithProjection
+
+        from earthsynth_factory.models.style_images import add_style
+
+        add_style(pipe, model.style, load_network(model.style.encoder, CLIPVisionModelWithProjection))
     return pipe
 
 

@@ -49,6 +49,7 @@ _OTHER_KINDS = {
     "lora_mid": "a LoCon with a middle layer",
     ".diff": "a full difference",
     "image_proj.": "an IP-Adapter",
+    "ip_adapter.": "an IP-Adapter",
 }
 
 

@@ -17,10 +17,14 @@ REMEMBERED, TOLD = 4096, 20
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Words:
-    """Prompts as a network reads them. tokens: (B, T, D). pooled: (B, P), each as a whole, for Stable Diffusion XL."""
+    """Prompts as a network reads them. tokens: (B, T, D). pooled: (B, P), each as a whole, for Stable Diffusion XL.
+
+    style: (B, 1, …), the pictures that stand beside the words; see `StyleImages`.
+    """
 
     tokens: Tensor
     pooled: Tensor | None = None
+    style: Tensor | None = None
 
     @classmethod
     def together(cls, parts: Sequence[Words]) -> Words:

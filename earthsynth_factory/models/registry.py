@@ -18,6 +18,7 @@ from earthsynth_factory.models.card import ModelCard, read_card
 from earthsynth_factory.models.inspection import Assembly, BaseModel, inspect_base, inspect_controlnet, inspect_vae
 from earthsynth_factory.models.lora import read_lora
 from earthsynth_factory.models.part import Part
+from earthsynth_factory.models.style import read_style
 from earthsynth_factory.models.weights import EMBEDDED, file_hash
 
 EARTHSYNTH_CARD = ModelCard(
@@ -68,6 +69,7 @@ class ModelFiles:
     """A pipeline's places on this machine: folders, or files in the original layout. `controlnet` may lie in `pipeline`.
 
     more: ControlNets beside the first. vae: an autoencoder in place of the pipeline's. loras: (file, adapter, weight).
+    style: IP-Adapter, image encoder, folder of pictures, weight.
     """
 
     pipeline: Path
@@ -75,6 +77,7 @@ class ModelFiles:
     more: tuple[Path, ...] = ()
     vae: Path | None = None
     loras: tuple[tuple[Path, str, float], ...] = ()
+    style: tuple[Path, Path, Path, float] | None = None
 
     def inspect(self) -> Assembly:
         """All of it, looked at. Raises ModelError where a part cannot be driven, or they do not belong together."""
@@ -82,7 +85,8 @@ class ModelFiles:
         if self.vae:
             base = base.with_vae(vae_at(self.vae))
         controls = tuple(controlnet_at(place) for place in (self.controlnet, *self.more))
-        return Assembly(base, controls, tuple(read_lora(*lora) for lora in self.loras)).checked()
+        style = read_style(*self.style) if self.style else None
+        return Assembly(base, controls, tuple(read_lora(*lora) for lora in self.loras), style).checked()
 
     def hashes(self) -> dict[str, str]:
         """File → sha256 of all that is loaded: weights, configurations, tokenizer. Raises ModelError as `inspect` does."""
@@ -92,6 +96,9 @@ class ModelFiles:
         hashes = {name: digest for place, part in parts.items() for name, digest in _hashes(place, part).items()}
         hashes |= {f"base/{name}": file_hash(path) for name, path in _tokenizer_files(found.base).items()}
         hashes |= {f"lora/{n} {lora.adapter}": file_hash(lora.path) for n, lora in enumerate(found.loras)}
+        if found.style:
+            hashes |= {"style/adapter": file_hash(found.style.adapter), **_hashes("style/encoder", found.style.encoder)}
+            hashes |= {f"style/images/{path.name}": file_hash(path) for path in found.style.pictures}
         return {**hashes, "base/scheduler": _digest(found.base.scheduler)}
 
 
@@ -228,6 +235,12 @@ def lora_of(name: str, base: Path, file: str | None = None, revision: str = "mai
     return place / there[0]
 
 
+def style_of(name: str, base: Path, file: str | None = None, revision: str = "main") -> Path:
+    """The file of an IP-Adapter: the file itself, or one in a folder or repository. Raises ModelError with the remedies."""
+    place = _local(name, base, "adapter") or _from_hub(name, base, hub.style_repository(name, revision, file))
+    return place if place.is_file() else _within(place, file or hub.STYLE)
+
+
 def _within(place: Path, subfolder: str) -> Path:
     """The folder inside a repository. Raises ModelError where the name leads out of it."""
     inner = Path(subfolder.strip("/"))
@@ -261,7 +274,7 @@ def _local(name: str, base: Path, key: str) -> Path | None:
         raise ModelError(
             f"{key} {name!r}: {place.suffix or 'this'} files are not read, they could run code; save the model as safetensors"
         )
-    if key != "model" and not _HUB_NAME.fullmatch(name):
+    if key != "model" and (not _HUB_NAME.fullmatch(name) or place.suffix == ".safetensors"):
         raise ModelError(f"{key} {name!r}: {_searched(name, base)}")
     return None
 

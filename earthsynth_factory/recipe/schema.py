@@ -186,7 +186,7 @@ class Recipe(Spec):
     """The classes asked for, each with its count of images."""
     negatives: Annotated[Whole, Field(ge=0, le=MAX_IMAGES)] = 0
     """Images in which none of the categories is present, nor any class that the model's card says it has not learnt."""
-    prompts: PromptSpec = PromptSpec()
+    prompts: PromptSpec | None = None
     """Templates and words to draw from, for prompts that are not all alike."""
     conditions: tuple[SourceBlock, ...]
     """Where masks come from: one source or several, drawn by `weight`."""

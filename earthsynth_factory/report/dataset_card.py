@@ -190,7 +190,7 @@ def _licences(run: RunRecord) -> str:
 
 def _beside(run: RunRecord) -> list[str]:
     """What a recipe put beside the image model: nothing says of these what they may be used for."""
-    found = {"autoencoder": "vae", "LoRAs": "loras", "ControlNets": "controls"}
+    found = {"autoencoder": "vae", "LoRAs": "loras", "IP-Adapter": "style", "ControlNets": "controls"}
     return [f"{words} {run.line.synthesis[key]}" for words, key in found.items() if run.line.synthesis.get(key)]
 
 

@@ -13,7 +13,14 @@ from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.models import hub
 from earthsynth_factory.models.card import ModelCard
-from earthsynth_factory.models.registry import controlnet_card, controlnet_of, if_on_hub, lora_of, unknown_card
+from earthsynth_factory.models.registry import (
+    controlnet_card,
+    controlnet_of,
+    if_on_hub,
+    lora_of,
+    style_of,
+    unknown_card,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +49,33 @@ class LoraSpec(Spec):
     def repositories(self, base: Path) -> list[hub.HubRepository]:
         """What of it comes from the hub. Raises ModelError for a name that is neither there nor here."""
         return if_on_hub(self.path, base, "lora", hub.lora_repository(self.path, self.revision, self.file))
+
+
+class StyleSpec(Spec):
+    """Pictures that lend images their style, by an IP-Adapter. Each image takes one of them, drawn by its seed."""
+
+    adapter: str = Field(min_length=1)
+    """A .safetensors file, a folder or a hub id; plain adapters and Plus."""
+    file: str | None = Field(default=None, min_length=1)
+    """Its file in the folder or repository; left out, `ip-adapter_sd15.safetensors`."""
+    revision: str = "main"
+    """Commit, tag or branch on the hub."""
+    encoder: str | None = Field(default=None, min_length=1)
+    """Folder of its image encoder (a CLIPVisionModelWithProjection); left out, `image_encoder` beside the adapter's file."""
+    images: str = Field(min_length=1)
+    """Folder of the pictures."""
+    weight: float = Field(default=0.6, ge=0, le=4)
+    """How strongly they act."""
+
+    def place(self, base: Path) -> tuple[Path, Path, Path, float]:
+        """(adapter, encoder, folder of pictures, weight). Raises ModelError where the adapter is not to be had."""
+        found = style_of(self.adapter, base, self.file, self.revision)
+        encoder = base / Path(self.encoder).expanduser() if self.encoder else found.parent / hub.ENCODER
+        return found, encoder, base / Path(self.images).expanduser(), self.weight
+
+    def repositories(self, base: Path) -> list[hub.HubRepository]:
+        """What of it comes from the hub. Raises ModelError for a name that is neither there nor here."""
+        return if_on_hub(self.adapter, base, "adapter", hub.style_repository(self.adapter, self.revision, self.file))
 
 
 class ControlSpec(Spec):

@@ -25,7 +25,7 @@ from earthsynth_factory.models.registry import (
 )
 from earthsynth_factory.models.schedulers import SAMPLERS, check_scheduler
 from earthsynth_factory.synthesis.base import GeneratorSpec, ImageGenerator
-from earthsynth_factory.synthesis.beside import ControlSpec, LoraSpec
+from earthsynth_factory.synthesis.beside import ControlSpec, LoraSpec, StyleSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +59,8 @@ class ControlNetSpec(GeneratorSpec):
     """ControlNets beside the model's own."""
     loras: tuple[LoraSpec, ...] = Field(default=(), max_length=16)
     """Low-rank updates of the weights, fused."""
+    style: StyleSpec | None = None
+    """Pictures as prompts, for their style."""
     vae: str | None = Field(default=None, min_length=1)
     """An autoencoder in place of the model's: a folder, a .safetensors file, or a hub id. Its latents must be of one kind."""
     negative_prompt: str = ""
@@ -81,13 +83,15 @@ class ControlNetSpec(GeneratorSpec):
             more=tuple(control.place(base) for control in self.controls),
             vae=vae_of(self.vae, base) if self.vae else None,
             loras=tuple(lora.place(base) for lora in self.loras),
+            style=self.style.place(base) if self.style else None,
         )
 
     def repositories(self, base: Path) -> Sequence[HubRepository]:
         vae = if_on_hub(self.vae, base, "vae", vae_repository(self.vae)) if self.vae else []
         controls = [one for control in self.controls for one in control.repositories(base)]
         loras = [one for lora in self.loras for one in lora.repositories(base)]
-        return [*repositories(self.model, base), *vae, *controls, *loras]
+        style = self.style.repositories(base) if self.style else []
+        return [*repositories(self.model, base), *vae, *controls, *loras, *style]
 
     def weights(self, base: Path) -> Sequence[Path]:
         return [path for part in self.files(base).inspect().parts() for path in part.weights]
@@ -198,6 +202,7 @@ class ControlNetGenerator(ImageGenerator):
             "negative_prompt": spec.negative_prompt,
             "vae": spec.vae,
             "loras": "; ".join(f"{adapter} × {weight:g}" for _, adapter, weight in files.loras),
+            "style": spec.style and f"{spec.style.adapter} × {spec.style.weight:g}, pictures of {spec.style.images}",
             "controls": "; ".join(str(control) for control in spec.controls),
         }
         return {name: value for name, value in found.items() if value}

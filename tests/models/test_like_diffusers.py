@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 import torch
 from diffusers import (
@@ -22,6 +24,8 @@ from earthsynth_factory.models.loading import load_pipe
 from earthsynth_factory.models.prompt_words import PromptWords
 from earthsynth_factory.models.registry import ModelFiles
 from earthsynth_factory.models.schedulers import make_scheduler
+from earthsynth_factory.models.style_images import StyleImages
+from tests.models import ip_adapters
 from tests.models.loras import peft as save_peft
 from tests.models.loras import random_halves
 from tests.tiny_models import TINY, lively_controlnet, make_xl_pipeline
@@ -61,11 +65,15 @@ def ours(model: ModelFiles, how: Sampling) -> torch.Tensor:
     words = PromptWords(pipe, torch.device("cpu"))
     unguided = words.against(NEGATIVES) if how.guided else None
     generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
-    request = Request(words(PROMPTS), unguided, images(len(how.controls)), generators)
+    asked = words(PROMPTS)
+    if (style := model.inspect().style) is not None:
+        shown, nothing = StyleImages(pipe, style, torch.device("cpu"))(SEEDS)
+        asked, unguided = replace(asked, style=shown), unguided and replace(unguided, style=nothing)
+    request = Request(asked, unguided, images(len(how.controls)), generators)
     return decode(pipe.vae, denoise(pipe, how, request))
 
 
-def theirs(pipe: Any, how: Sampling, negatives: list[str] | None = NEGATIVES) -> torch.Tensor:
+def theirs(pipe: Any, how: Sampling, negatives: list[str] | None = NEGATIVES, **more: Any) -> torch.Tensor:
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = make_scheduler(pipe.scheduler, how.scheduler)
     seen, scales, ends = images(len(how.controls)), [c.scale for c in how.controls], [c.end for c in how.controls]
@@ -75,12 +83,16 @@ def theirs(pipe: Any, how: Sampling, negatives: list[str] | None = NEGATIVES) ->
         eta=0.3 * (how.scheduler == "tcd"),
         guidance_scale=how.guidance, controlnet_conditioning_scale=scales if several else scales[0],
         control_guidance_end=ends if several else ends[0], output_type="pt",
-        generator=[torch.Generator().manual_seed(seed) for seed in SEEDS],
+        generator=[torch.Generator().manual_seed(seed) for seed in SEEDS], **more,
     ).images  # fmt: skip
 
 
 def plain(folder: Path, **more: Any) -> Any:
     return StableDiffusionControlNetPipeline.from_pretrained(folder, safety_checker=None, **more)
+
+
+def plain_xl(folder: Path) -> Any:
+    return StableDiffusionXLControlNetPipeline.from_pretrained(folder, add_watermarker=False)
 
 
 def away(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -124,12 +136,33 @@ def test_an_autoencoder_of_ones_own(tiny_pipeline: Path, tmp_path: Path) -> None
     assert away(made, ours(files(tiny_pipeline), how)) > 1
 
 
+@pytest.mark.parametrize(("family", "plus"), [("tiny_pipeline", False), ("tiny_pipeline", True), ("xl", False)])
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
+def test_pictures_as_prompts(
+    request: pytest.FixtureRequest, tmp_path: Path, family: str, plus: bool, guidance: float
+) -> None:
+    folder: Path = request.getfixturevalue(family)
+    pipe = plain(folder) if family == "tiny_pipeline" else plain_xl(folder)
+    adapter = ip_adapters.save_adapter(pipe.unet, tmp_path / "ip.safetensors", plus)
+    encoder = ip_adapters.save_encoder(tmp_path / "image_encoder")
+    pictures = ip_adapters.save_pictures(tmp_path / "pictures", 1)
+    how = Sampling(STEPS, guidance, "unipc")
+    made = ours(files(folder, style=(adapter, encoder, pictures, 0.7)), how)
+    pipe.load_ip_adapter(
+        str(tmp_path), subfolder="", weight_name="ip.safetensors", image_encoder_folder="image_encoder"
+    )
+    pipe.set_ip_adapter_scale(0.7)
+    with PIL.Image.open(pictures / "0.png") as picture:
+        wanted = theirs(pipe, how, ip_adapter_image=picture.convert("RGB"))
+    assert away(made, wanted) < 1
+    assert away(made, ours(files(folder), how)) > 1
+
+
 @pytest.mark.parametrize("name", ["model", "unipc", "euler-a", "lcm"])
 @pytest.mark.parametrize("guidance", [1.0, 5.0])
 def test_stable_diffusion_xl(xl: Path, name: Scheduler, guidance: float) -> None:
     how = Sampling(STEPS, guidance, name, (Control(0.7, 0.5),))
-    pipe = StableDiffusionXLControlNetPipeline.from_pretrained(xl, add_watermarker=False)
-    assert away(ours(files(xl), how), theirs(pipe, how)) < 1
+    assert away(ours(files(xl), how), theirs(plain_xl(xl), how)) < 1
 
 
 def test_stable_diffusion_xl_led_away_from_nothing(xl: Path) -> None:
@@ -139,6 +172,6 @@ def test_stable_diffusion_xl_led_away_from_nothing(xl: Path) -> None:
     pipe.scheduler = make_scheduler(pipe.scheduler, how.scheduler)
     asked = Asked(images(), PROMPTS, ["", ""], SEEDS)
     made = ControlNetPipeline(pipe, torch.device("cpu"), how, 2).generate(asked)
-    wanted = theirs(StableDiffusionXLControlNetPipeline.from_pretrained(xl, add_watermarker=False), how, None)
+    wanted = theirs(plain_xl(xl), how, None)
     found = torch.stack([torch.from_numpy(image) for image in made]).permute(0, 3, 1, 2) / 255
     assert away(found, wanted) < 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
 
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.context import StageContext
@@ -18,6 +20,7 @@ from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.control_image import edge_images, height_lut
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec
+from tests.models import ip_adapters
 from tests.models.loras import peft, random_halves
 from tests.tiny_models import TINY, make_pipeline
 
@@ -31,7 +34,13 @@ def beside(tiny_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     torch.manual_seed(8)
     AutoencoderKL(**TINY["vae"]).save_pretrained(folder / "vae")
     control = str(tiny_pipeline / "controlnet")
+    ip_adapters.save_adapter(pipe.unet, folder / "ip.safetensors")
+    ip_adapters.save_encoder(folder / "image_encoder")
     return {
+        "style": {
+            "adapter": str(folder / "ip.safetensors"),
+            "images": str(ip_adapters.save_pictures(folder / "looks", 3)),
+        },
         "loras": [{"path": str(folder / "mine.safetensors"), "weight": 0.5}],
         "vae": str(folder / "vae"),
         "controls": [
@@ -62,7 +71,7 @@ def condition(**more: Any) -> Condition:
     return Condition(mask, instances, "a road", 0.5, 1, Origin("test", "test"), **more)
 
 
-@pytest.mark.parametrize("key", ["loras", "vae", "controls", "negative_prompt", "scheduler"])
+@pytest.mark.parametrize("key", ["loras", "vae", "controls", "style", "negative_prompt", "scheduler"])
 def test_it_acts_alike_every_time_and_is_recorded(tiny_pipeline: Path, beside: Mapping[str, Any], key: str) -> None:
     given, plain = spec(tiny_pipeline, **{key: beside[key]}), spec(tiny_pipeline)
     one, again, without = opened(given), opened(given), opened(plain)
@@ -108,6 +117,17 @@ def test_few_step_samplers_bring_their_steps(tiny_pipeline: Path) -> None:
     assert dict(silent.doubts(Path()))["scheduler"].startswith("lcm draws in few steps with weights distilled for it")
 
 
+def test_every_image_draws_a_picture_of_its_own(tiny_pipeline: Path, beside: Mapping[str, Any]) -> None:
+    from earthsynth_factory.models.style_images import StyleImages
+
+    given = spec(tiny_pipeline, style=beside["style"])
+    pipeline = opened(given)._pipeline
+    assert isinstance(pipeline._styles, StyleImages)
+    shown, nothing = pipeline._styles(range(12))
+    assert len({tuple(one.flatten().tolist()) for one in shown}) == 3
+    assert not nothing.any()
+
+
 def test_a_lora_takes_the_doubt(tiny_pipeline: Path, beside: Mapping[str, Any]) -> None:
     given = ControlNetSpec.model_validate({"model": str(tiny_pipeline), "scheduler": "lcm", "loras": beside["loras"]})
     assert not list(given.doubts(Path()))
@@ -134,6 +154,54 @@ def other_scaling(folder: Path) -> dict[str, Any]:
 def no_vae(folder: Path) -> dict[str, Any]:
     (folder / "vae").mkdir()
     return {"vae": str(folder / "vae")}
+
+
+def styled(folder: Path, **more: Any) -> dict[str, Any]:
+    ip_adapters.save_adapter(make_pipeline(folder / "words").unet, folder / "ip.safetensors")
+    ip_adapters.save_encoder(folder / "image_encoder")
+    ip_adapters.save_pictures(folder / "looks", 1)
+    return {"style": {"adapter": str(folder / "ip.safetensors"), "images": "looks", **more}}
+
+
+def style_without_encoder(folder: Path) -> dict[str, Any]:
+    return styled(folder, encoder="not/there")
+
+
+def style_of_another_encoder(folder: Path) -> dict[str, Any]:
+    given = styled(folder)
+    path = folder / "image_encoder/config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "projection_dim": 7}))
+    return given
+
+
+def changed(folder: Path, change: Callable[[str, torch.Tensor], tuple[str, torch.Tensor]]) -> dict[str, Any]:
+    given = styled(folder)
+    weights = load_file(folder / "ip.safetensors")
+    save_file(dict(change(name, one) for name, one in weights.items()), folder / "ip.safetensors")
+    return given
+
+
+def style_of_another_family(folder: Path) -> dict[str, Any]:
+    return changed(folder, lambda name, one: (name, torch.cat([one, one], 1) if "_ip." in name else one))
+
+
+def style_for_faces(folder: Path) -> dict[str, Any]:
+    return changed(folder, lambda name, one: (name.replace("proj.weight", "proj.3.weight"), one))
+
+
+def style_that_is_a_lora(folder: Path) -> dict[str, Any]:
+    return changed(folder, lambda name, one: (name.replace("ip_adapter.", "lora."), one))
+
+
+def style_without_pictures(folder: Path) -> dict[str, Any]:
+    given = styled(folder)
+    (folder / "looks/0.png").unlink()
+    return given
+
+
+def style_for_a_lora(folder: Path) -> dict[str, Any]:
+    styled(folder)
+    return {"loras": [{"path": str(folder / "ip.safetensors")}]}
 
 
 def several_loras(folder: Path) -> dict[str, Any]:
@@ -166,6 +234,19 @@ def steps_beyond_lcm(folder: Path) -> dict[str, Any]:
         (other_factor, r"vae: latents 2 × smaller than the image, those of .*pipeline/vae 8; take"),
         (other_scaling, r"vae: latents scaled by 0.13025, those of .*pipeline/vae 0.18215; take"),
         (no_vae, r"vae: config.json is missing; no autoencoder here"),
+        (style_without_encoder, r"not/there: config.json is missing; no image encoder here, set `encoder`"),
+        (
+            style_of_another_encoder,
+            r"ip.safetensors: takes pictures of width 24, .*image_encoder gives 7; take its own",
+        ),
+        (
+            style_of_another_family,
+            r"ip.safetensors: made for text of width 64, .*pipeline/unet reads 32: an IP-Adapter of",
+        ),
+        (style_for_faces, r"ip.safetensors: an IP-Adapter for faces; plain ones and Plus are driven here"),
+        (style_that_is_a_lora, r"ip.safetensors: no IP-Adapter \(lora\.1"),
+        (style_without_pictures, r"looks: 0 pictures; 1 to 1000 are taken"),
+        (style_for_a_lora, r"ip.safetensors: an IP-Adapter \(.*\); LoRAs alone are read"),
         (several_loras, r"2 safetensors files \(a.safetensors, b.safetensors\); say which with `file:`"),
         (pickled_lora, r"\.bin files are not read, they could run code; save the model as safetensors"),
         (lora_outside, r"leads out of"),
