@@ -17,8 +17,10 @@ from earthsynth_factory.models.inspection import check_size
 from earthsynth_factory.models.registry import (
     ModelFiles,
     TwoPartModel,
+    at_hand,
     card_of,
     files_of,
+    found_elsewhere,
     if_on_hub,
     repositories,
     vae_of,
@@ -115,7 +117,7 @@ class ControlNetSpec(GeneratorSpec):
         return self.steps or steps, guidance if self.guidance is None else self.guidance, scheduler
 
     def card_at_hand(self, base: Path) -> ModelCard | None:
-        return self.card(base) if self.model == "earthsynth" or self._here(repositories(self.model, base)) else None
+        return self.card(base) if self.model == "earthsynth" or at_hand(self.model, base) else None
 
     def check(self, base: Path, size: tuple[int, int]) -> None:
         if self._here(self.repositories(base)):
@@ -181,9 +183,12 @@ class ControlNetGenerator(ImageGenerator):
         model = files.inspect().base
         check_scheduler(scheduler, steps, model.scheduler, model.place)
         self._pipeline = load_pipeline(files, device, dtype, sampling, self.batch, compiled)
+        self._pipeline.on_step = self.on_step
+        self._found = found_elsewhere(spec.model, files)
         self._lut = control_lut(card, self._taxonomy)
         self._facts = {
             "model": card.name,
+            "controlnet": f"found in {files.inside or 'the root'}",
             "licence": card.licence,
             "training_data": list(card.training_data),
             "steps": steps,
@@ -229,4 +234,4 @@ class ControlNetGenerator(ImageGenerator):
         return {"kind": "controlnet", **self._facts, "batch": self._pipeline.batch, "notes": self._pipeline.reductions}
 
     def notes(self) -> Sequence[str]:
-        return self._pipeline.notes()
+        return [*self._found, *self._pipeline.notes()]
