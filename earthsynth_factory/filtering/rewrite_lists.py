@@ -16,6 +16,7 @@ from earthsynth_factory.datasets.prepared.subset import fewer_items, line_test
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.filtering.kept_files import KeptFiles
 from earthsynth_factory.importers.texts import MAX_TEXT_BYTES
+from earthsynth_factory.io.jsonl import unmarked
 
 MAX_DOCUMENT = 1 << 30
 """Largest JSON list that is rewritten, in bytes."""
@@ -42,7 +43,7 @@ def _lines(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
         return None
     with path.open("rb") as lines:
         try:
-            stays = [test(orjson.loads(line)) for line in lines]
+            stays = [test(orjson.loads(unmarked(line))) for line in lines]
         except (ValueError, KeyError, TypeError):
             return None
     return _chosen(path, stays)

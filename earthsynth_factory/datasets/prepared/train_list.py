@@ -27,7 +27,7 @@ from earthsynth_factory.datasets.prepared.layout import (
 from earthsynth_factory.domain.taxonomy import EARTHSYNTH_TEMPLATE, Taxonomy
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.compact import FileSet
-from earthsynth_factory.io.jsonl import whole_lines
+from earthsynth_factory.io.jsonl import unmarked
 
 MAX_TEXT = 2000
 """Longest prompt in characters."""
@@ -72,7 +72,7 @@ def read_train_list(root: Path) -> tuple[list[TrainLine], list[str]]:
 def _parse(raw: bytes, place: str, faults: list[str]) -> dict[str, Any] | None:
     """The line as an object whose three texts are there, else None and a fault."""
     try:
-        line = orjson.loads(raw)
+        line = orjson.loads(unmarked(raw))
     except orjson.JSONDecodeError as error:
         faults.append(f"{place}: no JSON ({error}); write the line again")
         return None
@@ -179,7 +179,7 @@ class _PlainLine:
 
 def _plain_lines(folder: Path) -> Iterator[_PlainLine]:
     """The lines that are of that kind."""
-    with suppress(OSError):
-        for text in whole_lines(PreparedLayout(folder).train):
+    with suppress(OSError), PreparedLayout(folder).train.open("rb") as lines:
+        for text in lines:
             with suppress(ValueError):
-                yield parsed(text, _PlainLine)
+                yield parsed(unmarked(text), _PlainLine)
