@@ -55,16 +55,16 @@ def test_raised_attempts_go_on_in_place_and_come_to_what_an_uninterrupted_build_
 def test_a_kill_while_it_is_reopened_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_recipe(tmp_path, FUSSY.replace("CONTRAST", f"{contrast_that_half_pass(tmp_path):.6f}"))
     run_build(path, tmp_path / "out", "rfilter.max_attempts=2")
-    cut = set_aside.cut
+    cut = set_aside.cut_journal
 
     def dies(*words: object) -> None:
         cut(*words)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(set_aside, "cut", dies)
+    monkeypatch.setattr(set_aside, "cut_journal", dies)
     with pytest.raises(KeyboardInterrupt):
         run_build(path, tmp_path / "out", "rfilter.max_attempts=8")
-    monkeypatch.setattr(set_aside, "cut", cut)
+    monkeypatch.setattr(set_aside, "cut_journal", cut)
     run_build(path, tmp_path / "out", "rfilter.max_attempts=8")
     run_build(path, tmp_path / "straight", "rfilter.max_attempts=8")
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "straight")

@@ -119,13 +119,13 @@ def test_the_sun_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     from earthsynth_factory.conditions import compose
 
     turns: list[tuple[float, bool]] = []
-    real = compose.render
+    real = compose.render_object
 
     def watched(shape: np.ndarray, scale: float, angle: float, mirror: bool, piece: object = None) -> object:
         turns.append((angle, mirror))
         return real(shape, scale, angle, mirror, piece)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(compose, "render", watched)
+    monkeypatch.setattr(compose, "render_object", watched)
     source = _composer(tmp_path, sun="keep", turn=10)
     for seed in range(4):
         turns.clear()
