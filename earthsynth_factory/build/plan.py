@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.datasets.build.reader import StoreReader
-from earthsynth_factory.domain.sample import Slot
+from earthsynth_factory.domain.sample import Pair, Slot
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.recipe.cross_checks import MAX_IMAGES
-from earthsynth_factory.recipe.schema import Recipe
+from earthsynth_factory.recipe.schema import ULPS, Recipe
 
 NEGATIVE = -1
 """Stands for "no category" in the column of class ids."""
@@ -33,13 +33,16 @@ class Plan:
     """Every slot of a recipe, numbered from 0.
 
     categories: (N,) int16 class ids, NEGATIVE for a negative. split_index: (N,) uint8 positions in `splits`. seed: the
-    recipe's.
+    recipe's. seconds: (N,) bool, slots of counterfactual images, each behind its factual one; their category is that of
+    the factual image. instead: class id of what stands in the object's place there; None: nothing.
     """
 
     categories: npt.NDArray[np.int16]
     split_index: npt.NDArray[np.uint8]
     splits: tuple[str, ...]
     seed: int
+    seconds: npt.NDArray[np.bool_]
+    instead: int | None = None
 
     @classmethod
     def of(cls, recipe: Recipe) -> Plan:
@@ -49,7 +52,10 @@ class Plan:
         of each. Each category's images are dealt to the splits on their own, so that every split has its share of it.
         """
         counts = [(category.id, block.count) for category, block in recipe.blocks()]
-        return cls._of_counts(counts, recipe.negatives, recipe.splits, recipe.seed)
+        taxonomy, pairs = recipe.taxonomy(), recipe.counterfactual
+        instead = taxonomy.named(pairs.instead).id if pairs and pairs.instead else None
+        paired = _Pairs(pairs.share if pairs else 0.0, frozenset(c.id for c in taxonomy if c.thing), instead)
+        return cls._of_counts(counts, recipe.negatives, recipe.splits, recipe.seed, paired)
 
     @classmethod
     def recorded(cls, store: StoreReader) -> Plan:
@@ -63,20 +69,28 @@ class Plan:
             negatives, splits = int(recipe["negatives"]), {str(k): float(v) for k, v in recipe["splits"].items()}
             if not 0 < sum(count for _, count in counts) + negatives <= MAX_IMAGES or min(n for _, n in counts) < 0:
                 raise ValueError("counts out of range")
-            return cls._of_counts(counts, negatives, splits, int(recipe["seed"]))
+            return cls._of_counts(counts, negatives, splits, int(recipe["seed"]), _recorded_pairs(store))
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise StoreError(f"{store.layout.run}: damaged ({error}); run the same build command again") from error
 
     @classmethod
     def _of_counts(
-        cls, counts: Sequence[tuple[int, int]], negatives: int, splits: Mapping[str, float], seed: int
+        cls,
+        counts: Sequence[tuple[int, int]],
+        negatives: int,
+        splits: Mapping[str, float],
+        seed: int,
+        pairs: _Pairs,
     ) -> Plan:
         asked = [(class_id, count) for class_id, count in (*counts, (NEGATIVE, negatives)) if count]
         ids = np.concatenate([np.full(count, class_id, np.int16) for class_id, count in asked])
         split = np.concatenate([_deal(count, splits, seed, class_id) for class_id, count in asked])
         position = np.concatenate([(np.arange(count) + 0.5) / count for _, count in asked])
         order = np.argsort(position, kind="stable")
-        return cls(ids[order], split[order], tuple(splits), seed)
+        ids, split = ids[order], split[order]
+        slots = np.repeat(np.arange(len(ids)), 1 + pairs.begun(ids))
+        seconds = np.concatenate([[False], slots[1:] == slots[:-1]])
+        return cls(ids[slots], split[slots], tuple(splits), seed, seconds, pairs.instead)
 
     def __len__(self) -> int:
         return len(self.categories)
@@ -85,14 +99,23 @@ class Plan:
         """The slot of this number. Raises IndexError outside 0 … len - 1."""
         if not 0 <= index < len(self):
             raise IndexError(f"slot {index} is outside 0–{len(self) - 1}")
-        category = int(self.categories[index])
+        category, pair = int(self.categories[index]), self._pair_of(index)
+        own = None if category == NEGATIVE else category
+        first = index if pair is None else pair.id
         return Slot(
             index=index,
-            category=None if category == NEGATIVE else category,
+            category=self.instead if pair is not None and pair.counterfactual else own,
             split=self.splits[self.split_index[index]],
-            seed=derive(self.seed, "slot", index),
-            ordinal=int(self._ordinals[index]),
+            seed=derive(self.seed, "slot", first),
+            ordinal=int(self._ordinals[first]),
+            pair=pair,
         )
+
+    def _pair_of(self, index: int) -> Pair | None:
+        second = bool(self.seconds[index])
+        if not second and not (index + 1 < len(self) and self.seconds[index + 1]):
+            return None
+        return Pair(index - second, int(self.categories[index]), self.instead, second)
 
     def split_of(self, index: int) -> str:
         """The split of the slot of this number. Raises IndexError outside 0 … len - 1."""
@@ -105,17 +128,22 @@ class Plan:
 
     @cached_property
     def _ordinals(self) -> npt.NDArray[np.int32]:
-        """(N,) each slot's number among those of its pair."""
-        order = np.argsort(self._pairs, kind="stable")
+        """(N,) each slot's number among those of its category and split; 0 for counterfactual ones, which have their
+        factual one's."""
+        order = np.argsort(np.where(self.seconds, self._pairs.max() + 1, self._pairs), kind="stable")
+        order = order[: len(self) - int(self.seconds.sum())]
         _, first, counts = np.unique(self._pairs[order], return_index=True, return_counts=True)
-        ordinals = np.empty(len(self), np.int32)
-        ordinals[order] = np.arange(len(self)) - np.repeat(first, counts)
+        ordinals = np.zeros(len(self), np.int32)
+        ordinals[order] = np.arange(len(order)) - np.repeat(first, counts)
         return ordinals
 
     def needs(self) -> list[tuple[int | None, str, int]]:
-        """(class id or None for negatives, split, images) of every pair that has images, in order of appearance."""
+        """(class id or None for negatives, split, images) of every pair that has images, in order of appearance.
+
+        Counterfactual images are not counted: they come with their factual ones or not at all.
+        """
         splits = len(self.splits)
-        pairs, first, counts = np.unique(self._pairs, return_index=True, return_counts=True)
+        pairs, first, counts = np.unique(self._pairs[~self.seconds], return_index=True, return_counts=True)
         # Categories by their first slot, splits in the recipe's order.
         begins: dict[int, int] = {}
         for pair, index in zip(pairs, first, strict=True):
@@ -127,6 +155,32 @@ class Plan:
             (None if pair // splits == NEGATIVE else pair // splits, self.splits[pair % splits], count)
             for _, pair, count in rows
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Which slots begin a pair: `share` of those of every class in `things`."""
+
+    share: float
+    things: frozenset[int]
+    instead: int | None
+
+    def begun(self, ids: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
+        """(N,) 1 for a slot that begins a pair; evenly spread over each class."""
+        begun = np.zeros(len(ids), np.int64)
+        for category in self.things.intersection(np.unique(ids).tolist()):
+            places = np.flatnonzero(ids == category)
+            begun[places] = np.diff(np.floor(np.arange(len(places) + 1) * self.share + ULPS))  # as `pairs_among`
+        return begun
+
+
+def _recorded_pairs(store: StoreReader) -> _Pairs:
+    """Those of a build. Raises KeyError, TypeError, ValueError, InputError where the record is damaged."""
+    found = store.run.recipe.get("counterfactual")
+    if not found:
+        return _Pairs(0.0, frozenset(), None)
+    instead = store.taxonomy.named(found["instead"]).id if found["instead"] else None
+    return _Pairs(float(found["share"]), frozenset(c.id for c in store.taxonomy if c.thing), instead)
 
 
 @dataclass(frozen=True, slots=True)

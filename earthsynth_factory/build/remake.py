@@ -35,23 +35,29 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
     NoCondition where the attempt's condition could not be drawn; ModelError, DiskError.
     """
     store = StoreReader(folder)
-    recipe = _recipe(store)
+    recipe = recorded_recipe(store)
     if not 0 <= slot < recipe.images:
         there = f"there are {recipe.images}, 0–{recipe.images - 1}"
         raise InputError(f"slot {slot}: {there}; give the number of an image, as its file is called")
-    line = Line.of(recipe, base, device)
-    if fingerprint(recipe, identity_of(recipe, line, base)) != store.run.fingerprint:
-        raise StoreError(
-            f"{folder}: its models or mask sources are others now than when it was made (fingerprint "
-            f"{store.version}); give the folder of its recipe with --base"
-        )
+    line = line_of(store, recipe, base, device)
     number = _kept(store, slot) if attempt is None else attempt
     if not 0 <= number < recipe.rfilter.max_attempts:
         raise InputError(f"--attempt {number}: the recipe has the attempts 0–{recipe.rfilter.max_attempts - 1}")
     return _made(line, Plan.of(recipe), slot, number, out)
 
 
-def _recipe(store: StoreReader) -> Recipe:
+def line_of(store: StoreReader, recipe: Recipe, base: Path, device: str) -> Line:
+    """The line that made the build, not opened. Raises StoreError where its models or mask sources are others now."""
+    line = Line.of(recipe, base, device)
+    if fingerprint(recipe, identity_of(recipe, line, base)) != store.run.fingerprint:
+        raise StoreError(
+            f"{store.root}: its models or mask sources are others now than when it was made (fingerprint "
+            f"{store.version}); give the folder of its recipe with --base"
+        )
+    return line
+
+
+def recorded_recipe(store: StoreReader) -> Recipe:
     """The resolved recipe. A plug-in that it names is imported only where that is allowed."""
     try:
         return Recipe.model_validate(store.run.recipe)

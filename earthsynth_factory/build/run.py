@@ -13,6 +13,7 @@ import orjson
 
 from earthsynth_factory.build import rates
 from earthsynth_factory.build.doubts import doubts_of, read_doubts
+from earthsynth_factory.build.edit_sheet import edit_sheet
 from earthsynth_factory.build.engines.local import LocalEngine
 from earthsynth_factory.build.pipeline import Line
 from earthsynth_factory.build.plan import Plan
@@ -29,7 +30,7 @@ from earthsynth_factory.datasets.build.reader import StoreReader
 from earthsynth_factory.datasets.build.run_record import RunRecord
 from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.io.atomic import json_bytes, write_changed
+from earthsynth_factory.io.atomic import json_bytes, write_bytes, write_changed
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
 from earthsynth_factory.io.jsonl import append_line, open_to_append
 from earthsynth_factory.io.log import log_file
@@ -123,7 +124,7 @@ def build(
         task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
         with log_file(layout.log):
             notes += _fill(task, plan, layout, record, line, watch, tell)
-        return _finish(recipe, plan, layout, claim, notes)
+        return _finish(line, plan, layout, claim, notes)
 
 
 def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
@@ -211,12 +212,12 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
         append_line(file, orjson.dumps(line) + b"\n", layout.sessions)
 
 
-def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: list[str]) -> BuildResult:
+def _finish(line: Line, plan: Plan, layout: Layout, claim: Claim, notes: list[str]) -> BuildResult:
     """Exports, dataset card, report and the final counts, from what is on disk; what is there already stays as it is.
 
     Raises Interrupted where committed shards have vanished since.
     """
-    store = StoreReader(layout.root)
+    store, recipe = StoreReader(layout.root), line.recipe
     markers = _markers(store)
     accepted = sum(marker.accepted for marker in markers)
     short = shortfalls(plan, store) if accepted < len(plan) else {}
@@ -228,7 +229,7 @@ def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: lis
     write_card(store, summaries, short, doubts)
     notes = [*doubts, *notes, *(note for summary in summaries for note in summary.notes)]
     if not done:
-        notes += _report(store, plan)
+        notes += _report(store, plan, line)
         claim.finish(outcome)
     reasons = dict(Counts.of(store).rejected.most_common())
     return BuildResult(layout.root, accepted, len(plan), short, reasons, tuple(notes))
@@ -246,19 +247,26 @@ def _markers(store: StoreReader) -> list[Marker]:
     return found
 
 
-def _report(store: StoreReader, plan: Plan) -> list[str]:
-    """Write the report. The dataset is whole without it, so what goes wrong here becomes a note."""
+def _report(store: StoreReader, plan: Plan, line: Line) -> list[str]:
+    """Write the report, and a sheet of what was changed in pictures. The dataset is whole without them, so what goes wrong
+    here becomes a note."""
     path = report_path(store.root)
     try:
         report_on_build(store, plan, path)
+        if line.recipe.synthesis.needs_pictures and (sheet := edit_sheet(store, plan, line)):
+            write_bytes(path.with_name(EDITS), sheet)
     except Exception as error:  # a defect of the report must never cost a build its end
         return [f"{path}: no report ({error}); `earthsynth-factory report {store.root}` writes it"]
     return []
 
 
+EDITS = "edits.png"
+"""Beside the report: pictures before and after."""
+
+
 def shortfalls(plan: Plan, store: StoreReader) -> dict[tuple[str, str], int]:
     """(category name, split) → images asked for and not there."""
-    made = Counter((record.category, record.split) for record in store.samples())
+    made = Counter((record.category, record.split) for record in store.samples() if not record.counterfactual)
     names = {category.id: category.name for category in store.taxonomy}
     lacking = {
         ("negatives" if category is None else names[category], split): count - made[category, split]

@@ -74,12 +74,17 @@ def find_place(free: Bits, stamp: Stamp, min_inside: float, rng: np.random.Gener
         return None
     for place in rng.choice(roomy, size=min(PLACES, len(roomy)), replace=False).tolist():
         row, column = divmod(place, free.shape[1])
-        top, left = row - stamp.anchor[0], column - stamp.anchor[1]
-        there, part = overlap(free.shape, stamp, top, left)
-        shown = stamp.shape[part]
-        if shown.sum() >= min_inside * stamp.area and free[there][shown].all():
-            return top, left
+        if found := at_anchor(free, stamp, (row, column), min_inside):
+            return found
     return None
+
+
+def at_anchor(free: Bits, stamp: Stamp, anchor: tuple[int, int], min_inside: float) -> tuple[int, int] | None:
+    """The stamp's top left corner if its inmost pixel goes to `anchor` (row, column); None if there is no room there."""
+    top, left = anchor[0] - stamp.anchor[0], anchor[1] - stamp.anchor[1]
+    there, part = overlap(free.shape, stamp, top, left)
+    shown = stamp.shape[part]
+    return (top, left) if shown.sum() >= min_inside * stamp.area and free[there][shown].all() else None
 
 
 Window = tuple[slice, slice]

@@ -24,6 +24,7 @@ class Counts:
     images: Counter[tuple[int, str]] = field(default_factory=Counter)
     objects: Counter[int] = field(default_factory=Counter)
     negatives: int = 0
+    pairs: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     made: Counter[int | None] = field(default_factory=Counter)
     passed: Counter[int | None] = field(default_factory=Counter)
@@ -35,7 +36,8 @@ class Counts:
         counts = cls()
         for record in store.samples():
             counts.accepted[record.split] += 1
-            counts.negatives += record.category is None
+            counts.negatives += record.category is None and not record.counterfactual
+            counts.pairs += record.counterfactual
             counts.kept[record.category] += 1
             counts.images.update((class_id, record.split) for class_id in record.classes)
             counts.objects.update(instance.category for instance in record.instances)
@@ -77,7 +79,13 @@ def _head(store: StoreReader, counts: Counts) -> str:
         synthetic = "**A dry run: the images are coloured masks with grain, made by no model. Do not train on them.**"
     total = sum(counts.accepted.values())
     splits = ", ".join(f"{split} {counts.accepted[split]}" for split in store.splits)
-    return f"# {run.name}\n\n{synthetic}\n\n{total} labelled images ({splits}), {counts.negatives} of them negatives."
+    pairs = (
+        f", {counts.pairs} the second of a counterfactual pair (see `pair` in samples.jsonl)" if counts.pairs else ""
+    )
+    return (
+        f"# {run.name}\n\n{synthetic}\n\n"
+        f"{total} labelled images ({splits}), {counts.negatives} of them negatives{pairs}."
+    )
 
 
 def _doubts(doubts: Sequence[str]) -> str:

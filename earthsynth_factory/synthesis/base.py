@@ -28,6 +28,11 @@ class ImageGenerator(ABC):
     batch: int
     """How many images one call makes at the most; the generator pads shorter calls itself."""
 
+    @property
+    def reach(self) -> int:
+        """Pixels around an object that change with it, if it changes in a picture."""
+        return 0
+
     @abstractmethod
     def open(self) -> None:
         """Load weights onto the device. Raises ModelError naming what is missing and both remedies."""
@@ -56,6 +61,9 @@ class GeneratorSpec(Spec, ABC):
 
     needs_pictures: ClassVar[bool] = False
     """Whether every condition must come with a picture."""
+
+    any_size: ClassVar[bool] = False
+    """Whether images larger than the card's size are as good."""
 
     @abstractmethod
     def card(self, base: Path) -> ModelCard:

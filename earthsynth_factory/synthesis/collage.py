@@ -24,6 +24,7 @@ class CollageSpec(GeneratorSpec):
     """What the sources put together, as it is. Every source must give pictures (`pictures: true`)."""
 
     needs_pictures: ClassVar[bool] = True
+    any_size: ClassVar[bool] = True
 
     kind: Literal["collage"]
     batch: int = Field(default=8, gt=0, json_schema_extra=NOT_IN_FINGERPRINT)
