@@ -10,9 +10,9 @@ from itertools import islice
 
 import numpy as np
 
-from earthsynth_factory.build.pipeline import Line
+from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.report.sheets import captioned, grid, overlay, spread, to_png
@@ -24,7 +24,9 @@ FIRST = 4096
 """Samples among which those of a sheet are sought: they hold every category, since the plan interleaves them."""
 
 
-def edit_sheet(store: StoreReader, plan: Plan, line: Line, count: int = 12, columns: int = 2, side: int = 160) -> bytes:
+def edit_sheet(
+    store: BuildReader, plan: Plan, pipeline: Pipeline, count: int = 12, columns: int = 2, side: int = 160
+) -> bytes:
     """PNG with a tile for up to `count` samples. Empty where no source gives pictures, or no sample is there yet.
 
     Raises NoCondition, SourceError where a source is not what it was.
@@ -33,7 +35,7 @@ def edit_sheet(store: StoreReader, plan: Plan, line: Line, count: int = 12, colu
     pairs = [record.pair.id for record in records if record.pair]
     if pairs:  # both images of a pair beside one another
         records = _with_twins(store, records)[:count]
-    tiles = [tile for record in records if (tile := _tile(store, plan, line, record, side)) is not None]
+    tiles = [tile for record in records if (tile := _tile(store, plan, pipeline, record, side)) is not None]
     return to_png(grid(tiles, columns)) if tiles else b""
 
 
@@ -43,8 +45,8 @@ def difference(before: Image, after: Image) -> Image:
     return np.asarray(np.minimum(255, AMPLIFIED * away), np.uint8)
 
 
-def _tile(store: StoreReader, plan: Plan, line: Line, record: SampleRecord, side: int) -> Image | None:
-    drawn = line.draw(plan.slot(record.slot), record.attempt // line.recipe.rfilter.candidates)
+def _tile(store: BuildReader, plan: Plan, pipeline: Pipeline, record: SampleRecord, side: int) -> Image | None:
+    drawn = pipeline.draw(plan.slot(record.slot), record.attempt // pipeline.recipe.rfilter.candidates)
     if drawn.ground is None:
         return None
     after, mask = store.image(record), store.mask(record)
@@ -52,13 +54,13 @@ def _tile(store: StoreReader, plan: Plan, line: Line, record: SampleRecord, side
     return captioned([drawn.ground, after, marked, difference(drawn.ground, after)], _caption(store, record), side)
 
 
-def _caption(store: StoreReader, record: SampleRecord) -> str:
+def _caption(store: BuildReader, record: SampleRecord) -> str:
     name = store.taxonomy[record.category].name if record.category is not None else "nothing asked for"
     pair = f", pair {record.pair.id}{' without' if record.pair.counterfactual else ''}" if record.pair else ""
     return f"{record.stem} {name}{pair}: before, after, mask, difference"
 
 
-def _with_twins(store: StoreReader, records: Sequence[SampleRecord]) -> list[SampleRecord]:
+def _with_twins(store: BuildReader, records: Sequence[SampleRecord]) -> list[SampleRecord]:
     wanted = {record.pair.id for record in records if record.pair} | {record.slot for record in records}
     return [
         record

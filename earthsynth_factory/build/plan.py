@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
+from earthsynth_factory.datasets.build.run_record import Asked
 from earthsynth_factory.domain.sample import Pair, Slot
 from earthsynth_factory.domain.seeds import derive
+from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.recipe.cross_checks import MAX_IMAGES
 from earthsynth_factory.recipe.schema import ULPS, Recipe
@@ -32,9 +34,11 @@ BYTES_PER_PIXEL = 2.0
 class Plan:
     """Every slot of a recipe, numbered from 0.
 
+    Where counts were raised later, the slots that were asked for first keep their numbers and those that were added follow.
+
     categories: (N,) int16 class ids, NEGATIVE for a negative. split_index: (N,) uint8 positions in `splits`. seed: the
     recipe's. seconds: (N,) bool, slots of counterfactual images, each behind its factual one; their category is that of
-    the factual image. instead: class id of what stands in the object's place there; None: nothing.
+    the factual image. pairs: which slots have such.
     """
 
     categories: npt.NDArray[np.int16]
@@ -42,55 +46,69 @@ class Plan:
     splits: tuple[str, ...]
     seed: int
     seconds: npt.NDArray[np.bool_]
-    instead: int | None = None
+    pairs: _Pairs
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Plan:
-        """The plan of a recipe.
+    def of(cls, recipe: Recipe, earlier: Sequence[Asked] = ()) -> Plan:
+        """The plan of a recipe. earlier: what was asked for before its counts were raised, as the run record has it.
 
         Categories are interleaved: image i of n stands at (i + ½) / n of the way, so that a run stopped half-way has half
         of each. Each category's images are dealt to the splits on their own, so that every split has its share of it.
         """
-        counts = [(category.id, block.count) for category, block in recipe.blocks()]
-        taxonomy, pairs = recipe.taxonomy(), recipe.counterfactual
+        blocks, taxonomy, pairs = list(recipe.blocks()), recipe.taxonomy(), recipe.counterfactual
+        asked = Asked(categories=tuple(block.count for _, block in blocks), negatives=recipe.negatives)
+        ids = [category.id for category, _ in blocks]
         instead = taxonomy.named(pairs.instead).id if pairs and pairs.instead else None
-        paired = _Pairs(pairs.share if pairs else 0.0, frozenset(c.id for c in taxonomy if c.thing), instead)
-        return cls._of_counts(counts, recipe.negatives, recipe.splits, recipe.seed, paired)
+        paired = _Pairs(pairs.share if pairs else 0.0, _things(taxonomy), instead)
+        return cls._of_stages(ids, (*earlier, asked), recipe.splits, recipe.seed, paired)
 
     @classmethod
-    def recorded(cls, store: StoreReader) -> Plan:
+    def recorded(cls, store: BuildReader) -> Plan:
         """The plan of a build, from its run record alone: no plug-in that its recipe names is imported.
 
         Raises StoreError where the record is damaged.
         """
         try:
-            recipe = store.run.recipe
-            counts = [(store.taxonomy.named(one["name"]).id, int(one["count"])) for one in recipe["categories"]]
-            negatives, splits = int(recipe["negatives"]), {str(k): float(v) for k, v in recipe["splits"].items()}
-            if not 0 < sum(count for _, count in counts) + negatives <= MAX_IMAGES or min(n for _, n in counts) < 0:
+            recipe, asked = store.run.recipe, store.run.asked
+            ids = [store.taxonomy.named(one["name"]).id for one in recipe["categories"]]
+            splits = {str(name): float(share) for name, share in recipe["splits"].items()}
+            if not 0 < sum(asked.categories) + asked.negatives <= MAX_IMAGES:
                 raise ValueError("counts out of range")
-            return cls._of_counts(counts, negatives, splits, int(recipe["seed"]), _recorded_pairs(store))
+            return cls._of_stages(ids, (*store.run.earlier, asked), splits, int(recipe["seed"]), _recorded_pairs(store))
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise StoreError(f"{store.layout.run}: damaged ({error}); run the same build command again") from error
 
     @classmethod
-    def _of_counts(
-        cls,
-        counts: Sequence[tuple[int, int]],
-        negatives: int,
-        splits: Mapping[str, float],
-        seed: int,
-        pairs: _Pairs,
+    def _of_stages(
+        cls, ids: Sequence[int], stages: Sequence[Asked], splits: Mapping[str, float], seed: int, pairs: _Pairs
     ) -> Plan:
-        asked = [(class_id, count) for class_id, count in (*counts, (NEGATIVE, negatives)) if count]
-        ids = np.concatenate([np.full(count, class_id, np.int16) for class_id, count in asked])
-        split = np.concatenate([_deal(count, splits, seed, class_id) for class_id, count in asked])
-        position = np.concatenate([(np.arange(count) + 0.5) / count for _, count in asked])
+        """The plan of the last stage, whose slots come stage by stage. ids: of the categories, in the recipe's order."""
+        plan = cls(np.empty(0, np.int16), np.empty(0, np.uint8), tuple(splits), seed, np.empty(0, bool), pairs)
+        for asked in stages:
+            plan = plan._with(dict(zip((*ids, NEGATIVE), (*asked.categories, asked.negatives), strict=True)), splits)
+        return plan
+
+    def _with(self, counts: Mapping[int, int], splits: Mapping[str, float]) -> Plan:
+        """This plan with what lacks to so many images of each class behind it, and with their counterfactual ones."""
+        had = {class_id: self.split_index[~self.seconds & (self.categories == class_id)] for class_id in counts}
+        added = {
+            class_id: count - len(had[class_id]) for class_id, count in counts.items() if count > len(had[class_id])
+        }
+        if not added:
+            return self
+        ids = np.concatenate([np.full(count, class_id, np.int16) for class_id, count in added.items()])
+        split = np.concatenate([_deal(count, splits, self.seed, one, had[one]) for one, count in added.items()])
+        position = np.concatenate([(np.arange(count) + 0.5) / count for count in added.values()])
         order = np.argsort(position, kind="stable")
-        ids, split = ids[order], split[order]
-        slots = np.repeat(np.arange(len(ids)), 1 + pairs.begun(ids))
-        seconds = np.concatenate([[False], slots[1:] == slots[:-1]])
-        return cls(ids[slots], split[slots], tuple(splits), seed, seconds, pairs.instead)
+        begun = self.pairs.begun(ids[order], {class_id: len(found) for class_id, found in had.items()})
+        places = np.repeat(order, 1 + begun)
+        seconds = np.concatenate([[False], places[1:] == places[:-1]])
+        return replace(
+            self,
+            categories=np.concatenate([self.categories, ids[places]]),
+            split_index=np.concatenate([self.split_index, split[places]]),
+            seconds=np.concatenate([self.seconds, seconds]),
+        )
 
     def __len__(self) -> int:
         return len(self.categories)
@@ -104,7 +122,7 @@ class Plan:
         first = index if pair is None else pair.id
         return Slot(
             index=index,
-            category=self.instead if pair is not None and pair.counterfactual else own,
+            category=pair.instead if pair is not None and pair.counterfactual else own,
             split=self.splits[self.split_index[index]],
             seed=derive(self.seed, "slot", first),
             ordinal=int(self._ordinals[first]),
@@ -115,7 +133,7 @@ class Plan:
         second = bool(self.seconds[index])
         if not second and not (index + 1 < len(self) and self.seconds[index + 1]):
             return None
-        return Pair(index - second, int(self.categories[index]), self.instead, second)
+        return Pair(index - second, int(self.categories[index]), self.pairs.instead, second)
 
     def split_of(self, index: int) -> str:
         """The split of the slot of this number. Raises IndexError outside 0 … len - 1."""
@@ -159,28 +177,35 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Which slots begin a pair: `share` of those of every class in `things`."""
+    """Which slots begin a pair: `share` of those of every class in `things`. instead: class id of what stands in the object's
+    place in the counterfactual image; None: nothing.
+    """
 
     share: float
     things: frozenset[int]
     instead: int | None
 
-    def begun(self, ids: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
-        """(N,) 1 for a slot that begins a pair; evenly spread over each class."""
+    def begun(self, ids: npt.NDArray[np.int16], had: Mapping[int, int]) -> npt.NDArray[np.int64]:
+        """(N,) 1 for a slot that begins a pair; evenly spread over each class. had: class id → slots before these."""
         begun = np.zeros(len(ids), np.int64)
         for category in self.things.intersection(np.unique(ids).tolist()):
             places = np.flatnonzero(ids == category)
-            begun[places] = np.diff(np.floor(np.arange(len(places) + 1) * self.share + ULPS))  # as `pairs_among`
+            so_far = had[category] + np.arange(len(places) + 1)
+            begun[places] = np.diff(np.floor(so_far * self.share + ULPS))  # as `pairs_among`
         return begun
 
 
-def _recorded_pairs(store: StoreReader) -> _Pairs:
+def _recorded_pairs(store: BuildReader) -> _Pairs:
     """Those of a build. Raises KeyError, TypeError, ValueError, InputError where the record is damaged."""
     found = store.run.recipe.get("counterfactual")
     if not found:
         return _Pairs(0.0, frozenset(), None)
     instead = store.taxonomy.named(found["instead"]).id if found["instead"] else None
-    return _Pairs(float(found["share"]), frozenset(c.id for c in store.taxonomy if c.thing), instead)
+    return _Pairs(float(found["share"]), _things(store.taxonomy), instead)
+
+
+def _things(taxonomy: Taxonomy) -> frozenset[int]:
+    return frozenset(category.id for category in taxonomy if category.thing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +242,25 @@ def share_out(count: int, shares: Mapping[str, float]) -> dict[str, int]:
     return counts
 
 
-def _deal(count: int, shares: Mapping[str, float], seed: int, class_id: int) -> npt.NDArray[np.uint8]:
-    """(count,) the split of each of a category's images: exact shares, in an order that only seed and class decide."""
-    counts = share_out(count, shares)
+def _deal(
+    count: int, shares: Mapping[str, float], seed: int, class_id: int, had: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    """(count,) the split of each image that a category gains: exact shares, in an order that only seed and class decide.
+
+    had: (N,) the splits of the images that it has; what is added goes where the whole lacks most.
+    """
+    counts = share_out(count, _lacking(count, shares, had) if len(had) else shares)
     ordered = np.repeat(np.arange(len(shares), dtype=np.uint8), [counts[name] for name in shares])
-    return ordered[np.argsort(_mixed(count, derive(seed, "deal", class_id)), kind="stable")]
+    place = (class_id, len(had)) if len(had) else (class_id,)
+    return ordered[np.argsort(_mixed(count, derive(seed, "deal", *place)), kind="stable")]
+
+
+def _lacking(count: int, shares: Mapping[str, float], had: npt.NDArray[np.uint8]) -> dict[str, float]:
+    """The shares by which `count` more images come closest to `shares` of all."""
+    total = len(had) + count
+    have = np.bincount(had, minlength=len(shares))
+    lacks = {name: max(share * total - int(n), 0.0) for (name, share), n in zip(shares.items(), have, strict=True)}
+    return {name: lack / sum(lacks.values()) for name, lack in lacks.items()}
 
 
 def _mixed(count: int, seed: int) -> npt.NDArray[np.uint64]:

@@ -15,18 +15,19 @@ from earthsynth_factory.build import rates
 from earthsynth_factory.build.doubts import doubts_of, read_doubts
 from earthsynth_factory.build.edit_sheet import edit_sheet
 from earthsynth_factory.build.engines.local import LocalEngine
-from earthsynth_factory.build.pipeline import Line
+from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.preflight import check
 from earthsynth_factory.build.preflight.model_fit import unknown_targets
 from earthsynth_factory.build.reporting import report_on_build, report_path
 from earthsynth_factory.build.run_record import new_record, resume_or_create
-from earthsynth_factory.build.shards import ShardTask, SlotSettled, WorkerReady
-from earthsynth_factory.build.topup import reopen_short
+from earthsynth_factory.build.set_aside import settled_in
+from earthsynth_factory.build.shards import BuildEvent, Resumed, ShardTask, SlotSettled, WorkerReady
+from earthsynth_factory.build.topup import reopen_topped_up
 from earthsynth_factory.build.verify import damages, reopen_damaged
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.marker import Marker, read_marker
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.run_record import RunRecord
 from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
@@ -40,8 +41,8 @@ from earthsynth_factory.recipe.load import LoadedRecipe
 from earthsynth_factory.recipe.schema import Recipe
 from earthsynth_factory.report.dataset_card import Counts, write_card
 
-Watch = Callable[[SlotSettled | WorkerReady], None]
-"""Called in the main thread with everything the workers report."""
+Watch = Callable[[BuildEvent], None]
+"""Called in the main thread with what was settled before, and everything the workers report."""
 
 
 @dataclass
@@ -61,17 +62,18 @@ class Tally:
     facts: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
-    def add(self, told: SlotSettled | WorkerReady) -> None:
-        if isinstance(told, WorkerReady):
-            self.facts = self.facts or dict(told.facts)
-            self.notes |= dict.fromkeys(told.notes)
+    def add(self, event: BuildEvent) -> None:
+        if isinstance(event, WorkerReady):
+            self.facts = self.facts or dict(event.facts)
+            self.notes |= dict.fromkeys(event.notes)
+        if not isinstance(event, SlotSettled):
             return
-        self.accepted += told.accepted
-        self.short += not told.accepted
-        self.images += told.images
-        self.made[told.category] += told.images
-        self.passed[told.category] += told.passed
-        self.reasons.update(reason.rule for reason in told.reasons)
+        self.accepted += event.accepted
+        self.short += not event.accepted
+        self.images += event.images
+        self.made[event.category] += event.images
+        self.passed[event.category] += event.passed
+        self.reasons.update(reason.rule for reason in event.reasons)
 
 
 @dataclass(frozen=True)
@@ -107,32 +109,33 @@ def build(
     A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.
     """
     recipe, base = loaded.recipe, loaded.base
-    plan = Plan.of(recipe)
     for line_to_read in check(loaded, out, building=True):
         warn(line_to_read)
-    line = Line.of(recipe, base, "cpu")
-    identity = identity_of(recipe, line, base)
+    pipeline = Pipeline.of(recipe, base, "cpu")
+    identity = identity_of(recipe, pipeline, base)
     layout = Layout(out)
     with claimed(out, "build", {}, folders=("shards", "exports", "report"), ours=layout.run.is_file()) as claim:
-        unknown = unknown_targets(recipe, line.card)
+        unknown = unknown_targets(recipe, pipeline.card)
         record = resume_or_create(out, new_record(recipe, identity, fingerprint(recipe, identity), unknown))
         claim.begin()  # First of all: by it a killed build is known for ours.
         write_changed(layout.run, json_bytes(record.plain()))
         write_changed(layout.recipe, loaded.text.encode())
-        notes = reopen_damaged(StoreReader(out), verify)
-        reopen_short(StoreReader(out), recipe.rfilter)
-        task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
+        notes = reopen_damaged(BuildReader(out), verify)
+        reopen_topped_up(BuildReader(out), recipe.rfilter)
+        watch(Resumed(sum(settled_in(shard) for shard in layout.present_shards())))
+        plan = Plan.of(recipe, record.earlier)
+        task = ShardTask(recipe, base, out, plan, record.shard_size, keep_rejects)
         with log_file(layout.log):
-            notes += _fill(task, plan, layout, record, line, watch, tell)
-        return _finish(line, plan, layout, claim, notes)
+            notes += _fill(task, plan, layout, record, pipeline, watch, tell)
+        return _finish(pipeline, plan, layout, claim, notes)
 
 
-def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
+def identity_of(recipe: Recipe, pipeline: Pipeline, base: Path) -> dict[str, Any]:
     """What decides the pixels beside the recipe: contents of the mask sources, hashes of the weights, thresholds."""
-    learnt = line.thresholds.plain()
+    learnt = pipeline.thresholds.plain()
     return {
         **({"thresholds": learnt} if learnt else {}),
-        "sources": [source.fingerprint() for source, _ in line.sources],
+        "sources": [source.fingerprint() for source, _ in pipeline.sources],
         "synthesis": dict(recipe.synthesis.identity(base)),
         "rfilter": [dict(rule.identity(base)) for rule in recipe.rfilter.rules],
     }
@@ -143,11 +146,11 @@ def _fill(
     plan: Plan,
     layout: Layout,
     record: RunRecord,
-    line: Line,
+    pipeline: Pipeline,
     watch: Watch,
     tell: Callable[[str], None],
 ) -> list[str]:
-    """Fill the shards that are not committed yet; what was noted on the way. line: of the recipe, not open.
+    """Fill the shards that are not committed yet; what was noted on the way. pipeline: of the recipe, not open.
 
     What the models are is written down before the first image is asked of them: a build that was killed behind its last
     commit finds nothing to do, and never opens them again.
@@ -156,16 +159,16 @@ def _fill(
     todo = [number for number in range(shards) if not layout.shard(number).marker.is_file()]
     if not todo:
         if not record.described:
-            line.open()
-            write_changed(layout.run, json_bytes(record.with_line(line.describe()).plain()))
+            pipeline.open()
+            write_changed(layout.run, json_bytes(record.with_line(pipeline.describe()).plain()))
         return []
     tally, started = Tally(), time.monotonic()
 
-    def report(told: Any) -> None:
-        if isinstance(told, WorkerReady) and not tally.facts:
-            write_changed(layout.run, json_bytes(record.with_line(told.facts).plain()))
-        tally.add(told)
-        watch(told)
+    def report(event: Any) -> None:
+        if isinstance(event, WorkerReady) and not tally.facts:
+            write_changed(layout.run, json_bytes(record.with_line(event.facts).plain()))
+        tally.add(event)
+        watch(event)
 
     devices = _devices(task.recipe, len(todo))
     with stop_on_signals(lambda: tell(_finishing(tally))) as stop:
@@ -212,12 +215,12 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
         append_line(file, orjson.dumps(line) + b"\n", layout.sessions)
 
 
-def _finish(line: Line, plan: Plan, layout: Layout, claim: Claim, notes: list[str]) -> BuildResult:
+def _finish(pipeline: Pipeline, plan: Plan, layout: Layout, claim: Claim, notes: list[str]) -> BuildResult:
     """Exports, dataset card, report and the final counts, from what is on disk; what is there already stays as it is.
 
     Raises Interrupted where committed shards have vanished since.
     """
-    store, recipe = StoreReader(layout.root), line.recipe
+    store, recipe = BuildReader(layout.root), pipeline.recipe
     markers = _markers(store)
     accepted = sum(marker.accepted for marker in markers)
     short = shortfalls(plan, store) if accepted < len(plan) else {}
@@ -229,13 +232,13 @@ def _finish(line: Line, plan: Plan, layout: Layout, claim: Claim, notes: list[st
     write_card(store, summaries, short, doubts)
     notes = [*doubts, *notes, *(note for summary in summaries for note in summary.notes)]
     if not done:
-        notes += _report(store, plan, line)
+        notes += _report(store, plan, pipeline)
         claim.finish(outcome)
     reasons = dict(Counts.of(store).rejected.most_common())
     return BuildResult(layout.root, accepted, len(plan), short, reasons, tuple(notes))
 
 
-def _markers(store: StoreReader) -> list[Marker]:
+def _markers(store: BuildReader) -> list[Marker]:
     """The marker of every shard. Raises Interrupted where one is missing, or its shard is not what was committed."""
     lost = next((f"shard {layout.root.name}: {fault}" for layout, fault in damages(store)), None)
     markers = [read_marker(store.layout.shard(number)) for number in range(store.shards[1])]
@@ -247,13 +250,13 @@ def _markers(store: StoreReader) -> list[Marker]:
     return found
 
 
-def _report(store: StoreReader, plan: Plan, line: Line) -> list[str]:
+def _report(store: BuildReader, plan: Plan, pipeline: Pipeline) -> list[str]:
     """Write the report, and a sheet of what was changed in pictures. The dataset is whole without them, so what goes wrong
     here becomes a note."""
     path = report_path(store.root)
     try:
         report_on_build(store, plan, path)
-        if line.recipe.synthesis.needs_pictures and (sheet := edit_sheet(store, plan, line)):
+        if pipeline.recipe.synthesis.needs_pictures and (sheet := edit_sheet(store, plan, pipeline)):
             write_bytes(path.with_name(EDITS), sheet)
     except Exception as error:  # a defect of the report must never cost a build its end
         return [f"{path}: no report ({error}); `earthsynth-factory report {store.root}` writes it"]
@@ -264,7 +267,7 @@ EDITS = "edits.png"
 """Beside the report: pictures before and after."""
 
 
-def shortfalls(plan: Plan, store: StoreReader) -> dict[tuple[str, str], int]:
+def shortfalls(plan: Plan, store: BuildReader) -> dict[tuple[str, str], int]:
     """(category name, split) → images asked for and not there."""
     made = Counter((record.category, record.split) for record in store.samples() if not record.counterfactual)
     names = {category.id: category.name for category in store.taxonomy}

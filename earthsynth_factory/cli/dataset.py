@@ -10,7 +10,7 @@ import typer
 from earthsynth_factory.cli.say import say
 
 if TYPE_CHECKING:
-    from earthsynth_factory.datasets.build.reader import StoreReader
+    from earthsynth_factory.datasets.build.reader import BuildReader
 
 Folder = Annotated[Path, typer.Argument(help="Output folder of a build.")]
 Dataset = Annotated[Path, typer.Argument(help="Output folder of a build, or a prepared dataset.")]
@@ -24,10 +24,10 @@ def status(
     """What is done, what lacks, what was rejected and why. With --verify exit 2 where finished files are lost or changed."""
     import json
 
-    from earthsynth_factory.datasets.build.reader import StoreReader
+    from earthsynth_factory.datasets.build.reader import BuildReader
     from earthsynth_factory.report.dataset_card import Counts
 
-    store = StoreReader(folder)
+    store = BuildReader(folder)
     if verify:
         _verify(store)
     counts = Counts.of(store)
@@ -51,7 +51,7 @@ def status(
         say(f"  not kept: {count}× {reason}")
 
 
-def _verify(store: StoreReader) -> None:
+def _verify(store: BuildReader) -> None:
     """Raises StoreError that names every shard that is not what was committed."""
     from earthsynth_factory.build.verify import damages
     from earthsynth_factory.errors import StoreError
@@ -134,15 +134,15 @@ def preview(
 def _preview_edits(folder: Path, base: Path, out: Path | None, shape: tuple[int, int, int]) -> None:
     from earthsynth_factory.build.edit_sheet import edit_sheet
     from earthsynth_factory.build.plan import Plan
-    from earthsynth_factory.build.remake import line_of, recorded_recipe
-    from earthsynth_factory.datasets.build.reader import StoreReader
+    from earthsynth_factory.build.remake import pipeline_of, recorded_recipe
+    from earthsynth_factory.datasets.build.reader import BuildReader
     from earthsynth_factory.errors import InputError
     from earthsynth_factory.io.atomic import write_bytes
     from earthsynth_factory.io.gates import write_below
 
-    store = StoreReader(folder)
+    store = BuildReader(folder)
     recipe = recorded_recipe(store)
-    sheet = edit_sheet(store, Plan.of(recipe), line_of(store, recipe, base, "cpu"), *shape)
+    sheet = edit_sheet(store, Plan.of(recipe, store.run.earlier), pipeline_of(store, recipe, base, "cpu"), *shape)
     if not sheet:
         raise InputError(
             f"{folder}: nothing in it was made from pictures, or no sample is recorded yet; leave out --edits"

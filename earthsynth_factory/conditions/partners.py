@@ -57,13 +57,13 @@ class Option:
 
 
 class Partners:
-    """Draws grounds and objects by their scores. Looks of pictures are measured once and kept."""
+    """Draws grounds and objects by their scores. Colours of pictures are measured once and kept."""
 
     def __init__(self, spec: PartnersSpec, masks_of: Mapping[int, int]) -> None:
         """masks_of: category id → masks that hold it."""
         self.spec = spec
         self._rarity = partners.rarity(np.array([masks_of.get(category, 0) for category in range(256)]))
-        self._looks: dict[tuple[str, str], tuple[float, ...]] = {}
+        self._stats: dict[tuple[str, str], tuple[float, ...]] = {}
 
     def ground(self, items: Sequence[Item], category: int | None, rng: np.random.Generator) -> Item:
         """One of the items, for an object of the category."""
@@ -86,11 +86,11 @@ class Partners:
         """
         if not options:
             return []
-        looks = [self._looks_of(replace(donor, item=option.cutout.item)) for option in options]
+        stats = [self._colour_stats_of(replace(donor, item=option.cutout.item)) for option in options]
         elsewhere = np.full((1, len(options)), donor.folder.path != base.folder.path)
         regions = np.stack([_region(things.shape, option) for option in options])
         scores = {
-            "image": partners.image_score(np.array([self._looks_of(base)]), np.array(looks), elsewhere),
+            "image": partners.image_score(np.array([self._colour_stats_of(base)]), np.array(stats), elsewhere),
             "mask": partners.mask_score(things.reshape(1, -1), regions.reshape(len(regions), -1)),
         }
         weights = {"image": self.spec.image, "mask": self.spec.mask}
@@ -98,11 +98,11 @@ class Partners:
         order = rng.choice(len(options), len(options), replace=False, p=weight / weight.sum())
         return [options[int(place)] for place in order]
 
-    def _looks_of(self, side: Side) -> tuple[float, ...]:
+    def _colour_stats_of(self, side: Side) -> tuple[float, ...]:
         key = str(side.folder.path), side.item.entry.stem
-        if key not in self._looks:
-            self._looks[key] = partners.looks_of(side.pictures.read(side.item))
-        return self._looks[key]
+        if key not in self._stats:
+            self._stats[key] = partners.colour_stats_of(side.pictures.read(side.item))
+        return self._stats[key]
 
 
 def _region(shape: tuple[int, ...], option: Option) -> Bits:

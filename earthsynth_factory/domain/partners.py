@@ -3,8 +3,8 @@
 That there are three is the paper's (EarthSynth, arXiv 2505.12108); what they measure is our reading. The trainer chooses
 partners of a batch by them, and `compose` the grounds and objects of a picture.
 
-A score is in [0, 1] and stands in an (A, B) float64 array: row a is the base, column b the donor that is pasted on it. Looks
-are (n, 6): mean and deviation of red, green and blue, 0–1.
+A score is in [0, 1] and stands in an (A, B) float64 array: row a is the base, column b the donor that is pasted on it. Colour
+statistics are (n, 6): mean and deviation of red, green and blue, 0–1.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 FAR = 0.25
-"""Distance in looks at which two scenes count as 63 % different; about that of fields and a town in summer imagery."""
+"""Distance in colour statistics at which two scenes count as 63 % different; about that of fields and a town in summer."""
 
 LEAST = 1e-3
 """What a score is at least: a poor partner is unlikely, and still better than none."""
@@ -23,7 +23,7 @@ LEAST = 1e-3
 Scores = npt.NDArray[np.float64]
 
 
-def looks_of(pixels: npt.NDArray[np.uint8]) -> tuple[float, ...]:
+def colour_stats_of(pixels: npt.NDArray[np.uint8]) -> tuple[float, ...]:
     """Mean and deviation of red, green and blue of an RGB image (H, W, 3), each 0–1."""
     flat = pixels.reshape(-1, 3).astype(np.float32) / 255
     return tuple(round(float(value), 5) for value in (*flat.mean(axis=0), *flat.std(axis=0)))
@@ -39,7 +39,7 @@ def rarity(samples_with: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
 def image_score(
     bases: npt.NDArray[np.floating], donors: npt.NDArray[np.floating], elsewhere: npt.NDArray[np.bool_]
 ) -> Scores:
-    """How different the looks (A, 6) and (B, 6) are. From another dataset (A, B): at least one half, whatever the colours."""
+    """How different the colours (A, 6) and (B, 6) are. From another dataset (A, B): at least one half, whatever they are."""
     distance = np.linalg.norm(bases[:, None] - donors[None], axis=2)
     differ = 1 - np.exp(-distance / FAR)
     return np.asarray(np.where(elsewhere, (1 + differ) / 2, differ), np.float64)

@@ -1,4 +1,4 @@
-"""The recipe as frozen types. What a single value may be is said here; what values mean together, in `meaning`."""
+"""The recipe as frozen types. What a single value may be is said here; what values mean together, in `cross_checks`."""
 
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ class CategoryBlock(Spec):
     name: Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"\S")]
     """In any usual spelling: `storage tank`, `Storage-Tanks`."""
     count: Annotated[Whole, Field(ge=0, le=MAX_IMAGES)]
-    """How many images must contain it. 0 only makes the class known."""
+    """How many images must contain it. 0 only makes the class known. May be raised later: the same command then adds to the
+    same folder."""
     instances: PositiveCounts | None = None
     """Objects of it per image, as `2..12`; left out, the source decides."""
     size: PositiveSpan | None = None
@@ -208,7 +209,8 @@ class Recipe(Spec):
     categories: tuple[CategoryBlock, ...]
     """The classes asked for, each with its count of images."""
     negatives: Annotated[Whole, Field(ge=0, le=MAX_IMAGES)] = 0
-    """Images in which none of the categories is present, nor any class that the model's card says it has not learnt."""
+    """Images in which none of the categories is present, nor any class that the model's card says it has not learnt. May be
+    raised later, as the counts may."""
     counterfactual: Counterfactual | None = None
     """Pairs that differ by one object, as `{share: 0.25}` or `0.25`: needs a `compose` source with `pictures: true` and
     `synthesis: {kind: collage}` or `edit`. Also `build --counterfactual SHARE`."""
@@ -313,8 +315,8 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a recipe with every kind of block that ships; descriptions are the field docs."""
     schema = _plain(Recipe.model_json_schema())
     listed = schema["properties"]["categories"]
-    told = listed.pop("description")
-    schema["properties"]["categories"] = {"description": told, "anyOf": [listed, class_list.SCHEMA]}
+    description = listed.pop("description")
+    schema["properties"]["categories"] = {"description": description, "anyOf": [listed, class_list.SCHEMA]}
     return {"$schema": DIALECT, **schema}
 
 

@@ -20,8 +20,8 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.rfilter.base import Measures
-from earthsynth_factory.rfilter.objects import object_map
 from earthsynth_factory.rfilter.segmenter_rule import SegmenterRule, SegmenterRuleSpec
+from earthsynth_factory.rfilter.subjects import object_map
 
 SEEN = 0.2
 """Least probability in the picture for an object to count as seen in it."""

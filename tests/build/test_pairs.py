@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from earthsynth_factory.build.pairs import TWIN, merged
 from earthsynth_factory.build.plan import Plan
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.merged import Merged
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
@@ -54,7 +54,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def _pairs(store: StoreReader) -> list[tuple[SampleRecord, SampleRecord]]:
+def _pairs(store: BuildReader) -> list[tuple[SampleRecord, SampleRecord]]:
     found: dict[int, list[SampleRecord]] = {}
     for record in store.samples():
         if record.pair:
@@ -76,7 +76,7 @@ def test_a_share_of_the_slots_is_paired(tmp_path: Path) -> None:
 
 
 def test_the_images_of_a_pair_differ_by_one_object_alone(built: Path) -> None:
-    store = StoreReader(built)
+    store = BuildReader(built)
     pairs = _pairs(store)
     assert len(pairs) == 3
     for first, second in pairs:
@@ -94,7 +94,7 @@ def test_the_images_of_a_pair_differ_by_one_object_alone(built: Path) -> None:
 def test_every_export_says_which_images_are_a_pair(built: Path) -> None:
     wanted = {
         record.stem: (record.pair.id, record.pair.counterfactual)
-        for record in StoreReader(built).samples()
+        for record in BuildReader(built).samples()
         if record.pair
     }
     for folder in (built / "exports").glob("[a-z]*"):
@@ -112,7 +112,7 @@ def test_every_export_says_which_images_are_a_pair(built: Path) -> None:
 
 
 def test_pairs_of_merged_datasets_stay_apart(built: Path) -> None:
-    store = StoreReader(built)
+    store = BuildReader(built)
     records = [record for record in Merged([store, store]).samples() if record.pair]
     ids = [record.pair.id for record in records if record.pair]
     assert len(ids) == 12 and len(set(ids)) == 6
@@ -122,7 +122,7 @@ def test_pairs_of_merged_datasets_stay_apart(built: Path) -> None:
 def test_another_class_may_stand_there_instead(tmp_path: Path) -> None:
     text = RECIPE.replace("share: 0.5", "share: 0.5, instead: large vehicle").replace("count: 6", "count: 4")
     result = run_build(_recipe(tmp_path, text), tmp_path / "out", "exports=[]")
-    store = StoreReader(result.out)
+    store = BuildReader(result.out)
     pairs = _pairs(store)
     assert pairs
     for first, second in pairs:
@@ -135,9 +135,9 @@ def test_another_class_may_stand_there_instead(tmp_path: Path) -> None:
 
 def test_pairs_do_not_depend_on_shards_or_workers(built: Path, tmp_path: Path) -> None:
     run_build(_recipe(tmp_path), tmp_path / "out", "engine.shard_size=9")
-    names = {record.stem for record in StoreReader(built).samples()}
+    names = {record.stem for record in BuildReader(built).samples()}
     for one in (built, tmp_path / "out"):
-        assert {record.stem for record in StoreReader(one).samples()} == names
+        assert {record.stem for record in BuildReader(one).samples()} == names
     images = [
         {path.name: path.read_bytes() for path in root.glob("shards/*/images/*")} for root in (built, tmp_path / "out")
     ]
@@ -174,7 +174,7 @@ def test_an_edit_changes_a_pair_alike_outside_of_the_object(tmp_path: Path) -> N
     """The network sees the whole window: without care its change would differ everywhere."""
     edit = "{kind: edit, model: embedded, where: all, rim: 5}"
     text = RECIPE.replace("{kind: collage}", edit).replace("count: 6", "count: 2")
-    store = StoreReader(run_build(_recipe(tmp_path, text), tmp_path / "out", "exports=[]").out)
+    store = BuildReader(run_build(_recipe(tmp_path, text), tmp_path / "out", "exports=[]").out)
     [(first, second)] = _pairs(store)
     differs = (store.image(first) != store.image(second)).any(axis=2)
     rows, columns = np.nonzero(differs)

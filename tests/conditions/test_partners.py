@@ -91,11 +91,11 @@ def test_partners_need_pictures(tmp_path: Path) -> None:
 def test_the_trainer_scores_with_the_same_functions() -> None:
     rng = np.random.default_rng(0)
     masks = rng.integers(0, 4, (3, 16, 16)).astype(np.uint8)
-    looks, rare = rng.random((3, 6)), np.ones(256)
+    stats, rare = rng.random((3, 6)), np.ones(256)
     things = np.arange(256) > 1
-    batch = criteria.Members(masks, looks, np.array(["a", "b", "a"]), rare, things)
+    batch = criteria.Members(masks, stats, np.array(["a", "b", "a"]), rare, things)
     elsewhere = batch.sources[:, None] != batch.sources[None]
-    np.testing.assert_array_equal(criteria.image_score(batch), partners.image_score(looks, looks, elsewhere))
+    np.testing.assert_array_equal(criteria.image_score(batch), partners.image_score(stats, stats, elsewhere))
     regions = masks == 3
     shown = partners.mask_score(things[masks].reshape(3, -1), regions.reshape(3, -1))
     np.testing.assert_array_equal(criteria.mask_score(batch, regions, (0.0, 1.0)), shown)

@@ -21,13 +21,13 @@ GRID = 128
 class Members:
     """What the choice knows of a batch of B samples.
 
-    masks: uint8 (B, H, W) class ids. looks: float (B, 6), mean and deviation of red, green and blue, 0–1.
+    masks: uint8 (B, H, W) class ids. colour_stats: float (B, 6), mean and deviation of red, green and blue, 0–1.
     sources: (B,) names of the datasets the samples come from. rarity: float (256,) in (0, 1], 1 for the rarest class.
     things: bool (256,), which classes are countable objects.
     """
 
     masks: npt.NDArray[np.uint8]
-    looks: npt.NDArray[np.floating]
+    colour_stats: npt.NDArray[np.floating]
     sources: npt.NDArray[np.str_]
     rarity: npt.NDArray[np.floating]
     things: npt.NDArray[np.bool_]
@@ -44,7 +44,7 @@ class Members:
 def image_score(members: Members) -> Scores:
     """How different two scenes look. From another dataset: at least one half, whatever the colours."""
     elsewhere = members.sources[:, None] != members.sources[None]
-    return partners.image_score(members.looks, members.looks, elsewhere)
+    return partners.image_score(members.colour_stats, members.colour_stats, elsewhere)
 
 
 def mask_score(members: Members, regions: npt.NDArray[np.bool_], area: tuple[float, float]) -> Scores:
