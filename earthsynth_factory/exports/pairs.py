@@ -37,7 +37,7 @@ def write_pairs(store: LabelledDataset, folder: Path) -> None:
             table.writerow(_row(store, record))
 
 
-def _row(store: LabelledDataset, record: SampleRecord) -> list[str | int]:
+def _row(store: LabelledDataset, record: SampleRecord) -> list[object]:
     pair = record.pair
     assert pair is not None
     names = [

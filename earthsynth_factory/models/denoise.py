@@ -145,7 +145,7 @@ def _schedule(scheduler: Any, steps: int, run: int, strength: float) -> int:
     def distance(count: int) -> float:
         scheduler.set_timesteps(count)
         level = float(scheduler.timesteps[(count - run) * scheduler.order])
-        return abs(level / scheduler.config.num_train_timesteps - strength)
+        return abs(level / float(scheduler.config.num_train_timesteps) - strength)
 
     return min(range(run, FINEST + 1), key=distance)
 

