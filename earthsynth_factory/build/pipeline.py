@@ -155,7 +155,7 @@ class Pipeline:
             split=slot.split,
             seed=seed,
             ordinal=slot.ordinal,
-            pair=pair and WantedPair(self._category(pair.instead), pair.counterfactual),
+            pair=None if pair is None else WantedPair(self._category(pair.instead), pair.counterfactual),
         )
 
 

@@ -127,8 +127,10 @@ class GroundChoice:
             return "no background of this split has a class that `on` and `context` allow"
         ground = choice[int(rng.integers(len(choice)))]
         items = folder.with_category(ground, want.split)
-        wanted = want.category and want.category.id
-        item = self._partners.ground(items, wanted, rng) if self._partners else items[int(rng.integers(len(items)))]
+        if self._partners is not None:
+            item = self._partners.ground(items, None if want.category is None else want.category.id, rng)
+        else:
+            item = items[int(rng.integers(len(items)))]
         pixels = folder.read(item)
         factor = float(rng.uniform(*self._variants.rescale))
         step = want.metres_per_pixel / item.metres_per_pixel if item.metres_per_pixel else 1 / factor

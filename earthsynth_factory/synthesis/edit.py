@@ -83,7 +83,9 @@ class EditGenerator(ControlNetGenerator):
 
         masks, prompts, own, pixels, noise = [], [], [], [], []
         for condition, seed, there in zip(conditions, seeds, windows, strict=True):
-            field = self._noise(condition, seed) if there else None
+            if not there:
+                continue
+            field = self._noise(condition, seed)
             for window in there:
                 masks.append(condition.mask[window.place])
                 prompts.append(condition.prompt)
