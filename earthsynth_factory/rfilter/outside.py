@@ -35,7 +35,7 @@ class OutsideSpec(SegmenterRuleSpec):
     threshold: ClassVar[str] = "min_clean"
     deciding: ClassVar[frozenset[str]] = frozenset({"min_clean"})
     kind: Literal["outside"]
-    min_clean: float = Field(default=0.99, ge=0, le=1)
+    min_clean: float = Field(default=0.995, ge=0, le=1)
     """Least share of the pixels outside of all objects on which no object appeared."""
 
     def build(self, context: StageContext) -> Outside:

@@ -99,7 +99,7 @@ def test_what_nobody_asked_for_is_found(vehicles: list[Candidate]) -> None:
         for pair, mask in zip(vehicles, empty, strict=True)
     ]
     found = rule.score(nothing)
-    assert np.mean([score.passed for score in found]) <= 0.3
+    assert np.mean([score.passed for score in found]) <= 0.45
     assert any("where none was asked for" in score.reason for score in found)
     asked = [_began_as(pair, _without_objects(pair)) for pair in vehicles]
     assert np.mean([score.passed for score in rule.score(asked)]) >= 0.8
