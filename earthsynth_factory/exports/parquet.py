@@ -24,7 +24,7 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import card
 from earthsynth_factory.exports.pairs import pair_fields
 from earthsynth_factory.exports.shapes import box
-from earthsynth_factory.exports.walk import Walk, crowd, image_classes, object_classes
+from earthsynth_factory.exports.walk import Walk, crowd, ground, image_classes, object_classes
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
 
@@ -139,6 +139,7 @@ def _schema(arrow: Any, names: Sequence[str]) -> Any:
         "caption": arrow.string(),
         "pair_id": arrow.int64(),
         "counterfactual": arrow.bool_(),
+        "crs": arrow.string(),
     }
     inner = {
         "id": arrow.int32(),
@@ -154,6 +155,7 @@ def _schema(arrow: Any, names: Sequence[str]) -> Any:
     features = {
         **{name: {"_type": "Image"} for name in PICTURES},
         **_values(plain),
+        "transform": [{"dtype": "float64", "_type": "Value"}],
         "classes": [label],
         "objects": [{**_values(inner), "category": label, "bbox": [{"dtype": "float32", "_type": "Value"}]}],
     }
@@ -161,6 +163,7 @@ def _schema(arrow: Any, names: Sequence[str]) -> Any:
         [
             *((name, picture) for name in PICTURES),
             *plain.items(),
+            ("transform", arrow.list_(arrow.float64())),
             ("classes", arrow.list_(arrow.int64())),
             ("objects", arrow.list_(boxed)),
         ],
@@ -189,6 +192,9 @@ def _row(store: LabelledDataset, record: SampleRecord, labels: dict[int, int]) -
         "pair_id": None,
         "counterfactual": None,
         **pair_fields(record),
+        "crs": None,
+        "transform": None,
+        **ground(record),
         "classes": [labels[category] for category in record.classes],
         "objects": [_object(record, instance, labels) for instance in record.instances],
     }

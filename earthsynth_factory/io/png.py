@@ -9,12 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.io.provenance import DigitalSource, png_text
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def encode_png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], palette: list[int] | None = None) -> bytes:
+def encode_png(
+    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
+    palette: list[int] | None = None,
+    source: DigitalSource | None = None,
+) -> bytes:
     """PNG of an (H, W, 3) uint8 image, an (H, W) uint8 mask (colour-mapped with `palette`) or an (H, W) uint16 map.
+
+    source: how an image came to be, which the file then says.
 
     Lossless and a pure function of the pixels. Rows are filtered by the one above; imagery is then entropy-coded alone
     (`Z_HUFFMAN_ONLY`), some eight times faster than level 6 and no larger, masks by runs (`Z_RLE`), three times faster.
@@ -33,6 +40,8 @@ def encode_png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], palette: 
     chunks = [_chunk(b"IHDR", header)]
     if palette is not None:
         chunks.append(_chunk(b"PLTE", bytes(palette)))
+    if source is not None:
+        chunks.append(_chunk(b"iTXt", png_text(source)))
     return b"".join([_PNG, *chunks, _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
 
 
