@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema, model_validator
 
+from earthsynth_factory.conditions.prompts import PromptSpec
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, CountSpan, Field, Span, Spec
 from earthsynth_factory.domain.taxonomy import MAX_ID, Category, Taxonomy
 from earthsynth_factory.errors import InputError
@@ -130,6 +131,8 @@ class CategoryBlock(Spec):
     """Names of the classes its surroundings may be drawn from; left out, the source decides."""
     words: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     """What the prompt says for it, in place of its name."""
+    negative_prompt: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    """What the images made for it are led away from, in place of the generator's `negative_prompt`."""
     id: Annotated[Whole, Field(ge=1, le=MAX_ID)] | None = None
     """For a class of your own: its number in masks, 69–254; left out, the next free one."""
     color: Color | None = None
@@ -214,6 +217,8 @@ class Recipe(Spec):
     counterfactual: Counterfactual | None = None
     """Pairs that differ by one object, as `{share: 0.25}` or `0.25`: needs a `compose` source with `pictures: true` and
     `synthesis: {kind: collage}` or `edit`. Also `build --counterfactual SHARE`."""
+    prompts: PromptSpec | None = None
+    """Templates and words to draw from, for prompts that are not all alike."""
     conditions: tuple[SourceBlock, ...]
     """Where masks come from: one source or several, drawn by `weight`."""
     synthesis: GeneratorBlock

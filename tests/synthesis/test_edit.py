@@ -19,6 +19,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.models.denoise import Request, Sampling, Start, _begin, decode, denoise
+from earthsynth_factory.models.prompt_words import PromptWords
 from earthsynth_factory.models.schedulers import make_scheduler, saved_scheduler
 from earthsynth_factory.synthesis.edit import EditGenerator, EditSpec, feathered, may_change
 from earthsynth_factory.synthesis.windows import stitched, windows_of
@@ -129,9 +130,9 @@ def test_windows_without_a_change_are_left_out(tiny_pipeline: Path, monkeypatch:
     asked: list[int] = []
     real = generator._pipeline.generate
 
-    def counted(control: Any, prompts: Any, seeds: Any, pictures: Any) -> Any:
-        asked.append(len(prompts))
-        return real(control, prompts, seeds, pictures)
+    def counted(request: Any) -> Any:
+        asked.append(len(request.prompts))
+        return real(request)
 
     monkeypatch.setattr(generator._pipeline, "generate", counted)
     large = _condition(96)
@@ -154,8 +155,9 @@ def test_strength_is_a_noise_level(steps: int, strength: float, level: float, ru
     pipe = SimpleNamespace(scheduler=scheduler)
     latents = torch.zeros(1, 4, 2, 2)
     start = Start(latents, torch.ones_like(latents), strength)
-    request = Request(torch.zeros(1, 1, 1), None, torch.zeros(1, 3, 4, 4), [], start)
-    times, noisy = _begin(pipe, Sampling(steps, 1.0, "model", 1.0, ""), request)
+    request: Any = SimpleNamespace(words=SimpleNamespace(tokens=latents), start=start)
+    sampling: Any = SimpleNamespace(steps=steps)
+    times, noisy = _begin(pipe, sampling, request)
     assert len(times) == run
     assert float(times[0]) / 1000 == pytest.approx(level, abs=0.06)
     assert float(noisy.mean()) == pytest.approx(level, abs=0.06)  # σ of the noise of ones
@@ -209,9 +211,9 @@ def test_the_loop_is_diffusers_own(tmp_path: Path, name: Any) -> None:
         controlnet_conditioning_scale=1.0, generator=torch.Generator().manual_seed(2), output_type="pt",
     ).images  # fmt: skip
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(2))
-    words = pipe.encode_prompt("a road", "cpu", 1, False)[0]
-    how = Sampling(8, 1.0, name, control_scale=1.0, negative_prompt="")
-    request = Request(words, None, control, [torch.Generator().manual_seed(2)], Start(latents, noise, 0.5))
+    words = PromptWords(pipe, torch.device("cpu"))(["a road"])
+    how = Sampling(8, 1.0, name)
+    request = Request(words, None, [control], [torch.Generator().manual_seed(2)], Start(latents, noise, 0.5))
     made = decode(pipe.vae, denoise(pipe, how, request))
     assert float((made - wanted).abs().max()) * 255 < 1
 
