@@ -12,7 +12,7 @@ import numpy as np
 from earthsynth_factory.datasets.build.records import instance_fields
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.datasets.prepared.training_list import training_lines
-from earthsynth_factory.domain.masks import present_classes
+from earthsynth_factory.domain.masks import classes_of, pixel_counts
 from earthsynth_factory.domain.seeds import unit
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
@@ -124,14 +124,15 @@ def _crops(
     whole = bench.rules.side == 0
     if whole:
         check_whole(picture)
-    scale = scene.metres_per_pixel or picture.metres_per_pixel()
     ground = picture.georeference()
+    scale = scene.metres_per_pixel or (ground.metres_per_pixel(picture.shape[1], picture.shape[0]) if ground else None)
     items = []
     for number, crop in enumerate(
         cut(picture, labels, bench.classes, bench.rules, left_out, pixels=not _as_is(bench, scene, picture))
     ):
         stem = scene.stem if whole else f"{scene.stem}_{number}"
-        categories = present_classes(crop.mask)
+        counts = pixel_counts(crop.mask)
+        categories = classes_of(counts)
         if crop.picture < LEAST_PICTURE:
             left_out["crop of next to no picture (no-data or transparent)"] += 1
             continue
@@ -140,7 +141,7 @@ def _crops(
             continue
         name = _write(bench, scene, crop, stem, categories)
         place = ground.at(crop.left, crop.top).fields() if ground else {}
-        items.append(_record(bench, scene, crop, stem, name, scale, categories, place))
+        items.append(_record(bench, scene, crop, stem, name, scale, counts, place))
     return items
 
 
@@ -154,7 +155,7 @@ def _write(bench: Bench, scene: Scene, crop: Crop, stem: str, categories: list[i
     elif scene.image.is_relative_to(bench.out):
         put_file(scene.image, image, link=True)  # what was unpacked here is ours: no second copy
     else:
-        write_bytes(image, scene.image.read_bytes(), durable=False)
+        put_file(scene.image, image, link=False)
     write_bytes(layout.mask(stem), encode_png(crop.mask), durable=False)
     if crop.numbers is not None:
         write_bytes(layout.instances(stem), encode_png(crop.numbers), durable=False)
@@ -180,10 +181,10 @@ def _record(
     stem: str,
     name: str,
     scale: float | None,
-    categories: list[int],
+    counts: dict[int, int],
     place: dict[str, object],
 ) -> dict[str, Any]:
-    counts = np.bincount(crop.mask.ravel(), minlength=256)
+    categories = classes_of(counts)
     return {
         "stem": stem,
         "about": {
@@ -196,7 +197,7 @@ def _record(
             "categories": categories,
             **place,
         },
-        "pixels": {str(category): int(counts[category]) for category in np.flatnonzero(counts)},
+        "pixels": {str(category): count for category, count in counts.items()},
         "instances": None if crop.numbers is None else [instance_fields(one) for one in crop.instances],
         "lines": training_lines(stem, name, categories, bench.classes.taxonomy, bench.augment),
     }

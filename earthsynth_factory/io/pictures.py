@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -216,8 +217,8 @@ class Picture:
 
 def pack_colours(rgb: Pixels) -> npt.NDArray[np.uint32]:
     """(H, W, 3) → (H, W) 0xRRGGBB."""
-    wide = rgb.astype(np.uint32)
-    return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2])
+    four = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA)
+    return np.asarray(four.view("<u4")[..., 0] & np.uint32(0xFFFFFF))
 
 
 def _three(window: npt.NDArray[Any]) -> npt.NDArray[Any]:
