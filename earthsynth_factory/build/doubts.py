@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from earthsynth_factory.datasets.build.layout import Layout
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.errors import FactoryError, StoreError
@@ -42,19 +42,19 @@ def read_doubts(layout: Layout) -> list[str]:
         ) from error
 
 
-def doubts_of(store: StoreReader, recipe: Recipe) -> list[str]:
+def doubts_of(store: BuildReader, recipe: Recipe) -> list[str]:
     """Everything that is doubtful in a build, as sentences."""
     return [*unknown_classes(store), *small_objects(store), *unlike_the_filter(store, recipe)]
 
 
-def unknown_classes(store: StoreReader) -> Iterator[str]:
+def unknown_classes(store: BuildReader) -> Iterator[str]:
     """Classes that the model's card does not know."""
     unknown = store.run.unknown
     if unknown:
         yield f"The model has not learnt {', '.join(unknown)}: what its images show is not what their labels say."
 
 
-def small_objects(store: StoreReader) -> Iterator[str]:
+def small_objects(store: BuildReader) -> Iterator[str]:
     """Objects of fewer than `SMALL` pixels, class by class, if they are more than a few."""
     every: Counter[int] = Counter()
     small: Counter[int] = Counter()
@@ -67,7 +67,7 @@ def small_objects(store: StoreReader) -> Iterator[str]:
         yield f"Objects under {SMALL} pixels: {listed}. Lower metres_per_pixel, or raise `size` or `labels.min_area`."
 
 
-def unlike_the_filter(store: StoreReader, recipe: Recipe) -> Iterator[str]:
+def unlike_the_filter(store: BuildReader, recipe: Recipe) -> Iterator[str]:
     """How many of the accepted images `filter`'s default rules would refuse, if the recipe asked others."""
     if recipe.synthesis.model_dump().get("kind") == "fake" or _asked_already(recipe):
         return
@@ -89,11 +89,11 @@ def _asked_already(recipe: Recipe) -> bool:
     return recipe.rfilter.thresholds == EMBEDDED_THRESHOLDS and asked >= {rule.kind for rule in FilterSpec().rules}
 
 
-def _first(store: StoreReader, most: int = 4096) -> Iterator[SampleRecord]:
+def _first(store: BuildReader, most: int = 4096) -> Iterator[SampleRecord]:
     return (record for record, _ in zip(store.samples(), range(most), strict=False))
 
 
-def _refused(store: StoreReader, records: Sequence[SampleRecord]) -> Iterator[str]:
+def _refused(store: BuildReader, records: Sequence[SampleRecord]) -> Iterator[str]:
     """The class of every record that a default rule refuses."""
     taxonomy, rules = store.taxonomy, FilterSpec().rules
     learnt = embedded_thresholds(rules, taxonomy).least

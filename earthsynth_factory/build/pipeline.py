@@ -29,7 +29,7 @@ DRAWS_PER_CONDITION = 12
 
 
 @dataclass(frozen=True)
-class Line:
+class Pipeline:
     """Conditions → images → filter → labels, for one recipe on one device.
 
     sources: (source, weight) in the recipe's order. learnt: class ids that negatives may show. `draw` and `label` may be
@@ -47,7 +47,7 @@ class Line:
     learnt: tuple[int, ...] | None
 
     @classmethod
-    def of(cls, recipe: Recipe, base: Path, device: str) -> Line:
+    def of(cls, recipe: Recipe, base: Path, device: str) -> Pipeline:
         """Build every stage; sources read their indexes, models are not loaded yet.
 
         Raises SourceError, ModelError, RecipeError where the file of thresholds is wrong.

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.domain.sample import Slot
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.errors import InputError, StoreError
@@ -52,7 +52,7 @@ class Plan:
         return cls._of_counts(counts, recipe.negatives, recipe.splits, recipe.seed)
 
     @classmethod
-    def recorded(cls, store: StoreReader) -> Plan:
+    def recorded(cls, store: BuildReader) -> Plan:
         """The plan of a build, from its run record alone: no plug-in that its recipe names is imported.
 
         Raises StoreError where the record is damaged.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from earthsynth_factory.build.pipeline import Line
+from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.run import identity_of
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_mask, encode_png
@@ -34,13 +34,13 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
     Raises StoreError where the folder is no build, its models or masks are others now, or there is no such attempt;
     NoCondition where the attempt's condition could not be drawn; ModelError, DiskError.
     """
-    store = StoreReader(folder)
+    store = BuildReader(folder)
     recipe = _recipe(store)
     if not 0 <= slot < recipe.images:
         there = f"there are {recipe.images}, 0–{recipe.images - 1}"
         raise InputError(f"slot {slot}: {there}; give the number of an image, as its file is called")
-    line = Line.of(recipe, base, device)
-    if fingerprint(recipe, identity_of(recipe, line, base)) != store.run.fingerprint:
+    pipeline = Pipeline.of(recipe, base, device)
+    if fingerprint(recipe, identity_of(recipe, pipeline, base)) != store.run.fingerprint:
         raise StoreError(
             f"{folder}: its models or mask sources are others now than when it was made (fingerprint "
             f"{store.version}); give the folder of its recipe with --base"
@@ -48,10 +48,10 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
     number = _kept(store, slot) if attempt is None else attempt
     if not 0 <= number < recipe.rfilter.max_attempts:
         raise InputError(f"--attempt {number}: the recipe has the attempts 0–{recipe.rfilter.max_attempts - 1}")
-    return _made(line, Plan.of(recipe), slot, number, out)
+    return _made(pipeline, Plan.of(recipe), slot, number, out)
 
 
-def _recipe(store: StoreReader) -> Recipe:
+def _recipe(store: BuildReader) -> Recipe:
     """The resolved recipe. A plug-in that it names is imported only where that is allowed."""
     try:
         return Recipe.model_validate(store.run.recipe)
@@ -59,22 +59,22 @@ def _recipe(store: StoreReader) -> Recipe:
         raise StoreError(f"{store.layout.run}: holds no recipe of this version ({error})") from error
 
 
-def _kept(store: StoreReader, slot: int) -> int:
+def _kept(store: BuildReader, slot: int) -> int:
     for record in store.samples():
         if record.slot == slot:
             return record.attempt
     raise StoreError(f"{store.root}: slot {slot} has no kept image; name one of its attempts with --attempt")
 
 
-def _made(line: Line, plan: Plan, index: int, attempt: int, out: Path) -> Remade:
+def _made(pipeline: Pipeline, plan: Plan, index: int, attempt: int, out: Path) -> Remade:
     slot = plan.slot(index)
-    condition = line.draw(slot, attempt // line.recipe.rfilter.candidates)
-    line.generator.open()
-    [candidate] = line.synthesise([slot], [attempt], [condition])
-    labels = map_labels(condition, line.recipe.labels, line.taxonomy)
+    condition = pipeline.draw(slot, attempt // pipeline.recipe.rfilter.candidates)
+    pipeline.generator.open()
+    [candidate] = pipeline.synthesise([slot], [attempt], [condition])
+    labels = map_labels(condition, pipeline.recipe.labels, pipeline.taxonomy)
     stem = f"{slot.stem}_{attempt:03d}"
     made = Remade(out / f"{stem}.png", out / f"{stem}_mask.png", out / f"{stem}_instances.png")
     write_bytes(made.image, encode_png(candidate.image))
-    write_bytes(made.mask, encode_mask(condition.mask, line.taxonomy))
+    write_bytes(made.mask, encode_mask(condition.mask, pipeline.taxonomy))
     write_bytes(made.instances, encode_png(labels.instance_map))
     return made

@@ -11,7 +11,7 @@ from typing import Any
 
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.datasets.build.layout import Layout
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.open import open_dataset
 from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.errors import SourceError
@@ -48,14 +48,14 @@ def report_on(folder: Path, path: Path | None = None) -> Path:
         write_report(subject_of_filter(folder, decision, _filtered(folder, decision)), place)
         return place
     dataset = open_dataset(folder)
-    if isinstance(dataset, StoreReader):
+    if isinstance(dataset, BuildReader):
         report_on_build(dataset, Plan.recorded(dataset), place)
     else:
         write_report(subject_of_prepared(dataset), place)
     return place
 
 
-def report_on_build(store: StoreReader, plan: Plan, path: Path) -> None:
+def report_on_build(store: BuildReader, plan: Plan, path: Path) -> None:
     """Write the report of a build. Raises as `report_on`."""
     asked = {(category, split): count for category, split, count in plan.needs()}
     write_report(subject_of_build(store, asked, plan.split_of), path)

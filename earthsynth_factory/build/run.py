@@ -14,7 +14,7 @@ import orjson
 from earthsynth_factory.build import rates
 from earthsynth_factory.build.doubts import doubts_of, read_doubts
 from earthsynth_factory.build.engines.local import LocalEngine
-from earthsynth_factory.build.pipeline import Line
+from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.preflight import check
 from earthsynth_factory.build.preflight.model_fit import unknown_targets
@@ -25,7 +25,7 @@ from earthsynth_factory.build.topup import reopen_short
 from earthsynth_factory.build.verify import damages, reopen_damaged
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.marker import Marker, read_marker
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.run_record import RunRecord
 from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
@@ -60,17 +60,17 @@ class Tally:
     facts: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
-    def add(self, told: SlotSettled | WorkerReady) -> None:
-        if isinstance(told, WorkerReady):
-            self.facts = self.facts or dict(told.facts)
-            self.notes |= dict.fromkeys(told.notes)
+    def add(self, event: SlotSettled | WorkerReady) -> None:
+        if isinstance(event, WorkerReady):
+            self.facts = self.facts or dict(event.facts)
+            self.notes |= dict.fromkeys(event.notes)
             return
-        self.accepted += told.accepted
-        self.short += not told.accepted
-        self.images += told.images
-        self.made[told.category] += told.images
-        self.passed[told.category] += told.passed
-        self.reasons.update(reason.rule for reason in told.reasons)
+        self.accepted += event.accepted
+        self.short += not event.accepted
+        self.images += event.images
+        self.made[event.category] += event.images
+        self.passed[event.category] += event.passed
+        self.reasons.update(reason.rule for reason in event.reasons)
 
 
 @dataclass(frozen=True)
@@ -109,29 +109,29 @@ def build(
     plan = Plan.of(recipe)
     for line_to_read in check(loaded, out, building=True):
         warn(line_to_read)
-    line = Line.of(recipe, base, "cpu")
-    identity = identity_of(recipe, line, base)
+    pipeline = Pipeline.of(recipe, base, "cpu")
+    identity = identity_of(recipe, pipeline, base)
     layout = Layout(out)
     with claimed(out, "build", {}, folders=("shards", "exports", "report"), ours=layout.run.is_file()) as claim:
-        unknown = unknown_targets(recipe, line.card)
+        unknown = unknown_targets(recipe, pipeline.card)
         record = resume_or_create(out, new_record(recipe, identity, fingerprint(recipe, identity), unknown))
         claim.begin()  # First of all: by it a killed build is known for ours.
         write_changed(layout.run, json_bytes(record.plain()))
         write_changed(layout.recipe, loaded.text.encode())
-        notes = reopen_damaged(StoreReader(out), verify)
-        reopen_short(StoreReader(out), recipe.rfilter)
+        notes = reopen_damaged(BuildReader(out), verify)
+        reopen_short(BuildReader(out), recipe.rfilter)
         task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
         with log_file(layout.log):
-            notes += _fill(task, plan, layout, record, line, watch, tell)
+            notes += _fill(task, plan, layout, record, pipeline, watch, tell)
         return _finish(recipe, plan, layout, claim, notes)
 
 
-def identity_of(recipe: Recipe, line: Line, base: Path) -> dict[str, Any]:
+def identity_of(recipe: Recipe, pipeline: Pipeline, base: Path) -> dict[str, Any]:
     """What decides the pixels beside the recipe: contents of the mask sources, hashes of the weights, thresholds."""
-    learnt = line.thresholds.plain()
+    learnt = pipeline.thresholds.plain()
     return {
         **({"thresholds": learnt} if learnt else {}),
-        "sources": [source.fingerprint() for source, _ in line.sources],
+        "sources": [source.fingerprint() for source, _ in pipeline.sources],
         "synthesis": dict(recipe.synthesis.identity(base)),
         "rfilter": [dict(rule.identity(base)) for rule in recipe.rfilter.rules],
     }
@@ -142,11 +142,11 @@ def _fill(
     plan: Plan,
     layout: Layout,
     record: RunRecord,
-    line: Line,
+    pipeline: Pipeline,
     watch: Watch,
     tell: Callable[[str], None],
 ) -> list[str]:
-    """Fill the shards that are not committed yet; what was noted on the way. line: of the recipe, not open.
+    """Fill the shards that are not committed yet; what was noted on the way. pipeline: of the recipe, not open.
 
     What the models are is written down before the first image is asked of them: a build that was killed behind its last
     commit finds nothing to do, and never opens them again.
@@ -155,16 +155,16 @@ def _fill(
     todo = [number for number in range(shards) if not layout.shard(number).marker.is_file()]
     if not todo:
         if not record.described:
-            line.open()
-            write_changed(layout.run, json_bytes(record.with_line(line.describe()).plain()))
+            pipeline.open()
+            write_changed(layout.run, json_bytes(record.with_line(pipeline.describe()).plain()))
         return []
     tally, started = Tally(), time.monotonic()
 
-    def report(told: Any) -> None:
-        if isinstance(told, WorkerReady) and not tally.facts:
-            write_changed(layout.run, json_bytes(record.with_line(told.facts).plain()))
-        tally.add(told)
-        watch(told)
+    def report(event: Any) -> None:
+        if isinstance(event, WorkerReady) and not tally.facts:
+            write_changed(layout.run, json_bytes(record.with_line(event.facts).plain()))
+        tally.add(event)
+        watch(event)
 
     devices = _devices(task.recipe, len(todo))
     with stop_on_signals(lambda: tell(_finishing(tally))) as stop:
@@ -216,7 +216,7 @@ def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: lis
 
     Raises Interrupted where committed shards have vanished since.
     """
-    store = StoreReader(layout.root)
+    store = BuildReader(layout.root)
     markers = _markers(store)
     accepted = sum(marker.accepted for marker in markers)
     short = shortfalls(plan, store) if accepted < len(plan) else {}
@@ -234,7 +234,7 @@ def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: lis
     return BuildResult(layout.root, accepted, len(plan), short, reasons, tuple(notes))
 
 
-def _markers(store: StoreReader) -> list[Marker]:
+def _markers(store: BuildReader) -> list[Marker]:
     """The marker of every shard. Raises Interrupted where one is missing, or its shard is not what was committed."""
     lost = next((f"shard {layout.root.name}: {fault}" for layout, fault in damages(store)), None)
     markers = [read_marker(store.layout.shard(number)) for number in range(store.shards[1])]
@@ -246,7 +246,7 @@ def _markers(store: StoreReader) -> list[Marker]:
     return found
 
 
-def _report(store: StoreReader, plan: Plan) -> list[str]:
+def _report(store: BuildReader, plan: Plan) -> list[str]:
     """Write the report. The dataset is whole without it, so what goes wrong here becomes a note."""
     path = report_path(store.root)
     try:
@@ -256,7 +256,7 @@ def _report(store: StoreReader, plan: Plan) -> list[str]:
     return []
 
 
-def shortfalls(plan: Plan, store: StoreReader) -> dict[tuple[str, str], int]:
+def shortfalls(plan: Plan, store: BuildReader) -> dict[tuple[str, str], int]:
     """(category name, split) → images asked for and not there."""
     made = Counter((record.category, record.split) for record in store.samples())
     names = {category.id: category.name for category in store.taxonomy}

@@ -10,7 +10,7 @@ from typing import Any
 
 from earthsynth_factory import __version__
 from earthsynth_factory.datasets.build.layout import Layout
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.run_record import FORMAT, RunRecord
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.recipe.fingerprint import difference
@@ -48,7 +48,7 @@ def resume_or_create(out: Path, record: RunRecord) -> RunRecord:
     """
     if not Layout(out).run.is_file():
         return record
-    stored = StoreReader(out).run
+    stored = BuildReader(out).run
     _check_attempts(out, stored, record)
     # Two fingerprints without a difference are of two versions: a key counts no more, or not yet.
     lines = difference(_decisive(stored), _decisive(record)) if stored.fingerprint != record.fingerprint else []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from earthsynth_factory.datasets.build.layout import ShardLayout
-from earthsynth_factory.datasets.build.marker import survey
+from earthsynth_factory.datasets.build.marker import marker_of
 from earthsynth_factory.datasets.build.records import Record, RejectRecord, SampleRecord, parsed, to_line
 from earthsynth_factory.domain.outcome import NOT_BEST, Outcome, Reason
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
@@ -98,7 +98,7 @@ class ShardJournal:
             except OSError as error:  # a line that did not go onto a full disk is tried once more by `close`
                 raise disk_error(self._layout.root, error) from error
         if self.next_slot == self._slots.stop and self._samples:
-            write_json(self._layout.marker, asdict(survey(self._layout, self._slots, self.accepted)))
+            write_json(self._layout.marker, asdict(marker_of(self._layout, self._slots, self.accepted)))
 
 
 def reject_record(candidate: Candidate, verdict: Verdict, made: int) -> RejectRecord:

@@ -9,7 +9,7 @@ from multiprocessing import parent_process
 from pathlib import Path
 
 from earthsynth_factory.build.engines.base import Report
-from earthsynth_factory.build.pipeline import Line
+from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult
 from earthsynth_factory.build.worker import Worker
@@ -42,7 +42,7 @@ class SlotSettled:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """What a worker reports once its models are loaded: `Line.describe`; and again after a shard, with what was noted."""
+    """What a worker reports once its models are loaded: `Pipeline.describe`; and again after a shard, with what was noted."""
 
     facts: dict[str, object]
     notes: tuple[str, ...] = ()
@@ -61,26 +61,26 @@ class ShardTask:
     def open(self, device: str, report: Report) -> Callable[[int, threading.Event], None]:
         if parent_process() is not None:  # in the caller's own process the caller's log is open
             log_into(Layout(self.out).log)
-        line = Line.of(self.recipe, self.base, device)
-        line.open()
+        pipeline = Pipeline.of(self.recipe, self.base, device)
+        pipeline.open()
         LOGGER.info("models are ready on %s", device)
-        report(WorkerReady(line.describe()))
+        report(WorkerReady(pipeline.describe()))
         plan = Plan.of(self.recipe)
-        return lambda number, stop: self._fill(line, plan, number, report, stop)
+        return lambda number, stop: self._fill(pipeline, plan, number, report, stop)
 
-    def _fill(self, line: Line, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
+    def _fill(self, pipeline: Pipeline, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
         # A worker whose parent was killed may still be at this shard for a moment: it dies of that, and its lock with it.
         with locked(write_below(Layout(self.out).shard(number).root, self.out), "build", patience=ORPHAN_SECONDS):
-            self._fill_locked(line, plan, number, report, stop)
+            self._fill_locked(pipeline, plan, number, report, stop)
 
-    def _fill_locked(self, line: Line, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
+    def _fill_locked(self, pipeline: Pipeline, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
         slots = shard_slots(number, self.shard_size, len(plan))
-        journal = ShardJournal(Layout(self.out).shard(number), slots, line.taxonomy)
+        journal = ShardJournal(Layout(self.out).shard(number), slots, pipeline.taxonomy)
         journal.open()
         try:
             todo = (plan.slot(index) for index in range(journal.next_slot, slots.stop))
             worker = Worker(
-                line,
+                pipeline,
                 todo,
                 journal,
                 lambda outcome: report(_settled(outcome)),
@@ -93,8 +93,8 @@ class ShardTask:
             LOGGER.info(
                 "shard %s: slots %d to %d, settled up to %d", number, slots.start, slots.stop, journal.next_slot
             )
-        if notes := tuple(line.generator.notes()):
-            report(WorkerReady(line.describe(), notes))
+        if notes := tuple(pipeline.generator.notes()):
+            report(WorkerReady(pipeline.describe(), notes))
 
 
 def shard_slots(number: int, shard_size: int, total: int) -> range:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from earthsynth_factory.build.shard_journal import cut, read_lines
 from earthsynth_factory.datasets.build.layout import ShardLayout
 from earthsynth_factory.datasets.build.marker import read_marker
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import RejectRecord
 from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.io.atomic import disk_error
 from earthsynth_factory.recipe.schema import RFilterBlock
 
 
-def reopen_short(store: StoreReader, rfilter: RFilterBlock) -> int:
+def reopen_short(store: BuildReader, rfilter: RFilterBlock) -> int:
     """Reopen every shard at the first slot that was given up after fewer attempts; how many. Raises DiskError."""
     found = 0
     for number in range(store.shards[1]):

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from earthsynth_factory.build.shard_journal import cut, read_lines
 from earthsynth_factory.datasets.build.layout import ShardLayout
 from earthsynth_factory.datasets.build.marker import difference, read_marker
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.atomic import disk_error
 
 
-def damages(store: StoreReader, digests: bool = False) -> Iterator[tuple[ShardLayout, str]]:
+def damages(store: BuildReader, digests: bool = False) -> Iterator[tuple[ShardLayout, str]]:
     """Every shard that has a marker and differs from it, with how. digests: compare contents too, not only sizes."""
     for number in range(store.shards[1]):
         layout = store.layout.shard(number)
@@ -25,7 +25,7 @@ def damages(store: StoreReader, digests: bool = False) -> Iterator[tuple[ShardLa
             yield layout, fault
 
 
-def reopen_damaged(store: StoreReader, digests: bool = False) -> list[str]:
+def reopen_damaged(store: BuildReader, digests: bool = False) -> list[str]:
     """Reopen every such shard at its first sample that is lost; a sentence for each. Raises DiskError, StoreError."""
     notes = []
     for layout, fault in damages(store, digests):
@@ -40,7 +40,7 @@ def reopen_damaged(store: StoreReader, digests: bool = False) -> list[str]:
     return notes
 
 
-def _first_lost(store: StoreReader, layout: ShardLayout) -> int:
+def _first_lost(store: BuildReader, layout: ShardLayout) -> int:
     """The first sample whose files cannot be read. If all can be, none is above suspicion: the shard's first slot."""
     for _, record in read_lines(layout.samples, SampleRecord)[0]:
         try:

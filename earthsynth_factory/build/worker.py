@@ -1,9 +1,10 @@
 """One slot's whole way, on one page.
 
-A slot is filled by trials. A trial is one condition with `candidates` images made for it; the best that every rule
-passes becomes the slot's sample. If none passes, the next condition is tried, until `max_attempts` images were made.
+A slot is filled from groups of candidates. A group is one condition with `candidates` images made for it; the best that
+every rule passes becomes the slot's sample. If none passes, a group with the next condition follows, until `max_attempts`
+images were made.
 What a slot becomes depends on the recipe, the models and the slot alone, so slots may be worked on together and in any
-order: threads draw conditions ahead, the generator takes full batches from whatever trials are open, a thread judges,
+order: threads draw conditions ahead, the generator takes full batches from whatever groups are open, a thread judges,
 others write. The journal alone is kept in slot order.
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from earthsynth_factory.build.pipeline import Line
+from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult, reject_record
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord, undrawn
 from earthsynth_factory.domain.condition import Condition
@@ -23,15 +24,15 @@ from earthsynth_factory.domain.sample import Candidate, Slot, Verdict
 from earthsynth_factory.errors import NoCondition
 
 AHEAD_BATCHES = 3
-"""Trials with a condition drawn or being drawn, in batches: the generator must never wait for a mask."""
+"""Groups with a condition drawn or being drawn, in batches: the generator must never wait for a mask."""
 
 UNSETTLED_BATCHES = 32
 """Slots in work or waiting for an earlier slot to settle, in batches: bounds what a slow slot can hold up."""
 
 
 @dataclass(eq=False)
-class Trial:
-    """A slot's attempt with one condition. `past` holds what earlier trials of the slot rejected."""
+class CandidateGroup:
+    """Images of one condition for a slot. number: of the condition; past: what earlier groups of the slot rejected."""
 
     slot: Slot
     number: int
@@ -46,7 +47,7 @@ class Worker:
 
     def __init__(
         self,
-        line: Line,
+        pipeline: Pipeline,
         slots: Iterator[Slot],
         journal: ShardJournal,
         settled: Callable[[SlotResult], None],
@@ -54,7 +55,7 @@ class Worker:
         keep_rejects: bool = False,
         writers: int = 2,
     ) -> None:
-        self._line = line
+        self._pipeline = pipeline
         self._slots = slots
         self._journal = journal
         self._settled = settled
@@ -62,8 +63,8 @@ class Worker:
         self._draw = ThreadPoolExecutor(2, "draw")
         self._judge = ThreadPoolExecutor(1, "judge")
         self._write = ThreadPoolExecutor(writers, "write")
-        self._requests: deque[tuple[Trial, int]] = deque()
-        self._judging: set[Future[list[Trial]]] = set()
+        self._requests: deque[tuple[CandidateGroup, int]] = deque()
+        self._judging: set[Future[list[CandidateGroup]]] = set()
         self._outcomes: dict[int, Future[SlotResult]] = {}
         self._unsettled = 0
 
@@ -83,17 +84,17 @@ class Worker:
         self._open_slots()
         batch = self._take_batch()
         if batch:
-            trials, attempts = zip(*batch, strict=True)
-            drawn = [trial.condition.result() for trial in trials]
-            candidates = self._line.synthesise([trial.slot for trial in trials], attempts, drawn)
-            self._judging.add(self._judge.submit(self._judged, trials, candidates))
+            groups, attempts = zip(*batch, strict=True)
+            drawn = [group.condition.result() for group in groups]
+            candidates = self._pipeline.synthesise([group.slot for group in groups], attempts, drawn)
+            self._judging.add(self._judge.submit(self._judged, groups, candidates))
         self._collect(wait_for_all=False, block=not batch)
         self._settle(wait_for_all=not batch)
         return bool(self._requests or self._judging or self._unsettled or self._open_slots())
 
     def _open_slots(self) -> bool:
         """Begin new slots while there is room; False where there was none to begin."""
-        size, opened = self._line.generator.batch, False
+        size, opened = self._pipeline.generator.batch, False
         while len(self._requests) < AHEAD_BATCHES * size and self._unsettled < UNSETTLED_BATCHES * size:
             slot = next(self._slots, None)
             if slot is None:
@@ -104,68 +105,68 @@ class Worker:
         return opened
 
     def _begin(self, slot: Slot, number: int, past: list[RejectRecord]) -> None:
-        """Begin the slot's trial of this number, or end the slot where its attempts are used up."""
-        rfilter = self._line.recipe.rfilter
+        """Begin the slot's group of this number, or end the slot where its attempts are used up."""
+        rfilter = self._pipeline.recipe.rfilter
         first = number * rfilter.candidates
-        trial = Trial(slot, number, range(first, min(first + rfilter.candidates, rfilter.max_attempts)), past)
-        if not trial.attempts:
+        group = CandidateGroup(slot, number, range(first, min(first + rfilter.candidates, rfilter.max_attempts)), past)
+        if not group.attempts:
             self._end(slot, None, past)
             return
-        trial.condition = self._draw.submit(self._line.draw, slot, number)
-        self._requests.extend((trial, attempt) for attempt in trial.attempts)
+        group.condition = self._draw.submit(self._pipeline.draw, slot, number)
+        self._requests.extend((group, attempt) for attempt in group.attempts)
 
-    def _take_batch(self) -> list[tuple[Trial, int]]:
+    def _take_batch(self) -> list[tuple[CandidateGroup, int]]:
         """The next requests whose conditions could be drawn. A short batch only where nothing could still fill it."""
-        size = self._line.generator.batch
-        batch: list[tuple[Trial, int]] = []
+        size = self._pipeline.generator.batch
+        batch: list[tuple[CandidateGroup, int]] = []
         while self._requests and len(batch) < size:
-            trial, attempt = self._requests.popleft()
+            group, attempt = self._requests.popleft()
             try:
-                trial.condition.result()
-                batch.append((trial, attempt))
+                group.condition.result()
+                batch.append((group, attempt))
             except NoCondition as error:
-                self._without_condition(trial, str(error))
+                self._without_condition(group, str(error))
         if len(batch) < size and self._judging:
             self._requests.extendleft(reversed(batch))
             return []
         return batch
 
-    def _without_condition(self, trial: Trial, reason: str) -> None:
-        while self._requests and self._requests[0][0] is trial:
+    def _without_condition(self, group: CandidateGroup, reason: str) -> None:
+        while self._requests and self._requests[0][0] is group:
             self._requests.popleft()
-        reject = undrawn(trial.slot, trial.attempts.start, reason)
-        self._begin(trial.slot, trial.number + 1, [*trial.past, reject])
+        reject = undrawn(group.slot, group.attempts.start, reason)
+        self._begin(group.slot, group.number + 1, [*group.past, reject])
 
-    def _judged(self, trials: Sequence[Trial], candidates: Sequence[Candidate]) -> list[Trial]:
-        """Judge a batch; the trials that are complete with it."""
-        for trial, candidate, verdict in zip(trials, candidates, self._line.judge(candidates), strict=True):
-            trial.judged.append((candidate, verdict))
+    def _judged(self, groups: Sequence[CandidateGroup], candidates: Sequence[Candidate]) -> list[CandidateGroup]:
+        """Judge a batch; the groups that are complete with it."""
+        for group, candidate, verdict in zip(groups, candidates, self._pipeline.judge(candidates), strict=True):
+            group.judged.append((candidate, verdict))
             if self._keep_rejects and not verdict.kept:
                 self._journal.put_rejected(candidate)
-        return [trial for trial in dict.fromkeys(trials) if len(trial.judged) == len(trial.attempts)]
+        return [group for group in dict.fromkeys(groups) if len(group.judged) == len(group.attempts)]
 
     def _collect(self, wait_for_all: bool, block: bool = False) -> None:
-        """Decide the trials whose judgement has come in; wait for one of them if told to `block`."""
+        """Decide the groups whose judgement has come in; wait for one of them if told to `block`."""
         if self._judging and (wait_for_all or block):
             wait(self._judging, return_when="ALL_COMPLETED" if wait_for_all else FIRST_COMPLETED)
         for future in [future for future in self._judging if future.done()]:
             self._judging.remove(future)
-            for trial in future.result():
-                self._decide(trial)
+            for group in future.result():
+                self._decide(group)
 
-    def _decide(self, trial: Trial) -> None:
-        """Keep the best of a trial's candidates that every rule passed (of equals the first), or try again."""
-        kept = [pair for pair in trial.judged if pair[1].kept]
+    def _decide(self, group: CandidateGroup) -> None:
+        """Keep the best of a group's candidates that every rule passed (of equals the first), or try again."""
+        kept = [pair for pair in group.judged if pair[1].kept]
         best = max(kept, key=lambda pair: (pair[1].rank, -pair[0].attempt), default=None)
-        rejects = trial.past + [
-            reject_record(candidate, verdict, len(trial.judged))
-            for candidate, verdict in trial.judged
+        rejects = group.past + [
+            reject_record(candidate, verdict, len(group.judged))
+            for candidate, verdict in group.judged
             if best is None or candidate is not best[0]
         ]
         if best is None:
-            self._begin(trial.slot, trial.number + 1, rejects)
+            self._begin(group.slot, group.number + 1, rejects)
         else:
-            self._end(trial.slot, best, rejects)
+            self._end(group.slot, best, rejects)
 
     def _end(self, slot: Slot, best: tuple[Candidate, Verdict] | None, rejects: list[RejectRecord]) -> None:
         self._outcomes[slot.index] = self._write.submit(self._written, slot, best, rejects)
@@ -174,7 +175,7 @@ class Worker:
         """Label and write the sample. The outcome holds no pixels, so slots may wait for their turn in the journal."""
         if best is None:
             return SlotResult(slot, None, tuple(rejects)).as_short()
-        sample = self._line.label(*best)
+        sample = self._pipeline.label(*best)
         self._journal.put_pixels(sample)
         return SlotResult(slot, SampleRecord.of(sample), tuple(rejects))
 

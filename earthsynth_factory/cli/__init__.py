@@ -16,12 +16,11 @@ from earthsynth_factory.cli import (
     export,
     filter,
     generate,
-    merge,
     plan,
     prepare,
     recipe,
     report,
-    split,
+    split_merge,
     train,
 )
 from earthsynth_factory.cli.guard import GuardedGroup, report_defect
@@ -47,8 +46,8 @@ app.command()(generate.generate)
 app.command()(dataset.status)
 app.command()(dataset.stats)
 app.command()(export.export)
-app.command()(split.split)
-app.command()(merge.merge)
+app.command()(split_merge.split)
+app.command()(split_merge.merge)
 app.command()(dataset.preview)
 app.command()(report.report)
 app.command()(report.remake)

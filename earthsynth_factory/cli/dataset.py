@@ -10,7 +10,7 @@ import typer
 from earthsynth_factory.cli.say import say
 
 if TYPE_CHECKING:
-    from earthsynth_factory.datasets.build.reader import StoreReader
+    from earthsynth_factory.datasets.build.reader import BuildReader
 
 Folder = Annotated[Path, typer.Argument(help="Output folder of a build.")]
 Dataset = Annotated[Path, typer.Argument(help="Output folder of a build, or a prepared dataset.")]
@@ -24,10 +24,10 @@ def status(
     """What is done, what lacks, what was rejected and why. With --verify exit 2 where finished files are lost or changed."""
     import json
 
-    from earthsynth_factory.datasets.build.reader import StoreReader
+    from earthsynth_factory.datasets.build.reader import BuildReader
     from earthsynth_factory.report.dataset_card import Counts
 
-    store = StoreReader(folder)
+    store = BuildReader(folder)
     if verify:
         _verify(store)
     counts = Counts.of(store)
@@ -51,7 +51,7 @@ def status(
         say(f"  not kept: {count}× {reason}")
 
 
-def _verify(store: StoreReader) -> None:
+def _verify(store: BuildReader) -> None:
     """Raises StoreError that names every shard that is not what was committed."""
     from earthsynth_factory.build.verify import damages
     from earthsynth_factory.errors import StoreError

@@ -34,7 +34,6 @@ def plan(
     from earthsynth_factory.build import rates
     from earthsynth_factory.build.plan import Plan, estimate
     from earthsynth_factory.build.preflight import check
-    from earthsynth_factory.build.probe import measure
     from earthsynth_factory.cli.guard import say_warnings
     from earthsynth_factory.recipe.load import load_recipe
 
@@ -44,7 +43,7 @@ def plan(
     made = Plan.of(loaded.recipe)
     if probe:
         say("drawing a few images to measure the rate …", err=True)
-    rate = measure(loaded.recipe, loaded.base) if probe else rates.recall(loaded.recipe)
+    rate = rates.measure(loaded.recipe, loaded.base) if probe else rates.recall(loaded.recipe)
     cost = estimate(made, loaded.recipe, rate)
     facts = {
         "name": loaded.recipe.name,

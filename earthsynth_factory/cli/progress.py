@@ -149,15 +149,15 @@ class BuildProgress:
         """A line of its own, above the bar."""
         self._console.print(escape(printable(line)), highlight=False)
 
-    def watch(self, told: SlotSettled | WorkerReady) -> None:
+    def watch(self, event: SlotSettled | WorkerReady) -> None:
         """Take in a report."""
-        self.tally.add(told)
-        if isinstance(told, WorkerReady):
+        self.tally.add(event)
+        if isinstance(event, WorkerReady):
             self._bar.update(self._task, description="images")
             self._made.restart()
             self._settled.restart()
             return
-        self._made.add(told.images)
+        self._made.add(event.images)
         self._settled.add(1)
         self._bar.below = tuple(line for line in (self._rejected(), self._acceptance()) if line)
         self._bar.update(self._task, advance=1)

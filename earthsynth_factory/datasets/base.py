@@ -13,7 +13,7 @@ from earthsynth_factory.domain.taxonomy import Taxonomy
 
 
 class LabelledDataset(Protocol):
-    """A folder of labelled images. `StoreReader` (a build's output) and `PreparedDataset` (real data) are such."""
+    """A folder of labelled images. `BuildReader` (a build's output) and `PreparedDataset` (real data) are such."""
 
     @property
     def root(self) -> Path:

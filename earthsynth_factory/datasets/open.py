@@ -6,7 +6,7 @@ from pathlib import Path
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.layout import Layout
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import StoreError
@@ -17,7 +17,7 @@ def open_dataset(path: Path) -> LabelledDataset:
     if PreparedLayout(path).dataset.is_file():
         return PreparedDataset(path)
     if Layout(path).run.is_file():
-        return StoreReader(path)
+        return BuildReader(path)
     raise StoreError(
         f"{path}: neither the output of a build (run.json) nor a prepared dataset (dataset.json); "
         f"bring other data in with `earthsynth-factory prepare {path} --out DIR`"

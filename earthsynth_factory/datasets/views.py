@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from earthsynth_factory.datasets.base import LabelledDataset
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
@@ -141,7 +141,7 @@ def of_labels(dataset: LabelledDataset) -> LabelledDataset:
         if isinstance(seen, OfClasses):
             return dataset
         seen = seen.base
-    labels = seen.run.recipe.get("labels", {}) if isinstance(seen, StoreReader) else {}
+    labels = seen.run.recipe.get("labels", {}) if isinstance(seen, BuildReader) else {}
     if labels.get("classes") != "targets":
         return dataset
     return OfClasses(dataset, [category.name for category in seen.taxonomy if category.id in seen.targets])

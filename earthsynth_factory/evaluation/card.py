@@ -30,7 +30,7 @@ def card(document: Mapping[str, Any]) -> str:
     for share in document["shares"]:
         parts += [_title(share), arms_table(document, share), *_verdicts(share)]
     if document["looks"]:
-        words = "\n".join(f"- {depth}: {told}" for depth, told in document["looks"]["words"].items())
+        words = "\n".join(f"- {depth}: {sentence}" for depth, sentence in document["looks"]["words"].items())
         parts.append(f"How far the images lie from real ones, KID × 1000 by features of EfficientNet-Lite0:\n\n{words}")
     if document["warnings"]:
         parts.append("\n".join(f"- **{warning}**" for warning in document["warnings"]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.completeness import check_finished
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.merged import Merged, MergedRecord
 from earthsynth_factory.datasets.open import open_dataset
@@ -144,11 +144,11 @@ def _real_leaks(records: Mapping[str, Sequence[MergedRecord]], leaks: Leaks, rec
     alike = [f"{'/'.join(one)} and {'/'.join(other)} look the same" for one, other in _twins(leaks)]
     if not torn and len(alike) <= CHANCE * len(records[TEST]):
         return []
-    told = f"the splits leak: {_some(torn + alike)}"
+    warning = f"the splits leak: {_some(torn + alike)}"
     if recipe.allow_leaks:
-        return [told]
+        return [warning]
     raise InputError(
-        f"{recipe.real}: {told}; split it anew by scene (`earthsynth-factory split`), or give --allow-leaks to go on with "
+        f"{recipe.real}: {warning}; split it anew by scene (`earthsynth-factory split`), or give --allow-leaks to go on with "
         "figures that are too high in every arm"
     )
 
@@ -192,8 +192,8 @@ def _card_warnings(
     """What the generator's card says it learnt from, if that may hold the test scenes."""
     found = []
     for dataset, path in zip(made, paths, strict=True):
-        told = dataset.run.line.training_data if isinstance(dataset, StoreReader) else []
-        for entry in told:
+        learnt_from = dataset.run.line.training_data if isinstance(dataset, BuildReader) else []
+        for entry in learnt_from:
             if entry.lower().startswith(real.name.lower()) or any(f"scene {scene}" in entry for scene in scenes):
                 found.append(
                     f"{path}: the generator's card says that it learnt from {entry!r}, which may hold the test scenes: "

@@ -28,6 +28,6 @@ def outcome_of(task: Task, pool: Pool, place: int, view: Any) -> Any:
 
 def confusion(truth: npt.NDArray[np.uint8], found: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.int64]:
     """(columns, columns) pixels: rows the truth, columns what is seen; ignored pixels are left out."""
-    told = truth != IGNORE
-    pairs = truth[told].astype(np.int64) * columns + found[told]
+    labelled = truth != IGNORE
+    pairs = truth[labelled].astype(np.int64) * columns + found[labelled]
     return np.bincount(pairs, minlength=columns * columns).reshape(columns, columns)

@@ -191,7 +191,7 @@ def _how(document: Mapping[str, Any]) -> Html:
     network = (
         document["trainer"]["command"] if document["trainer"] else f"{model['backbone']}, weights {model['weights']}"
     )
-    told = [
+    rows = [
         ("real", document["real"]),
         ("synthetic", ", ".join(document["synthetic"])),
         ("task", document["task"]),
@@ -208,9 +208,9 @@ def _how(document: Mapping[str, Any]) -> Html:
     ]
     if document["looks"]:
         seen = document["looks"]
-        told += [(f"KID × 1000, {depth} features", words) for depth, words in seen["words"].items()]
-        told.append(
+        rows += [(f"KID × 1000, {depth} features", words) for depth, words in seen["words"].items()]
+        rows.append(
             ("memorised", f"{seen['memorised']} of {seen['images']['synthetic']} lie as near a real one as a copy")
         )
-        told.append(("diversity", f"{seen['diversity']:.2f} of that of real images, by nearest neighbours"))
-    return joined([tag("h2", "How it was measured"), facts((escaped(a), escaped(plain(b, 500))) for a, b in told)])
+        rows.append(("diversity", f"{seen['diversity']:.2f} of that of real images, by nearest neighbours"))
+    return joined([tag("h2", "How it was measured"), facts((escaped(a), escaped(plain(b, 500))) for a, b in rows)])

@@ -103,9 +103,9 @@ def open_pool(folder: Path) -> Pool:
     """The pool that `write_pool` left; arrays are mapped, not read."""
     about = orjson.loads((folder / "about.json").read_bytes())
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _FILES}
-    told = {key: tuple(value) if isinstance(value, list) else value for key, value in about["classes"].items()}
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in about["classes"].items()}
     texts: dict[str, Any] = {key: tuple(about[key]) for key in ("parts", "scenes", "names")}
-    return Pool(**arrays, **texts, classes=Classes(**told), digest=about["digest"])
+    return Pool(**arrays, **texts, classes=Classes(**fields), digest=about["digest"])
 
 
 @dataclass(frozen=True, slots=True)

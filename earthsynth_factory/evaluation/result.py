@@ -7,12 +7,12 @@ from typing import Any
 
 from earthsynth_factory import __version__
 from earthsynth_factory.evaluation.card import card
-from earthsynth_factory.evaluation.looks import looks
+from earthsynth_factory.evaluation.likeness import likeness
 from earthsynth_factory.evaluation.members import COMPARED, PARTS
 from earthsynth_factory.evaluation.page import page
 from earthsynth_factory.evaluation.record import read_record
 from earthsynth_factory.evaluation.session import Evaluation, runs_by_group
-from earthsynth_factory.evaluation.summary import Setting, Summary, told
+from earthsynth_factory.evaluation.summary import Setting, Summary, as_plain
 from earthsynth_factory.evaluation.verdict import verdict
 from earthsynth_factory.io.atomic import write_bytes, write_json
 
@@ -61,7 +61,7 @@ def _document(evaluation: Evaluation, summary: Summary) -> dict[str, Any]:
         "notes": [*evaluation.members.notes, *pool.classes.notes],
         "warnings": list(evaluation.members.warnings),
         "training_seconds": round(sum(record["seconds"] for record in every), 1),
-        "looks": looks(pool, recipe.device, recipe.seed),
+        "looks": likeness(pool, recipe.device, recipe.seed),
         **summary.document(),
     }
     if COMPARED in {run.arm for run in evaluation.runs}:
@@ -76,4 +76,4 @@ def _compare(document: dict[str, Any], summary: Summary) -> None:
         if {"synthetic", "compared"} <= arms.keys():
             gap = summary.difference(arms["compared"], arms["synthetic"])
             words = verdict(gap, summary.metric, summary.scenes, summary.by_image)
-            found["against_compared"] = {**told(gap), "verdict": f"beside the compared dataset it {words}"}
+            found["against_compared"] = {**as_plain(gap), "verdict": f"beside the compared dataset it {words}"}

@@ -21,8 +21,8 @@ from earthsynth_factory.evaluation.result_folder import ResultFolder, read_objec
 from earthsynth_factory.evaluation.session import Evaluation, Events
 from earthsynth_factory.evaluation.spec import EvaluationRecipe
 from earthsynth_factory.evaluation.trainer import check_trainer, train_outside
-from earthsynth_factory.evaluation.trial import Settings, train_run
-from earthsynth_factory.evaluation.workers import Bench, make_runs, one_thread
+from earthsynth_factory.evaluation.training_run import Settings, train_run
+from earthsynth_factory.evaluation.workers import RunSetup, make_runs, one_thread
 from earthsynth_factory.io.atomic import write_json
 from earthsynth_factory.io.claim import claimed, digest_of
 
@@ -106,8 +106,8 @@ def _train(evaluation: Evaluation, events: Events) -> None:
     alone = time_a_run(evaluation.pool, evaluation.settings, missing[0])
     clock = _Clock(evaluation.folder, events, len(evaluation.runs), len(done), min(workers, len(missing)), alone)
     events.say(_announcement(evaluation, len(missing), clock))
-    bench = Bench(evaluation.folder.root, evaluation.settings, evaluation.key)
-    make_runs(bench, missing, workers, clock.ran)
+    setup = RunSetup(evaluation.folder.root, evaluation.settings, evaluation.key)
+    make_runs(setup, missing, workers, clock.ran)
 
 
 def _announcement(evaluation: Evaluation, missing: int, clock: _Clock) -> str:

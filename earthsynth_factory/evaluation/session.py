@@ -10,7 +10,7 @@ from earthsynth_factory.evaluation.plan import Run
 from earthsynth_factory.evaluation.pool import Pool
 from earthsynth_factory.evaluation.result_folder import ResultFolder
 from earthsynth_factory.evaluation.spec import EvaluationRecipe
-from earthsynth_factory.evaluation.trial import Settings
+from earthsynth_factory.evaluation.training_run import Settings
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ class Summary:
             return found
         baseline = self._baseline(run, base)
         gap = self.difference(baseline, group)
-        found |= {"baseline": self.settings[baseline].first.arm, "difference": told(gap)}
+        found |= {"baseline": self.settings[baseline].first.arm, "difference": as_plain(gap)}
         if counts["made"]:
             found["gain_per_100"] = round(100 * gap.mean / counts["made"], 3)
             found |= self._worth(group, base)
@@ -205,16 +205,16 @@ class Summary:
         for dose in sorted(asked | {0.0}):
             value = 100 * float(self.headline(at[dose], VAL)[:, 0].mean())
             point: dict[str, Any] = {"dose": dose, "val": round(value, 3)}
-            points.append(point if not dose else point | {"difference": told(self.difference(base, at[dose], VAL))})
+            points.append(point if not dose else point | {"difference": as_plain(self.difference(base, at[dose], VAL))})
         chosen = max(points, key=lambda point: point["val"])["dose"]
         found = {"points": points, "chosen": chosen}
         if not chosen:
             return {**found, "verdict": "no dose is better on val than none"}
         gap = self.difference(base, at[chosen])
-        return {**found, "test": told(gap), "verdict": verdict(gap, self.metric, self.scenes, self.by_image)}
+        return {**found, "test": as_plain(gap), "verdict": verdict(gap, self.metric, self.scenes, self.by_image)}
 
 
-def told(gap: Difference) -> dict[str, Any]:
+def as_plain(gap: Difference) -> dict[str, Any]:
     """A difference as JSON, with its word."""
     found = asdict(gap) | {"word": gap.word}
     return {key: round(value, 3) if isinstance(value, float) else value for key, value in found.items()}

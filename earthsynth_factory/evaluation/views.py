@@ -12,7 +12,7 @@ from earthsynth_factory.evaluation.plan import Places, Run
 from earthsynth_factory.evaluation.pool import Pool
 from earthsynth_factory.geometry.boxes import tight_boxes
 from earthsynth_factory.geometry.runs import find_runs
-from earthsynth_factory.training.symmetry import dihedral
+from earthsynth_factory.training.order import dihedral
 
 PASTED = 0.5
 """Share of images, in `copy-paste`, that get objects of another."""

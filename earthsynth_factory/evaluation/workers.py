@@ -22,12 +22,12 @@ from earthsynth_factory.evaluation.plan import Run
 from earthsynth_factory.evaluation.pool import open_pool
 from earthsynth_factory.evaluation.record import write_record
 from earthsynth_factory.evaluation.result_folder import ResultFolder
-from earthsynth_factory.evaluation.trial import Settings, train_run
+from earthsynth_factory.evaluation.training_run import Settings, train_run
 from earthsynth_factory.io.processes import be_a_child, spawning
 
 
 @dataclass(frozen=True)
-class Bench:
+class RunSetup:
     """What a worker needs to make runs."""
 
     folder: Path
@@ -39,14 +39,14 @@ Report = Callable[[Run, float], None]
 """Called with every finished run and its seconds."""
 
 
-def make_runs(bench: Bench, runs: Sequence[Run], workers: int, report: Report) -> None:
+def make_runs(setup: RunSetup, runs: Sequence[Run], workers: int, report: Report) -> None:
     """Make the runs, `workers` at a time. Raises the first error of any, once the others have ended."""
     if min(workers, len(runs)) <= 1:
         with one_thread():
             for run in runs:
-                report(run, _make(bench, run))
+                report(run, _make(setup, run))
         return
-    _Processes(bench, runs, report).work(min(workers, len(runs)))
+    _Processes(setup, runs, report).work(min(workers, len(runs)))
 
 
 @contextmanager
@@ -60,18 +60,18 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _make(bench: Bench, run: Run) -> float:
-    folder = ResultFolder(bench.folder)
-    record = train_run(open_pool(folder.pool), bench.settings, run)
-    write_record(folder, run, record, bench.key)
+def _make(setup: RunSetup, run: Run) -> float:
+    folder = ResultFolder(setup.folder)
+    record = train_run(open_pool(folder.pool), setup.settings, run)
+    write_record(folder, run, record, setup.key)
     return float(record["seconds"])
 
 
 class _Processes:
     """Fresh interpreters, each at the end of a pipe of its own."""
 
-    def __init__(self, bench: Bench, runs: Sequence[Run], report: Report) -> None:
-        self._bench, self._waiting, self._report = bench, deque(runs), report
+    def __init__(self, setup: RunSetup, runs: Sequence[Run], report: Report) -> None:
+        self._setup, self._waiting, self._report = setup, deque(runs), report
         self._context = mp.get_context("spawn")
         self._workers: dict[Connection, BaseProcess] = {}
         self._failure: FactoryError | None = None
@@ -97,7 +97,7 @@ class _Processes:
 
     def _start(self) -> None:
         ours, theirs = self._context.Pipe()
-        worker = self._context.Process(target=_serve, args=(self._bench, theirs), daemon=True)
+        worker = self._context.Process(target=_serve, args=(self._setup, theirs), daemon=True)
         with spawning():
             worker.start()
         theirs.close()
@@ -105,14 +105,14 @@ class _Processes:
 
     def _hear(self, pipe: Connection) -> None:
         try:
-            told = pipe.recv()
+            message = pipe.recv()
         except (EOFError, ConnectionError):
             self._gone(pipe)
             return
-        if isinstance(told, FactoryError):
-            self._failure = self._failure or told
-        elif told is not None:
-            self._report(*told)
+        if isinstance(message, FactoryError):
+            self._failure = self._failure or message
+        elif message is not None:
+            self._report(*message)
         elif self._waiting and not self._failure:
             pipe.send(self._waiting.popleft())
         else:
@@ -128,7 +128,7 @@ class _Processes:
             )
 
 
-def _serve(bench: Bench, pipe: Connection) -> None:
+def _serve(setup: RunSetup, pipe: Connection) -> None:
     """Body of a worker."""
     be_a_child()
     torch.set_num_threads(1)
@@ -138,7 +138,7 @@ def _serve(bench: Bench, pipe: Connection) -> None:
             run = pipe.recv()
             if run is None:
                 return
-            pipe.send((run, _make(bench, run)))
+            pipe.send((run, _make(setup, run)))
     except (BrokenPipeError, EOFError):
         return
     except FactoryError as error:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord, instance_fields
 from earthsynth_factory.datasets.licences import terms_of
 from earthsynth_factory.datasets.merged import Merged
@@ -128,7 +128,7 @@ def _left_behind(dataset: LabelledDataset) -> list[str]:
         return [note for part in dataset.parts for note in _left_behind(part)]
     if isinstance(dataset, View):
         return _left_behind(dataset.base)
-    if not isinstance(dataset, StoreReader):
+    if not isinstance(dataset, BuildReader):
         return []
     return [
         f"{dataset.root}: prompts, scores, seeds and targets of this build stay there, the layout has no place for them"

@@ -93,13 +93,13 @@ def check_targets(specs: Sequence[ExportSpec], out: Path, source: Path) -> None:
 
 def content_of(dataset: LabelledDataset) -> str:
     """A digest of a dataset's records and of the sizes and times of its files: it changes when an export of it would."""
-    told = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=16)
     named = [dataset.name, dataset.version, sorted(dataset.targets), dataset.splits]
-    told.update(orjson.dumps([named, [asdict(category) for category in dataset.taxonomy]]))
+    digest.update(orjson.dumps([named, [asdict(category) for category in dataset.taxonomy]]))
     for record in dataset.samples():
-        told.update(orjson.dumps(asdict(record), default=str))
-        told.update(dataset.stamp(record).encode() + b"\n")
-    return told.hexdigest()
+        digest.update(orjson.dumps(asdict(record), default=str))
+        digest.update(dataset.stamp(record).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def _export_one(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from earthsynth_factory.errors import InputError, StoreError
-from earthsynth_factory.filtering.kept_files import Parting
+from earthsynth_factory.filtering.kept_files import KeptFiles
 from earthsynth_factory.filtering.labelled_folder import Folder
 from earthsynth_factory.filtering.rewrite_lists import rewritten
 from earthsynth_factory.importers.tree import walk
@@ -71,12 +71,12 @@ def mirror(folder: Folder, fresh: Path, target: Path, kept: Collection[str], how
 
     Raises DiskError, SourceError where a list is too large.
     """
-    parting = Parting(folder.path, target, folder.entries, frozenset(kept))
+    files = KeptFiles(folder.path, target, folder.entries, frozenset(kept))
     for path in walk(folder.path):
         inner = path.relative_to(folder.path)
-        if path in parting.leaving or (folder.kind == "build" and (inner.parts[0] in DERIVED or _marker(inner))):
+        if path in files.leaving or (folder.kind == "build" and (inner.parts[0] in DERIVED or _marker(inner))):
             continue
-        if (data := rewritten(path, parting)) is None:
+        if (data := rewritten(path, files)) is None:
             put_file(path, fresh / inner, link=how == "link")
         else:
             write_bytes(fresh / inner, data)

@@ -19,7 +19,7 @@ from earthsynth_factory.io.pictures import SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)
-class Parting:
+class KeptFiles:
     """What stays of `source` and is to lie in `target`. names: of the kept entries."""
 
     source: Path

@@ -41,7 +41,7 @@ class FilterSummary:
 
 
 @dataclass(frozen=True)
-class Account:
+class FilterResults:
     """rows: of the folder's entries, in their order; why: reasons of each, empty where kept. real: rows of the
     images that thresholds were learnt from, None without.
     """

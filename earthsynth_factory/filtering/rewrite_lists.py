@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.filtering.kept_files import Parting
+from earthsynth_factory.filtering.kept_files import KeptFiles
 from earthsynth_factory.importers.texts import MAX_TEXT_BYTES
 
 MAX_DOCUMENT = 1 << 30
@@ -22,20 +22,20 @@ CLASS_NAMES = {"classes.txt", "obj.names"}
 """Text files that name classes, which might be called like images."""
 
 
-def rewritten(path: Path, parting: Parting) -> bytes | None:
+def rewritten(path: Path, files: KeptFiles) -> bytes | None:
     """The list without the dropped images; None where the file is none. Raises SourceError where it is too large."""
     writer = _WRITERS.get(path.suffix.lower())
-    return writer(path, parting) if writer else None
+    return writer(path, files) if writer else None
 
 
-def _lines(path: Path, parting: Parting) -> bytes | None:
+def _lines(path: Path, files: KeptFiles) -> bytes | None:
     """One of our journals, a line an item."""
     tests: dict[str, Callable[[Any], bool]] = {
         "train.jsonl": lambda line: (
-            not {path.parent / line["file_name"], path.parent / line["mask_name"]} & parting.leaving
+            not {path.parent / line["file_name"], path.parent / line["mask_name"]} & files.leaving
         ),
-        "instances.jsonl": lambda line: line["stem"] in parting.names,
-        "samples.jsonl": lambda line: f"{line['slot']:07d}" in parting.names,
+        "instances.jsonl": lambda line: line["stem"] in files.names,
+        "samples.jsonl": lambda line: f"{line['slot']:07d}" in files.names,
     }
     if path.name not in tests:
         return None
@@ -45,50 +45,50 @@ def _lines(path: Path, parting: Parting) -> bytes | None:
         return None
 
 
-def _document(path: Path, parting: Parting) -> bytes | None:
+def _document(path: Path, files: KeptFiles) -> bytes | None:
     """A COCO document, or the list of a prepared dataset."""
     try:
         document = orjson.loads(_read(path))
-        if path == parting.source / "dataset.json":
-            items = {stem: item for stem, item in document["items"].items() if stem in parting.names}
+        if path == files.source / "dataset.json":
+            items = {stem: item for stem, item in document["items"].items() if stem in files.names}
             return orjson.dumps({**document, "items": items}, option=orjson.OPT_INDENT_2) + b"\n"
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if isinstance(document, dict) and all(isinstance(document.get(key), list) for key in ("images", "annotations")):
-        return orjson.dumps(_coco(document, path.parent, parting))
+        return orjson.dumps(_coco(document, path.parent, files))
     return None
 
 
-def _coco(document: dict[str, Any], near: Path, parting: Parting) -> dict[str, Any]:
+def _coco(document: dict[str, Any], near: Path, files: KeptFiles) -> dict[str, Any]:
     """Without the images whose file leaves, and without their annotations. Ids stay as they are."""
     images = [
         image
         for image in document["images"]
-        if isinstance(image, dict) and parting.image(str(image.get("file_name", "")), near) not in parting.leaving
+        if isinstance(image, dict) and files.image(str(image.get("file_name", "")), near) not in files.leaving
     ]
     ids = {image.get("id") for image in images}
     annotations = [one for one in document["annotations"] if isinstance(one, dict) and one.get("image_id") in ids]
     return {**document, "images": images, "annotations": annotations}
 
 
-def _text(path: Path, parting: Parting) -> bytes | None:
+def _text(path: Path, files: KeptFiles) -> bytes | None:
     """A list of a split, a line an image (YOLO's train.txt, VOC's ImageSets)."""
-    if path in parting.staying or path.name in CLASS_NAMES or path.stat().st_size > MAX_TEXT_BYTES:
+    if path in files.staying or path.name in CLASS_NAMES or path.stat().st_size > MAX_TEXT_BYTES:
         return None
     lines = path.read_bytes().decode("utf-8", "surrogateescape").splitlines(True)
-    named = [parting.named(line.strip(), path.parent) for line in lines]
+    named = [files.named(line.strip(), path.parent) for line in lines]
     if not any(named):
         return None
-    kept = [line for line, images in zip(lines, named, strict=True) if not images or images - parting.leaving]
-    return parting.moved("".join(kept)).encode("utf-8", "surrogateescape")
+    kept = [line for line, images in zip(lines, named, strict=True) if not images or images - files.leaving]
+    return files.moved("".join(kept)).encode("utf-8", "surrogateescape")
 
 
-def _yaml(path: Path, parting: Parting) -> bytes | None:
+def _yaml(path: Path, files: KeptFiles) -> bytes | None:
     """Settings that say where the images lie, such as YOLO's data.yaml."""
     if path.stat().st_size > MAX_TEXT_BYTES:
         return None
     text = path.read_bytes().decode("utf-8", "surrogateescape")
-    moved = parting.moved(text)
+    moved = files.moved(text)
     return None if moved == text else moved.encode("utf-8", "surrogateescape")
 
 
@@ -98,7 +98,7 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-_WRITERS: dict[str, Callable[[Path, Parting], bytes | None]] = {
+_WRITERS: dict[str, Callable[[Path, KeptFiles], bytes | None]] = {
     ".jsonl": _lines,
     ".json": _document,
     ".txt": _text,

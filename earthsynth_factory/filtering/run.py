@@ -27,7 +27,7 @@ from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.filtering.apply import check_mirror, check_unchanged, mirror, whole
 from earthsynth_factory.filtering.labelled_folder import Folder
-from earthsynth_factory.filtering.results import Account, FilterSummary
+from earthsynth_factory.filtering.results import FilterResults, FilterSummary
 from earthsynth_factory.filtering.scores import Row, ScoreJournal
 from earthsynth_factory.filtering.scoring import AskedRule, Scorer, Watch, asked
 from earthsynth_factory.filtering.sources import open_folder
@@ -105,11 +105,11 @@ class _Run:
             else [dropped[place]] if place in dropped else reasons(verdict(self._spec, self._rules, limits, row)[1])
             for place, (row, stays) in enumerate(zip(rows, kept, strict=True))
         ]  # fmt: skip
-        account = Account(self._folder, self._rules, rows, real, limits, why, self._scored)
+        results = FilterResults(self._folder, self._rules, rows, real, limits, why, self._scored)
         asked = {"config": self._spec.model_dump(mode="json"), "map": _absolute(self._options.map)}
-        summary = account.write(self._out, asked, str(self._options.calibrate))
+        summary = results.write(self._out, asked, str(self._options.calibrate))
         if self._options.apply != "list":
-            self._apply(account.kept)
+            self._apply(results.kept)
         return summary
 
     def _prints(self, rows: Sequence[Row]) -> Any:

@@ -1,4 +1,4 @@
-"""Rules over a folder: what is stored is not measured again, what is out already the dear rules do not see."""
+"""Rules over a folder: what is stored is not measured again, expensive rules do not see what cheap ones have dropped."""
 
 from __future__ import annotations
 

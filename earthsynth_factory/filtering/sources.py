@@ -1,7 +1,7 @@
 """What a folder is, and its labelled images one by one, each with the files that are its own.
 
-Builds and prepared datasets are read as they are, what the authors' `test.py` wrote by `authors`, every other format through
-`prepare`'s readers, images whole.
+Builds and prepared datasets are read as they are, what the authors' `test.py` wrote by `earthsynth_output`, every other
+format through `prepare`'s readers, images whole.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from earthsynth_factory.datasets.build.layout import Layout
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.open import open_dataset
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
@@ -29,7 +29,7 @@ from earthsynth_factory.importers.given_path import name_of, open_path
 from earthsynth_factory.importers.process_scene import check_whole
 from earthsynth_factory.importers.readers import READERS
 from earthsynth_factory.importers.recognise import choose
-from earthsynth_factory.importers.scene import Aid, Notes, Reader, Request, Scene, Source
+from earthsynth_factory.importers.scene import Notes, ReadContext, Reader, Request, Scene, Source
 from earthsynth_factory.io.pictures import Picture
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
@@ -61,7 +61,7 @@ def _stored(path: Path) -> Folder:
         entries = [_prepared_entry(store, stem) for stem in store.about.items]
         why = f"a prepared dataset: {store.name}"
     else:
-        assert isinstance(store, StoreReader)
+        assert isinstance(store, BuildReader)
         entries = [built_entry(store, record) for record in store.samples()]
         why = f"the output of a build: {store.name}"
     kind = "prepared" if isinstance(store, PreparedDataset) else "build"
@@ -84,7 +84,7 @@ def _prepared_entry(store: PreparedDataset, stem: str) -> Entry:
     return Entry(stem, (image, layout.mask(stem), layout.instances(stem)), load)
 
 
-def built_entry(store: StoreReader, record: SampleRecord) -> Entry:
+def built_entry(store: BuildReader, record: SampleRecord) -> Entry:
     """An accepted image of a build, with what it was made from."""
     shard = store.shard_of(record)
     files = (shard.image(record.stem), shard.mask(record.stem), shard.instances(record.stem))
@@ -165,7 +165,7 @@ def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap) -> Itera
 def _load_scene(reader: Reader, scene: Scene, classes: ClassMap) -> Candidate:
     with Picture(scene.image) as picture:
         check_whole(picture)
-        labels = reader.labels(scene, Aid(picture.shape, classes, Notes(strict=True)))
+        labels = reader.labels(scene, ReadContext(picture.shape, classes, Notes(strict=True)))
         try:
             [crop] = cut(picture, labels, classes, CropRules(0, 0.0, 0.0), Counter())
         finally:

@@ -23,12 +23,12 @@ from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.recipe.cross_checks import MeaningError, Problem
 from earthsynth_factory.recipe.load import load_block
-from earthsynth_factory.recipe.plugin_blocks import RuleBlock, Stage
+from earthsynth_factory.recipe.plugin_blocks import BlockParser, RuleBlock
 from earthsynth_factory.rfilter.base import DEFAULT_RULES, MeasuredRule, RuleSpec
 from earthsynth_factory.rfilter.expression import Expression, ExpressionError
 from earthsynth_factory.rfilter.selections import base as selections
 
-SELECTION = Stage("selection", selections.SelectionSpec, selections.KINDS)
+SELECTION = BlockParser("selection", selections.SelectionSpec, selections.KINDS)
 SelectionBlock = Annotated[SerializeAsAny[selections.SelectionSpec], BeforeValidator(SELECTION.parse)]
 
 

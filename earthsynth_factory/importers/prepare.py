@@ -22,7 +22,7 @@ from earthsynth_factory.importers.crops import CropRules
 from earthsynth_factory.importers.finish import Summary, finish, finished
 from earthsynth_factory.importers.given_path import name_of, open_path
 from earthsynth_factory.importers.prepare_journal import Journal, has_records, stamp
-from earthsynth_factory.importers.process_scene import Bench, drop_old_files, forget_gone, work
+from earthsynth_factory.importers.process_scene import SceneTask, drop_old_files, forget_gone, work
 from earthsynth_factory.importers.readers import READERS
 from earthsynth_factory.importers.recognise import choose
 from earthsynth_factory.importers.scene import Notes, Reader, Request, Scene, Source
@@ -79,8 +79,8 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
         rules = options.rules if reader.cuts else replace(options.rules, side=0)
         augment = options.augment if options.augment is not None else not reader.cuts
         rendering = imagery.settle(out, scenes, options.stretch, options.bands, notes)
-        bench = Bench(reader, classes, out, rules, options.keep_empty, augment, options.strict, rendering)
-        _prepare(bench, source, scenes, notes, claim, options.workers, watch)
+        task = SceneTask(reader, classes, out, rules, options.keep_empty, augment, options.strict, rendering)
+        _prepare(task, source, scenes, notes, claim, options.workers, watch)
     return Summary.of(out, reader.kind, why)
 
 
@@ -103,7 +103,7 @@ def _listed(reader: Reader, request: Request, out: Path) -> tuple[Source, list[S
 
 
 def _prepare(
-    bench: Bench,
+    task: SceneTask,
     source: Source,
     scenes: list[Scene],
     notes: Notes,
@@ -112,24 +112,24 @@ def _prepare(
     watch: Watch | None,
 ) -> None:
     """Every scene that is not done, then the lists. What is listed always follows from the scenes that are there now."""
-    with closing(Journal(PreparedLayout(bench.out).journal)) as journal:
+    with closing(Journal(PreparedLayout(task.out).journal)) as journal:
         waiting = [scene for scene in scenes if scene not in journal]
         done = len(scenes) - len(waiting)
         if waiting:
             claim.reopen()
-        for scene, record in _all(bench, waiting, workers):
-            drop_old_files(bench.out, journal, scene.stem, record)
+        for scene, record in _all(task, waiting, workers):
+            drop_old_files(task.out, journal, scene.stem, record)
             journal.add(scene, record)
             done += 1
             if watch:
                 watch(done, len(scenes))
         journal.flush()
-        told = (notes.faults, notes.left_out, notes.remarks)
-        outcome = digest_of(asdict(source.info), *told, [[scene.stem, stamp(scene)] for scene in scenes])
-        if not (claim.done(outcome) and finished(bench.out)):
+        noted = (notes.faults, notes.left_out, notes.remarks)
+        outcome = digest_of(asdict(source.info), *noted, [[scene.stem, stamp(scene)] for scene in scenes])
+        if not (claim.done(outcome) and finished(task.out)):
             claim.reopen()
-            forget_gone(bench.out, journal, scenes)
-            finish(bench.out, source, bench.classes.taxonomy, scenes, journal, notes, imagery.fields(bench.rendering))
+            forget_gone(task.out, journal, scenes)
+            finish(task.out, source, task.classes.taxonomy, scenes, journal, notes, imagery.fields(task.rendering))
             claim.finish(outcome)
 
 
@@ -187,29 +187,29 @@ def _settings(path: Path, options: PrepareOptions) -> dict[str, Any]:
     }
 
 
-def _all(bench: Bench, scenes: list[Scene], workers: int | None) -> Iterator[tuple[Scene, dict[str, Any]]]:
+def _all(task: SceneTask, scenes: list[Scene], workers: int | None) -> Iterator[tuple[Scene, dict[str, Any]]]:
     """Every scene's record, in whatever order they come."""
     count = min(workers or os.cpu_count() or 1, len(scenes))
     if count <= 1:
         with gdal_settings():
-            yield from ((scene, work(bench, scene)) for scene in scenes)
+            yield from ((scene, work(task, scene)) for scene in scenes)
         return
     left = scenes
     while left:
         unsettled: list[Scene] = []
-        yield from _pooled(bench, left, count, unsettled)
+        yield from _pooled(task, left, count, unsettled)
         # A worker died, by the system's hand or in a decoder: whose fault it was shows when each goes alone.
-        yield from _one_by_one(bench, deque(unsettled[: IN_FLIGHT * count]))
+        yield from _one_by_one(task, deque(unsettled[: IN_FLIGHT * count]))
         left = unsettled[IN_FLIGHT * count :]
 
 
 def _pooled(
-    bench: Bench, scenes: list[Scene], count: int, unsettled: list[Scene]
+    task: SceneTask, scenes: list[Scene], count: int, unsettled: list[Scene]
 ) -> Iterator[tuple[Scene, dict[str, Any]]]:
     """Records from a pool of processes. Scenes that the death of one leaves undone are put in `unsettled`, in order."""
     queue = iter(scenes)
     flying: dict[Future[dict[str, Any]], Scene] = {}
-    with ProcessPoolExecutor(count, get_context("spawn"), _take_place, (bench,)) as pool:
+    with ProcessPoolExecutor(count, get_context("spawn"), _take_place, (task,)) as pool:
         try:
             _hand_out(pool, flying, islice(queue, IN_FLIGHT * count))
             while flying:
@@ -230,11 +230,11 @@ def _hand_out(pool: ProcessPoolExecutor, flying: dict[Future[dict[str, Any]], Sc
             flying[pool.submit(_work_there, scene)] = scene
 
 
-def _one_by_one(bench: Bench, scenes: deque[Scene]) -> Iterator[tuple[Scene, dict[str, Any]]]:
+def _one_by_one(task: SceneTask, scenes: deque[Scene]) -> Iterator[tuple[Scene, dict[str, Any]]]:
     """Each when the one before is done, in a process that only a death replaces: that is then the scene's fault."""
     while scenes:
         try:
-            with ProcessPoolExecutor(1, get_context("spawn"), _take_place, (bench,)) as pool:
+            with ProcessPoolExecutor(1, get_context("spawn"), _take_place, (task,)) as pool:
                 while scenes:
                     with spawning():
                         future = pool.submit(_work_there, scenes[0])
@@ -242,28 +242,28 @@ def _one_by_one(bench: Bench, scenes: deque[Scene]) -> Iterator[tuple[Scene, dic
                     yield scenes.popleft(), record
         except BrokenProcessPool:
             scene = scenes.popleft()
-            yield scene, _deadly(bench, scene)
+            yield scene, _deadly(task, scene)
 
 
-def _deadly(bench: Bench, scene: Scene) -> dict[str, Any]:
+def _deadly(task: SceneTask, scene: Scene) -> dict[str, Any]:
     fault = f"{scene.image}: reading it ended the process (damaged file, or out of memory); skipped"
-    if bench.strict:
+    if task.strict:
         raise SourceError(f"{fault} (--strict)") from None
     return {"scene": scene.stem, "items": [], "faults": [fault], "left_out": {}}
 
 
-_bench: Bench | None = None
+_task: SceneTask | None = None
 _for_good = ExitStack()
 """What a worker holds until its process ends."""
 
 
-def _take_place(bench: Bench) -> None:
-    global _bench
+def _take_place(task: SceneTask) -> None:
+    global _task
     be_a_child()
-    _bench = bench
+    _task = task
     _for_good.enter_context(gdal_settings())
 
 
 def _work_there(scene: Scene) -> dict[str, Any]:
-    assert _bench is not None
-    return work(_bench, scene)
+    assert _task is not None
+    return work(_task, scene)

@@ -18,7 +18,7 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.crops import Crop, CropRules, cut
 from earthsynth_factory.importers.prepare_journal import Journal
-from earthsynth_factory.importers.scene import Aid, Labels, Notes, Reader, Scene
+from earthsynth_factory.importers.scene import Labels, Notes, ReadContext, Reader, Scene
 from earthsynth_factory.io.atomic import put_file, write_bytes
 from earthsynth_factory.io.pictures import Picture, Rendering
 from earthsynth_factory.io.png import encode_png
@@ -31,7 +31,7 @@ LEAST_PICTURE = 0.1
 
 
 @dataclass(frozen=True)
-class Bench:
+class SceneTask:
     """What every scene of a run is worked with. keep_empty: share of crops without any class that are kept; rendering: how
     images become pictures.
     """
@@ -46,28 +46,28 @@ class Bench:
     rendering: Rendering = field(default_factory=Rendering)
 
 
-def work(bench: Bench, scene: Scene) -> dict[str, Any]:
+def work(task: SceneTask, scene: Scene) -> dict[str, Any]:
     """Write the crops of a scene; gives its journal record. An unusable scene is a fault in the record, not an error.
 
     Raises `SourceError` where `strict`, `DiskError` where writing fails.
     """
-    notes = Notes(bench.strict)
+    notes = Notes(task.strict)
     items: list[dict[str, Any]] = []
     try:
-        with Picture(scene.image, bench.rendering) as picture:
+        with Picture(scene.image, task.rendering) as picture:
             _check_size(scene, picture)
             notes.remarks.update(_remarks(picture))
-            labels = bench.reader.labels(scene, Aid(picture.shape, bench.classes, notes))
+            labels = task.reader.labels(scene, ReadContext(picture.shape, task.classes, notes))
             if notes.faults and labels.raster is None and not labels.objects:
                 raise SourceError(f"{scene.image}: left out, since none of its labels could be read")
             try:
-                items.extend(_crops(bench, scene, picture, labels, notes.left_out))
+                items.extend(_crops(task, scene, picture, labels, notes.left_out))
             finally:
                 if labels.raster is not None:
                     labels.raster.close()
     except SourceError as error:
         notes.error(error)
-        _remove(bench.out, items)
+        _remove(task.out, items)
         items = []
     return {
         "scene": scene.stem,
@@ -119,16 +119,16 @@ def _remarks(picture: Picture) -> list[str]:
 
 
 def _crops(
-    bench: Bench, scene: Scene, picture: Picture, labels: Labels, left_out: Counter[str]
+    task: SceneTask, scene: Scene, picture: Picture, labels: Labels, left_out: Counter[str]
 ) -> list[dict[str, Any]]:
-    whole = bench.rules.side == 0
+    whole = task.rules.side == 0
     if whole:
         check_whole(picture)
     ground = picture.georeference()
     scale = scene.metres_per_pixel or (ground.metres_per_pixel(picture.shape[1], picture.shape[0]) if ground else None)
     items = []
     for number, crop in enumerate(
-        cut(picture, labels, bench.classes, bench.rules, left_out, pixels=not _as_is(bench, scene, picture))
+        cut(picture, labels, task.classes, task.rules, left_out, pixels=not _as_is(task, scene, picture))
     ):
         stem = scene.stem if whole else f"{scene.stem}_{number}"
         counts = pixel_counts(crop.mask)
@@ -136,46 +136,46 @@ def _crops(
         if crop.picture < LEAST_PICTURE:
             left_out["crop of next to no picture (no-data or transparent)"] += 1
             continue
-        if not categories and unit(0, "empty crop", stem) >= bench.keep_empty:
+        if not categories and unit(0, "empty crop", stem) >= task.keep_empty:
             left_out["empty crop"] += 1
             continue
-        name = _write(bench, scene, crop, stem, categories)
+        name = _write(task, scene, crop, stem, categories)
         place = ground.at(crop.left, crop.top).fields() if ground else {}
-        items.append(_record(bench, scene, crop, stem, name, scale, counts, place))
+        items.append(_record(task, scene, crop, stem, name, scale, counts, place))
     return items
 
 
-def _write(bench: Bench, scene: Scene, crop: Crop, stem: str, categories: list[int]) -> str:
+def _write(task: SceneTask, scene: Scene, crop: Crop, stem: str, categories: list[int]) -> str:
     """Every file of one crop; gives the image's file name. Flushed to disk by whoever writes the journal."""
-    layout = PreparedLayout(bench.out)
+    layout = PreparedLayout(task.out)
     name = stem + (scene.image.suffix.lower() if crop.image is None else ".png")
     image = layout.image(name)
     if crop.image is not None:
         write_bytes(image, encode_png(crop.image), durable=False)
-    elif scene.image.is_relative_to(bench.out):
+    elif scene.image.is_relative_to(task.out):
         put_file(scene.image, image, link=True)  # what was unpacked here is ours: no second copy
     else:
         put_file(scene.image, image, link=False)
     write_bytes(layout.mask(stem), encode_png(crop.mask), durable=False)
     if crop.numbers is not None:
         write_bytes(layout.instances(stem), encode_png(crop.numbers), durable=False)
-    if bench.augment:
+    if task.augment:
         for category in categories:
-            known = bench.classes.taxonomy[category].name
+            known = task.classes.taxonomy[category].name
             alone = (crop.mask == category) * np.uint8(category)
             write_bytes(layout.category_mask(stem, known), encode_png(alone), durable=False)
             put_file(image, layout.category_image(stem, known, image.suffix), link=True)
     return name
 
 
-def _as_is(bench: Bench, scene: Scene, picture: Picture) -> bool:
+def _as_is(task: SceneTask, scene: Scene, picture: Picture) -> bool:
     """Whether the image's own bytes are taken over: whole images in a format that every reader knows and sees alike."""
     suffixes = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg")}.get(picture.file.driver, ())
-    return bench.rules.side == 0 and picture.plain and scene.image.suffix.lower() in suffixes
+    return task.rules.side == 0 and picture.plain and scene.image.suffix.lower() in suffixes
 
 
 def _record(
-    bench: Bench,
+    task: SceneTask,
     scene: Scene,
     crop: Crop,
     stem: str,
@@ -199,7 +199,7 @@ def _record(
         },
         "pixels": {str(category): count for category, count in counts.items()},
         "instances": None if crop.numbers is None else [instance_fields(one) for one in crop.instances],
-        "lines": training_lines(stem, name, categories, bench.classes.taxonomy, bench.augment),
+        "lines": training_lines(stem, name, categories, task.classes.taxonomy, task.augment),
     }
 
 

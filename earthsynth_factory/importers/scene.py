@@ -156,7 +156,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Aid:
+class ReadContext:
     """What a reader needs beside the scene. size: (H, W) pixels of its image."""
 
     size: tuple[int, int]
@@ -207,5 +207,5 @@ class Reader(ABC):
         """List the scenes. Raises `SourceError` where the path is not of this kind; smaller faults go to the notes."""
 
     @abstractmethod
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         """Read the labels of a scene. Raises `SourceError` where it is unusable; smaller faults go to the notes."""

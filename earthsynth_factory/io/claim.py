@@ -136,10 +136,10 @@ def finished_of(out: Path) -> str | None:
 
 def digest_of(*parts: object) -> str:
     """A short digest of plain data, the same on every machine."""
-    told = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        told.update(orjson.dumps(part, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS) + b"\0")
-    return told.hexdigest()
+        digest.update(orjson.dumps(part, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS) + b"\0")
+    return digest.hexdigest()
 
 
 def _digest(settings: Mapping[str, Any], outcome: str) -> str:

@@ -43,14 +43,14 @@ class LabelRaster:
 
     def rows(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> Ids:
         """Category ids (bottom − top, right − left). Raises `SourceError` on a value that stands for no class."""
-        found, told = self.translate(top, bottom, left, right)
+        found, remarked = self.translate(top, bottom, left, right)
         opaque = self.picture.opaque(top, bottom, left, right)
         if opaque is not None:
             found = np.where(opaque, found, np.uint8(BACKGROUND))
-            told[TRANSPARENT] = ~opaque
+            remarked[TRANSPARENT] = ~opaque
         # Windows overlap; what lies in rows that were told is not counted again.
         new = slice(max(self._told - top, 0), None)
-        self.remarks.update({remark: count for remark, where in told.items() if (count := int(where[new].sum()))})
+        self.remarks.update({remark: count for remark, where in remarked.items() if (count := int(where[new].sum()))})
         whole = (left, right) in ((0, None), (0, self.shape[1])) or right == self.shape[1]
         self._told = max(self._told, bottom) if whole else self._told
         return found

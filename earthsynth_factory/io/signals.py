@@ -10,10 +10,10 @@ from types import FrameType
 
 
 @contextmanager
-def stop_on_signals(told: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
+def stop_on_signals(on_signal: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
     """An event that Ctrl-C and SIGTERM set; the second Ctrl-C interrupts at once. Off the main thread nothing is held.
 
-    told: called at once when the first of them comes.
+    on_signal: called at once when the first of them comes.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -26,7 +26,7 @@ def stop_on_signals(told: Callable[[], None] = lambda: None) -> Iterator[threadi
             raise KeyboardInterrupt
         if not stop.is_set():
             stop.set()
-            told()
+            on_signal()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -71,5 +71,5 @@ def read_card(folder: Path) -> ModelCard | None:
     except OSError as error:
         raise unreadable(path, error) from error
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}" for one in error.errors()[:4])
-        raise ModelError(f"{path}: not a model card: {told}") from error
+        faults = "; ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}" for one in error.errors()[:4])
+        raise ModelError(f"{path}: not a model card: {faults}") from error

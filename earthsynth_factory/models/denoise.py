@@ -154,8 +154,8 @@ def _strength_input(pipe: Any, sampling: Sampling, request: Request) -> Tensor |
     if width is None:
         return None
     guidance = torch.full((len(request.words),), sampling.guidance - 1)
-    told: Tensor = pipe.get_guidance_scale_embedding(guidance, embedding_dim=width)
-    return told.to(request.words.device, pipe.unet.dtype)
+    embedding: Tensor = pipe.get_guidance_scale_embedding(guidance, embedding_dim=width)
+    return embedding.to(request.words.device, pipe.unet.dtype)
 
 
 def _noise(pipe: Any, request: Request) -> Tensor:

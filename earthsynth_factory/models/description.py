@@ -29,9 +29,9 @@ def describe_model(name: str, controlnet: str | None, folder: Path) -> list[tupl
     base, control, card = _parts(name, controlnet, folder)
     if control is not None:
         check_fit(base, control)
-    told = [*_of_base(base), *(_of_controlnet(control) if control else []), *(_of_card(card) if card else [])]
+    rows = [*_of_base(base), *(_of_controlnet(control) if control else []), *(_of_card(card) if card else [])]
     _load(base, control)
-    return [*told, ("weights", "all there, none left over, all of them numbers")]
+    return [*rows, ("weights", "all there, none left over, all of them numbers")]
 
 
 def _parts(name: str, controlnet: str | None, folder: Path) -> tuple[BaseModel, Part | None, ModelCard | None]:

@@ -62,8 +62,8 @@ def cpu_dtype() -> torch.dtype:
 
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether torch says that memory ran out, on a GPU or on a CPU."""
-    told = str(error).lower()
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in told or "allocate memory" in told
+    message = str(error).lower()
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in message or "allocate memory" in message
 
 
 def cpu_has_bfloat16() -> bool:

@@ -31,7 +31,7 @@ def base_faults(unet: Part, vae: Part, text: Part, tokenizer: Path | None) -> It
     if not kind.startswith("CLIP"):
         yield f"{text.folder}: a {kind}; CLIPTextModel is driven here"
     yield from _channel_faults(unet, vae)
-    more = next((told for key in _BEYOND_TEXT if (told := unet.get(key))), None)
+    more = next((value for key in _BEYOND_TEXT if (value := unet.get(key))), None)
     if more:
         yield f"{unet.folder}: the UNet asks for more than text ({more}); {DRIVEN}"
     wide, width = text_width(unet), text.get("hidden_size")
@@ -52,10 +52,10 @@ def controlnet_faults(control: Part, unet: Part, shrink: int) -> Iterator[str]:
     wide, given = text_width(control), text_width(unet)
     if _differ(wide, given):
         yield f"{folder}: reads text of width {_named(wide)}, {unet.folder} has {_named(given)}: {_OTHER}"
-    for key, told in _SHAPES.items():
+    for key, name in _SHAPES.items():
         mine, theirs = _plain(control.get(key)), _plain(unet.get(key))
         if _differ(mine, theirs):
-            yield f"{folder}: {told} {_shown(mine)}, of {unet.folder} {_shown(theirs)}: {_OTHER}"
+            yield f"{folder}: {name} {_shown(mine)}, of {unet.folder} {_shown(theirs)}: {_OTHER}"
     channels = control.get("conditioning_channels", 3)
     if channels != 3:
         yield f"{folder}: its control image has {channels} channels; ones of 3 are made here"
@@ -76,9 +76,9 @@ _SHAPES = {
 def vocabulary(folder: Path) -> int:
     """How many token ids a tokenizer's folder can give. Raises ModelError where its files lack."""
     if (folder / "tokenizer.json").is_file():
-        told = read_json(folder / "tokenizer.json")
-        words = (told.get("model") or {}).get("vocab", {})
-        ids = [*words.values(), *(entry.get("id", 0) for entry in told.get("added_tokens", []))]
+        document = read_json(folder / "tokenizer.json")
+        words = (document.get("model") or {}).get("vocab", {})
+        ids = [*words.values(), *(entry.get("id", 0) for entry in document.get("added_tokens", []))]
     else:
         ids = list(read_json(folder / "vocab.json").values())
         if not (folder / "merges.txt").is_file():

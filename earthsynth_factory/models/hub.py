@@ -150,7 +150,7 @@ def _cause(error: Exception, repository: HubRepository) -> tuple[str, str]:
     from huggingface_hub import constants
 
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    told = first_line(error)
+    message = first_line(error)
     status = getattr(getattr(error, "response", None), "status_code", None)
     if "GatedRepoError" in kinds:
         return (
@@ -164,9 +164,9 @@ def _cause(error: Exception, repository: HubRepository) -> tuple[str, str]:
             f"it has no revision {repository.revision!r}",
             "Set `revision` (or `base_revision`) to a commit, tag or branch",
         )
-    if status == 429 or "429" in told:
+    if status == 429 or "429" in message:
         return "the hub asks to wait (429 Too Many Requests)", "Try again in some minutes, or log in: hf auth login"
-    if "407" in told:
+    if "407" in message:
         return "407 Proxy Authentication Required", "Set HTTPS_PROXY=http://user:password@host:port"
     if isinstance(error, OSError) and error.errno == 28:
         return (
@@ -174,5 +174,5 @@ def _cause(error: Exception, repository: HubRepository) -> tuple[str, str]:
             "Free some space, or set HF_HOME to a folder on another disk",
         )
     if isinstance(error, PermissionError):
-        return f"no permission in {constants.HF_HUB_CACHE} ({told})", "Set HF_HOME to a folder of your own"
-    return f"{type(error).__name__}: {told}", _fetch(repository)
+        return f"no permission in {constants.HF_HUB_CACHE} ({message})", "Set HF_HOME to a folder of your own"
+    return f"{type(error).__name__}: {message}", _fetch(repository)

@@ -66,19 +66,21 @@ def check_size(base: BaseModel, size: tuple[int, int]) -> None:
     """Raises ModelError where the base's latents have no such size. size: height and width in pixels."""
     step = base.shrink
     if any(side % step for side in size):
-        told = " × ".join(map(str, size))
-        raise ModelError(f"{base.place}: images of {told} pixels: this model needs multiples of {step}; set image.size")
+        pixels = " × ".join(map(str, size))
+        raise ModelError(
+            f"{base.place}: images of {pixels} pixels: this model needs multiples of {step}; set image.size"
+        )
 
 
 def _refuse_other_pipelines(folder: Path, index: Mapping[str, Any]) -> None:
     name = str(index.get("_class_name", "StableDiffusionPipeline"))
     second = "text_encoder_2" in index or (folder / "text_encoder_2").exists()
     if second or not name.startswith("StableDiffusion") or name.startswith(("StableDiffusionXL", "StableDiffusion3")):
-        told = " (two text encoders)" if second else ""
-        raise ModelError(f"{folder}: a {name}{told}; {DRIVEN}; choose such a base and a ControlNet made for it")
+        which = " (two text encoders)" if second else ""
+        raise ModelError(f"{folder}: a {name}{which}; {DRIVEN}; choose such a base and a ControlNet made for it")
 
 
 def _raise(faults: Iterator[str]) -> None:
-    told = list(faults)
-    if told:
-        raise ModelError("\n".join(told))
+    listed = list(faults)
+    if listed:
+        raise ModelError("\n".join(listed))

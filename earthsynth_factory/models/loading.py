@@ -79,10 +79,10 @@ def be_quiet() -> None:
 def _from_folder(part: Part, kind: Any) -> Any:
     options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True, "variant": part.variant}
     try:
-        network, told = kind.from_pretrained(part.folder, **options)
+        network, report = kind.from_pretrained(part.folder, **options)
     except Exception as error:  # the libraries raise many kinds for a damaged folder; all mean the same to the user
         raise ModelError(f"{part.folder}: not loadable as a {kind.__name__}: {first_line(error)}") from error
-    refuse_unmatched(part.folder, told)
+    refuse_unmatched(part.folder, report)
     return network
 
 

@@ -108,14 +108,14 @@ def read_json(path: Path, remedy: str = "") -> dict[str, Any]:
     return found
 
 
-def refuse_unmatched(place: Path, told: Mapping[str, Collection[Any]]) -> None:
+def refuse_unmatched(place: Path, report: Mapping[str, Collection[Any]]) -> None:
     """Raises ModelError where a library says that weights were missing, left over or of another shape."""
     for kind, word in (
         ("missing_keys", "missing"),
         ("mismatched_keys", "of another shape"),
         ("unexpected_keys", "left over"),
     ):
-        names = [name for name in map(_name, told.get(kind) or ()) if not name.endswith(_HARMLESS)]
+        names = [name for name in map(_name, report.get(kind) or ()) if not name.endswith(_HARMLESS)]
         if names:
             some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
             are = "weight is" if len(names) == 1 else "weights are"
@@ -131,8 +131,8 @@ def _listed(folder: Path) -> set[str]:
 
 def _shards(index: Path, names: Collection[str]) -> tuple[Path, ...]:
     """The files that an index names; only files of its own folder are taken."""
-    told = read_json(index).get("weight_map")
-    wanted = sorted({str(name) for name in told.values()}) if isinstance(told, dict) else []
+    weight_map = read_json(index).get("weight_map")
+    wanted = sorted({str(name) for name in weight_map.values()}) if isinstance(weight_map, dict) else []
     if not wanted:
         raise ModelError(f"{index}: names no weight files; fetch it again")
     lacking = [name for name in wanted if name not in names]

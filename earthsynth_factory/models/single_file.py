@@ -44,9 +44,9 @@ def base_in(path: Path) -> BaseModel:
     """The pipeline in a file. Raises ModelError where it is not a whole Stable Diffusion 1.x."""
     header = read_header(path)
     _refuse_others(path, header)
-    for prefix, told in ((_UNET, "UNet"), (_VAE, "autoencoder"), (_TEXT, "text encoder")):
+    for prefix, part in ((_UNET, "UNet"), (_VAE, "autoencoder"), (_TEXT, "text encoder")):
         if not any(name.startswith(prefix) for name in header):
-            raise ModelError(f"{path}: holds no {told} ({prefix}…); a base is a whole Stable Diffusion 1.x in one file")
+            raise ModelError(f"{path}: holds no {part} ({prefix}…); a base is a whole Stable Diffusion 1.x in one file")
     unet = {**_denoiser(path, _below(header, _UNET)), "_class_name": "UNet2DConditionModel"}
     unet["up_block_types"] = [_up(name) for name in reversed(unet["down_block_types"])]
     return BaseModel(
@@ -136,10 +136,10 @@ def _refuse_others(path: Path, header: Header) -> None:
         "joint_blocks.": "a Stable Diffusion 3 in one file",
         "double_blocks.": "a Flux in one file",
     }
-    for prefix, told in found.items():
+    for prefix, kind in found.items():
         if any(name.startswith((prefix, _UNET + prefix)) for name in header):
             raise ModelError(
-                f"{path}: {told}; {DRIVEN}, of files in the original layout 1.x alone. Others can be converted: "
+                f"{path}: {kind}; {DRIVEN}, of files in the original layout 1.x alone. Others can be converted: "
                 f"StableDiffusionPipeline.from_single_file({str(path)!r}).save_pretrained(FOLDER)"
             )
     if not any(name.startswith(_UNET) for name in header):

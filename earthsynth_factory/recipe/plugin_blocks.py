@@ -37,7 +37,7 @@ class KindError(ValueError):
 
 
 @dataclass(frozen=True)
-class Stage:
+class BlockParser:
     """How the blocks of one stage are read.
 
     kinds: what ships, kind → `module:Class`. base: what every class must derive from. by_model: the kind of a block that
@@ -99,10 +99,10 @@ class Stage:
         return {"anyOf": [*shipped, {"enum": list(self.kinds)}, plugin]}
 
 
-SOURCE = Stage("condition source", conditions.SourceSpec, conditions.KINDS)
-GENERATOR = Stage("generator", synthesis.GeneratorSpec, synthesis.KINDS, by_model="controlnet")
-RULE = Stage("rule", rfilter.RuleSpec, rfilter.KINDS)
-EXPORT = Stage("export", exports.ExportSpec, exports.KINDS)
+SOURCE = BlockParser("condition source", conditions.SourceSpec, conditions.KINDS)
+GENERATOR = BlockParser("generator", synthesis.GeneratorSpec, synthesis.KINDS, by_model="controlnet")
+RULE = BlockParser("rule", rfilter.RuleSpec, rfilter.KINDS)
+EXPORT = BlockParser("export", exports.ExportSpec, exports.KINDS)
 
 SourceBlock = Annotated[SerializeAsAny[conditions.SourceSpec], BeforeValidator(SOURCE.parse), SOURCE]
 GeneratorBlock = Annotated[SerializeAsAny[synthesis.GeneratorSpec], BeforeValidator(GENERATOR.parse), GENERATOR]

@@ -1,4 +1,4 @@
-"""The recipe as frozen types. What a single value may be is said here; what values mean together, in `meaning`."""
+"""The recipe as frozen types. What a single value may be is said here; what values mean together, in `cross_checks`."""
 
 from __future__ import annotations
 
@@ -263,8 +263,8 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a recipe with every kind of block that ships; descriptions are the field docs."""
     schema = _plain(Recipe.model_json_schema())
     listed = schema["properties"]["categories"]
-    told = listed.pop("description")
-    schema["properties"]["categories"] = {"description": told, "anyOf": [listed, class_list.SCHEMA]}
+    description = listed.pop("description")
+    schema["properties"]["categories"] = {"description": description, "anyOf": [listed, class_list.SCHEMA]}
     return {"$schema": DIALECT, **schema}
 
 

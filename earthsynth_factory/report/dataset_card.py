@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.run_record import RunRecord
 from earthsynth_factory.exports.base import ExportSummary
 from earthsynth_factory.io.atomic import write_changed
@@ -30,7 +30,7 @@ class Counts:
     kept: Counter[int | None] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, store: StoreReader) -> Counts:
+    def of(cls, store: BuildReader) -> Counts:
         """One pass over the journals; memory does not grow with the dataset."""
         counts = cls()
         for record in store.samples():
@@ -49,7 +49,7 @@ class Counts:
 
 
 def write_card(
-    store: StoreReader,
+    store: BuildReader,
     summaries: Sequence[ExportSummary],
     short: Mapping[tuple[str, str], int],
     doubts: Sequence[str] = (),
@@ -70,7 +70,7 @@ def write_card(
     write_changed(store.layout.card, "\n\n".join(section for section in sections if section).encode() + b"\n")
 
 
-def _head(store: StoreReader, counts: Counts) -> str:
+def _head(store: BuildReader, counts: Counts) -> str:
     run = store.run
     synthetic = "These images were made by a model; no satellite took them."
     if run.line.dry:
@@ -84,7 +84,7 @@ def _doubts(doubts: Sequence[str]) -> str:
     return "## What to look at first\n\n" + "\n".join(f"- {doubt}" for doubt in doubts) if doubts else ""
 
 
-def _contents(store: StoreReader, counts: Counts) -> str:
+def _contents(store: BuildReader, counts: Counts) -> str:
     rows = []
     targets = set(store.run.targets)
     present = {class_id for class_id, _ in counts.images}
@@ -124,7 +124,7 @@ def _making(run: RunRecord) -> str:
     )
 
 
-def _acceptance(store: StoreReader, counts: Counts) -> str:
+def _acceptance(store: BuildReader, counts: Counts) -> str:
     if not store.run.rules:
         return ""
     rows = []

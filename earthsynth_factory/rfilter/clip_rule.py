@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.models.clip_files import ClipName, clip_identity
 from earthsynth_factory.rfilter.base import MeasuredRule, RuleSpec
-from earthsynth_factory.rfilter.prompts import BACKGROUNDS, caption
+from earthsynth_factory.rfilter.subjects import BACKGROUNDS, caption
 
 if TYPE_CHECKING:
     from earthsynth_factory.models.clip import ClipModel

@@ -16,7 +16,7 @@ from earthsynth_factory.domain.sample import Candidate
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.rfilter.base import Measures
 from earthsynth_factory.rfilter.clip_rule import ClipRule, ClipRuleSpec
-from earthsynth_factory.rfilter.prompts import BACKGROUNDS, caption
+from earthsynth_factory.rfilter.subjects import BACKGROUNDS, caption
 
 
 class ClipScoreSpec(ClipRuleSpec):

@@ -2,7 +2,7 @@
 
 A bare rule's name stands for its verdict; `rule >= 0.4` compares its value, `rule.measure < 3` any number it measured.
 What has not been measured yet is unknown, and `and`, `or`, `not` reckon with that (Kleene's three-valued logic): an
-image is out as soon as nothing could still save it, and the dear rules need not look at it.
+image is out as soon as nothing could still save it, and the expensive rules need not look at it.
 """
 
 from __future__ import annotations

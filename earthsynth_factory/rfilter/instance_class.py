@@ -16,8 +16,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.geometry.boxes import tight_boxes
 from earthsynth_factory.rfilter.base import Measures
 from earthsynth_factory.rfilter.clip_rule import ClipRule, ClipRuleSpec
-from earthsynth_factory.rfilter.objects import find_objects
-from earthsynth_factory.rfilter.prompts import BACKGROUNDS, caption
+from earthsynth_factory.rfilter.subjects import BACKGROUNDS, caption, find_objects
 
 LEAST_CROP = 16
 """Pixels that a crop is wide at the least: a smaller one shows nothing."""

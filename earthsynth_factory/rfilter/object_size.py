@@ -14,7 +14,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.rfilter.base import Measures, PixelRule, RuleSpec
-from earthsynth_factory.rfilter.objects import find_objects
+from earthsynth_factory.rfilter.subjects import find_objects
 
 
 class ObjectSizeSpec(RuleSpec):

@@ -1,4 +1,4 @@
-"""Which samples a step sees: a function of seed and step alone, so a resumed run goes on in the same order."""
+"""Which samples a step sees, and how they may be turned: functions of seed and step alone, so a resumed run goes on alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from earthsynth_factory.domain.seeds import derive, rng
 
-__all__ = ["batch", "derive", "generator", "permutation", "rng", "span"]
+__all__ = ["batch", "derive", "dihedral", "generator", "permutation", "rng", "span"]
 
 
 @lru_cache(maxsize=4)
@@ -33,3 +33,9 @@ def span(seed: int, first: int, size: int, count: int) -> npt.NDArray[np.int64]:
 def generator(seed: int, device: torch.device, *parts: int | str) -> torch.Generator:
     """A torch generator for what `parts` name; no generator's state ever has to be stored."""
     return torch.Generator(device).manual_seed(derive(seed, *parts))
+
+
+def dihedral(array: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
+    """One of the square's eight symmetries (0–7; 0 is none) of an (H, W[, C]) array; ground has no upright side."""
+    turned = np.rot90(array, turn % 4)
+    return turned[:, ::-1] if turn >= 4 else turned

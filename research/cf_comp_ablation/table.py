@@ -61,5 +61,5 @@ def _mean(scores: Scores, kept: Collection[int]) -> float:
 
 
 def _spread(values: Sequence[float]) -> str:
-    told = f"{np.mean(values):.1%}"
-    return told if len(values) < 2 else f"{told} ± {np.std(values, ddof=1):.1%}"
+    text = f"{np.mean(values):.1%}"
+    return text if len(values) < 2 else f"{text} ± {np.std(values, ddof=1):.1%}"

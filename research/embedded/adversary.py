@@ -44,8 +44,8 @@ class Heads(nn.Module):
             shown = self.shown[masks.int()].permute(0, 3, 1, 2)
             verdicts = []
             for stride, one in maps.items():
-                told = self.masks[str(stride)](F.avg_pool2d(shown, stride))
-                verdicts.append(self.heads[str(stride)](torch.cat([one, told.to(one.dtype)], dim=1)))
+                layout = self.masks[str(stride)](F.avg_pool2d(shown, stride))
+                verdicts.append(self.heads[str(stride)](torch.cat([one, layout.to(one.dtype)], dim=1)))
         return [verdict.float() for verdict in verdicts]
 
 

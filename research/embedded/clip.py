@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.training import order
 from earthsynth_factory.training.checkpoint import pack_optimizer, unpack_optimizer
+from earthsynth_factory.training.order import dihedral
 from earthsynth_factory.training.schedule import warmup_cosine
-from earthsynth_factory.training.symmetry import dihedral
 from research.embedded.crops import CropSet
 from research.embedded.loop import descend
 from research.embedded.precision import autocast

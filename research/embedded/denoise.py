@@ -64,8 +64,8 @@ def draw_guided(
     for time, sigma, after in noise_levels(steps):
         twice = torch.cat([x, x]).contiguous(memory_format=torch.channels_last)
         times = torch.full((len(twice),), time, device=x.device)
-        told, free = predict(modules, twice, times, words, both.control).chunk(2)
-        x = _next(x, free + guidance * (told - free), sigma, after)
+        conditioned, free = predict(modules, twice, times, words, both.control).chunk(2)
+        x = _next(x, free + guidance * (conditioned - free), sigma, after)
     return x
 
 

@@ -22,8 +22,8 @@ from torch.nn import functional as F
 from earthsynth_factory.models.segmenter import CELL, Segmenter, SegmenterConfig, SegmenterNetwork, normalised
 from earthsynth_factory.training import order
 from earthsynth_factory.training.checkpoint import pack_optimizer, unpack_optimizer
+from earthsynth_factory.training.order import dihedral
 from earthsynth_factory.training.schedule import warmup_cosine
-from earthsynth_factory.training.symmetry import dihedral
 from research.embedded.crops import CropSet
 from research.embedded.loop import Pace, descend, train
 from research.embedded.recipe import SegmenterSpec

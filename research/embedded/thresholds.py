@@ -20,7 +20,7 @@ from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import FactoryError
 from earthsynth_factory.filtering.labelled_folder import Entry, Folder
-from earthsynth_factory.filtering.results import Account
+from earthsynth_factory.filtering.results import FilterResults
 from earthsynth_factory.filtering.scores import ScoreJournal
 from earthsynth_factory.filtering.scoring import Scorer, asked
 from earthsynth_factory.filtering.sources import open_folder
@@ -72,7 +72,7 @@ def thresholds(datasets: Sequence[Path], out: Path) -> bytes:
     limits = Limits.of(spec, taxonomy, learn(spec, rules, rows, True))
     names = ", ".join(dataset.name for dataset in datasets)
     said = f"{len(rows)} images of {names}, of which at most {FALSE_REJECT:.0%} are refused; weights {weights()}"
-    return Account(folder, rules, rows, rows, limits, [], {}).thresholds(said)
+    return FilterResults(folder, rules, rows, rows, limits, [], {}).thresholds(said)
 
 
 def weights() -> str:

@@ -19,7 +19,7 @@ import PIL.Image
 import torch
 
 from earthsynth_factory.build.run import build
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline
 from earthsynth_factory.recipe.load import load_recipe
 from tests.tiny_models import TINY, save_pipeline
@@ -63,7 +63,7 @@ def _against_the_loop(folder: Path) -> None:
     begun: list[float] = []
     build(load_recipe(recipe), folder / "out", watch=lambda told: begun.append(time.perf_counter()))
     ours = begun[-1] - begun[0]
-    loop = _plain_loop(folder / "model", StoreReader(folder / "out"), folder / "loop")
+    loop = _plain_loop(folder / "model", BuildReader(folder / "out"), folder / "loop")
     print(f"\nBuild of {IMAGES} images, {SIDE} px, {STEPS} steps with guidance, CPU, {torch.get_num_threads()} threads")
     print("| | seconds | images/s |\n|---|---|---|")
     print(f"| plain loop (batch 1, no filter, no labels) | {loop:.1f} | {IMAGES / loop:.2f} |")
@@ -72,7 +72,7 @@ def _against_the_loop(folder: Path) -> None:
     print(f"ratio {loop / ours:.2f}; time outside the model {100 * (1 - in_model[0] / ours):.1f} % of the wall")
 
 
-def _plain_loop(model: Path, store: StoreReader, out: Path) -> float:
+def _plain_loop(model: Path, store: BuildReader, out: Path) -> float:
     """What the authors' demo does: one prompt, one control image at a time, UniPC, save the PNG."""
     from diffusers import StableDiffusionControlNetPipeline, UniPCMultistepScheduler
 

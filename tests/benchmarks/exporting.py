@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord, to_line
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.sample import Candidate, Image, Sample, Slot, Verdict
@@ -34,7 +34,7 @@ from tests.making import SHIP, WATER, make_image, write_run
 SIDE, OBJECTS = 128, 20
 
 
-class MadeUp(StoreReader):
+class MadeUp(BuildReader):
     """`wanted` images, all alike; each record is parsed anew, as from a journal."""
 
     def __init__(self, root: Path, wanted: int) -> None:

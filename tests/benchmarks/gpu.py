@@ -337,7 +337,7 @@ def our_training(bench: Bench, folder: Path, compiled: bool) -> None:
     try:
         training_row(bench, f"ours{', compiled' if compiled else ''}: latents cached", our_steps(opened))
     finally:
-        opened.stage.loader.close()
+        opened.trainer.loader.close()
 
 
 def training_row(bench: Bench, name: str, steps: Any) -> None:

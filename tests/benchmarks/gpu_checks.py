@@ -72,28 +72,28 @@ def three_steps(bench: Bench, folder: Path) -> str:
     """Finite, and the weights move."""
     opened = tiny_training(bench, folder)
     try:
-        before = next(iter(opened.stage.learning.values())).detach().clone()
+        before = next(iter(opened.trainer.learning.values())).detach().clone()
         steps = our_steps(opened)
         outcomes = [next(steps) for _ in range(3)]
         assert all(o.finite and math.isfinite(o.losses["loss"]) for o in outcomes), outcomes
-        moved = float((next(iter(opened.stage.learning.values())).detach() - before).abs().max())
+        moved = float((next(iter(opened.trainer.learning.values())).detach() - before).abs().max())
         assert moved > 0, "no weight has moved"
     finally:
-        opened.stage.loader.close()
+        opened.trainer.loader.close()
     losses = ", ".join(f"{outcome.losses['loss']:.3f}" for outcome in outcomes)
-    return f"ok: loss {losses}, dtype {opened.stage.dtype}"
+    return f"ok: loss {losses}, dtype {opened.trainer.dtype}"
 
 
 def encoded_once(bench: Bench, folder: Path) -> str:
     """A second opening finds every latent in the cache."""
-    tiny_training(bench, folder).stage.loader.close()
+    tiny_training(bench, folder).trainer.loader.close()
     with mock.patch("earthsynth_factory.training.controlnet.cache.LatentCache.encode") as encode:
-        tiny_training(bench, folder).stage.loader.close()
+        tiny_training(bench, folder).trainer.loader.close()
     assert encode.call_count == 0, f"{encode.call_count} batches were encoded again"
     return "ok: nothing encoded again"
 
 
-def tiny_training(bench: Bench, folder: Path) -> setup.Opened:
+def tiny_training(bench: Bench, folder: Path) -> setup.TrainingSetup:
     """The trainer on a tiny base, in bfloat16 where the device has it."""
     root = folder / "tiny-training"
     if not root.exists():

@@ -20,10 +20,10 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from earthsynth_factory.models.device import pick_dtype
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.training.controlnet.distributed import Team
-from earthsynth_factory.training.controlnet.setup import Opened, open_run
+from earthsynth_factory.training.controlnet.setup import TrainingSetup, open_run
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 from earthsynth_factory.training.controlnet.train_jsonl import read_records
-from earthsynth_factory.training.controlnet.trainer import Outcome
+from earthsynth_factory.training.controlnet.trainer import StepResult
 from tests.benchmarks.budget import matrix_rate, steps_rate
 from tests.benchmarks.plain_loops import Parts, picture, training_steps, write_scenes
 from tests.tiny_models import SD15, TINY, save_pipeline
@@ -64,7 +64,7 @@ def _against_the_loop(folder: Path, size: int, batch: int, steps: int, device: t
     for mode in ("off", "cf-comp"):
         opened = open_training(folder, size, batch, device, mode)
         rows[f"ours, CF-Comp {mode}"] = batch * steps_rate(our_steps(opened), steps, WARM, device)
-        opened.stage.loader.close()
+        opened.trainer.loader.close()
     loop = rows["plain loop"]
     print(f"\nControlNet training, {size} px, batch {batch}, {dtype}, {device}, {torch.get_num_threads()} threads")
     print("| | samples/s | of the plain loop |\n|---|---|---|")
@@ -79,7 +79,7 @@ def _against_the_loop(folder: Path, size: int, batch: int, steps: int, device: t
 
 def open_training(
     folder: Path, size: int, batch: int, device: torch.device, mode: str = "off", compiled: bool | None = None
-) -> Opened:
+) -> TrainingSetup:
     """Our trainer on `folder`/data and `folder`/base, its latents cached in `folder`/ours. compiled: None is its default."""
     recipe = ControlNetRecipe.model_validate(
         {"name": "benchmark", "size": size, "data": {"path": str(folder / "data"), "held_out": 0},
@@ -89,11 +89,11 @@ def open_training(
     return open_run(recipe, folder, folder / "ours", Team(0, 1, device), lambda what, done, total: None)
 
 
-def our_steps(opened: Opened) -> Iterator[Outcome]:
+def our_steps(opened: TrainingSetup) -> Iterator[StepResult]:
     """Steps without end."""
     number = 0
     while True:
-        yield opened.stage.step(number, number * opened.stage.stride)
+        yield opened.trainer.step(number, number * opened.trainer.stride)
         number += 1
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from earthsynth_factory.build import run as build_run
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.errors import DiskError, Interrupted, RecipeError, Shortfall, StoreError
 from earthsynth_factory.io import atomic
@@ -23,7 +23,7 @@ from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
 
 def test_counts_are_kept_promises(tmp_path: Path) -> None:
     result = run_build(write_recipe(tmp_path), tmp_path / "out")
-    store = StoreReader(tmp_path / "out")
+    store = BuildReader(tmp_path / "out")
     assert (result.accepted, result.asked, result.short) == (32, 32, {})
     made = [record.category for record in store.samples()]
     assert {category: made.count(category) for category in set(made)} == {25: 14, 16: 8, 6: 6, None: 4}
@@ -34,7 +34,7 @@ def test_counts_are_kept_promises(tmp_path: Path) -> None:
 
 def test_samples_agree_with_their_files(tmp_path: Path) -> None:
     run_build(write_recipe(tmp_path), tmp_path / "out")
-    store = StoreReader(tmp_path / "out")
+    store = BuildReader(tmp_path / "out")
     for record in store.samples():
         mask, numbered = store.mask(record), store.instances(record)
         assert store.image(record).shape == (64, 64, 3)
@@ -123,7 +123,7 @@ def test_shard_size_may_change_between_sessions(tmp_path: Path) -> None:
     run_build(recipe, tmp_path / "out")
     before = tree_hash(tmp_path / "out", ("run.json",))
     run_build(recipe, tmp_path / "out", "engine.shard_size=3")
-    assert StoreReader(tmp_path / "out").run.shard_size == 7
+    assert BuildReader(tmp_path / "out").run.shard_size == 7
     assert tree_hash(tmp_path / "out", ("run.json",)) == before
 
 
@@ -135,7 +135,7 @@ def test_shortfall_names_the_class_and_the_reason(tmp_path: Path) -> None:
     with pytest.raises(Shortfall, match=r"storage tank \(train\): 11 short") as caught:
         build_run.raise_shortfall(result)
     assert caught.value.exit_code == 3
-    rejects = list(StoreReader(tmp_path / "out").rejects())
+    rejects = list(BuildReader(tmp_path / "out").rejects())
     assert len(rejects) == 32 * 6
     assert all("flat" in record.reasons[0].text for record in rejects)
     assert "Fewer images than the recipe asks for" in (tmp_path / "out/README.md").read_text()
@@ -145,7 +145,7 @@ def test_rejected_images_are_kept_on_request(tmp_path: Path) -> None:
     strict = RECIPE.replace("rules: [image_quality]", "rules: [{kind: image_quality, min_contrast: 40}]")
     loaded = load_recipe(write_recipe(tmp_path, strict))
     build_run.build(loaded, tmp_path / "out", keep_rejects=True)
-    failed = [r for r in StoreReader(tmp_path / "out").rejects() if r.outcome is not Outcome.SPARE]
+    failed = [r for r in BuildReader(tmp_path / "out").rejects() if r.outcome is not Outcome.SPARE]
     kept = list((tmp_path / "out").rglob("rejects/*.png"))
     assert failed
     assert len(kept) == len(failed)
@@ -173,7 +173,7 @@ def test_ctrl_c_keeps_everything_and_goes_on(tmp_path: Path) -> None:
     with pytest.raises(Interrupted, match="run the same command again") as caught:
         build_run.build(load_recipe(recipe), tmp_path / "out", watch=interrupt)
     assert caught.value.exit_code == 3
-    assert 9 <= len(list(StoreReader(tmp_path / "out").samples())) < 32
+    assert 9 <= len(list(BuildReader(tmp_path / "out").samples())) < 32
     assert threading.active_count() < 8
     run_build(recipe, tmp_path / "out")
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "whole")
@@ -227,7 +227,7 @@ def test_a_journal_on_a_full_disk_is_named_and_resumable(
 def test_an_edited_journal_is_refused(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     run_build(recipe, tmp_path / "out")
-    shard = StoreReader(tmp_path / "out").layout.shard(0)
+    shard = BuildReader(tmp_path / "out").layout.shard(0)
     lines = shard.samples.read_bytes().splitlines(keepends=True)
     shard.samples.write_bytes(b"".join(lines[:2] + lines[3:]))
     shard.marker.unlink()
@@ -263,7 +263,7 @@ def test_a_shard_is_not_committed_over_lines_that_found_no_room(tmp_path: Path) 
     from earthsynth_factory.datasets.build.layout import Layout
 
     run_build(write_recipe(tmp_path), tmp_path / "out")
-    store = StoreReader(tmp_path / "out")
+    store = BuildReader(tmp_path / "out")
     records = [record for record in store.samples() if record.slot < 7]
     journal = ShardJournal(Layout(tmp_path / "new").shard(0), range(7), store.taxonomy)
     journal.open()

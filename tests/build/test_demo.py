@@ -11,7 +11,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionControlNetPipeline, UniPCMultistepScheduler
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.errors import RecipeError
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import run_build, write_recipe
@@ -54,7 +54,7 @@ def controls(folder: Path, count: int) -> list[Path]:
 def test_every_class_meets_every_control_image_equally_often(tmp_path: Path) -> None:
     controls(tmp_path / "control", 3)
     run_build(write_recipe(tmp_path, RECIPE), tmp_path / "out")
-    made = Counter((record.category, record.instances[0].area) for record in StoreReader(tmp_path / "out").samples())
+    made = Counter((record.category, record.instances[0].area) for record in BuildReader(tmp_path / "out").samples())
     assert made == {(category, 16 * height): 2 for category in (25, 16) for height in (16, 24, 32)}
 
 
@@ -62,7 +62,7 @@ def test_images_are_those_of_the_plain_loop_for_every_class(tiny_pipeline: Path,
     paths = controls(tmp_path / "control", 2)
     (tmp_path / "class.txt").write_text("storage tank\nplane\n\nship\n")
     result = run_build(write_recipe(tmp_path, LISTED.replace("MODEL", str(tiny_pipeline))), tmp_path / "out")
-    store = StoreReader(result.out)
+    store = BuildReader(result.out)
     made = list(store.samples())
     assert Counter(record.category for record in made) == {25: 4, 16: 4, 17: 4}  # per_mask × control images
     pipe = StableDiffusionControlNetPipeline.from_pretrained(tiny_pipeline, safety_checker=None)
@@ -88,7 +88,7 @@ def test_the_model_may_be_shown_the_class_that_was_asked_for(tiny_pipeline: Path
     shown = {}
     for name, changes in (("file", []), ("asked", ["conditions.0.relabel_control=true"])):
         run_build(recipe, tmp_path / name, *changes)
-        store = StoreReader(tmp_path / name)
+        store = BuildReader(tmp_path / name)
         shown[name] = {record.slot: (record.category, store.image(record)) for record in store.samples()}
     for slot, (category, image) in shown["file"].items():
         assert np.array_equal(image, shown["asked"][slot][1]) == (category == 25)

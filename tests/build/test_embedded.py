@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.models.card import read_card
 from earthsynth_factory.models.weights import EMBEDDED
 from tests.build.building import run_build, tree_hash, write_recipe
@@ -35,7 +35,7 @@ def test_the_line_runs_on_the_embedded_models_and_repeats_itself(tmp_path: Path)
     assert run_build(recipe, tmp_path / "one").accepted == 3
     run_build(recipe, tmp_path / "two")
     assert tree_hash(tmp_path / "one") == tree_hash(tmp_path / "two")
-    store = StoreReader(tmp_path / "one")
+    store = BuildReader(tmp_path / "one")
     for record in store.samples():
         assert store.image(record).std() > 5
         assert set(record.scores) == {"image_quality", "clip_score", "instance_class"}

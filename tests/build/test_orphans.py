@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
 
 CHILD = """
@@ -32,7 +32,7 @@ def test_workers_die_with_a_killed_parent(tmp_path: Path) -> None:
     assert len(workers) >= 2 and not any(map(_lives, workers))
     run_build(recipe, out, "engine.workers=2")
     run_build(recipe, tmp_path / "whole", "engine.workers=2")
-    slots = [record.slot for record in StoreReader(out).samples()]
+    slots = [record.slot for record in BuildReader(out).samples()]
     assert slots == sorted(set(slots))
     assert tree_hash(out) == tree_hash(tmp_path / "whole")
 

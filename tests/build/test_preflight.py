@@ -11,7 +11,7 @@ import pytest
 
 from earthsynth_factory.build import doubts
 from earthsynth_factory.build.preflight import check, space, weights
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.errors import RecipeError
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
@@ -127,7 +127,7 @@ def test_targets_alone_are_exported_if_labels_say_so(tmp_path: Path) -> None:
     run_build(write_recipe(tmp_path, text), tmp_path / "out")
     coco = json.loads((tmp_path / "out/exports/coco/annotations/instances_train.json").read_bytes())
     assert {one["name"] for one in coco["categories"]} <= {"storage tank", "plane", "water"}
-    masks = StoreReader(tmp_path / "out")
+    masks = BuildReader(tmp_path / "out")
     shown = {one for record in masks.samples() for one in record.classes}
     assert len(shown) > 3  # the masters have what was drawn
 
@@ -135,7 +135,7 @@ def test_targets_alone_are_exported_if_labels_say_so(tmp_path: Path) -> None:
 def test_small_objects_are_counted_and_warned_of(tmp_path: Path) -> None:
     text = RECIPE.replace("0.6..1.2", "6").replace("{candidates: 2, max_attempts: 6, rules: [image_quality]}", "{}")
     result = run_build(write_recipe(tmp_path, text), tmp_path / "out", "categories.plane.count=0")
-    store = StoreReader(result.out)
+    store = BuildReader(result.out)
     small = [one for record in store.samples() for one in record.instances if max(one.box[2:]) < doubts.SMALL]
     assert small
     [note] = [note for note in result.notes if note.startswith("Objects under 10 pixels: ")]
@@ -149,7 +149,7 @@ def test_images_that_the_default_filter_would_refuse_are_counted(
 ) -> None:
     result = run_build(write_recipe(tmp_path), tmp_path / "out")
     assert not any("fail the default rules" in note for note in result.notes)  # a dry run is not judged
-    store, recipe = StoreReader(result.out), load_recipe(write_recipe(tmp_path)).recipe
+    store, recipe = BuildReader(result.out), load_recipe(write_recipe(tmp_path)).recipe
     asked = recipe.model_copy(update={"synthesis": recipe.synthesis.model_copy(update={"kind": "other"})})
     [told] = doubts.unlike_the_filter(store, asked)  # coloured masks are no photographs
     assert told.startswith(f"Of {store.count} accepted images that were looked at again, ")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import to_line
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.plugins import plugins_allowed
@@ -39,11 +39,11 @@ def _recipe(folder: Path, least: str) -> Path:
 def test_each_class_is_held_to_its_own_and_tries_again(tmp_path: Path) -> None:
     loose = run_build(_recipe(tmp_path, "all: 0"), tmp_path / "loose")
     assert (loose.accepted, loose.short) == (32, {})
-    before = list(StoreReader(tmp_path / "loose").samples())
+    before = list(BuildReader(tmp_path / "loose").samples())
     middle = sorted(record.scores["image_quality"] for record in before if record.category == WATER)[3]
     built = run_build(_recipe(tmp_path, f"all: 0, storage tank: 1000, water: {middle}"), tmp_path / "out")
     assert sum(count for (name, _), count in built.short.items() if name == "storage tank") == 14
-    store = StoreReader(tmp_path / "out")
+    store = BuildReader(tmp_path / "out")
     ponds = [record for record in store.samples() if record.category == WATER]
     assert min(record.scores["image_quality"] for record in ponds) >= middle
     assert max(record.attempt for record in ponds) > 1  # some conditions failed and others were drawn
@@ -73,7 +73,7 @@ def test_what_filter_learnt_a_build_uses(tmp_path: Path) -> None:
     learnt = tmp_path / "scored/thresholds.yaml"
     recipe = write_recipe(tmp_path, RECIPE.replace("[image_quality]", f"[image_quality], thresholds: {learnt}"))
     run_build(recipe, tmp_path / "out")
-    least = StoreReader(tmp_path / "out").run.identity["thresholds"]
+    least = BuildReader(tmp_path / "out").run.identity["thresholds"]
     assert least["image_quality"][str(PLANE)] == 3.4 and least["image_quality"]["all"] <= 0.02
     assert list(least) == ["image_quality"]  # the recipe asks no other rule
     assert "6 images of" in learnt.read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from earthsynth_factory.build import topup
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.errors import StoreError
 from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
 
@@ -16,7 +16,7 @@ FUSSY = RECIPE.replace("rules: [image_quality]", "rules: [{kind: image_quality, 
 
 def contrast_that_half_pass(folder: Path) -> float:
     run_build(write_recipe(folder), folder / "probe")
-    scores = sorted(record.scores["image_quality"] for record in StoreReader(folder / "probe").samples())
+    scores = sorted(record.scores["image_quality"] for record in BuildReader(folder / "probe").samples())
     return scores[len(scores) * 3 // 4]
 
 
@@ -24,10 +24,10 @@ def test_raised_attempts_go_on_in_place_and_come_to_what_an_uninterrupted_build_
     path = write_recipe(tmp_path, FUSSY.replace("CONTRAST", f"{contrast_that_half_pass(tmp_path):.6f}"))
     first = run_build(path, tmp_path / "out", "rfilter.max_attempts=2")
     assert 0 < first.accepted < first.asked and first.short
-    kept = {r.slot: (r.attempt, r.image_seed) for r in StoreReader(tmp_path / "out").samples()}
+    kept = {r.slot: (r.attempt, r.image_seed) for r in BuildReader(tmp_path / "out").samples()}
     more = run_build(path, tmp_path / "out", "rfilter.max_attempts=12")
     assert more.accepted > first.accepted
-    after = {r.slot: (r.attempt, r.image_seed) for r in StoreReader(tmp_path / "out").samples()}
+    after = {r.slot: (r.attempt, r.image_seed) for r in BuildReader(tmp_path / "out").samples()}
     assert kept.items() <= after.items()
     straight = run_build(path, tmp_path / "straight", "rfilter.max_attempts=12")
     assert (more.accepted, more.reasons, more.short) == (straight.accepted, straight.reasons, straight.short)

@@ -12,7 +12,7 @@ import pytest
 from earthsynth_factory.build import run as build_run
 from earthsynth_factory.build.run import BuildResult, build
 from earthsynth_factory.datasets.build.layout import Layout
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.errors import Interrupted, StoreError
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import run_build, tree_hash, write_recipe
@@ -105,7 +105,7 @@ def test_a_doubled_slot_is_refused(tmp_path: Path) -> None:
     lines = shard.samples.read_bytes().splitlines(keepends=True)
     shard.samples.write_bytes(b"".join([*lines[:3], lines[2], *lines[3:]]))
     with pytest.raises(StoreError, match="slot 2 stands twice or out of order"):
-        list(StoreReader(out).samples())
+        list(BuildReader(out).samples())
     shard.marker.unlink()
     with pytest.raises(StoreError, match="slot 2 is recorded twice"):
         run_build(recipe, out)

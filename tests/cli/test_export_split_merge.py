@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.open import open_dataset
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
@@ -112,7 +112,7 @@ def test_an_unfinished_build_is_exported_on_demand_only(run: Run, tmp_path: Path
 
 
 def test_missing_masters_are_named(run: Run, build: Path) -> None:
-    lost = StoreReader(build).layout.shard(0).image("0000002")
+    lost = BuildReader(build).layout.shard(0).image("0000002")
     lost.unlink()
     code, _, err = run("export", build, "-f", "coco")
     assert code == 2
@@ -162,7 +162,7 @@ def test_flags_come_back_through_coco(run: Run, tmp_path: Path, flag: str) -> No
     assert code == 0, err
     back = PreparedDataset(tmp_path / "b" / "prepared")
     flags = [sorted((one.box, one.flags) for r in dataset.samples() for one in r.instances)
-             for dataset in (StoreReader(build), back)]  # fmt: skip
+             for dataset in (BuildReader(build), back)]  # fmt: skip
     assert flags[0] == flags[1] and any(found == (flag,) for _, found in flags[1])
 
 
@@ -170,7 +170,7 @@ def test_semantic_masks_come_back_through_the_importer(run: Run, build: Path, tm
     assert run("export", build, "-f", "semantic", "-o", tmp_path / "a")[0] == 0
     code, _, err = run("export", tmp_path / "a" / "semantic", "-f", "prepared", "-o", tmp_path / "b")
     assert code == 0, err
-    source, back = StoreReader(build), PreparedDataset(tmp_path / "b" / "prepared")
+    source, back = BuildReader(build), PreparedDataset(tmp_path / "b" / "prepared")
     mine = {record.stem: record for record in back.samples()}
     for record in source.samples():
         assert mine[record.stem].split == record.split
@@ -192,7 +192,7 @@ def test_a_coco_export_comes_back_through_the_importer(run: Run, build: Path, tm
                     for one in document["annotations"]
                 )
             )
-            assert len(names) == len([r for r in StoreReader(build).samples() if r.split == split])
+            assert len(names) == len([r for r in BuildReader(build).samples() if r.split == split])
         assert masks[0] == masks[1]
 
 
@@ -204,7 +204,7 @@ def test_split_keeps_groups_whole_and_the_dataset_as_it_is(run: Run, build: Path
     assert f"note: {build}: prompts, scores, seeds and targets of this build stay there" in out
     assert "groups in several splits: 0" in out
     assert hashes(build) == before
-    old, new = StoreReader(build), open_dataset(tmp_path / "out")
+    old, new = BuildReader(build), open_dataset(tmp_path / "out")
     for one, other in zip(old.samples(), new.samples(), strict=True):
         assert _facts(other) == _facts(one)
         assert np.array_equal(new.mask(other), old.mask(one))
@@ -215,7 +215,7 @@ def test_split_keeps_groups_whole_and_the_dataset_as_it_is(run: Run, build: Path
 
 
 def test_leaks_are_reported(run: Run, build: Path) -> None:
-    reader = StoreReader(build)
+    reader = BuildReader(build)
     records = list(reader.samples())
     train, val = records[0], records[2]
     reader.image_path(val).write_bytes(reader.image_path(train).read_bytes())
@@ -253,9 +253,9 @@ def test_merge_goes_by_name_and_says_what_it_did(run: Run, build: Path, tmp_path
     assert f"note: {odd}: 'no' ({SHIP}) is 'no' (69)\n" in out
     assert f"note: {odd}: 6 images were renamed, their names were taken (0000000 is made-0000000)\n" in out
     assert "groups in several splits: 0" in out
-    merged, source = PreparedDataset(tmp_path / "out"), StoreReader(odd)
+    merged, source = PreparedDataset(tmp_path / "out"), BuildReader(odd)
     mine = {record.stem: record for record in merged.samples()}
-    for record in StoreReader(build).samples():
+    for record in BuildReader(build).samples():
         assert _facts(mine[record.stem]) == _facts(record), "the first dataset keeps its ids"
     for record in source.samples():
         found = mine[f"made-{record.stem}"]
@@ -294,6 +294,6 @@ def test_boxes_come_back_through_the_importers(run: Run, build: Path, tmp_path: 
     back = {
         record.stem.removeprefix("DOTA_"): record for record in PreparedDataset(tmp_path / "b" / "prepared").samples()
     }
-    for record in StoreReader(build).samples():
+    for record in BuildReader(build).samples():
         theirs = sorted((one.category, one.box) for one in back[record.stem].instances)
         assert theirs == sorted((one.category, one.box) for one in record.instances)

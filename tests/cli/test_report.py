@@ -15,7 +15,7 @@ from earthsynth_factory.build import run as build_run
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.run import build
 from earthsynth_factory.cli import app
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.exports.prepared import PreparedSpec
 from earthsynth_factory.exports.write import write_format
 from earthsynth_factory.filtering.run import FilterOptions, run_filter
@@ -75,7 +75,7 @@ def test_a_build_writes_the_report_that_the_command_writes(copy: Path) -> None:
 
 
 def test_it_tells_what_the_journals_tell(built: Path) -> None:
-    page, store = page_of(built), StoreReader(built)
+    page, store = page_of(built), BuildReader(built)
     samples, rejects = list(store.samples()), list(store.rejects())
     refused = [reject for reject in rejects if reject.reasons[0].rule == "image_quality"]
     missing = 17 - len(samples)
@@ -89,7 +89,7 @@ def test_it_tells_what_the_journals_tell(built: Path) -> None:
 
 
 def test_a_reject_has_the_mask_of_its_slot_only_where_it_is_the_same(built: Path) -> None:
-    store = StoreReader(built)
+    store = BuildReader(built)
     expected = 0
     for _, rejects, sample in store.slots():
         expected += sample is not None
@@ -110,7 +110,7 @@ def test_rejected_images_that_were_not_kept_are_said(copy: Path) -> None:
         shutil.rmtree(folder)
     run("report", copy)
     assert page_of(copy).text.count("image not kept") == sum(
-        reject.reasons[0].rule == "image_quality" for reject in StoreReader(copy).rejects()
+        reject.reasons[0].rule == "image_quality" for reject in BuildReader(copy).rejects()
     )
 
 
@@ -125,8 +125,8 @@ def test_an_unfinished_build_says_so(copy: Path) -> None:
 
 
 def test_a_picture_that_is_gone_is_counted(copy: Path) -> None:
-    record = next(StoreReader(copy).samples())
-    StoreReader(copy).image_path(record).write_bytes(b"\x89PNG half")
+    record = next(BuildReader(copy).samples())
+    BuildReader(copy).image_path(record).write_bytes(b"\x89PNG half")
     run("report", copy)
     assert f"1 image cannot be read: {record.stem}" in page_of(copy).text
 
@@ -143,7 +143,7 @@ def test_a_report_that_fails_costs_no_build(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_recorded_plan_is_the_plan(built: Path, copy: Path) -> None:
-    plan, recorded = Plan.of(load_recipe(built / "recipe.yaml").recipe), Plan.recorded(StoreReader(built))
+    plan, recorded = Plan.of(load_recipe(built / "recipe.yaml").recipe), Plan.recorded(BuildReader(built))
     assert recorded.needs() == plan.needs()
     assert [recorded.slot(index) for index in range(len(plan))] == [plan.slot(index) for index in range(len(plan))]
     known = orjson.loads((copy / "run.json").read_bytes())
@@ -166,7 +166,7 @@ def test_a_plug_in_named_in_a_record_is_not_imported(
 
 
 def test_prepared_data_leaves_out_what_it_has_not(built: Path, tmp_path: Path) -> None:
-    write_format(StoreReader(built), PreparedSpec(), tmp_path / "prepared", lambda _: None)
+    write_format(BuildReader(built), PreparedSpec(), tmp_path / "prepared", lambda _: None)
     run("report", tmp_path / "prepared")
     page = page_of(tmp_path / "prepared")
     tabs = [found["aria-controls"] for found in page.all("a", role="tab")]
@@ -178,8 +178,8 @@ def test_prepared_data_leaves_out_what_it_has_not(built: Path, tmp_path: Path) -
 def test_a_filter_has_a_report(copy: Path, tmp_path: Path) -> None:
     config = tmp_path / "filter.yaml"
     config.write_text("rules: [{kind: image_quality, min_sharpness: 3.4}, object_size]\nselect: []\n")
-    record = next(StoreReader(copy).samples())
-    StoreReader(copy).image_path(record).write_bytes(b"\x89PNG half")
+    record = next(BuildReader(copy).samples())
+    BuildReader(copy).image_path(record).write_bytes(b"\x89PNG half")
     summary = run_filter(copy, tmp_path / "filtered", FilterOptions(config=config, device="cpu"))
     run("report", tmp_path / "filtered")
     page = page_of(tmp_path / "filtered")
@@ -235,7 +235,7 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
 
 
 def test_remake_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
-    store = StoreReader(built)
+    store = BuildReader(built)
     sample = next(record for record in store.samples() if record.attempt)
     run("remake", built, sample.stem, "--out", tmp_path)
     stem = f"{sample.stem}_{sample.attempt:03d}"
@@ -249,7 +249,7 @@ def test_remake_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
 
 
 def test_remake_refuses_what_it_cannot_make(copy: Path, tmp_path: Path) -> None:
-    short = next(reject for reject in StoreReader(copy).rejects() if reject.short)
+    short = next(reject for reject in BuildReader(copy).rejects() if reject.short)
     assert "has no kept image; name one of its attempts" in run("remake", copy, short.slot, "--out", tmp_path, code=2)
     assert "slot 17: there are 17, 0–16" in run("remake", copy, 17, "--attempt", 0, "--out", tmp_path, code=2)
     assert "--attempt 4: the recipe has the attempts 0–3" in run("remake", copy, 0, "--attempt", 4, code=2)

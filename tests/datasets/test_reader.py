@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord, to_line
 from earthsynth_factory.errors import SourceError, StoreError
 from tests.making import make_store
@@ -14,13 +14,13 @@ from tests.making import make_store
 
 def test_a_folder_that_is_no_build(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no run.json here; is it the output folder of a build\?"):
-        _ = StoreReader(tmp_path).run
+        _ = BuildReader(tmp_path).run
 
 
 def test_a_damaged_run_record(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"name": ')
     with pytest.raises(StoreError, match=r"run.json: damaged"):
-        _ = StoreReader(tmp_path).run
+        _ = BuildReader(tmp_path).run
 
 
 def test_records_come_back_equal(tmp_path: Path) -> None:
@@ -56,6 +56,6 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
         store.image(record)
 
 
-def _store(folder: Path) -> StoreReader:
+def _store(folder: Path) -> BuildReader:
     made = make_store(folder, 6)
-    return made if isinstance(made, StoreReader) else StoreReader(folder)
+    return made if isinstance(made, BuildReader) else BuildReader(folder)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from earthsynth_factory.datasets import splitting
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.splitting import find_leaks
 from earthsynth_factory.io.png import encode_png
 from tests.making import make_store
@@ -24,9 +24,9 @@ def _scene(seed: int) -> Image:
     return np.clip(cv2.GaussianBlur(noise, (0, 0), 4), 0, 255).astype(np.uint8)
 
 
-def _store(root: Path, images: dict[int, Image]) -> StoreReader:
+def _store(root: Path, images: dict[int, Image]) -> BuildReader:
     """Six images, of which numbers 2 and 5 are in val."""
-    store = StoreReader(make_store(root))
+    store = BuildReader(make_store(root))
     for record in store.samples():
         store.image_path(record).write_bytes(encode_png(images.get(record.slot, _scene(record.slot))))
     return store

@@ -12,7 +12,7 @@ from earthsynth_factory.evaluation.plan import Run, covering, material, runs_of
 from earthsynth_factory.evaluation.pool import Pool
 from earthsynth_factory.evaluation.spec import ArmName
 from earthsynth_factory.evaluation.views import noise, plain, seen, turned_boxes
-from earthsynth_factory.training.symmetry import dihedral
+from earthsynth_factory.training.order import dihedral
 from tests.evaluation import planted
 from tests.evaluation.test_scores import make_pool
 

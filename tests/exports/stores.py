@@ -11,7 +11,7 @@ import numpy.typing as npt
 import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.geometry.boxes import tight_boxes
@@ -23,27 +23,27 @@ ODD = {SHIP: "no", TANK: "Öl/tank, groß & <50 m>: 1"}
 """Id → a name that YAML takes for False, and one with blanks, a slash, a comma, a colon, markup and letters past ASCII."""
 
 
-def odd_store(root: Path, count: int = 6) -> StoreReader:
+def odd_store(root: Path, count: int = 6) -> BuildReader:
     """As `make_store`, under other names."""
     make_store(root, count)
     run = orjson.loads((root / "run.json").read_bytes())
     for category in run["taxonomy"]:
         category["name"] = category["words"] = ODD.get(category["id"], category["name"])
     (root / "run.json").write_bytes(orjson.dumps(run))
-    return StoreReader(root)
+    return BuildReader(root)
 
 
-def crowded_store(root: Path, flag: str = "crowd") -> StoreReader:
+def crowded_store(root: Path, flag: str = "crowd") -> BuildReader:
     """One image whose second object is a crowd, or of another flag."""
     make_store(root, 1)
     for journal in root.rglob("samples.jsonl"):
         line = orjson.loads(journal.read_bytes())
         line["instances"][1]["flags"] = [flag]
         journal.write_bytes(orjson.dumps(line) + b"\n")
-    return StoreReader(root)
+    return BuildReader(root)
 
 
-def slanted_store(root: Path) -> StoreReader:
+def slanted_store(root: Path) -> BuildReader:
     """One image with a band that runs aslant into its upper left corner."""
     make_store(root, 1)
     mask = np.zeros((48, 48), np.uint8)
@@ -54,7 +54,7 @@ def slanted_store(root: Path) -> StoreReader:
         [box], [area] = tight_boxes(runs).tolist(), runs.areas().tolist()
         line["instances"] = [{**line["instances"][0], "id": 1, "box": box, "area": area, "rle": encode(mask > 0)}]
         journal.write_bytes(orjson.dumps(line) + b"\n")
-    return StoreReader(root)
+    return BuildReader(root)
 
 
 def write(store: LabelledDataset, out: Path, spec: ExportSpec) -> ExportSummary:

@@ -12,7 +12,7 @@ import pytest
 import supervision
 from torchvision.datasets import VOCDetection
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.exports.dota import DotaSpec
 from earthsynth_factory.exports.voc import VocSpec
@@ -23,11 +23,11 @@ from tests.making import make_store
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> StoreReader:
+def store(tmp_path_factory: pytest.TempPathFactory) -> BuildReader:
     return odd_store(tmp_path_factory.mktemp("store") / "odd")
 
 
-def test_dota_lines_are_rectangles_clockwise_in_pixels(store: StoreReader, tmp_path: Path) -> None:
+def test_dota_lines_are_rectangles_clockwise_in_pixels(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, DotaSpec())
     names = json.loads((tmp_path / "dota" / "classes.json").read_text())
     assert set(names.values()) == set(ODD.values())
@@ -44,13 +44,13 @@ def test_dota_lines_are_rectangles_clockwise_in_pixels(store: StoreReader, tmp_p
 
 
 def test_dota_images_are_png_whatever_they_were(tmp_path: Path) -> None:
-    store = StoreReader(make_store(tmp_path / "store", 1))
+    store = BuildReader(make_store(tmp_path / "store", 1))
     [record] = store.samples()
     jpeg = store.image_path(record).with_suffix(".jpg")
     PIL.Image.fromarray(store.image(record)).save(jpeg)
     store.image_path(record).unlink()
 
-    class AsJpeg(StoreReader):
+    class AsJpeg(BuildReader):
         def image_path(self, record: SampleRecord) -> Path:  # noqa: ARG002
             return jpeg
 
@@ -63,7 +63,7 @@ def test_dota_images_are_png_whatever_they_were(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(PIL.Image.open(written)), np.asarray(PIL.Image.open(jpeg)))
 
 
-def test_dota_header_on_request(store: StoreReader, tmp_path: Path) -> None:
+def test_dota_header_on_request(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, DotaSpec(header=True))
     first = next((tmp_path / "dota" / "train" / "labelTxt").iterdir())
     assert first.read_text().splitlines()[:2] == ["imagesource:made", "gsd:0.5"]
@@ -76,7 +76,7 @@ def test_corners_start_at_the_upper_left() -> None:
         assert clockwise(turned).tolist() == wanted
 
 
-def test_voc_boxes_and_names_come_back_by_supervision(store: StoreReader, tmp_path: Path) -> None:
+def test_voc_boxes_and_names_come_back_by_supervision(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, VocSpec())
     root = tmp_path / "voc"
     data = supervision.DetectionDataset.from_pascal_voc(str(root / "JPEGImages"), str(root / "Annotations"))
@@ -90,7 +90,7 @@ def test_voc_boxes_and_names_come_back_by_supervision(store: StoreReader, tmp_pa
         assert [data.classes[number] for number in ids] == [ODD[item.category] for item in instances]
 
 
-def test_voc_as_torchvision_parses_it_and_its_lists(store: StoreReader, tmp_path: Path) -> None:
+def test_voc_as_torchvision_parses_it_and_its_lists(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, VocSpec())
     for split in store.splits:
         stems = (tmp_path / "voc" / "ImageSets" / "Main" / f"{split}.txt").read_text().split()

@@ -16,7 +16,7 @@ import supervision
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import FactoryError, InputError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
@@ -29,11 +29,11 @@ from tests.making import SHIP, TANK, WATER, make_store
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> StoreReader:
-    return StoreReader(make_store(tmp_path_factory.mktemp("store")))
+def store(tmp_path_factory: pytest.TempPathFactory) -> BuildReader:
+    return BuildReader(make_store(tmp_path_factory.mktemp("store")))
 
 
-def _write(store: StoreReader, out: Path, *specs: ExportSpec) -> list[ExportSummary]:
+def _write(store: BuildReader, out: Path, *specs: ExportSpec) -> list[ExportSummary]:
     return export(store, specs, out, lambda _: None)
 
 
@@ -44,7 +44,7 @@ def _coco(out: Path, split: str) -> COCO:
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_the_truth_as_detections_scores_one(store: StoreReader, tmp_path: Path, split: str, kind: str) -> None:
+def test_the_truth_as_detections_scores_one(store: BuildReader, tmp_path: Path, split: str, kind: str) -> None:
     _write(store, tmp_path, CocoSpec())
     truth = _coco(tmp_path, split)
     found = [{**item, "score": 0.9} for item in truth.dataset["annotations"]]
@@ -56,7 +56,7 @@ def test_the_truth_as_detections_scores_one(store: StoreReader, tmp_path: Path, 
     assert judged.stats[0] == 1.0
 
 
-def test_masks_come_back_exactly_and_negatives_stay(store: StoreReader, tmp_path: Path) -> None:
+def test_masks_come_back_exactly_and_negatives_stay(store: BuildReader, tmp_path: Path) -> None:
     _write(store, tmp_path, CocoSpec())
     numbers, bare = [], 0
     for record in store.samples():
@@ -72,7 +72,7 @@ def test_masks_come_back_exactly_and_negatives_stay(store: StoreReader, tmp_path
     assert bare == 1
 
 
-def test_supervision_reads_the_same_objects(store: StoreReader, tmp_path: Path) -> None:
+def test_supervision_reads_the_same_objects(store: BuildReader, tmp_path: Path) -> None:
     _write(store, tmp_path, CocoSpec())
     for split in store.splits:
         data = supervision.DetectionDataset.from_coco(
@@ -90,7 +90,7 @@ def test_supervision_reads_the_same_objects(store: StoreReader, tmp_path: Path) 
                 assert (mask & truth).sum() / (mask | truth).sum() >= 0.99
 
 
-def test_polygons_report_what_they_lose(store: StoreReader, tmp_path: Path) -> None:
+def test_polygons_report_what_they_lose(store: BuildReader, tmp_path: Path) -> None:
     [summary] = _write(store, tmp_path, CocoSpec(polygons=True))
     assert "mean IoU" in summary.notes[0]
     assert summary.figures["polygon_iou"] == 1.0, "holes become cuts"
@@ -98,7 +98,7 @@ def test_polygons_report_what_they_lose(store: StoreReader, tmp_path: Path) -> N
     assert {item["category_id"] for item in two_parts} == {SHIP}
 
 
-def test_semantic_masks_hold_contiguous_ids(store: StoreReader, tmp_path: Path) -> None:
+def test_semantic_masks_hold_contiguous_ids(store: BuildReader, tmp_path: Path) -> None:
     _write(store, tmp_path, SemanticSpec())
     table = json.loads((tmp_path / "semantic" / "classes.json").read_text())
     assert table["ids"] == [0, WATER, SHIP, TANK]
@@ -118,12 +118,12 @@ def test_a_background_that_nobody_labelled_is_said(tmp_path: Path) -> None:
     assert "semantic.ignore_background=true makes it 255" in summary.notes[0]
 
 
-def test_background_is_ignored_on_request(store: StoreReader, tmp_path: Path) -> None:
+def test_background_is_ignored_on_request(store: BuildReader, tmp_path: Path) -> None:
     _write(store, tmp_path, SemanticSpec(ignore_background=True))
     assert json.loads((tmp_path / "semantic" / "classes.json").read_text())["ids"] == [WATER, SHIP, TANK]
 
 
-def test_the_same_store_gives_the_same_bytes_and_replaces_an_older_export(store: StoreReader, tmp_path: Path) -> None:
+def test_the_same_store_gives_the_same_bytes_and_replaces_an_older_export(store: BuildReader, tmp_path: Path) -> None:
     masters = hashes(store.root)
     _write(store, tmp_path / "a", CocoSpec(), SemanticSpec())
     _write(store, tmp_path / "b", CocoSpec(polygons=True))
@@ -132,7 +132,7 @@ def test_the_same_store_gives_the_same_bytes_and_replaces_an_older_export(store:
     assert hashes(store.root) == masters
 
 
-def test_an_export_that_would_be_the_same_is_left_as_it_is(store: StoreReader, tmp_path: Path) -> None:
+def test_an_export_that_would_be_the_same_is_left_as_it_is(store: BuildReader, tmp_path: Path) -> None:
     [first] = export(store, [CocoSpec()], tmp_path, lambda _: None)
     (tmp_path / "coco/weights.pt").write_text("years of work")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
@@ -141,7 +141,7 @@ def test_an_export_that_would_be_the_same_is_left_as_it_is(store: StoreReader, t
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_an_export_with_files_of_others_is_not_replaced(store: StoreReader, tmp_path: Path) -> None:
+def test_an_export_with_files_of_others_is_not_replaced(store: BuildReader, tmp_path: Path) -> None:
     _write(store, tmp_path, CocoSpec())
     (tmp_path / "coco/train/labels.cache").write_text("years of work")
     with pytest.raises(
@@ -155,12 +155,12 @@ def test_an_export_with_files_of_others_is_not_replaced(store: StoreReader, tmp_
 class _Failing(ExportSpec):
     kind: str = "coco"
 
-    def write(self, store: StoreReader, out: Path, progress: Progress) -> ExportSummary:  # noqa: ARG002
+    def write(self, store: BuildReader, out: Path, progress: Progress) -> ExportSummary:  # noqa: ARG002
         (out / "half.json").write_text("{")
         raise OSError(28, "No space left on device")
 
 
-def test_a_failed_export_leaves_the_older_one(store: StoreReader, tmp_path: Path) -> None:
+def test_a_failed_export_leaves_the_older_one(store: BuildReader, tmp_path: Path) -> None:
     _write(store, tmp_path, CocoSpec())
     before = hashes(tmp_path / "coco")
     with pytest.raises(FactoryError, match="the disk is full"):
@@ -169,7 +169,7 @@ def test_a_failed_export_leaves_the_older_one(store: StoreReader, tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "coco"], "nothing half is left"
 
 
-def test_what_no_export_wrote_is_never_replaced(store: StoreReader, tmp_path: Path) -> None:
+def test_what_no_export_wrote_is_never_replaced(store: BuildReader, tmp_path: Path) -> None:
     kept = tmp_path / "semantic" / "thesis.txt"
     kept.parent.mkdir()
     kept.write_text("precious")
@@ -182,7 +182,7 @@ def test_what_no_export_wrote_is_never_replaced(store: StoreReader, tmp_path: Pa
     _write(store, tmp_path, SemanticSpec())
 
 
-def test_an_export_never_replaces_what_it_is_made_from(store: StoreReader, tmp_path: Path) -> None:
+def test_an_export_never_replaces_what_it_is_made_from(store: BuildReader, tmp_path: Path) -> None:
     _write(store, tmp_path, PreparedSpec())
     before = hashes(tmp_path)
     with pytest.raises(InputError, match="prepared: is what the export would be made from; choose another --out"):

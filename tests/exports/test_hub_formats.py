@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.exports import parquet
 from earthsynth_factory.exports.parquet import ParquetSpec
@@ -24,11 +24,11 @@ NAMES = {**ODD, 6: "water"}
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> StoreReader:
+def store(tmp_path_factory: pytest.TempPathFactory) -> BuildReader:
     return odd_store(tmp_path_factory.mktemp("store") / "odd")
 
 
-def test_webdataset_gives_every_image_mask_and_object(store: StoreReader, tmp_path: Path) -> None:
+def test_webdataset_gives_every_image_mask_and_object(store: BuildReader, tmp_path: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
     write(store, tmp_path, WebDatasetSpec(shard_images=3))
     root = tmp_path / "webdataset"
@@ -50,7 +50,7 @@ def test_webdataset_gives_every_image_mask_and_object(store: StoreReader, tmp_pa
     assert sorted(seen) == sorted(records)
 
 
-def test_webdataset_decodes_masks_and_lists_its_shards(store: StoreReader, tmp_path: Path) -> None:
+def test_webdataset_decodes_masks_and_lists_its_shards(store: BuildReader, tmp_path: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
     write(store, tmp_path, WebDatasetSpec(shard_images=3))
     folder = tmp_path / "webdataset" / "train"
@@ -66,7 +66,7 @@ def test_webdataset_decodes_masks_and_lists_its_shards(store: StoreReader, tmp_p
 
 
 def test_load_dataset_has_pictures_and_class_names(
-    store: StoreReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: BuildReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
@@ -95,7 +95,7 @@ def test_load_dataset_has_pictures_and_class_names(
 
 
 def test_a_row_group_ends_early_where_pictures_are_large(
-    store: StoreReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: BuildReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = pytest.importorskip("pyarrow.parquet")
     for limit, groups in ((1 << 26, [4]), (10_000, [2, 2])):
@@ -108,7 +108,7 @@ def test_a_row_group_ends_early_where_pictures_are_large(
 
 
 @pytest.mark.parametrize("spec", [WebDatasetSpec(shard_images=2), ParquetSpec(shard_images=2)])
-def test_equal_stores_give_equal_bytes(store: StoreReader, tmp_path: Path, spec: WebDatasetSpec | ParquetSpec) -> None:
+def test_equal_stores_give_equal_bytes(store: BuildReader, tmp_path: Path, spec: WebDatasetSpec | ParquetSpec) -> None:
     if spec.kind == "hf-parquet":
         pytest.importorskip("pyarrow")
     for folder in ("a", "b"):
@@ -116,7 +116,7 @@ def test_equal_stores_give_equal_bytes(store: StoreReader, tmp_path: Path, spec:
     assert hashes(tmp_path / "a") == hashes(tmp_path / "b") != {}
 
 
-def test_the_card_opens_with_what_a_hub_reads(store: StoreReader, tmp_path: Path) -> None:
+def test_the_card_opens_with_what_a_hub_reads(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, WebDatasetSpec())
     text = (tmp_path / "webdataset" / "README.md").read_text()
     _, front, body = text.split("---\n", 2)
@@ -128,7 +128,7 @@ def test_the_card_opens_with_what_a_hub_reads(store: StoreReader, tmp_path: Path
 
 
 def test_parquet_without_its_library_says_what_to_install(
-    store: StoreReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: BuildReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"hf-parquet: needs pyarrow.*pip install 'earthsynth-factory\[parquet\]'"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from torchvision.datasets import ImageFolder
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.merged import Merged
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.exports.base import KINDS, ExportSpec
@@ -29,11 +29,11 @@ BOEING = 45
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> StoreReader:
+def store(tmp_path_factory: pytest.TempPathFactory) -> BuildReader:
     return odd_store(tmp_path_factory.mktemp("store") / "odd")
 
 
-def test_gsnet_pairs_have_the_same_stems_and_our_ids(store: StoreReader, tmp_path: Path) -> None:
+def test_gsnet_pairs_have_the_same_stems_and_our_ids(store: BuildReader, tmp_path: Path) -> None:
     assert write(store, tmp_path, GsnetSpec()).notes == ()
     root = tmp_path / "gsnet"
     assert json.loads((root / "classes.json").read_text()) == [c.name for c in earthsynth()][:40]
@@ -48,7 +48,7 @@ def test_gsnet_pairs_have_the_same_stems_and_our_ids(store: StoreReader, tmp_pat
 
 @pytest.mark.parametrize(("beyond", "written", "words"), [("parent", 16, "'plane'"), ("ignore", 255, "255 (ignored)")])
 def test_gsnet_says_what_became_of_finer_classes(tmp_path: Path, beyond: str, written: int, words: str) -> None:
-    store = StoreReader(make_store(tmp_path / "store", 1))
+    store = BuildReader(make_store(tmp_path / "store", 1))
     [record] = store.samples()
     mask = np.where(store.mask(record) == SHIP, BOEING, store.mask(record)).astype(np.uint8)
     write_bytes(store.shard_of(record).mask(record.stem), encode_png(mask))
@@ -74,15 +74,15 @@ def _paired(labels: Path, images: Path) -> list[tuple[str, str]]:
     return list(zip(ordered(images), ordered(labels), strict=True))
 
 
-def test_gsnet_is_paired_by_detectron2(store: StoreReader, tmp_path: Path) -> None:
+def test_gsnet_is_paired_by_detectron2(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, GsnetSpec())
     folder = tmp_path / "gsnet" / "LandDiscover50K"
     pairs = _paired(folder / "GT_ID", folder / "TR_Image")
     assert len(pairs) == 4 and all(image == label for image, label in pairs)
 
 
-def test_gsnet_keeps_numbers_from_being_sorted_among_names(store: StoreReader, tmp_path: Path) -> None:
-    merged = Merged([StoreReader(make_store(tmp_path / "other")), store])
+def test_gsnet_keeps_numbers_from_being_sorted_among_names(store: BuildReader, tmp_path: Path) -> None:
+    merged = Merged([BuildReader(make_store(tmp_path / "other")), store])
     summary = write(merged, tmp_path, GsnetSpec())
     assert summary.notes[-1] == "images called image-…, since detectron2 cannot sort numbers among names: 6"
     folder = tmp_path / "gsnet" / "LandDiscover50K"
@@ -96,7 +96,7 @@ def test_every_class_beyond_gsnets_has_a_parent_in_it() -> None:
     assert all(0 < parent < 40 for parent in PARENTS.values())
 
 
-def test_earthsynths_list_is_read_by_the_trainer(store: StoreReader, tmp_path: Path) -> None:
+def test_earthsynths_list_is_read_by_the_trainer(store: BuildReader, tmp_path: Path) -> None:
     summary = write(store, tmp_path, EarthSynthSpec())
     assert summary.notes == ()
     for split in store.splits:
@@ -113,14 +113,14 @@ def test_earthsynths_list_is_read_by_the_trainer(store: StoreReader, tmp_path: P
             assert record.image.samefile(store.image_path(truth[record.scene])), "a hard link"
 
 
-def test_earthsynth_without_augmentation_has_whole_lines_only(store: StoreReader, tmp_path: Path) -> None:
+def test_earthsynth_without_augmentation_has_whole_lines_only(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, EarthSynthSpec(augment=False))
     records, _ = read_records(tmp_path / "earthsynth" / "train")
     assert len(records) == 4 and all(record.whole for record in records)
     assert not (tmp_path / "earthsynth" / "train" / "category_masks").exists()
 
 
-def test_imagefolder_is_read_by_torchvision(store: StoreReader, tmp_path: Path) -> None:
+def test_imagefolder_is_read_by_torchvision(store: BuildReader, tmp_path: Path) -> None:
     summary = write(store, tmp_path, ImageFolderSpec())
     root = tmp_path / "imagefolder"
     assert "images of several classes, of which the folder says one: 5" in summary.notes
@@ -133,7 +133,7 @@ def test_imagefolder_is_read_by_torchvision(store: StoreReader, tmp_path: Path) 
         assert found == {stem: ODD.get(record.category, "background") for stem, record in records.items()}
 
 
-def test_the_table_has_every_label_of_every_image(store: StoreReader, tmp_path: Path) -> None:
+def test_the_table_has_every_label_of_every_image(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, ImageFolderSpec())
     names = {**ODD, WATER: "water"}
     with (tmp_path / "imagefolder" / "labels.csv").open(newline="", encoding="utf-8") as file:
@@ -156,7 +156,7 @@ SHIPPED = export_blocks(list(KINDS), [])
 
 @pytest.mark.parametrize("spec", SHIPPED, ids=lambda spec: spec.kind)
 def test_every_format_is_the_same_to_the_byte_and_leaves_the_masters(
-    store: StoreReader, tmp_path: Path, spec: ExportSpec
+    store: BuildReader, tmp_path: Path, spec: ExportSpec
 ) -> None:
     masters = hashes(store.root)
     counts = [write(store, tmp_path / name, spec).counts for name in ("a", "b")]
@@ -166,7 +166,7 @@ def test_every_format_is_the_same_to_the_byte_and_leaves_the_masters(
 
 
 @pytest.mark.parametrize("spec", SHIPPED, ids=lambda spec: spec.kind)
-def test_labels_alone_on_request(store: StoreReader, tmp_path: Path, spec: ExportSpec) -> None:
+def test_labels_alone_on_request(store: BuildReader, tmp_path: Path, spec: ExportSpec) -> None:
     write(store, tmp_path, spec.model_copy(update={"images": "none"}))
     masters = {store.image_path(record).read_bytes() for record in store.samples()}
     assert not any(path.read_bytes() in masters for path in tmp_path.rglob("*.png"))

@@ -19,7 +19,7 @@ import PIL.Image
 import pytest
 from ruamel.yaml import YAML
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.exports.base import KINDS
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.recipe.load import export_blocks
@@ -45,7 +45,7 @@ SNIPPETS = list(_snippets())
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("loading")
-    store = StoreReader(make_store(out / "store", 15))
+    store = BuildReader(make_store(out / "store", 15))
     export(store, export_blocks(list(KINDS)), out, lambda _: None)
     return out
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.domain.taxonomy import earthsynth, make_category
 from earthsynth_factory.exports.odvg import OdvgSpec, grounded
 from tests.exports.stores import ODD, crowded_store, odd_store, write
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> StoreReader:
+def store(tmp_path_factory: pytest.TempPathFactory) -> BuildReader:
     return odd_store(tmp_path_factory.mktemp("store") / "odd")
 
 
@@ -28,7 +28,7 @@ def _usable(box: list[int], line: dict[str, Any]) -> bool:
     return 0 <= left < right <= line["width"] and 0 <= top < bottom <= line["height"]
 
 
-def test_both_forms_hold_every_image_and_every_object(store: StoreReader, tmp_path: Path) -> None:
+def test_both_forms_hold_every_image_and_every_object(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, OdvgSpec())
     root = tmp_path / "odvg"
     label_map = json.loads((root / "annotations" / "label_map.json").read_text())
@@ -50,7 +50,7 @@ def test_both_forms_hold_every_image_and_every_object(store: StoreReader, tmp_pa
                 assert vg["grounding"]["caption"][start:end] == region["phrase"] in ODD.values()
 
 
-def test_classes_that_a_prompt_does_not_name_are_added_and_counted(store: StoreReader, tmp_path: Path) -> None:
+def test_classes_that_a_prompt_does_not_name_are_added_and_counted(store: BuildReader, tmp_path: Path) -> None:
     summary = write(store, tmp_path, OdvgSpec())
     assert summary.notes == ("captions to which classes were added that the prompt does not name: 5",)
     captions = {line["grounding"]["caption"] for line in _lines(tmp_path / "odvg", "train", "vg")}

@@ -14,7 +14,7 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.transforms.functional import to_tensor
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.exports.coco import CocoSpec
 from earthsynth_factory.exports.semantic import SemanticSpec
 from earthsynth_factory.exports.voc import VocSpec
@@ -23,8 +23,8 @@ from tests.making import make_store
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> StoreReader:
-    return StoreReader(make_store(tmp_path_factory.mktemp("store")))
+def store(tmp_path_factory: pytest.TempPathFactory) -> BuildReader:
+    return BuildReader(make_store(tmp_path_factory.mktemp("store")))
 
 
 def _coco_detection(out: Path, split: str = "train") -> CocoDetection:
@@ -34,7 +34,7 @@ def _coco_detection(out: Path, split: str = "train") -> CocoDetection:
 
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
-def test_faster_coco_eval_scores_the_truth_one(store: StoreReader, tmp_path: Path, kind: str) -> None:
+def test_faster_coco_eval_scores_the_truth_one(store: BuildReader, tmp_path: Path, kind: str) -> None:
     library = pytest.importorskip("faster_coco_eval")
     write(store, tmp_path, CocoSpec())
     truth = library.COCO(str(tmp_path / "coco" / "annotations" / "instances_train.json"))
@@ -47,7 +47,7 @@ def test_faster_coco_eval_scores_the_truth_one(store: StoreReader, tmp_path: Pat
     assert judged.stats[0] == pytest.approx(1.0)
 
 
-def test_torchvision_reads_coco(store: StoreReader, tmp_path: Path) -> None:
+def test_torchvision_reads_coco(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, CocoSpec())
     records = [record for record in store.samples() if record.split == "train"]
     data = _coco_detection(tmp_path)
@@ -57,7 +57,7 @@ def test_torchvision_reads_coco(store: StoreReader, tmp_path: Path) -> None:
         assert [found["bbox"] for found in objects] == [list(one.box) for one in record.instances]
 
 
-def test_torchvision_reads_voc_once_images_are_called_jpg(store: StoreReader, tmp_path: Path) -> None:
+def test_torchvision_reads_voc_once_images_are_called_jpg(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path / "VOCdevkit", VocSpec())
     (tmp_path / "VOCdevkit" / "voc").rename(tmp_path / "VOCdevkit" / "VOC2012")
     # This reader puts `.jpg` behind every stem, whatever the annotation says; what the file holds it does not mind.
@@ -74,7 +74,7 @@ def test_torchvision_reads_voc_once_images_are_called_jpg(store: StoreReader, tm
 
 
 @pytest.mark.slow
-def test_mask_rcnn_learns_from_the_coco_export(store: StoreReader, tmp_path: Path) -> None:
+def test_mask_rcnn_learns_from_the_coco_export(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, CocoSpec())
     torch.manual_seed(0)
     data = _coco_detection(tmp_path)
@@ -118,7 +118,7 @@ def _target(data: CocoDetection, objects: list[dict], size: tuple[int, int]) -> 
 
 
 @pytest.mark.slow
-def test_a_segmenter_learns_from_the_semantic_export(store: StoreReader, tmp_path: Path) -> None:
+def test_a_segmenter_learns_from_the_semantic_export(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, SemanticSpec())
     torch.manual_seed(0)
     root = tmp_path / "semantic"

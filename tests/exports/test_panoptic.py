@@ -11,18 +11,18 @@ import numpy.typing as npt
 import orjson
 import pytest
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.exports.panoptic import PanopticSpec
 from tests.exports.stores import crowded_store, read, write
 from tests.making import SHIP, TANK, WATER, make_store
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> StoreReader:
-    return StoreReader(make_store(tmp_path_factory.mktemp("store")))
+def store(tmp_path_factory: pytest.TempPathFactory) -> BuildReader:
+    return BuildReader(make_store(tmp_path_factory.mktemp("store")))
 
 
-def test_every_segment_is_in_the_picture_with_its_area_and_box(store: StoreReader, tmp_path: Path) -> None:
+def test_every_segment_is_in_the_picture_with_its_area_and_box(store: BuildReader, tmp_path: Path) -> None:
     assert write(store, tmp_path, PanopticSpec()).notes == ()
     root, checked = tmp_path / "coco-panoptic", 0
     for split in store.splits:
@@ -77,14 +77,14 @@ def _quality(truth: list[tuple[Any, npt.NDArray[np.int64]]], found: list[npt.NDA
     return sum(overlaps) / counted if counted else 1.0
 
 
-def _masters(store: StoreReader, split: str) -> list[npt.NDArray[np.int64]]:
+def _masters(store: BuildReader, split: str) -> list[npt.NDArray[np.int64]]:
     """What a perfect model would say: objects by their master's number, land cover one segment a class."""
     return [
         (store.mask(one).astype(np.int64) << 32) + store.instances(one) for one in store.samples() if one.split == split
     ]
 
 
-def test_the_masters_score_one_and_a_shifted_copy_does_not(store: StoreReader, tmp_path: Path) -> None:
+def test_the_masters_score_one_and_a_shifted_copy_does_not(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, PanopticSpec())
     root = tmp_path / "coco-panoptic"
     for split in store.splits:
@@ -128,7 +128,7 @@ def test_what_covering_costs_is_measured(tmp_path: Path) -> None:
     line["instances"][0]["area"] *= 2  # as if half of it lay under another
     line["instances"].append({**line["instances"][0], "id": 99})
     journal.write_bytes(orjson.dumps(line) + b"\n")
-    summary = write(StoreReader(root), tmp_path, PanopticSpec())
+    summary = write(BuildReader(root), tmp_path, PanopticSpec())
     assert summary.notes == (
         "objects that others cover, their seen part against the whole: mean IoU 0.5000, worst 0.5000 over 1 objects",
         "objects left out, others cover them whole: 1",

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.views import OfSplits
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.imagefolder import ImageFolderSpec
@@ -21,7 +21,7 @@ from tests.making import SHIP, make_store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> StoreReader:
+def store(tmp_path: Path) -> BuildReader:
     """`val` alone has ships, and nobody asked for any class."""
     root = make_store(tmp_path / "store")
     run = orjson.loads((root / "run.json").read_bytes())
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> StoreReader:
             line["classes"] = [category for category in line["classes"] if category != SHIP]
             line["instances"] = [one for one in line["instances"] if one["category"] != SHIP]
         journal.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
-    return StoreReader(root)
+    return BuildReader(root)
 
 
 def _semantic(out: Path) -> object:
@@ -57,7 +57,7 @@ def _parquet(out: Path) -> object:
     [(SemanticSpec(), _semantic), (YoloDetectSpec(), _yolo), (OdvgSpec(), _odvg), (ParquetSpec(), _parquet)],
 )
 def test_a_split_alone_numbers_classes_as_all_of_them(
-    store: StoreReader, tmp_path: Path, spec: ExportSpec, numbered: object
+    store: BuildReader, tmp_path: Path, spec: ExportSpec, numbered: object
 ) -> None:
     assert callable(numbered)
     write(store, tmp_path / "all", spec)
@@ -67,7 +67,7 @@ def test_a_split_alone_numbers_classes_as_all_of_them(
         assert "ship" in str(numbered(tmp_path / split))
 
 
-def test_a_split_alone_has_a_folder_for_every_class(store: StoreReader, tmp_path: Path) -> None:
+def test_a_split_alone_has_a_folder_for_every_class(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path / "all", ImageFolderSpec())
     write(OfSplits(store, ["train"]), tmp_path / "train", ImageFolderSpec())
     folders = [

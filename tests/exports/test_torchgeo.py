@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.exports.dota import DotaSpec
 from earthsynth_factory.exports.imagefolder import ImageFolderSpec
 from tests.exports.stores import write
@@ -17,7 +17,7 @@ datasets = pytest.importorskip("torchgeo.datasets")
 
 
 def test_dota_by_its_reader(tmp_path: Path) -> None:
-    store = StoreReader(make_store(tmp_path / "store"))
+    store = BuildReader(make_store(tmp_path / "store"))
     write(store, tmp_path, DotaSpec())
     records = [record for record in store.samples() if record.split == "train"]
     root = tmp_path / "dota"
@@ -37,7 +37,7 @@ def test_dota_by_its_reader(tmp_path: Path) -> None:
 
 
 def test_images_by_class(tmp_path: Path) -> None:
-    store = StoreReader(make_store(tmp_path / "store"))
+    store = BuildReader(make_store(tmp_path / "store"))
     write(store, tmp_path, ImageFolderSpec())
     data = datasets.NonGeoClassificationDataset(tmp_path / "imagefolder" / "train")
     records = {record.stem: record for record in store.samples() if record.split == "train"}

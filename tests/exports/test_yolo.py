@@ -11,7 +11,7 @@ import pytest
 import supervision
 from pycocotools import mask as coco
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.exports.base import ExportSpec
@@ -31,13 +31,13 @@ def _supervised(root: Path, split: str, **how: bool) -> supervision.DetectionDat
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> StoreReader:
+def store(tmp_path_factory: pytest.TempPathFactory) -> BuildReader:
     return odd_store(tmp_path_factory.mktemp("store") / "odd")
 
 
 @pytest.mark.parametrize("spec", FORMS, ids=lambda spec: spec.kind)
 def test_classes_and_counts_come_back_and_negatives_have_no_file(
-    store: StoreReader, tmp_path: Path, spec: ExportSpec
+    store: BuildReader, tmp_path: Path, spec: ExportSpec
 ) -> None:
     summary = write(store, tmp_path, spec)
     root = tmp_path / spec.kind
@@ -54,7 +54,7 @@ def test_classes_and_counts_come_back_and_negatives_have_no_file(
             assert (root / "labels" / split / f"{record.stem}.txt").exists() == bool(record.instances)
 
 
-def test_boxes_come_back(store: StoreReader, tmp_path: Path) -> None:
+def test_boxes_come_back(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, YoloDetectSpec())
     data = _supervised(tmp_path / "yolo-detect", "train")
     truth = {record.stem: record for record in store.samples()}
@@ -65,7 +65,7 @@ def test_boxes_come_back(store: StoreReader, tmp_path: Path) -> None:
         )
 
 
-def test_masks_come_back_with_holes_and_parts(store: StoreReader, tmp_path: Path) -> None:
+def test_masks_come_back_with_holes_and_parts(store: BuildReader, tmp_path: Path) -> None:
     summary = write(store, tmp_path, YoloSegmentSpec())
     assert (summary.figures["mean_iou"], summary.figures["worst_iou"]) == (1.0, 1.0)
     for record, instance, points in _lines(store, tmp_path / "yolo-segment"):
@@ -73,7 +73,7 @@ def test_masks_come_back_with_holes_and_parts(store: StoreReader, tmp_path: Path
         np.testing.assert_array_equal(coco.decode(runs).astype(bool), store.instances(record) == instance.id)
 
 
-def test_outlines_have_the_boxes_of_their_objects(store: StoreReader, tmp_path: Path) -> None:
+def test_outlines_have_the_boxes_of_their_objects(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, YoloSegmentSpec())
     for _, instance, points in _lines(store, tmp_path / "yolo-segment"):
         left, top = points.min(axis=0)
@@ -81,7 +81,7 @@ def test_outlines_have_the_boxes_of_their_objects(store: StoreReader, tmp_path: 
         assert (left, top, right - left, bottom - top) == pytest.approx(instance.box, abs=1e-3)
 
 
-def test_readers_that_draw_the_line_add_no_more_than_a_pixel(store: StoreReader, tmp_path: Path) -> None:
+def test_readers_that_draw_the_line_add_no_more_than_a_pixel(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, YoloSegmentSpec())
     truth = {record.stem: record for record in store.samples()}
     for path, _, found in _supervised(tmp_path / "yolo-segment", "train", force_masks=True):
@@ -94,7 +94,7 @@ def test_readers_that_draw_the_line_add_no_more_than_a_pixel(store: StoreReader,
             assert not (mask & ~near).any() or cv2.connectedComponents(whole.astype(np.uint8))[0] > 2
 
 
-def _lines(store: StoreReader, root: Path) -> Iterator[tuple[SampleRecord, Instance, np.ndarray]]:
+def _lines(store: BuildReader, root: Path) -> Iterator[tuple[SampleRecord, Instance, np.ndarray]]:
     """Every object with the points (k, 2) of its line, in pixels."""
     for record in store.samples():
         file = root / "labels" / record.split / f"{record.stem}.txt"
@@ -104,7 +104,7 @@ def _lines(store: StoreReader, root: Path) -> Iterator[tuple[SampleRecord, Insta
             yield record, instance, points
 
 
-def test_rectangles_are_the_smallest(store: StoreReader, tmp_path: Path) -> None:
+def test_rectangles_are_the_smallest(store: BuildReader, tmp_path: Path) -> None:
     summary = write(store, tmp_path, YoloObbSpec())
     truth = {record.stem: record for record in store.samples()}
     for path, _, found in _supervised(tmp_path / "yolo-obb", "train", is_obb=True):
@@ -141,7 +141,7 @@ def test_what_is_difficult_is_counted(tmp_path: Path) -> None:
 
 
 def test_a_missing_split_is_said(tmp_path: Path) -> None:
-    store = StoreReader(make_store(tmp_path / "store", 2))
+    store = BuildReader(make_store(tmp_path / "store", 2))
     store.__dict__["run"] = store.run.model_copy(update={"splits": ("train",)})
     summary = write(store, tmp_path, YoloDetectSpec())
     assert summary.notes == ("no split 'val': data.yaml gives 'train' in its place",)

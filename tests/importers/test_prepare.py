@@ -236,10 +236,10 @@ class Deadly(Masks):
 
     kind = "deadly"
 
-    def labels(self, scene, aid):  # type: ignore[no-untyped-def]
+    def labels(self, scene, context):  # type: ignore[no-untyped-def]
         if scene.stem == "003":
             os._exit(9)
-        return super().labels(scene, aid)
+        return super().labels(scene, context)
 
 
 def test_coco_comes_back_equal(tmp_path: Path) -> None:

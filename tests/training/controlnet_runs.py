@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from earthsynth_factory.training.controlnet.distributed import Team
-from earthsynth_factory.training.controlnet.setup import Opened, open_run
+from earthsynth_factory.training.controlnet.setup import TrainingSetup, open_run
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 
 ALONE = Team(0, 1, torch.device("cpu"))
@@ -30,5 +30,5 @@ def recipe_of(base: Path | str, scenes: Path, **blocks: dict[str, Any]) -> Contr
     return ControlNetRecipe.model_validate({"name": "tiny", "seed": 3, "size": 64, **merged})
 
 
-def opened_of(recipe: ControlNetRecipe, out: Path) -> Opened:
+def setup_of(recipe: ControlNetRecipe, out: Path) -> TrainingSetup:
     return open_run(recipe, out, out, ALONE, lambda what, done, total: None)

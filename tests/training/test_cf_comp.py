@@ -8,9 +8,9 @@ import pytest
 from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.training.cf_comp import criteria
-from earthsynth_factory.training.cf_comp.compose import paste
+from earthsynth_factory.training.cf_comp.compose import Composed, paste
 from earthsynth_factory.training.cf_comp.criteria import Members
-from earthsynth_factory.training.cf_comp.preview import Composed, tile
+from earthsynth_factory.training.cf_comp.preview import tile
 from earthsynth_factory.training.cf_comp.select import choose
 from earthsynth_factory.training.cf_comp.spec import CfCompSpec
 
@@ -27,13 +27,13 @@ def masks(*classes: int, rows: int = 8) -> np.ndarray:
     return out
 
 
-def members(labels: np.ndarray, looks: np.ndarray | None = None, sources: list[str] | None = None) -> Members:
+def members(labels: np.ndarray, colour_stats: np.ndarray | None = None, sources: list[str] | None = None) -> Members:
     things = np.zeros(256, bool)
     things[[c.id for c in earthsynth() if c.thing]] = True
     held = np.bincount([i for mask in labels for i in np.unique(mask)], minlength=256)
-    if looks is None:
-        looks = np.linspace(0, 1, len(labels))[:, None].repeat(6, 1)
-    return Members(labels, looks, np.array(sources or ["AA"] * len(labels)), criteria.rarity(held), things)
+    if colour_stats is None:
+        colour_stats = np.linspace(0, 1, len(labels))[:, None].repeat(6, 1)
+    return Members(labels, colour_stats, np.array(sources or ["AA"] * len(labels)), criteria.rarity(held), things)
 
 
 def draws(batch: Members, spec: CfCompSpec, count: int, times: int = 200) -> list:
@@ -82,11 +82,11 @@ def test_the_figure_is_the_default_eight_real_give_four() -> None:
 
 
 def test_image_criterion_prefers_what_looks_different_and_other_datasets() -> None:
-    looks = np.array([0.2, 0.21, 0.8])[:, None].repeat(6, 1)
-    score = criteria.image_score(members(masks(ROAD, ROAD, ROAD), looks))
+    colour_stats = np.array([0.2, 0.21, 0.8])[:, None].repeat(6, 1)
+    score = criteria.image_score(members(masks(ROAD, ROAD, ROAD), colour_stats))
     assert np.diag(score).tolist() == [0, 0, 0]
     assert score[0, 1] < 0.15 < 0.85 < score[0, 2]
-    elsewhere = criteria.image_score(members(masks(ROAD, ROAD, ROAD), looks, ["AA", "BB", "BB"]))
+    elsewhere = criteria.image_score(members(masks(ROAD, ROAD, ROAD), colour_stats, ["AA", "BB", "BB"]))
     assert 0.5 <= elsewhere[0, 1] < elsewhere[0, 2]
 
 

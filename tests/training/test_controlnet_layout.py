@@ -11,7 +11,7 @@ import pytest
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.training.controlnet.validation import Validation
-from tests.training.controlnet_runs import opened_of, recipe_of
+from tests.training.controlnet_runs import recipe_of, setup_of
 
 COLORS = {8: (205, 70, 60), 6: (40, 70, 190)}
 """Building and water, as this world paints them."""
@@ -46,8 +46,8 @@ def test_what_is_learnt_by_heart_is_drawn_where_the_mask_says(tmp_path: Path) ->
         optim={"steps": STEPS, "batch": 4, "lr": 4e-4, "warmup": 10, "ema": 0},
         validation={"images": 2, "steps": 12, "guidance": 1.0},
     ).model_copy(update={"size": 64})
-    opened = opened_of(recipe, tmp_path)
-    losses = [opened.stage.step(n, n * opened.stage.stride).losses["loss"] for n in range(STEPS)]
+    opened = setup_of(recipe, tmp_path)
+    losses = [opened.trainer.step(n, n * opened.trainer.stride).losses["loss"] for n in range(STEPS)]
     shown = Validation(opened, tmp_path)
     masks = [opened.batches.mask(sample) for sample in opened.dataset.samples]
     images = shown.generate(masks)

@@ -36,9 +36,9 @@ from earthsynth_factory.models.card import read_card
 from earthsynth_factory.synthesis.controlnet import ControlNetSpec
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet import run as runs
-from earthsynth_factory.training.controlnet.log import Log
+from earthsynth_factory.training.controlnet.reporting import Log
 from earthsynth_factory.training.controlnet.run import train_controlnet
-from earthsynth_factory.training.controlnet.trainer import ControlNetStage
+from earthsynth_factory.training.controlnet.trainer import ControlNetTrainer
 from earthsynth_factory.training.start import Options, start
 from tests.synthesis.test_controlnet import condition
 from tests.training.controlnet_runs import recipe_of
@@ -70,26 +70,26 @@ def test_resumed_runs_equal_an_uninterrupted_one_to_the_last_bit(
     recipe = recipe_of(tiny_pipeline, data, optim=optim, run=run, loss={"min_snr": 5.0})
     train_controlnet(recipe, tmp_path, tmp_path / "whole")
     broken = tmp_path / "broken"
-    real = ControlNetStage.step
+    real = ControlNetTrainer.step
 
-    def dies(self: ControlNetStage, number: int, position: int) -> Any:
+    def dies(self: ControlNetTrainer, number: int, position: int) -> Any:
         if number == 3:
             raise KeyboardInterrupt  # without a checkpoint: step 3 was saved at 2
         return real(self, number, position)
 
-    def is_stopped(self: ControlNetStage, number: int, position: int) -> Any:
+    def is_stopped(self: ControlNetTrainer, number: int, position: int) -> Any:
         if number == 3:
             os.kill(os.getpid(), signal.SIGTERM)
         return real(self, number, position)
 
-    monkeypatch.setattr(ControlNetStage, "step", dies)
+    monkeypatch.setattr(ControlNetTrainer, "step", dies)
     with pytest.raises(KeyboardInterrupt):
         train_controlnet(recipe, tmp_path, broken)
     assert len(log_of(broken)) == 3
-    monkeypatch.setattr(ControlNetStage, "step", is_stopped)
+    monkeypatch.setattr(ControlNetTrainer, "step", is_stopped)
     with pytest.raises(Interrupted, match="stopped at step 4 of 5; the same command with --resume goes on"):
         train_controlnet(recipe, tmp_path, broken, resume=True)
-    monkeypatch.setattr(ControlNetStage, "step", real)
+    monkeypatch.setattr(ControlNetTrainer, "step", real)
     train_controlnet(recipe, tmp_path, broken, resume=True)
     assert log_of(broken) == log_of(tmp_path / "whole")
     whole, resumed = newest(tmp_path / "whole"), newest(broken)
@@ -194,18 +194,18 @@ def test_bad_steps_are_skipped_counted_and_end_the_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     recipe = recipe_of(tiny_pipeline, data, optim={"steps": 8}, run={"max_bad_steps": 2})
-    real = ControlNetStage._backward
+    real = ControlNetTrainer._backward
     bad = {1: float("nan"), 6: 1e14}
     number = [0]
 
-    def spoiled(self: ControlNetStage, inputs: Any, network: Any) -> Any:
+    def spoiled(self: ControlNetTrainer, inputs: Any, network: Any) -> Any:
         found = real(self, inputs, network)
         if number[0] in bad:
             next(iter(self.learning.values())).grad.fill_(bad[number[0]])  # type: ignore[union-attr]
         number[0] += 1
         return found
 
-    monkeypatch.setattr(ControlNetStage, "_backward", spoiled)
+    monkeypatch.setattr(ControlNetTrainer, "_backward", spoiled)
     train_controlnet(recipe, tmp_path, tmp_path / "two")
     log = log_of(tmp_path / "two")
     assert [line["skipped"] for line in log] == [0, 1, 1, 1, 1, 1, 2, 2]

@@ -11,9 +11,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from earthsynth_factory.errors import ModelError, StoreError
+from earthsynth_factory.training.controlnet.reporting import open_trackers
 from earthsynth_factory.training.controlnet.run import team_note, train_controlnet
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from earthsynth_factory.training.controlnet.trackers import open_trackers
 from tests.training.controlnet_runs import recipe_of
 from tests.training.scenes import write_layout
 

@@ -15,12 +15,12 @@ from tests.training.controlnet_runs import recipe_of
 
 base, scenes, out = map(Path, sys.argv[1:])
 with joined(torch.device("cpu")) as team:
-    opened = open_run(recipe_of(base, scenes), out, out, team, lambda what, done, total: None)
-    stage = opened.stage
+    setup = open_run(recipe_of(base, scenes), out, out, team, lambda what, done, total: None)
+    trainer = setup.trainer
     seen = []
     for number in range(3):
-        seen += stage.loader.get(number * stage.stride).batch.picks.tolist()
-        stage.step(number, number * stage.stride)
-    weights = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in stage.learning.values())).hexdigest()
+        seen += trainer.loader.get(number * trainer.stride).batch.picks.tolist()
+        trainer.step(number, number * trainer.stride)
+    weights = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in trainer.learning.values())).hexdigest()
     told = {"world": team.world, "picks": seen, "weights": weights, "sum": team.total([team.rank + 1.0])}
     (out / f"process-{team.rank}.json").write_text(json.dumps(told))

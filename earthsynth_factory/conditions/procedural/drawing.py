@@ -62,7 +62,7 @@ def shape_of(category: Category, shapes: dict[str, Shape]) -> Shape | None:
     return {normalise(name): shape for name, shape in shapes.items()}.get(normalise(category.name))
 
 
-class Stage:
+class Drawing:
     """One layout in the making.
 
     extent: the ground shown. frame: about its middle, turned to the layout's heading.

@@ -8,7 +8,7 @@ from typing import Literal
 from typing_extensions import override
 
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
-from earthsynth_factory.conditions.procedural.drawing import Knobs, Stage, key_of, shape_of
+from earthsynth_factory.conditions.procedural.drawing import Drawing, Knobs, key_of, shape_of
 from earthsynth_factory.conditions.procedural.figures import FIGURES, Shape
 from earthsynth_factory.conditions.procedural.scenes import LAND, OWN, SCENES, STANDS_ON, Scene
 from earthsynth_factory.domain.condition import Condition, Origin
@@ -73,14 +73,14 @@ class Procedural(ConditionSource):
             raise NoCondition(f"no layout shows {name!r}; give it a shape under `shapes` of the procedural source")
         scene = scenes[derive(want.seed, "scene") % len(scenes)]
         stands_on = STANDS_ON.get(key_of(want.category), ()) if want.category else ()
-        stage = Stage(want, self._knobs, self._context.taxonomy, stands_on)
-        scene(stage)
-        if stage.lacking() > 0:
-            stage.scatter()
-        return self._condition(want, stage, scene.__name__)
+        drawing = Drawing(want, self._knobs, self._context.taxonomy, stands_on)
+        scene(drawing)
+        if drawing.lacking() > 0:
+            drawing.scatter()
+        return self._condition(want, drawing, scene.__name__)
 
-    def _condition(self, want: Want, stage: Stage, scene: str) -> Condition:
-        mask, instances = stage.finished()
+    def _condition(self, want: Want, drawing: Drawing, scene: str) -> Condition:
+        mask, instances = drawing.finished()
         present = present_classes(mask)
         return Condition(
             mask=mask,
@@ -89,7 +89,7 @@ class Procedural(ConditionSource):
             metres_per_pixel=want.metres_per_pixel,
             seed=want.seed,
             origin=Origin("procedural", f"procedural-{want.seed}", {"scene": scene}),
-            visible=stage.board.visible(),
+            visible=drawing.board.visible(),
         )
 
     def _scenes(self, category: Category | None) -> tuple[Scene, ...]:

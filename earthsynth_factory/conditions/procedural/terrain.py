@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.conditions.procedural.canvas import Bools
-from earthsynth_factory.conditions.procedural.drawing import Stage
+from earthsynth_factory.conditions.procedural.drawing import Drawing
 from earthsynth_factory.conditions.procedural.shapes import (
     Points,
     Pose,
@@ -27,45 +27,45 @@ Box = tuple[float, float, float, float]
 _ROUND = ellipse(2, 2, corners=12).parts[0]
 
 
-def noise(stage: Stage, feature: float) -> npt.NDArray[np.float32]:
+def noise(drawing: Drawing, feature: float) -> npt.NDArray[np.float32]:
     """(H, W) smooth random field; hills and hollows are about `feature` metres across."""
-    height, width = stage.board.codes.shape
-    cell = max(feature / stage.board.metres_per_pixel, 2.0)
+    height, width = drawing.board.codes.shape
+    cell = max(feature / drawing.board.metres_per_pixel, 2.0)
     step = 4 if cell > 16 else 1  # wide hills need no cubic interpolation at every pixel
     rows, columns = math.ceil(height / step), math.ceil(width / step)
-    coarse = stage.rng.standard_normal((int(height / cell) + 5, int(width / cell) + 5)).astype(np.float32)
-    top, left = stage.rng.uniform(1, 2, 2)
+    coarse = drawing.rng.standard_normal((int(height / cell) + 5, int(width / cell) + 5)).astype(np.float32)
+    top, left = drawing.rng.uniform(1, 2, 2)
     into = np.array([[step / cell, 0, left], [0, step / cell, top]])
     field = cv2.warpAffine(coarse, into, (columns, rows), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
     return np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR) if step > 1 else field)
 
 
-def patches(stage: Stage, share: float, feature: float, ragged: float = 0.25) -> Bools:
+def patches(drawing: Drawing, share: float, feature: float, ragged: float = 0.25) -> Bools:
     """(H, W) True on about `share` of the picture, in patches of this size whose edges are a little ragged."""
-    field = noise(stage, feature) + ragged * noise(stage, feature / 5)
+    field = noise(drawing, feature) + ragged * noise(drawing, feature / 5)
     return np.asarray(field > np.quantile(field[::8, ::8], 1 - share))
 
 
-def wood(stage: Stage, name: str, share: float, feature: float) -> None:
+def wood(drawing: Drawing, name: str, share: float, feature: float) -> None:
     """Patches of this ground."""
-    stage.board.paint_where(stage.code(name), patches(stage, share, feature))
+    drawing.board.paint_where(drawing.code(name), patches(drawing, share, feature))
 
 
-def mottled(stage: Stage, base: str, *others: tuple[str, float], feature: float = 40.0) -> None:
+def mottled(drawing: Drawing, base: str, *others: tuple[str, float], feature: float = 40.0) -> None:
     """Open land: `base` everywhere, then patches of (name, share) on it."""
-    stage.flood(base)
+    drawing.flood(base)
     for name, share in others:
-        wood(stage, name, share, feature)
+        wood(drawing, name, share, feature)
 
 
-def split(stage: Stage, box: Box, size: float) -> Iterator[Box]:
+def split(drawing: Drawing, box: Box, size: float) -> Iterator[Box]:
     """Cut a box across its longer side until its parts are about `size` long."""
     left, top, right, bottom = box
     wide, high = right - left, bottom - top
     if max(wide, high) < size * 1.3:
         yield box
         return
-    share = float(stage.rng.uniform(0.35, 0.65))
+    share = float(drawing.rng.uniform(0.35, 0.65))
     if wide > high:
         middle = left + share * wide
         halves = ((left, top, middle, bottom), (middle, top, right, bottom))
@@ -73,15 +73,15 @@ def split(stage: Stage, box: Box, size: float) -> Iterator[Box]:
         middle = top + share * high
         halves = ((left, top, right, middle), (left, middle, right, bottom))
     for half in halves:
-        yield from split(stage, half, size)
+        yield from split(drawing, half, size)
 
 
-def parcels(stage: Stage, size: float, frame: Pose | None = None) -> list[Silhouette]:
+def parcels(drawing: Drawing, size: float, frame: Pose | None = None) -> list[Silhouette]:
     """Fields about `size` metres long that tile the picture, a path's width apart, slightly out of square."""
-    frame = frame or stage.frame
-    reach = stage.reach * 1.3
-    skew = np.array([[1.0, float(stage.rng.uniform(-0.25, 0.25))], [0.0, 1.0]])
-    fields = (_field(box, 1.2) for box in split(stage, (-reach, -reach, reach, reach), size))
+    frame = frame or drawing.frame
+    reach = drawing.reach * 1.3
+    skew = np.array([[1.0, float(drawing.rng.uniform(-0.25, 0.25))], [0.0, 1.0]])
+    fields = (_field(box, 1.2) for box in split(drawing, (-reach, -reach, reach, reach), size))
     return [Silhouette((field.parts[0] @ skew,)).at(frame) for field in fields]
 
 
@@ -90,63 +90,67 @@ def _field(box: Box, edge: float) -> Silhouette:
     return rectangle(right - left - edge, bottom - top - edge, (left + right) / 2, (top + bottom) / 2)
 
 
-def quilt(stage: Stage, names: Sequence[str], weights: Sequence[float], size: float, seam: str) -> None:
+def quilt(drawing: Drawing, names: Sequence[str], weights: Sequence[float], size: float, seam: str) -> None:
     """Parcels, each of one of these grounds, with `seam` between them."""
-    stage.flood(seam)
+    drawing.flood(seam)
     share = np.array(weights) / sum(weights)
-    for field in parcels(stage, size):
-        stage.paint(str(stage.rng.choice(names, p=share)), field)
+    for field in parcels(drawing, size):
+        drawing.paint(str(drawing.rng.choice(names, p=share)), field)
 
 
-def winding(stage: Stage, frame: Pose, bend: float, length: float) -> Points:
+def winding(drawing: Drawing, frame: Pose, bend: float, length: float) -> Points:
     """A centre line (N, 2) along the frame's x axis that swings by `bend` metres, but not at the origin."""
-    along = np.linspace(-2 * stage.reach, 2 * stage.reach, 60)
+    along = np.linspace(-2 * drawing.reach, 2 * drawing.reach, 60)
     calm = 1 - np.exp(-((along / length) ** 2))
-    swing = np.sin(along / length + float(stage.rng.uniform(0, 6))) * bend * calm
+    swing = np.sin(along / length + float(drawing.rng.uniform(0, 6))) * bend * calm
     return Silhouette((np.stack([along, swing], axis=1),)).at(frame).parts[0]
 
 
-def river(stage: Stage, frame: Pose, width: float, bend: float | None = None) -> None:
+def river(drawing: Drawing, frame: Pose, width: float, bend: float | None = None) -> None:
     """Water along the frame's x axis, with a grown bank on both sides."""
-    line = winding(stage, frame, width * 0.6 if bend is None else bend, max(width * 2.5, 30.0))
-    stage.paint("grass", strip(line, width * 1.25 + 6))
-    stage.paint("water", strip(line, width))
+    line = winding(drawing, frame, width * 0.6 if bend is None else bend, max(width * 2.5, 30.0))
+    drawing.paint("grass", strip(line, width * 1.25 + 6))
+    drawing.paint("water", strip(line, width))
 
 
-def shore(stage: Stage, frame: Pose, land: str, wild: float = 0.0, phases: Sequence[float] = ()) -> None:
+def shore(drawing: Drawing, frame: Pose, land: str, wild: float = 0.0, phases: Sequence[float] = ()) -> None:
     """Land on the frame's +y side of the x axis; a quay, or a coast that wanders by `wild` metres."""
-    along = np.linspace(-3 * stage.reach, 3 * stage.reach, 90)
+    along = np.linspace(-3 * drawing.reach, 3 * drawing.reach, 90)
     edge = np.zeros_like(along)
     for octave, phase in enumerate(phases, start=1):
-        edge += wild / octave * np.sin(along * octave * 1.7 / max(stage.reach * 0.5, 1) + phase)
+        edge += wild / octave * np.sin(along * octave * 1.7 / max(drawing.reach * 0.5, 1) + phase)
     coast = np.stack([along, edge], axis=1)
-    far = np.array([[3 * stage.reach, 4 * stage.reach], [-3 * stage.reach, 4 * stage.reach]])
-    stage.paint(land, Silhouette((np.concatenate([coast, far]),)), frame)
+    far = np.array([[3 * drawing.reach, 4 * drawing.reach], [-3 * drawing.reach, 4 * drawing.reach]])
+    drawing.paint(land, Silhouette((np.concatenate([coast, far]),)), frame)
 
 
-def lake(stage: Stage, frame: Pose, length: float) -> None:
+def lake(drawing: Drawing, frame: Pose, length: float) -> None:
     """Standing water with a grown bank."""
-    shape = blob(stage.rng, length, length * float(stage.rng.uniform(0.5, 0.9)), 0.35)
-    stage.paint("grass", shape.scaled(1.08, 1.1), frame)
-    stage.paint("water", shape, frame)
+    shape = blob(drawing.rng, length, length * float(drawing.rng.uniform(0.5, 0.9)), 0.35)
+    drawing.paint("grass", shape.scaled(1.08, 1.1), frame)
+    drawing.paint("water", shape, frame)
 
 
-def crown(stage: Stage, at: Pose, diameter: float) -> None:
+def crown(drawing: Drawing, at: Pose, diameter: float) -> None:
     """One tree; its crown hangs over what stands beside it."""
-    radius = diameter / 2 * stage.rng.uniform(0.88, 1.06, (len(_ROUND), 1))
-    stage.board.shade(stage.code("tree"), Silhouette((_ROUND * radius + (at.x, at.y),)))
+    radius = diameter / 2 * drawing.rng.uniform(0.88, 1.06, (len(_ROUND), 1))
+    drawing.board.shade(drawing.code("tree"), Silhouette((_ROUND * radius + (at.x, at.y),)))
 
 
-def trees(stage: Stage, places: list[Pose], share: float) -> None:
+def trees(drawing: Drawing, places: list[Pose], share: float) -> None:
     """Trees 5 to 10 m wide at a share of the places (times the density); they grow beside things, water and roads."""
-    if not stage.shows("tree"):
+    if not drawing.shows("tree"):
         return
     for place in places:
-        if stage.extent.contains(place) and stage.rng.random() < share * stage.knobs.density and stage.plantable(place):
-            crown(stage, place, float(stage.rng.uniform(5, 10)))
+        if (
+            drawing.extent.contains(place)
+            and drawing.rng.random() < share * drawing.knobs.density
+            and drawing.plantable(place)
+        ):
+            crown(drawing, place, float(drawing.rng.uniform(5, 10)))
 
 
-def strewn(stage: Stage, count: float) -> list[Pose]:
+def strewn(drawing: Drawing, count: float) -> list[Pose]:
     """Random places, about `count` a hectare, at most 200."""
-    number = min(200, round(count * stage.extent.across * stage.extent.down / 10_000))
-    return [stage.anywhere() for _ in range(number)]
+    number = min(200, round(count * drawing.extent.across * drawing.extent.down / 10_000))
+    return [drawing.anywhere() for _ in range(number)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from earthsynth_factory.datasets.base import LabelledDataset
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.geometry.rle import RunLengthError
 from earthsynth_factory.geometry.rle_check import check_runs
@@ -14,7 +14,7 @@ NAMED = 5
 
 def check_finished(dataset: LabelledDataset) -> None:
     """Raises StoreError where `dataset` is a build whose shards are not all committed."""
-    if not isinstance(dataset, StoreReader):
+    if not isinstance(dataset, BuildReader):
         return
     done, shards = dataset.shards
     if done < shards:

@@ -31,7 +31,7 @@ class Marker:
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-def survey(layout: ShardLayout, slots: range, accepted: int) -> Marker:
+def marker_of(layout: ShardLayout, slots: range, accepted: int) -> Marker:
     """The marker of a shard as it lies on the disk. Raises DiskError where it holds other samples than it should."""
     lost = DiskError(f"{layout.root}: files vanished or changed while they were made; run the same command again")
     try:

@@ -32,7 +32,7 @@ Pixels = TypeVar("Pixels", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True)
-class StoreReader:
+class BuildReader:
     """An output folder of `build`. Raises StoreError where the folder is none, or is damaged."""
 
     root: Path

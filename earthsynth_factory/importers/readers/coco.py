@@ -19,11 +19,11 @@ from earthsynth_factory.importers.outlines import Patch, fill, read_rle, usable_
 from earthsynth_factory.importers.readers.coco_document import flag, looks_like_coco, read_document
 from earthsynth_factory.importers.readers.coco_join import join
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -56,8 +56,8 @@ class Coco(Reader):
         source = f"COCO annotations, {request.path.name}"
         return read_files(files, request, DatasetInfo(request.name, source, "unknown", "", dense=False))
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return coco_labels(scene, aid.size, aid.notes)
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        return coco_labels(scene, context.size, context.notes)
 
 
 def json_files(tree: Tree) -> list[Path]:

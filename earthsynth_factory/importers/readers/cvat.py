@@ -17,11 +17,11 @@ from earthsynth_factory.importers.outlines import trim
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse, turned_box
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -73,10 +73,15 @@ class Cvat(Reader):
             raise SourceError(f"{request.path}: no XML of CVAT (annotations of images) with its images")
         return Source(DatasetInfo(request.name, "CVAT annotations", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         file, number = scene.labels
         image = _images(file)[number]
-        return Labels(objects=(*filled(_drawn(image, file, aid.notes), aid.size, aid.notes), *_masks(image, file, aid)))
+        return Labels(
+            objects=(
+                *filled(_drawn(image, file, context.notes), context.size, context.notes),
+                *_masks(image, file, context),
+            )
+        )
 
 
 _parsed: tuple[Path, int, list[Element]] | None = None
@@ -132,7 +137,7 @@ def _given(shape: Element) -> Given:
     return turned_box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top, angle)
 
 
-def _masks(image: Element, file: Path, aid: Aid) -> Iterator[SceneObject]:
+def _masks(image: Element, file: Path, context: ReadContext) -> Iterator[SceneObject]:
     """`mask` shapes: run lengths by rows within a box, the first of background."""
     for shape in image.iterfind("mask"):
         try:
@@ -141,12 +146,12 @@ def _masks(image: Element, file: Path, aid: Aid) -> Iterator[SceneObject]:
             if (
                 min(left, top, *runs) < 0
                 or sum(runs) != width * height
-                or left + width > aid.size[1]
-                or top + height > aid.size[0]
+                or left + width > context.size[1]
+                or top + height > context.size[0]
             ):
                 raise ValueError("its runs do not fill its box, or it lies outside the image")
         except (KeyError, ValueError) as error:
-            aid.notes.fault(f"{file}, image {image.get('name')}", f"not a whole mask ({error})")
+            context.notes.fault(f"{file}, image {image.get('name')}", f"not a whole mask ({error})")
             continue
         patch = trim(np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width))
         if patch is not None:

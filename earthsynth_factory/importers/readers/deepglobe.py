@@ -8,10 +8,10 @@ from pathlib import Path
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.dense import colours_table, uncounted
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -79,11 +79,11 @@ class DeepGlobe(Reader):
             raise SourceError(f"{request.path}: no <id>_mask.png with <id>_sat.jpg; give DeepGlobe's folder")
         return Source(_info(dense), words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         mask, which = scene.labels
         if which == "road":
-            return Labels(raster=threshold_raster(mask, THRESHOLD, aid.classes.id_of("road")))
-        return Labels(raster=colour_raster(mask, colours_table(COLOURS, aid.classes), aid.notes.remarks))
+            return Labels(raster=threshold_raster(mask, THRESHOLD, context.classes.id_of("road")))
+        return Labels(raster=colour_raster(mask, colours_table(COLOURS, context.classes), context.notes.remarks))
 
 
 def _info(dense: bool) -> DatasetInfo:

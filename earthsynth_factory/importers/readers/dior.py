@@ -9,10 +9,10 @@ from pathlib import Path
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.voc import open_voc, voc_labels
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -47,8 +47,8 @@ class Dior(Reader):
     def open(self, request: Request) -> Source:
         return open_voc(request, INFO, "DIOR_", _files(request.tree))
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return voc_labels(scene, aid)
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        return voc_labels(scene, context)
 
 
 def _files(tree: Tree) -> list[Path]:

@@ -15,11 +15,11 @@ from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -84,8 +84,8 @@ class Dota(Reader):
         own = DatasetInfo(request.name, "oriented boxes in DOTA's form", "unknown", "", dense=False)
         return Source(INFO if ours else own, words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return Labels(objects=filled(_drawn(scene.labels, aid.notes), aid.size, aid.notes))
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        return Labels(objects=filled(_drawn(scene.labels, context.notes), context.size, context.notes))
 
 
 def _label_files(tree: Tree) -> list[Path]:

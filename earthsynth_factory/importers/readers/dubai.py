@@ -8,10 +8,10 @@ from pathlib import Path
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.dense import colours_table, uncounted
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -74,8 +74,10 @@ class Dubai(Reader):
             raise SourceError(f"{request.path}: no `Tile N/masks/*.png`; give the folder that holds the tiles")
         return Source(INFO, uncounted(COLOURS), scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return Labels(raster=colour_raster(scene.labels, colours_table(COLOURS, aid.classes), aid.notes.remarks))
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        return Labels(
+            raster=colour_raster(scene.labels, colours_table(COLOURS, context.classes), context.notes.remarks)
+        )
 
 
 def _tiles(tree: Tree) -> list[Path]:

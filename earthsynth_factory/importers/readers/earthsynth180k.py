@@ -13,10 +13,10 @@ from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.dense import ids_table
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -76,11 +76,11 @@ class EarthSynth180K(Reader):
         own = DatasetInfo(request.name, "EarthSynth's training layout", "unknown", "", dense=False)
         return Source(INFO if ours else own, dict.fromkeys(category.name for category in earthsynth()), scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         # Ids beyond EarthSynth's are those that the map file gives to categories of the user's own.
-        words = {category.id: category.name for category in aid.classes.taxonomy}
+        words = {category.id: category.name for category in context.classes.taxonomy}
         return Labels(
-            raster=id_raster(scene.labels, ids_table(words | {255: "ignore"}, aid.classes), aid.notes.remarks)
+            raster=id_raster(scene.labels, ids_table(words | {255: "ignore"}, context.classes), context.notes.remarks)
         )
 
 

@@ -9,10 +9,10 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import table_of_names
 from earthsynth_factory.importers.readers.dense import ids_table, uncounted
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -71,5 +71,5 @@ class Gid(Reader):
             raise SourceError(f"{request.path}: no labels/*.png; give the folder that holds images/ and labels/")
         return Source(INFO, uncounted(WORDS), scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, aid.classes), aid.notes.remarks))
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, context.classes), context.notes.remarks))

@@ -13,11 +13,11 @@ from earthsynth_factory.importers.readers.turned import turned_box
 from earthsynth_factory.importers.readers.voc import number_of
 from earthsynth_factory.importers.readers.xml_pairs import Pair, image_sets, pair_xml
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -67,8 +67,10 @@ class Hrsc2016(Reader):
             raise SourceError(f"{request.path}: no XML of HRSC2016 (HRSC_Image) with its image")
         return Source(INFO, Counter({WORD: count}), scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return Labels(objects=filled(_drawn(read_xml(scene.labels), scene.labels, aid.notes), aid.size, aid.notes))
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        return Labels(
+            objects=filled(_drawn(read_xml(scene.labels), scene.labels, context.notes), context.size, context.notes)
+        )
 
 
 def _is_ours(root: Element) -> bool:

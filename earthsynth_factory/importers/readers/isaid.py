@@ -16,11 +16,11 @@ from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.readers.colour_instances import classed, regions
 from earthsynth_factory.importers.readers.dense import colours_table, ids_table, uncounted
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Raster,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -92,27 +92,27 @@ class Isaid(Reader):
             raise SourceError(f"{request.path}: no <P>{_CLASS}.png with its image <P>.png; give iSAID's folder")
         return Source(INFO, uncounted(COLOURS), scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         mask, instances = scene.labels
-        raster = _raster(mask, aid)
-        return Labels(raster, _objects(raster, instances, aid) if instances else ())
+        raster = _raster(mask, context)
+        return Labels(raster, _objects(raster, instances, context) if instances else ())
 
 
-def _raster(mask: Path, aid: Aid) -> Raster:
+def _raster(mask: Path, context: ReadContext) -> Raster:
     """Colours as published, or ids as mmsegmentation's converter writes them."""
     with Picture(mask) as picture:
         ids = picture.channels == 1
     if not ids:
-        return colour_raster(mask, colours_table(COLOURS, aid.classes), aid.notes.remarks)
+        return colour_raster(mask, colours_table(COLOURS, context.classes), context.notes.remarks)
     words = dict(enumerate(list(COLOURS.values())[:16]))
-    return id_raster(mask, ids_table(words | {255: "ignore"}, aid.classes), aid.notes.remarks)
+    return id_raster(mask, ids_table(words | {255: "ignore"}, context.classes), context.notes.remarks)
 
 
-def _objects(raster: Raster, instances: Path, aid: Aid) -> tuple[SceneObject, ...]:
-    if raster.shape != aid.size:
+def _objects(raster: Raster, instances: Path, context: ReadContext) -> tuple[SceneObject, ...]:
+    if raster.shape != context.size:
         return ()  # a fault that is told when both are cut
-    found = classed(regions(instances, aid.size), raster.rows(0, aid.size[0]), (BACKGROUND, IGNORE))
-    return tuple(replace(one, word=aid.classes.taxonomy[category].name) for category, one in found)
+    found = classed(regions(instances, context.size), raster.rows(0, context.size[0]), (BACKGROUND, IGNORE))
+    return tuple(replace(one, word=context.classes.taxonomy[category].name) for category, one in found)
 
 
 def _ending(tree: Tree, end: str) -> list[Path]:

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -82,9 +82,9 @@ class KitAis(Reader):
             raise SourceError(f"{request.path}: no frames (*.jpg) beside classes.txt")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         file, words = scene.labels
-        objects = (_object(box, aid) for box in _boxes(file, list(words), aid.notes))
+        objects = (_object(box, context) for box in _boxes(file, list(words), context.notes))
         return Labels(objects=tuple(one for one in objects if one is not None))
 
 
@@ -121,17 +121,17 @@ def _boxes(path: Path, words: list[str], notes: Notes) -> Iterator[_Box]:
             notes.fault(f"{path}:{number}", f"{line[:80]!r} is not `class x y w h` with a known class")
 
 
-def _object(box: _Box, aid: Aid) -> SceneObject | None:
+def _object(box: _Box, context: ReadContext) -> SceneObject | None:
     """The ellipse in the box, clipped to the image."""
-    whole = np.array([aid.size[1], aid.size[0]])
+    whole = np.array([context.size[1], context.size[0]])
     centre, half = np.array(box.centre) * whole, np.array(box.size) * whole / 2
     left, top = np.clip(np.rint(centre - half), 0, whole).astype(int).tolist()
     right, bottom = np.clip(np.rint(centre + half), 0, whole).astype(int).tolist()
     inside = _ellipse(bottom - top, right - left)
     if not inside.any():
-        aid.notes.left_out["object outside its image"] += 1
+        context.notes.left_out["object outside its image"] += 1
         return None
-    return SceneObject(aid.classes.usual(box.word, WORDS[box.word]), top, left, inside)
+    return SceneObject(context.classes.usual(box.word, WORDS[box.word]), top, left, inside)
 
 
 def _ellipse(height: int, width: int) -> npt.NDArray[np.bool_]:

@@ -15,11 +15,11 @@ from earthsynth_factory.importers.json_pieces import pieces, read_piece
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse, turned
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -65,10 +65,12 @@ class LabelStudio(Reader):
             raise SourceError(f"{request.path}: no JSON of Label Studio (tasks with results) with its images")
         return Source(DatasetInfo(request.name, "Label Studio annotations", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         file, start, length = scene.labels
         results = _results(read_piece(file, start, length), Notes()) or []
-        return Labels(objects=filled(_drawn(results, aid.size, scene.image.name, aid.notes), aid.size, aid.notes))
+        return Labels(
+            objects=filled(_drawn(results, context.size, scene.image.name, context.notes), context.size, context.notes)
+        )
 
 
 def _files(tree: Tree) -> Iterator[Path]:

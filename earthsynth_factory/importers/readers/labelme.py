@@ -14,11 +14,11 @@ from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -75,9 +75,9 @@ class Labelme(Reader):
             raise SourceError(f"{request.path}: no JSON of labelme (shapes, imagePath) with its image")
         return Source(DatasetInfo(request.name, "labelme annotations", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         file = scene.labels
-        return Labels(objects=filled(_drawn(read_json(file), file, aid.notes), aid.size, aid.notes))
+        return Labels(objects=filled(_drawn(read_json(file), file, context.notes), context.size, context.notes))
 
 
 def _files(tree: Tree, every: bool = False) -> Iterator[Path]:

@@ -10,10 +10,10 @@ from earthsynth_factory.importers.readers.coco import coco_labels, read_files
 from earthsynth_factory.importers.readers.coco_document import looks_like_coco
 from earthsynth_factory.importers.readers.odvg import looks_like_odvg, odvg_labels, read_lines_of
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -62,9 +62,9 @@ class Lae(Reader):
             words[word] = (words.get(word) or 0) + (count or 0)
         return Source(INFO, words, [*boxes.scenes, *odvg.scenes])
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         form = odvg_labels if scene.labels[0] == "odvg" else coco_labels
-        return form(scene, aid.size, aid.notes)
+        return form(scene, context.size, context.notes)
 
 
 def read_segments(path: Path) -> dict[int, Any]:

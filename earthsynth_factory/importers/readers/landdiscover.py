@@ -8,10 +8,10 @@ from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.dense import ids_table
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -53,8 +53,8 @@ class LandDiscover(Reader):
         info = DatasetInfo(request.name, "LandDiscover50K's layout (GSNet)", licence, "", dense=False)
         return Source(info, dict.fromkeys(words), scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         words = {category.id: category.name for category in earthsynth() if category.id < CLASSES}
         return Labels(
-            raster=id_raster(scene.labels, ids_table(words | {255: "ignore"}, aid.classes), aid.notes.remarks)
+            raster=id_raster(scene.labels, ids_table(words | {255: "ignore"}, context.classes), context.notes.remarks)
         )

@@ -6,10 +6,10 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import table_of_names
 from earthsynth_factory.importers.readers.dense import ids_table, uncounted
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -60,5 +60,5 @@ class LoveDa(Reader):
             raise SourceError(f"{request.path}: no masks_png/ beside images_png/; give LoveDA's top folder")
         return Source(INFO, uncounted(WORDS), scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, aid.classes), aid.notes.remarks))
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, context.classes), context.notes.remarks))

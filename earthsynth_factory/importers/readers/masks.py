@@ -16,11 +16,11 @@ from earthsynth_factory.importers.readers.dense import colours_table, ids_table
 from earthsynth_factory.importers.readers.mask_pairs import Pairing, pair_masks
 from earthsynth_factory.importers.readers.xml_pairs import image_sets
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Raster,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -77,17 +77,17 @@ class Masks(Reader):
         words: dict[str, int | None] = dict.fromkeys([*table.ids.values(), *table.colours.values()])
         return Source(DatasetInfo(request.name, "label images", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         mask, ids, colours, binary, objects = scene.labels
-        remarks = aid.notes.remarks
-        if colours or aid.classes.colours:
-            table = {0: BACKGROUND} | colours_table(dict(colours), aid.classes)
+        remarks = context.notes.remarks
+        if colours or context.classes.colours:
+            table = {0: BACKGROUND} | colours_table(dict(colours), context.classes)
             raster: Raster = colour_raster(mask, table, remarks)
         else:
-            table = {0: BACKGROUND, UNLABELLED: IGNORE} | ids_table(dict(ids), aid.classes)
+            table = {0: BACKGROUND, UNLABELLED: IGNORE} | ids_table(dict(ids), context.classes)
             table |= {UNLABELLED: table[1]} if binary else {}
             raster = id_raster(mask, table, remarks)
-        return Labels(raster, () if objects is None else _objects(raster, objects, aid))
+        return Labels(raster, () if objects is None else _objects(raster, objects, context))
 
 
 def _table(tree: Tree, classes: ClassMap) -> ClassTable | None:
@@ -134,9 +134,9 @@ def _object_images(tree: Tree) -> dict[str, Path]:
     return {path.stem: path for folder in tree.named("SegmentationObject") for path in tree.listing(folder)}
 
 
-def _objects(raster: Raster, path: Path, aid: Aid) -> tuple[SceneObject, ...]:
+def _objects(raster: Raster, path: Path, context: ReadContext) -> tuple[SceneObject, ...]:
     """The objects of an image of objects, each of the class that most of its pixels have."""
-    if raster.shape != aid.size:
+    if raster.shape != context.size:
         return ()
-    found = classed(regions(path, aid.size), raster.rows(0, aid.size[0]), (BACKGROUND, IGNORE))
-    return tuple(replace(one, word=aid.classes.taxonomy[category].name) for category, one in found)
+    found = classed(regions(path, context.size), raster.rows(0, context.size[0]), (BACKGROUND, IGNORE))
+    return tuple(replace(one, word=context.classes.taxonomy[category].name) for category, one in found)

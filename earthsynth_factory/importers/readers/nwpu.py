@@ -21,10 +21,10 @@ from earthsynth_factory.importers.json_pieces import pieces, read_piece
 from earthsynth_factory.importers.readers.coco import coco_labels, json_files, read_files, renamed
 from earthsynth_factory.importers.readers.coco_document import Entry, looks_like_coco
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -97,8 +97,8 @@ class Nwpu(Reader):
             words[known] = (words.get(known) or 0) + (count or 0)
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return coco_labels(scene, aid.size, aid.notes)
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        return coco_labels(scene, context.size, context.notes)
 
 
 def _names(path: Path) -> frozenset[str]:

@@ -15,11 +15,11 @@ from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -61,8 +61,8 @@ class Odvg(Reader):
             raise SourceError(f"{request.path}: no lines of ODVG boxes with their images")
         return source
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return odvg_labels(scene, aid.size, aid.notes)
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        return odvg_labels(scene, context.size, context.notes)
 
 
 def looks_like_odvg(path: Path) -> bool:

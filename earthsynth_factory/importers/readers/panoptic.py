@@ -18,10 +18,10 @@ from earthsynth_factory.importers.json_pieces import pieces, read_piece
 from earthsynth_factory.importers.outlines import trim
 from earthsynth_factory.importers.readers.coco_document import flag, identity, size_of
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -75,7 +75,7 @@ class Panoptic(Reader):
         info = DatasetInfo(request.name, "COCO panoptic annotations", "unknown", "", dense=True)
         return Source(info, words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         file, start, length, mask, names = scene.labels
         known = dict(names)
         segments: dict[int, _Segment] = {}
@@ -85,9 +85,9 @@ class Panoptic(Reader):
                 word, thing = known[category]
                 segments[index] = _Segment(word, thing, flag(one.get("iscrowd")))
             else:
-                aid.notes.fault(f"{mask}", f"segment {one.get('id')!r} is of no listed category")
+                context.notes.fault(f"{mask}", f"segment {one.get('id')!r} is of no listed category")
         numbers = _numbers(mask)
-        return Labels(_Raster(mask, numbers, segments, aid.classes), _objects(numbers, segments))
+        return Labels(_Raster(mask, numbers, segments, context.classes), _objects(numbers, segments))
 
 
 class _Raster:

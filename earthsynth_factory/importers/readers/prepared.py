@@ -13,11 +13,11 @@ from earthsynth_factory.geometry.rle import decode_patch
 from earthsynth_factory.importers.outlines import MAX_PATCH
 from earthsynth_factory.importers.readers.dense import ids_table
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -59,11 +59,11 @@ class Prepared(Reader):
             raise SourceError(f"{request.path}: no dataset.json of our own layout")
         return Source(info, words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         mask, file, place, names = scene.labels
-        table = ids_table({0: "background", 255: "ignore"} | dict(names), aid.classes)
-        objects = [] if place is None else _objects(file, place, dict(names), aid.size, aid.notes)
-        return Labels(id_raster(mask, table, aid.notes.remarks), tuple(objects))
+        table = ids_table({0: "background", 255: "ignore"} | dict(names), context.classes)
+        objects = [] if place is None else _objects(file, place, dict(names), context.size, context.notes)
+        return Labels(id_raster(mask, table, context.notes.remarks), tuple(objects))
 
 
 def _roots(tree: Tree) -> list[Path]:

@@ -12,11 +12,11 @@ from earthsynth_factory.importers.outlines import read_rle
 from earthsynth_factory.importers.readers.dense import ids_table
 from earthsynth_factory.importers.readers.pickles import read_plain
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -94,11 +94,11 @@ class Samrs(Reader):
             raise SourceError(f"{request.path}: no gray/*.png with images; give SAMRS's folder (SOTA, SIOR, FAST)")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         mask, pickled, which = scene.labels
-        table = ids_table(dict(enumerate(words_of(which))), aid.classes) | {UNLABELLED: IGNORE}
-        objects = [] if pickled is None else _objects(pickled, words_of(which), aid.size, aid.notes)
-        return Labels(id_raster(mask, table, aid.notes.remarks), tuple(objects))
+        table = ids_table(dict(enumerate(words_of(which))), context.classes) | {UNLABELLED: IGNORE}
+        objects = [] if pickled is None else _objects(pickled, words_of(which), context.size, context.notes)
+        return Labels(id_raster(mask, table, context.notes.remarks), tuple(objects))
 
 
 def _objects(path: Path, names: list[str], size: tuple[int, int], notes: Notes) -> list[SceneObject]:

@@ -10,11 +10,11 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -62,9 +62,9 @@ class UcasAod(Reader):
             raise SourceError(f"{request.path}: no CAR/, PLANE/ with images and text files")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        drawn = _drawn(scene.labels, aid.notes) if scene.labels else ()
-        return Labels(objects=filled(drawn, aid.size, aid.notes))
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        drawn = _drawn(scene.labels, context.notes) if scene.labels else ()
+        return Labels(objects=filled(drawn, context.size, context.notes))
 
 
 def _drawn(path: Path, notes: Notes) -> Iterator[Drawn]:

@@ -22,10 +22,10 @@ from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.vector_layers import SUFFIXES, Layer, is_vector_file, read_layer
 from earthsynth_factory.importers.readers.vector_shapes import polygons_of
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -92,12 +92,12 @@ class Vectors(Reader):
             raise SourceError(f"{request.path}: no georeferenced image that the outlines lie over")
         return Source(DatasetInfo(request.name, "outlines on the ground", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         ground = _ground(scene.image)
         if ground is None:
             raise SourceError(f"{scene.image}: lies nowhere; it lost its georeference")
-        drawn = (one for file in scene.labels for one in _drawn(file, ground, aid))
-        return Labels(objects=filled(drawn, aid.size, aid.notes))
+        drawn = (one for file in scene.labels for one in _drawn(file, ground, context))
+        return Labels(objects=filled(drawn, context.size, context.notes))
 
 
 def _files(tree: Tree) -> list[Path]:
@@ -165,17 +165,17 @@ def _crs(layer: Layer, ground: Ground) -> CRS:
     return ground.crs if degrees else layer.crs
 
 
-def _drawn(file: Path, ground: Ground, aid: Aid) -> Iterator[Drawn]:
+def _drawn(file: Path, ground: Ground, context: ReadContext) -> Iterator[Drawn]:
     import shapely  # takes a tenth of a second to import
 
-    layer = read_layer(file, aid.classes.taxonomy)
+    layer = read_layer(file, context.classes.taxonomy)
     crs = _crs(layer, ground)
     for number in sorted(layer.tree.query(shapely.box(*ground.bounds(crs))).tolist()):
         shape = _in_pixels(layer.tree.geometries[number], crs, ground)
         try:
             yield Drawn(layer.words[number], Given.of_polygons(polygons_of(shape)), f"{file}, feature {number + 1}")
         except ValueError as error:
-            aid.notes.fault(f"{file}, feature {number + 1}", str(error))
+            context.notes.fault(f"{file}, feature {number + 1}", str(error))
 
 
 def _in_pixels(shape: Geometry, crs: CRS, ground: Ground) -> Geometry:

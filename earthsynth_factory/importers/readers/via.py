@@ -13,11 +13,11 @@ from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -67,9 +67,9 @@ class Via(Reader):
             raise SourceError(f"{request.path}: no JSON of VIA (regions with shape_attributes) with its images")
         return Source(DatasetInfo(request.name, "VIA annotations", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         regions, name = scene.labels
-        return Labels(objects=filled(_drawn(regions, name, aid.notes), aid.size, aid.notes))
+        return Labels(objects=filled(_drawn(regions, name, context.notes), context.size, context.notes))
 
 
 def _files(tree: Tree) -> Iterator[Path]:

@@ -10,11 +10,11 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -90,8 +90,8 @@ class VisDrone(Reader):
             raise SourceError(f"{request.path}: no annotations/*.txt of VisDrone with images/")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return Labels(objects=filled(_drawn(scene.labels, aid), aid.size, aid.notes))
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        return Labels(objects=filled(_drawn(scene.labels, context), context.size, context.notes))
 
 
 def _folders(tree: Tree) -> list[tuple[Path, Path]]:
@@ -121,8 +121,8 @@ def _rows(path: Path, notes: Notes | None = None) -> list[tuple[int, Given]]:
     return found
 
 
-def _drawn(path: Path, aid: Aid) -> Iterator[Drawn]:
-    for number, (kind, given) in enumerate(_rows(path, aid.notes), start=1):
+def _drawn(path: Path, context: ReadContext) -> Iterator[Drawn]:
+    for number, (kind, given) in enumerate(_rows(path, context.notes), start=1):
         word = WORDS[kind]
-        if word not in WITHOUT or aid.classes.find(word) is not None:
+        if word not in WITHOUT or context.classes.find(word) is not None:
             yield Drawn(word, given, f"{path}, object {number}")

@@ -20,11 +20,11 @@ from earthsynth_factory.importers.readers.colour_instances import regions
 from earthsynth_factory.importers.readers.turned import turned_box
 from earthsynth_factory.importers.readers.xml_pairs import Pair, image_sets, pair_xml
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -58,8 +58,8 @@ class Voc(Reader):
         info = DatasetInfo(request.name, "Pascal VOC annotations", "unknown", "", dense=False)
         return open_voc(request, info)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        return voc_labels(scene, aid)
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        return voc_labels(scene, context)
 
 
 def open_voc(request: Request, info: DatasetInfo, prefix: str = "", xml: list[Path] | None = None) -> Source:
@@ -79,11 +79,11 @@ def open_voc(request: Request, info: DatasetInfo, prefix: str = "", xml: list[Pa
     return Source(info, words, scenes)
 
 
-def voc_labels(scene: Scene, aid: Aid) -> Labels:
+def voc_labels(scene: Scene, context: ReadContext) -> Labels:
     """The objects of a scene made by `open_voc`. Raises `SourceError` on XML that cannot be read."""
     file, segmented = scene.labels
-    objects = filled(drawn_in(read_xml(file), file, aid.notes), aid.size, aid.notes)
-    return Labels(objects=objects if segmented is None else _with_masks(objects, segmented, aid))
+    objects = filled(drawn_in(read_xml(file), file, context.notes), context.size, context.notes)
+    return Labels(objects=objects if segmented is None else _with_masks(objects, segmented, context))
 
 
 def drawn_in(root: Element, path: Path, notes: Notes) -> Iterator[Drawn]:
@@ -168,14 +168,14 @@ def _oriented(box: Element) -> Given:
     return Given.of_corners(number_of(box, f"{axis}_{name}") for name in names for axis in ("x", "y"))
 
 
-def _with_masks(objects: tuple[SceneObject, ...], segmented: Path, aid: Aid) -> tuple[SceneObject, ...]:
+def _with_masks(objects: tuple[SceneObject, ...], segmented: Path, context: ReadContext) -> tuple[SceneObject, ...]:
     """Each object with the pixels of the region that its box is around; one without such a region keeps its own."""
-    shapes = regions(segmented, aid.size)
+    shapes = regions(segmented, context.size)
     found = []
     for one in objects:
         best = max(shapes, key=lambda shape: _overlap(one, shape), default=None)
         if best is None or _overlap(one, best) < COVERS:
-            aid.notes.remarks["objects without a mask of their own, their box is filled"] += 1
+            context.notes.remarks["objects without a mask of their own, their box is filled"] += 1
             found.append(one)
             continue
         given = replace(one.given, masked=True) if one.given else None

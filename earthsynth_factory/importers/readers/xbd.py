@@ -14,11 +14,11 @@ from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.vector_shapes import polygons_of
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -74,9 +74,9 @@ class Xbd(Reader):
             raise SourceError(f"{request.path}: no labels/*.json of xBD with their images")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
-        drawn = _drawn(read_json(scene.labels), scene.labels, aid.classes, aid.notes)
-        return Labels(objects=filled(drawn, aid.size, aid.notes))
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+        drawn = _drawn(read_json(scene.labels), scene.labels, context.classes, context.notes)
+        return Labels(objects=filled(drawn, context.size, context.notes))
 
 
 def _files(tree: Tree, every: bool = False) -> Iterator[Path]:

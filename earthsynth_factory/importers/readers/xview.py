@@ -11,10 +11,10 @@ from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.json_pieces import pieces
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -108,12 +108,12 @@ class XView(Reader):
             raise SourceError(f"{request.path}: no GeoJSON of xView (bounds_imcoords, type_id) with its images")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         drawn = (
             Drawn(word, Given.of_box(*box), f"{scene.image}, object {n}")
             for n, (word, box) in enumerate(scene.labels, 1)
         )
-        return Labels(objects=filled(drawn, aid.size, aid.notes))
+        return Labels(objects=filled(drawn, context.size, context.notes))
 
 
 def _files(tree: Tree) -> list[Path]:

@@ -16,11 +16,11 @@ from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.yolo_layout import Names, Splits, find_names, pairs
 from earthsynth_factory.importers.scene import (
-    Aid,
     DatasetInfo,
     Evidence,
     Labels,
     Notes,
+    ReadContext,
     Reader,
     Request,
     Scene,
@@ -75,9 +75,11 @@ class Yolo(Reader):
             raise SourceError(f"{request.path}: no images with .txt files, in labels/ or beside them")
         return Source(DatasetInfo(request.name, "YOLO annotations", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, aid: Aid) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> Labels:
         label, names, points = scene.labels
-        return Labels(objects=filled(_drawn(label, dict(names), points, aid.size, aid.notes), aid.size, aid.notes))
+        return Labels(
+            objects=filled(_drawn(label, dict(names), points, context.size, context.notes), context.size, context.notes)
+        )
 
 
 def _one(request: Request) -> Names:

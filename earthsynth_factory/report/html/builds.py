@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from earthsynth_factory.datasets.build.reader import StoreReader
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
 from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.domain.plugins import spec_class
@@ -19,7 +19,7 @@ from earthsynth_factory.rfilter.base import KINDS, RuleSpec
 
 
 def subject_of_build(
-    store: StoreReader, asked: Mapping[tuple[int | None, str], int], split_of: Callable[[int], str]
+    store: BuildReader, asked: Mapping[tuple[int | None, str], int], split_of: Callable[[int], str]
 ) -> Subject:
     """asked: (class id or None for negatives, split) → images. split_of: slot → split. Raises StoreError."""
     rules = dict(_rules(store))
@@ -51,20 +51,20 @@ _COMMANDS = (
 )
 
 
-def _lead(store: StoreReader) -> str:
+def _lead(store: BuildReader) -> str:
     if store.run.line.dry:
         return "A dry run: the images are coloured masks with grain, made by no model. Do not train on them."
     return "These images were made by a model; no satellite took them."
 
 
-def _state(store: StoreReader) -> str:
+def _state(store: BuildReader) -> str:
     done, total = store.shards
     if done == total:
         return ""
     return f"Unfinished: {done} of {total} shards are committed. The figures are those of what is recorded so far."
 
 
-def _doubts(store: StoreReader) -> tuple[str, ...]:
+def _doubts(store: BuildReader) -> tuple[str, ...]:
     """What the build said of its data when it was finished."""
     path = store.layout.doubts
     try:
@@ -76,7 +76,7 @@ def _doubts(store: StoreReader) -> tuple[str, ...]:
     return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
-def _entries(store: StoreReader, split_of: Callable[[int], str]) -> Iterator[Entry]:
+def _entries(store: BuildReader, split_of: Callable[[int], str]) -> Iterator[Entry]:
     for slot, rejects, sample in store.slots():
         split = sample.split if sample else split_of(slot)
         light = replace(sample, instances=()) if sample else None
@@ -86,7 +86,7 @@ def _entries(store: StoreReader, split_of: Callable[[int], str]) -> Iterator[Ent
             yield _kept(store, sample, light)
 
 
-def _kept(store: StoreReader, record: SampleRecord, light: SampleRecord) -> Entry:
+def _kept(store: BuildReader, record: SampleRecord, light: SampleRecord) -> Entry:
     return Entry(
         name=record.stem,
         outcome=Outcome.KEPT,
@@ -105,7 +105,7 @@ def _kept(store: StoreReader, record: SampleRecord, light: SampleRecord) -> Entr
     )
 
 
-def _rejected(store: StoreReader, reject: RejectRecord, split: str, sample: SampleRecord | None) -> Entry:
+def _rejected(store: BuildReader, reject: RejectRecord, split: str, sample: SampleRecord | None) -> Entry:
     """What is known of a candidate's condition beyond its seed is known where the slot's sample has the same one."""
     same = sample if sample and sample.condition_seed == reject.condition_seed else None
     kept = reject.image_seed is not None and store.rejected_path(reject).is_file()
@@ -136,7 +136,7 @@ def _group(class_id: int | None) -> int:
     return NOTHING if class_id is None else class_id
 
 
-def _rules(store: StoreReader) -> Iterator[tuple[str, RuleFacts]]:
+def _rules(store: BuildReader) -> Iterator[tuple[str, RuleFacts]]:
     """Rule → its limits. A plug-in's are not known: what a folder's record names is not imported to look at it."""
     seen, learnt = dict[str, int](), _learnt(store)
     for block in store.run.rules:
@@ -156,7 +156,7 @@ def _limits(kind: str, block: Mapping[str, Any], learnt: Mapping[int, float]) ->
     return RuleFacts({**own, **learnt}, others)
 
 
-def _learnt(store: StoreReader) -> dict[str, dict[int, float]]:
+def _learnt(store: BuildReader) -> dict[str, dict[int, float]]:
     """Rule → class id or `ALL` → least value, of the thresholds that a file brought. Raises StoreError."""
     try:
         return {
@@ -167,7 +167,7 @@ def _learnt(store: StoreReader) -> dict[str, dict[int, float]]:
         raise StoreError(f"{store.layout.run}: damaged identity.thresholds ({error})") from error
 
 
-def _making(store: StoreReader) -> list[tuple[str, list[tuple[str, str]]]]:
+def _making(store: BuildReader) -> list[tuple[str, list[tuple[str, str]]]]:
     run = store.run
     recipe = run.recipe
     rfilter = recipe.get("rfilter", {})
@@ -187,7 +187,7 @@ def _decisive(block: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _decisive(value) if isinstance(value, dict) else value for key, value in kept}
 
 
-def _thresholds(store: StoreReader) -> dict[str, str]:
+def _thresholds(store: BuildReader) -> dict[str, str]:
     def words(class_id: int, least: float) -> str:
         known = class_id in store.taxonomy
         return f"{store.taxonomy[class_id].name if known else 'all'} {number(least)}"

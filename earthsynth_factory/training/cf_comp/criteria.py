@@ -29,7 +29,7 @@ class Members:
     """
 
     masks: npt.NDArray[np.uint8]
-    looks: npt.NDArray[np.floating]
+    colour_stats: npt.NDArray[np.floating]
     sources: npt.NDArray[np.str_]
     rarity: npt.NDArray[np.floating]
     things: npt.NDArray[np.bool_]
@@ -52,7 +52,7 @@ def rarity(samples_with: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
 
 def image_score(members: Members) -> Scores:
     """How different two scenes look. From another dataset: at least one half, whatever the colours."""
-    distance = np.linalg.norm(members.looks[:, None] - members.looks[None], axis=2)
+    distance = np.linalg.norm(members.colour_stats[:, None] - members.colour_stats[None], axis=2)
     differ = 1 - np.exp(-distance / FAR)
     elsewhere = members.sources[:, None] != members.sources[None]
     return np.asarray(np.where(elsewhere, (1 + differ) / 2, differ), np.float64)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -12,28 +10,11 @@ import PIL.ImageDraw
 
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.report.sheets import overlay
-from earthsynth_factory.training.cf_comp.compose import Pair, paste
-from earthsynth_factory.training.cf_comp.select import Choice
+from earthsynth_factory.training.cf_comp.compose import Composed
 
 DIMMED = 0.2
 LINE = 13
 """Height in pixels of a line of the caption."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Composed:
-    """A choice with the pairs it stands for, the pasted region bool (S, S), and the composed scene's prompt."""
-
-    choice: Choice
-    base: Pair
-    donor: Pair
-    region: npt.NDArray[np.bool_]
-    text: str
-
-    @property
-    def scene(self) -> Pair:
-        """The composed image and mask."""
-        return paste(self.base, self.donor, self.region)
 
 
 def tile(composed: Composed, taxonomy: Taxonomy, side: int = 192) -> npt.NDArray[np.uint8]:

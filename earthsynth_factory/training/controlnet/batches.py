@@ -17,14 +17,13 @@ from earthsynth_factory.domain.seeds import rng
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.io.rgb import read_rgb
 from earthsynth_factory.training import order
-from earthsynth_factory.training.cf_comp.compose import Pair
+from earthsynth_factory.training.cf_comp.compose import Composed, Pair
 from earthsynth_factory.training.cf_comp.criteria import Members
-from earthsynth_factory.training.cf_comp.preview import Composed
 from earthsynth_factory.training.cf_comp.select import choose
 from earthsynth_factory.training.controlnet.dataset import Dataset, Sample
 from earthsynth_factory.training.controlnet.pictures import fit_image, fit_mask, read_classes
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from earthsynth_factory.training.symmetry import dihedral
+from earthsynth_factory.training.order import dihedral
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -136,7 +135,7 @@ class Batches:
             return []
         members = Members(
             masks=masks,
-            looks=np.array([sample.looks for sample in samples]),
+            colour_stats=np.array([sample.colour_stats for sample in samples]),
             sources=np.array([sample.source for sample in samples]),
             rarity=self._rarity,
             things=self._things,

@@ -36,8 +36,8 @@ KEPT_PROMPTS = 8192
 
 def part_hash(part: Part) -> str:
     """Twelve hex digits for the weights of a network."""
-    told = json.dumps(sorted((path.name, file_hash(path)) for path in part.weights))
-    return hashlib.blake2b(told.encode(), digest_size=6).hexdigest()
+    hashes = json.dumps(sorted((path.name, file_hash(path)) for path in part.weights))
+    return hashlib.blake2b(hashes.encode(), digest_size=6).hexdigest()
 
 
 class Shards:
@@ -85,9 +85,9 @@ class LatentCache:
     def fill(
         self,
         wanted: Sequence[tuple[str, Callable[[], Any]]],
-        told: Callable[[int, int], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Encodes what is missing. wanted: key and how to get its image (S, S, 3); told: called with counts."""
+        """Encodes what is missing. wanted: key and how to get its image (S, S, 3); on_progress: called with counts."""
         missing = [(key, load) for key, load in dict(wanted).items() if key not in self.shards]
         for start in range(0, len(missing), SHARD):
             entries: dict[str, Tensor] = {}
@@ -96,8 +96,8 @@ class LatentCache:
                 some = part[first : first + ENCODED]
                 images = torch.stack([torch.from_numpy(load()) for _, load in some])
                 entries |= dict(zip((key for key, _ in some), self.encode(images).half().cpu(), strict=True))
-                if told:
-                    told(start + first + len(some), len(missing))
+                if on_progress:
+                    on_progress(start + first + len(some), len(missing))
             self.shards.add(entries)
 
     def reopen(self) -> None:

@@ -15,7 +15,7 @@ from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import IGNORE, MAX_ID, Taxonomy, earthsynth, make_category
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.training.cf_comp.criteria import rarity
-from earthsynth_factory.training.controlnet.file_index import Survey, survey
+from earthsynth_factory.training.controlnet.file_index import FileIndex, index_files
 from earthsynth_factory.training.controlnet.spec import DataSpec
 from earthsynth_factory.training.controlnet.train_jsonl import LIST, Record, read_records
 
@@ -36,7 +36,7 @@ class Sample:
     digest: str
     text: str
     ids: tuple[int, ...]
-    looks: tuple[float, ...]
+    colour_stats: tuple[float, ...]
     source: str
     group: str
     metres_per_pixel: float
@@ -79,7 +79,7 @@ def open_dataset(root: Path, spec: DataSpec, index: Path, seed: int, threads: in
     about = read_about(root / "dataset.json")
     taxonomy, lut = classes_of(about)
     records, faults = read_records(root)
-    facts = survey(root, (r.image for r in records), (r.mask for r in records), index, threads)
+    facts = index_files(root, (r.image for r in records), (r.mask for r in records), index, threads)
     faults += [*facts.faults, *_contradictions(records, facts, lut)]
     if faults:
         raise SourceError(_listed(root, faults))
@@ -120,7 +120,7 @@ def classes_of(about: DatasetFile | None) -> tuple[Taxonomy, npt.NDArray[np.uint
     return taxonomy, lut
 
 
-def _contradictions(records: Iterable[Record], facts: Survey, lut: npt.NDArray[np.uint8]) -> Iterable[str]:
+def _contradictions(records: Iterable[Record], facts: FileIndex, lut: npt.NDArray[np.uint8]) -> Iterable[str]:
     """Image and mask of different size, and ids that no category has."""
     for record in records:
         image, mask = facts.images.get(record.image), facts.masks.get(record.mask)
@@ -140,7 +140,7 @@ def _contradictions(records: Iterable[Record], facts: Survey, lut: npt.NDArray[n
 
 
 def _sample(
-    record: Record, facts: Survey, about: DatasetFile | None, lut: npt.NDArray[np.uint8], spec: DataSpec
+    record: Record, facts: FileIndex, about: DatasetFile | None, lut: npt.NDArray[np.uint8], spec: DataSpec
 ) -> Sample:
     item = about.items.get(record.scene) if about else None
     image = facts.images[record.image]
@@ -150,7 +150,7 @@ def _sample(
         digest=image.digest,
         text=record.text,
         ids=tuple(sorted({int(lut[i]) for i in facts.masks[record.mask].ids} - {IGNORE})),
-        looks=image.looks,
+        colour_stats=image.colour_stats,
         source=record.scene.partition("_")[0],
         group=item.group if item else earthsynth_group(record.scene),
         metres_per_pixel=(item.metres_per_pixel if item else None) or spec.metres_per_pixel,

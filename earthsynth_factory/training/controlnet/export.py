@@ -15,80 +15,79 @@ from earthsynth_factory.io.atomic import disk_error, write_bytes
 from earthsynth_factory.models.card import CARD_FILE
 from earthsynth_factory.training.checkpoint import write_tensors
 from earthsynth_factory.training.controlnet import lora
-from earthsynth_factory.training.controlnet.setup import Opened
-from earthsynth_factory.training.controlnet.validation import make_pipeline
-from earthsynth_factory.training.controlnet.validation_result import Look
+from earthsynth_factory.training.controlnet.setup import TrainingSetup
+from earthsynth_factory.training.controlnet.validation import ValidationResult, make_pipeline
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 
 
-def export_model(opened: Opened, out: Path, step: int, look: Look | None) -> Path:
+def export_model(setup: TrainingSetup, out: Path, step: int, result: ValidationResult | None) -> Path:
     """Writes OUT/model from the averaged weights and gives it. Raises DiskError where the disk refuses."""
-    folder, stage = out / "model", opened.stage
-    stage.average.swap(stage.learning)
+    folder, trainer = out / "model", setup.trainer
+    trainer.average.swap(trainer.learning)
     try:
-        _save(opened, folder)
+        _save(setup, folder)
     except OSError as error:
         raise disk_error(folder, error) from error
     finally:
-        stage.average.swap(stage.learning)
-    write_bytes(folder / CARD_FILE, (opened.card.model_dump_json(indent=1) + "\n").encode())
-    write_bytes(folder / "card.md", _described(opened, out, step, look).encode())
+        trainer.average.swap(trainer.learning)
+    write_bytes(folder / CARD_FILE, (setup.card.model_dump_json(indent=1) + "\n").encode())
+    write_bytes(folder / "card.md", _described(setup, out, step, result).encode())
     return folder
 
 
-def _save(opened: Opened, folder: Path) -> None:
-    if opened.recipe.model.train == "controlnet":
-        opened.stage.denoiser.control.save_pretrained(folder, safe_serialization=True)
+def _save(setup: TrainingSetup, folder: Path) -> None:
+    if setup.recipe.model.train == "controlnet":
+        setup.trainer.denoiser.control.save_pretrained(folder, safe_serialization=True)
         return
-    make_pipeline(opened).save_pretrained(folder, safe_serialization=True)
-    updates = lora.export(opened.stage.denoiser.unet)
+    make_pipeline(setup).save_pretrained(folder, safe_serialization=True)
+    updates = lora.export(setup.trainer.denoiser.unet)
     if updates:
-        write_tensors(folder / "lora" / LORA_FILE, updates, {"rank": opened.recipe.model.lora_rank})
+        write_tensors(folder / "lora" / LORA_FILE, updates, {"rank": setup.recipe.model.lora_rank})
 
 
-def how_to_use(opened: Opened, folder: str) -> str:
+def how_to_use(setup: TrainingSetup, folder: str) -> str:
     """The `model:` line for a recipe that builds with it, wherever that lies. folder: how it calls the model's."""
-    spec, folder = opened.recipe.model, json.dumps(folder, ensure_ascii=False)  # quoted as YAML reads it too
+    spec, folder = setup.recipe.model, json.dumps(folder, ensure_ascii=False)  # quoted as YAML reads it too
     if spec.train != "controlnet":
         return f"model: {folder}"
     # A folder's path began at the training's recipe; what came from the hub lies under another name.
-    found = opened.base.files.place
+    found = setup.base.files.place
     pinned = "" if spec.base_revision == "main" else f", base_revision: {spec.base_revision}"
     base = json.dumps(str(found), ensure_ascii=False) if found.name == Path(spec.base).name else f"{spec.base}{pinned}"
     return f"model: {{base: {base}, controlnet: {folder}}}"
 
 
-def _described(opened: Opened, out: Path, step: int, look: Look | None) -> str:
-    recipe, card = opened.recipe, opened.card
+def _described(setup: TrainingSetup, out: Path, step: int, result: ValidationResult | None) -> str:
+    recipe, card = setup.recipe, setup.card
     mode = recipe.cf_comp.mode
     lines = [
         f"# {card.name}",
         "",
         f"Licence: {card.licence}. Base: {recipe.model.base}. Trained: {recipe.model.train}, from {recipe.model.controlnet}.",
         f"Control image: {card.control}, {card.native_size} px. Prompt: {card.prompt_template}",
-        f"{step} steps of {recipe.optim.batch * recipe.optim.accumulate * opened.stage.team.world} samples, seed "
+        f"{step} steps of {recipe.optim.batch * recipe.optim.accumulate * setup.trainer.team.world} samples, seed "
         f"{recipe.seed}; CF-Comp: {mode}. The whole recipe: {os.path.relpath(out / 'recipe.json', out / 'model')}.",
         "",
         "Use it in a recipe:",
         "",
-        f"    synthesis: {{{how_to_use(opened, '<this folder>')}}}",
+        f"    synthesis: {{{how_to_use(setup, '<this folder>')}}}",
         "",
         "Training data:",
         *(f"- {name}" for name in card.training_data),
         "",
-        *_measured(look, held_out=bool(opened.dataset.held_out)),
+        *_measured(result, held_out=bool(setup.dataset.held_out)),
     ]
-    if look and look.picture:
-        lines += ["", f"![mask, drawn image, overlay, real image]({os.path.relpath(look.picture, out / 'model')})"]
+    if result and result.picture:
+        lines += ["", f"![mask, drawn image, overlay, real image]({os.path.relpath(result.picture, out / 'model')})"]
     return "\n".join(lines) + "\n"
 
 
-def _measured(look: Look | None, held_out: bool) -> list[str]:
-    if look is None or not look.numbers:
+def _measured(result: ValidationResult | None, held_out: bool) -> list[str]:
+    if result is None or not result.numbers:
         return ["Nothing was measured."]
     where = "held-out scenes" if held_out else "training scenes (none were held out)"
-    return [f"Measured on {where}:", "", "| | |", "|---|---|", *_rows(look.numbers)]
+    return [f"Measured on {where}:", "", "| | |", "|---|---|", *_rows(result.numbers)]
 
 
 def _rows(numbers: Mapping[str, float]) -> list[str]:

@@ -31,7 +31,7 @@ class ImageFacts:
     height: int
     width: int
     digest: str
-    looks: tuple[float, ...]
+    colour_stats: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ Facts = TypeVar("Facts", ImageFacts, MaskFacts)
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class FileIndex:
     """Facts by path; a file that could not be read is in neither, and has its fault."""
 
     images: dict[Path, ImageFacts]
@@ -56,22 +56,22 @@ class Survey:
     faults: list[str]
 
 
-def survey(root: Path, images: Iterable[Path], masks: Iterable[Path], index: Path, threads: int) -> Survey:
+def index_files(root: Path, images: Iterable[Path], masks: Iterable[Path], index: Path, threads: int) -> FileIndex:
     """Facts of all files below `root`; `index` is a JSON file that remembers them (a damaged one is made anew)."""
     known = _read_index(index)
     faults: list[str] = []
     with ThreadPoolExecutor(threads) as pool:
         seen = _gather(root, images, known.get("images", {}), _look_at_image, ImageFacts, pool, faults)
         read = _gather(root, masks, known.get("masks", {}), _look_at_mask, MaskFacts, pool, faults)
-    told = {
+    document = {
         "version": VERSION,
         "images": {str(path.relative_to(root)): asdict(facts) for path, facts in seen.items()},
         "masks": {str(path.relative_to(root)): asdict(facts) for path, facts in read.items()},
     }
-    text = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+    text = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     if not index.is_file() or index.read_bytes() != text:
         write_bytes(index, text)
-    return Survey(seen, read, faults)
+    return FileIndex(seen, read, faults)
 
 
 def _gather(
@@ -98,18 +98,18 @@ def _gather(
             return str(error)
 
     found = dict(zip(distinct, pool.map(facts_of, distinct), strict=True))
-    faults += [told for told in found.values() if isinstance(told, str)]
-    return {path: told for path, told in found.items() if not isinstance(told, str)}
+    faults += [facts for facts in found.values() if isinstance(facts, str)]
+    return {path: facts for path, facts in found.items() if not isinstance(facts, str)}
 
 
 def _look_at_image(path: Path) -> ImageFacts:
     data = read_bytes(path)
     pixels = decode_rgb(data, path)
     digest = hashlib.blake2b(data, digest_size=12).hexdigest()
-    return ImageFacts((0, 0), pixels.shape[0], pixels.shape[1], digest, looks_of(pixels))
+    return ImageFacts((0, 0), pixels.shape[0], pixels.shape[1], digest, colour_stats_of(pixels))
 
 
-def looks_of(pixels: npt.NDArray[np.uint8]) -> tuple[float, ...]:
+def colour_stats_of(pixels: npt.NDArray[np.uint8]) -> tuple[float, ...]:
     """Mean and deviation of red, green and blue of an RGB image (H, W, 3), each 0–1."""
     flat = pixels.reshape(-1, 3).astype(np.float32) / 255
     return tuple(round(float(value), 5) for value in (*flat.mean(axis=0), *flat.std(axis=0)))

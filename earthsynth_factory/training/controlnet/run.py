@@ -1,4 +1,4 @@
-"""The run: steps in order, a log, checkpoints, looks, and at the end the model. Killed anywhere, it goes on exactly."""
+"""The run: steps in order, a log, checkpoints, validation, and at the end the model. Killed anywhere, it goes on exactly."""
 
 from __future__ import annotations
 
@@ -24,14 +24,11 @@ from earthsynth_factory.training.controlnet.cache import part_hash
 from earthsynth_factory.training.controlnet.dataset import Dataset
 from earthsynth_factory.training.controlnet.distributed import joined
 from earthsynth_factory.training.controlnet.export import export_model, how_to_use
-from earthsynth_factory.training.controlnet.log import Log
-from earthsynth_factory.training.controlnet.progress import TrainProgress
-from earthsynth_factory.training.controlnet.setup import Opened, open_run
+from earthsynth_factory.training.controlnet.reporting import Log, Sink, TrainingDisplay, open_trackers
+from earthsynth_factory.training.controlnet.setup import TrainingSetup, open_run
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from earthsynth_factory.training.controlnet.trackers import Sink, open_trackers
-from earthsynth_factory.training.controlnet.trainer import Outcome
-from earthsynth_factory.training.controlnet.validation import Validation
-from earthsynth_factory.training.controlnet.validation_result import Look, kept_look
+from earthsynth_factory.training.controlnet.trainer import StepResult
+from earthsynth_factory.training.controlnet.validation import Validation, ValidationResult, read_result
 
 FOLDERS = ("checkpoints", "validation", "model", "bad")
 """What a run writes into."""
@@ -41,7 +38,7 @@ FACTS = {"position", "skipped", "bad", "recipe", "data"}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Progress:
     """How far a run has come. position: real samples seen by all processes; bad: steps in a row that were skipped."""
 
     step: int = 0
@@ -62,64 +59,64 @@ def train_controlnet(
     with (
         joined(pick_device(recipe.run.device)) as team,
         claimed(out, "train", {}, folders=FOLDERS, ours=_holds_run(out)) if team.leads else nullcontext() as claim,
-        TrainProgress(recipe.optim.steps, shown=team.leads) as progress,
+        TrainingDisplay(recipe.optim.steps, shown=team.leads) as display,
     ):
         _check_folder(out, resume or export_only)
-        opened = open_run(recipe, recipe_folder, out, team, progress.prepare)
-        for note in (team_note(recipe, team.world), *opened.notes):
-            progress.say(note)
-        run = _Run(opened, out, progress)
-        standing = run.resume() if resume or export_only else Standing()
+        setup = open_run(recipe, recipe_folder, out, team, display.prepare)
+        for note in (team_note(recipe, team.world), *setup.notes):
+            display.say(note)
+        run = _Run(setup, out, display)
+        progress = run.resume() if resume or export_only else Progress()
         if claim is not None:
             claim.begin()
             write_changed(out / "recipe.json", json_bytes(recipe.model_dump(mode="json")))
         try:
-            done, look = (standing, kept_look(out, standing.step)) if export_only else run.go_on(standing)
+            done, result = (progress, read_result(out, progress.step)) if export_only else run.go_on(progress)
         finally:
-            opened.stage.loader.close()
+            setup.trainer.loader.close()
         if team.leads:
-            export_model(opened, out, done.step, look)
-            progress.say(f"build with it:  synthesis: {{{how_to_use(opened, str((out / 'model').resolve()))}}}")
+            export_model(setup, out, done.step, result)
+            display.say(f"build with it:  synthesis: {{{how_to_use(setup, str((out / 'model').resolve()))}}}")
         team.wait()
     return out / "model"
 
 
 class _Run:
-    def __init__(self, opened: Opened, out: Path, progress: TrainProgress) -> None:
-        self.opened, self.out, self.progress = opened, out, progress
-        self.recipe, self.stage, self.team = opened.recipe, opened.stage, opened.stage.team
+    def __init__(self, setup: TrainingSetup, out: Path, display: TrainingDisplay) -> None:
+        self.setup, self.out, self.display = setup, out, display
+        self.recipe, self.trainer, self.team = setup.recipe, setup.trainer, setup.trainer.team
         self.folder = out / "checkpoints"
         self._saved = -1
-        self._data = data_digest(opened.dataset)
+        self._data = data_digest(setup.dataset)
 
-    def go_on(self, standing: Standing) -> tuple[Standing, Look | None]:
+    def go_on(self, progress: Progress) -> tuple[Progress, ValidationResult | None]:
         """Steps to the end. Raises Interrupted on SIGINT and SIGTERM, with a checkpoint written."""
         spec, steps = self.recipe, self.recipe.optim.steps
-        look: Look | None = None
-        with self._sinks() as sinks, stop_on_signals() as stopped, Log(self.out, standing.step, self.team.leads) as log:
-            started, first = time.monotonic() - standing.seconds, standing
+        result: ValidationResult | None = None
+        with self._sinks() as sinks, stop_on_signals() as stopped, Log(self.out, progress.step, self.team.leads) as log:
+            started, first = time.monotonic() - progress.seconds, progress
             stop = False
-            while standing.step < steps and not stop:
-                outcome = self.stage.step(standing.step, standing.position)
+            while progress.step < steps and not stop:
+                outcome = self.trainer.step(progress.step, progress.position)
                 sums = self.team.total([*outcome.losses.values(), float(stopped.is_set())])
                 stop = sums[-1] > 0
                 outcome = replace(
                     outcome, losses={n: s / self.team.world for n, s in zip(outcome.losses, sums, strict=False)}
                 )
-                standing = self._after(standing, outcome, time.monotonic() - started)
-                log.write(standing.step, self._numbers(standing, outcome), self._choices() if spec.cf_comp.log else ())
-                self._report(standing, first, outcome, sinks)
-                if standing.step % spec.run.save_every == 0 or standing.step == steps or stop:
-                    self._save(standing)
-                if standing.step % spec.validation.every == 0 or standing.step == steps:
-                    look = self._look(standing.step, sinks)
-            if standing == first and self.team.leads:  # all steps were made before, but perhaps not the last look
-                look = kept_look(self.out, standing.step) or self._take(standing.step, sinks)
-        if stop and standing.step < steps:
-            raise Interrupted(f"stopped at step {standing.step} of {steps}; the same command with --resume goes on")
-        return standing, look
+                progress = self._after(progress, outcome, time.monotonic() - started)
+                log.write(progress.step, self._numbers(progress, outcome), self._choices() if spec.cf_comp.log else ())
+                self._report(progress, first, outcome, sinks)
+                if progress.step % spec.run.save_every == 0 or progress.step == steps or stop:
+                    self._save(progress)
+                if progress.step % spec.validation.every == 0 or progress.step == steps:
+                    result = self._validate(progress.step, sinks)
+            if progress == first and self.team.leads:  # all steps were made before, but perhaps not validated
+                result = read_result(self.out, progress.step) or self._measure(progress.step, sinks)
+        if stop and progress.step < steps:
+            raise Interrupted(f"stopped at step {progress.step} of {steps}; the same command with --resume goes on")
+        return progress, result
 
-    def resume(self) -> Standing:
+    def resume(self) -> Progress:
         """The newest checkpoint's standing, its tensors loaded. Raises StoreError where it is of another run."""
         found = checkpoint.latest(self.folder)
         if found is None:
@@ -135,30 +132,30 @@ class _Run:
         if facts["data"] != self._data and not any(line.startswith(("seed:", "data.")) for line in differ):
             differ.append("data: the dataset's images, masks or texts have changed")
         if differ:
-            told = "\n".join(f"  {line}" for line in differ)
-            raise StoreError(f"{self.folder}: was trained otherwise; set back, or choose another --out:\n{told}")
-        self.stage.load(found.tensors)
+            listed = "\n".join(f"  {line}" for line in differ)
+            raise StoreError(f"{self.folder}: was trained otherwise; set back, or choose another --out:\n{listed}")
+        self.trainer.load(found.tensors)
         self._saved = found.step
-        return Standing(found.step, facts["position"], found.seconds, facts["skipped"], facts["bad"])
+        return Progress(found.step, facts["position"], found.seconds, facts["skipped"], facts["bad"])
 
     def _surroundings(self) -> dict[str, Any]:
         """What else decides the steps: how many processes share them, and the frozen weights."""
-        files = self.opened.base.files
+        files = self.setup.base.files
         parts = {"unet": files.unet, "vae": files.vae, "text encoder": files.text}
         return {"world": self.team.world, "base": {name: part_hash(part) for name, part in parts.items()}}
 
-    def _after(self, before: Standing, outcome: Outcome, seconds: float) -> Standing:
+    def _after(self, before: Progress, outcome: StepResult, seconds: float) -> Progress:
         """The standing after a step. Raises InputError where too many in a row came to nothing."""
         bad = before.bad + 1 if outcome.fault else 0
-        after = Standing(
+        after = Progress(
             step=before.step + 1,
-            position=before.position + self.stage.stride,
+            position=before.position + self.trainer.stride,
             seconds=seconds,
             skipped=before.skipped + bool(outcome.fault),
             bad=bad,
         )
         if outcome.fault:
-            self.progress.say(f"step {after.step} is skipped: {outcome.fault}")
+            self.display.say(f"step {after.step} is skipped: {outcome.fault}")
         if bad > self.recipe.run.max_bad_steps:
             path = self._keep_batch(before)
             raise InputError(
@@ -167,11 +164,11 @@ class _Run:
             )
         return after
 
-    def _keep_batch(self, standing: Standing) -> Path:
+    def _keep_batch(self, progress: Progress) -> Path:
         """The inputs of the step's first pass, for inspection."""
-        prepared = self.stage.loader.get(standing.position)
-        inputs = self.stage.inputs(prepared)
-        path = self.out / "bad" / f"step-{standing.step + 1:08d}-process-{self.team.rank}.safetensors"
+        prepared = self.trainer.loader.get(progress.position)
+        inputs = self.trainer.inputs(prepared)
+        path = self.out / "bad" / f"step-{progress.step + 1:08d}-process-{self.team.rank}.safetensors"
         tensors = {name: getattr(inputs, name).cpu() for name in ("latents", "noise", "levels", "words", "control")}
         checkpoint.write_tensors(
             path,
@@ -181,63 +178,63 @@ class _Run:
         return path
 
     def _names(self, picks: Any) -> list[str]:
-        return [self.opened.dataset.samples[pick].mask.stem for pick in picks]
+        return [self.setup.dataset.samples[pick].mask.stem for pick in picks]
 
-    def _numbers(self, standing: Standing, outcome: Outcome) -> dict[str, float]:
-        rate = self.stage.rate(standing.step - 1)
-        return {**outcome.losses, "norm": outcome.norm, "lr": rate, "skipped": standing.skipped}
+    def _numbers(self, progress: Progress, outcome: StepResult) -> dict[str, float]:
+        rate = self.trainer.rate(progress.step - 1)
+        return {**outcome.losses, "norm": outcome.norm, "lr": rate, "skipped": progress.skipped}
 
     def _choices(self) -> list[dict[str, object]]:
-        return [choice for batch in self.stage.seen for choice in batch.choices(self.opened.dataset)]
+        return [choice for batch in self.trainer.seen for choice in batch.choices(self.setup.dataset)]
 
-    def _report(self, standing: Standing, first: Standing, outcome: Outcome, sinks: list[Sink]) -> None:
-        if standing.step % self.recipe.run.report_every and standing.step != self.recipe.optim.steps:
+    def _report(self, progress: Progress, first: Progress, outcome: StepResult, sinks: list[Sink]) -> None:
+        if progress.step % self.recipe.run.report_every and progress.step != self.recipe.optim.steps:
             return
-        spent = max(standing.seconds - first.seconds, 1e-9)
+        spent = max(progress.seconds - first.seconds, 1e-9)
         samples = self.recipe.optim.batch * self.recipe.optim.accumulate * self.team.world
-        rate = (standing.step - first.step) * samples / spent
-        starved = self.stage.loader.waited / spent
-        self.progress.step(standing.step, outcome.losses["loss"], rate, standing.skipped, starved)
+        rate = (progress.step - first.step) * samples / spent
+        starved = self.trainer.loader.waited / spent
+        self.display.step(progress.step, outcome.losses["loss"], rate, progress.skipped, starved)
         numbers = {f"train/{name}": value for name, value in outcome.losses.items()}
         for sink in sinks:
-            sink.log(standing.step, {**numbers, "train/norm": outcome.norm, "train/samples per second": rate})
+            sink.log(progress.step, {**numbers, "train/norm": outcome.norm, "train/samples per second": rate})
 
-    def _save(self, standing: Standing) -> None:
-        if self.team.leads and standing.step != self._saved:
+    def _save(self, progress: Progress) -> None:
+        if self.team.leads and progress.step != self._saved:
             facts = {
-                "position": standing.position,
-                "skipped": standing.skipped,
-                "bad": standing.bad,
+                "position": progress.position,
+                "skipped": progress.skipped,
+                "bad": progress.bad,
                 "recipe": decisive(self.recipe),
                 "data": self._data,
                 **self._surroundings(),
             }
-            kept = checkpoint.Checkpoint(standing.step, standing.seconds, self.stage.state(), facts)
+            kept = checkpoint.Checkpoint(progress.step, progress.seconds, self.trainer.state(), facts)
             checkpoint.save(self.folder, kept, self.recipe.run.keep)
-        self._saved = standing.step
+        self._saved = progress.step
         self.team.wait()
 
-    def _look(self, step: int, sinks: list[Sink]) -> Look | None:
-        """The first process looks, the others wait."""
-        look = self._take(step, sinks) if self.team.leads else None
+    def _validate(self, step: int, sinks: list[Sink]) -> ValidationResult | None:
+        """The first process measures, the others wait."""
+        result = self._measure(step, sinks) if self.team.leads else None
         self.team.wait()
-        return look
+        return result
 
-    def _take(self, step: int, sinks: list[Sink]) -> Look:
-        look = Validation(self.opened, self.out).look(step)
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in look.numbers.items() if "," not in name)
+    def _measure(self, step: int, sinks: list[Sink]) -> ValidationResult:
+        result = Validation(self.setup, self.out).measure(step)
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in result.numbers.items() if "," not in name)
         if shown:
-            self.progress.say(f"step {step}: {shown}")
+            self.display.say(f"step {step}: {shown}")
         for sink in sinks:
-            sink.log(step, {f"validation/{name}": value for name, value in look.numbers.items()})
-        return look
+            sink.log(step, {f"validation/{name}": value for name, value in result.numbers.items()})
+        return result
 
     @contextmanager
     def _sinks(self) -> Iterator[list[Sink]]:
         names = self.recipe.run.trackers if self.team.leads else ()
         sinks, notes = open_trackers(names, self.out, self.recipe.name)
         for note in notes:
-            self.progress.say(note)
+            self.display.say(note)
         try:
             yield sinks
         finally:
@@ -265,10 +262,10 @@ def _holds_run(out: Path) -> bool:
 
 def data_digest(dataset: Dataset) -> str:
     """A hash over what is learnt from: images, categories and texts, in order."""
-    told = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(digest_size=8)
     for sample in dataset.samples:
-        told.update(repr((sample.digest, sample.mask.name, sample.ids, sample.text)).encode())
-    return told.hexdigest()
+        digest.update(repr((sample.digest, sample.mask.name, sample.ids, sample.text)).encode())
+    return digest.hexdigest()
 
 
 def differences(stored: Any, given: Any, path: str = "") -> Iterator[str]:

@@ -22,14 +22,14 @@ from earthsynth_factory.training.controlnet.distributed import Team
 from earthsynth_factory.training.controlnet.loader import Loader, latent_key
 from earthsynth_factory.training.controlnet.precision import training_dtype
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from earthsynth_factory.training.controlnet.trainer import ControlNetStage
+from earthsynth_factory.training.controlnet.trainer import ControlNetTrainer
 
-Told = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 """Progress of the preparations: what, done, of how many."""
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class TrainingSetup:
     """Everything a run needs. `card` is the model's as it will be exported; `notes` are for the user's eyes."""
 
     recipe: ControlNetRecipe
@@ -37,7 +37,7 @@ class Opened:
     batches: Batches
     base: Base
     card: ModelCard
-    stage: ControlNetStage
+    trainer: ControlNetTrainer
     notes: tuple[str, ...]
 
 
@@ -74,7 +74,9 @@ def open_batches(recipe: ControlNetRecipe, recipe_folder: Path, out: Path) -> Ba
     return Batches(dataset, recipe, make_writer(recipe, dataset, card), 0, 1)
 
 
-def open_run(recipe: ControlNetRecipe, recipe_folder: Path, out: Path, team: Team, told: Told) -> Opened:
+def open_run(
+    recipe: ControlNetRecipe, recipe_folder: Path, out: Path, team: Team, on_progress: OnProgress
+) -> TrainingSetup:
     """Opens everything, the caches filled by all processes in equal parts. Raises the errors of what it opens."""
     if not team.leads:
         team.wait()  # the first one surveys, the others read what it wrote
@@ -86,14 +88,14 @@ def open_run(recipe: ControlNetRecipe, recipe_folder: Path, out: Path, team: Tea
     writer = make_writer(recipe, dataset, base.card)
     batches = Batches(dataset, recipe, writer, team.rank, team.world)
     folder = cache_folder(recipe, recipe_folder, out)
-    latents = fill_latents(base, batches, folder, team, dtype, told)
+    latents = fill_latents(base, batches, folder, team, dtype, on_progress)
     prompts = _prompts(base, batches, folder, team)
     loader = Loader(batches, latents, recipe.run.loaders)
     card = _card(recipe, dataset, base, writer)
     lut = control_lut(card, dataset.taxonomy)
-    stage = ControlNetStage(recipe, base, loader, (latents, prompts), lut, team, dtype)
+    trainer = ControlNetTrainer(recipe, base, loader, (latents, prompts), lut, team, dtype)
     notes = _notes(dataset, batches, prompts) + ((why,) if why else ())
-    return Opened(recipe, dataset, batches, base, card, stage, notes)
+    return TrainingSetup(recipe, dataset, batches, base, card, trainer, notes)
 
 
 def looked_at(dataset: Dataset) -> tuple[Sample, ...]:
@@ -101,7 +103,9 @@ def looked_at(dataset: Dataset) -> tuple[Sample, ...]:
     return dataset.held_out or tuple(sample for sample in dataset.samples if sample.whole) or dataset.samples
 
 
-def fill_latents(base: Base, batches: Batches, folder: Path, team: Team, dtype: torch.dtype, told: Told) -> LatentCache:
+def fill_latents(
+    base: Base, batches: Batches, folder: Path, team: Team, dtype: torch.dtype, on_progress: OnProgress
+) -> LatentCache:
     """Every real sample in every symmetry that is learnt from, and held-out ones as they are."""
     vae = base.vae.to(team.device, memory_format=torch.channels_last).eval().requires_grad_(False)
     name = f"{part_hash(base.files.vae)}-{batches.recipe.size}-{str(dtype).removeprefix('torch.')}"
@@ -111,7 +115,7 @@ def fill_latents(base: Base, batches: Batches, folder: Path, team: Team, dtype: 
     wanted = {latent_key(s, t): (lambda s=s, t=t: batches.image(s, t)) for s, t in pairs}
     # Dealt out over all keys, not over those missing: processes look at the folder at different moments.
     mine = list(wanted.items())[team.rank :: team.world]
-    latents.fill(mine, lambda done, total: told("latents", done, total))
+    latents.fill(mine, lambda done, total: on_progress("latents", done, total))
     team.wait()
     latents.reopen()
     return latents

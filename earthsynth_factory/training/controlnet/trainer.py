@@ -51,7 +51,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StepResult:
     """What a step did. fault: in words, why its gradient was not taken and nothing was changed; None if it was."""
 
     losses: dict[str, float]
@@ -59,7 +59,7 @@ class Outcome:
     fault: str | None
 
 
-class ControlNetStage:
+class ControlNetTrainer:
     """Holds what learns, its average and its optimizer."""
 
     def __init__(
@@ -101,7 +101,7 @@ class ControlNetStage:
             return optim.lr * warmup_cosine(number, optim.steps, optim.warmup)
         return optim.lr * min(1.0, (number + 1) / max(1, optim.warmup))
 
-    def step(self, number: int, position: int) -> Outcome:
+    def step(self, number: int, position: int) -> StepResult:
         """Step `number` (from 0), whose first pass starts at `position`. Raises InputError where memory does not do."""
         torch.manual_seed(order.derive(self.recipe.seed, "step", number, self.team.rank))  # for layers with dropout
         for group in self.optimizer.param_groups:
@@ -121,7 +121,7 @@ class ControlNetStage:
         if fault is None:
             self.optimizer.step()
             self.average.update(self.learning, number)
-        return Outcome({name: float(value) for name, value in sums.items()}, norm, fault)
+        return StepResult({name: float(value) for name, value in sums.items()}, norm, fault)
 
     def inputs(self, prepared: Prepared) -> Inputs:
         """The pass on the device: latents of composed images are encoded here, those of real ones are cached."""
@@ -213,13 +213,15 @@ class ControlNetStage:
     def _what_fits(self, prepared: Prepared, reason: str) -> str:
         """After memory ran out: the largest batch whose pass was tried and fits, in words."""
         optim = self.recipe.optim
-        told = f"{self.team.device}: out of memory with optim.batch {optim.batch} at {self.recipe.size} px ({reason}); "
+        message = (
+            f"{self.team.device}: out of memory with optim.batch {optim.batch} at {self.recipe.size} px ({reason}); "
+        )
         for count in halves(optim.batch):
             if self._fits(prepared, count):
                 accumulate = optim.accumulate * -(-optim.batch // count)
-                return f"{told}a pass of {count} fits: set optim.batch: {count} and optim.accumulate: {accumulate}"
+                return f"{message}a pass of {count} fits: set optim.batch: {count} and optim.accumulate: {accumulate}"
         wider = "" if optim.checkpointing else "set optim.checkpointing: true, or "
-        return f"{told}not even one sample fits: {wider}lower size"
+        return f"{message}not even one sample fits: {wider}lower size"
 
     def _fits(self, prepared: Prepared, count: int) -> bool:
         self.optimizer.zero_grad(set_to_none=True)

@@ -1,14 +1,16 @@
-"""A look at the averaged weights: loss by level of noise, drawn images of fixed conditions, and what others see in them."""
+"""What the averaged weights are worth: loss by level of noise, drawn images of fixed conditions, what others see in them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import orjson
 import torch
 from diffusers import StableDiffusionControlNetPipeline
 
@@ -30,9 +32,8 @@ from earthsynth_factory.training.controlnet.dataset import Sample
 from earthsynth_factory.training.controlnet.denoiser import merged_unet
 from earthsynth_factory.training.controlnet.loader import latent_key
 from earthsynth_factory.training.controlnet.objective import cell_mean, cells
-from earthsynth_factory.training.controlnet.setup import Opened, looked_at
+from earthsynth_factory.training.controlnet.setup import TrainingSetup, looked_at
 from earthsynth_factory.training.controlnet.trainer import CPU, Inputs
-from earthsynth_factory.training.controlnet.validation_result import Look
 
 BUCKETS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Shares of the way to pure noise at which the loss is measured."""
@@ -46,74 +47,93 @@ PER_CLASS = 4
 CLIP_CONTEXT, CLIP_LEAST = 1.3, 24
 
 
-class Validation:
-    """Conditions, seeds and noise are the same at every look, so that numbers can be compared."""
+@dataclass(frozen=True, eq=False, slots=True)
+class ValidationResult:
+    """Numbers by name, and the picture."""
 
-    def __init__(self, opened: Opened, out: Path) -> None:
-        self._opened, self._out = opened, out / "validation"
-        spec = opened.recipe.validation
-        samples = looked_at(opened.dataset)
+    numbers: dict[str, float]
+    picture: Path | None
+
+
+def read_result(out: Path, step: int) -> ValidationResult | None:
+    """What a run in `out` measured at a step, as it was written; None where there is none that can be read."""
+    written, picture = (out / f"validation/step-{step:08d}.{suffix}" for suffix in ("json", "png"))
+    try:
+        document = orjson.loads(written.read_bytes())
+        numbers = {str(name): float(value) for name, value in document.items() if name != "step"}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return ValidationResult(numbers, picture if picture.is_file() else None)
+
+
+class Validation:
+    """Conditions, seeds and noise are the same every time, so that numbers can be compared."""
+
+    def __init__(self, setup: TrainingSetup, out: Path) -> None:
+        self._setup, self._out = setup, out / "validation"
+        spec = setup.recipe.validation
+        samples = looked_at(setup.dataset)
         self._shown = spread(samples, spec.images)
         self._measured = spread(samples, spec.loss_samples)
 
-    def look(self, step: int) -> Look:
+    def measure(self, step: int) -> ValidationResult:
         """Measures and draws with the averaged weights; writes step-<n>.json and .png."""
-        stage = self._opened.stage
-        stage.average.swap(stage.learning)
+        trainer = self._setup.trainer
+        trainer.average.swap(trainer.learning)
         try:
             numbers = self._losses()
             picture = self._draw(step, numbers) if self._shown else None
         finally:
-            stage.average.swap(stage.learning)
+            trainer.average.swap(trainer.learning)
         write_json(self._out / f"step-{step:08d}.json", {"step": step, **numbers})
-        return Look(numbers, picture)
+        return ValidationResult(numbers, picture)
 
     @torch.no_grad()
     def _losses(self) -> dict[str, float]:
         """Mean squared error by bucket, of what is known, and their mean."""
         if not self._measured:
             return {}
-        size = self._opened.recipe.optim.batch
+        size = self._setup.recipe.optim.batch
         sums = dict.fromkeys(BUCKETS, 0.0)
         for start in range(0, len(self._measured), size):
             some = self._measured[start : start + size]
             inputs = self._inputs(some)
             for share in BUCKETS:
-                predicted, target = self._opened.stage.predict(self._at(inputs, share), self._opened.stage.denoiser)
+                predicted, target = self._setup.trainer.predict(self._at(inputs, share), self._setup.trainer.denoiser)
                 error = (predicted.float() - target).square().mean(dim=1)
                 sums[share] += float(cell_mean(error, inputs.known).sum())
         found = {f"loss at {share:.1f}": total / len(self._measured) for share, total in sums.items()}
         return {"loss": float(np.mean(list(found.values()))), **found}
 
     def _inputs(self, samples: Sequence[Sample]) -> Inputs:
-        stage, batches = self._opened.stage, self._opened.batches
-        device = stage.team.device
-        moments = stage.latents.moments(latent_key(sample, 0) for sample in samples).to(device, torch.float32)
+        trainer, batches = self._setup.trainer, self._setup.batches
+        device = trainer.team.device
+        moments = trainer.latents.moments(latent_key(sample, 0) for sample in samples).to(device, torch.float32)
         latents = moments.chunk(2, dim=1)[0]
-        seeds = [order.generator(self._opened.recipe.seed, CPU, "validation", sample.digest) for sample in samples]
+        seeds = [order.generator(self._setup.recipe.seed, CPU, "validation", sample.digest) for sample in samples]
         noise = torch.stack([torch.randn(latents.shape[1:], generator=random) for random in seeds]).to(device)
         masks = np.stack([batches.mask(sample) for sample in samples])
-        words = stage.prompts(batches.prompt(sample) for sample in samples)
-        control = stage.control(masks, np.ones(len(samples), bool))
+        words = trainer.prompts(batches.prompt(sample) for sample in samples)
+        control = trainer.control(masks, np.ones(len(samples), bool))
         known = cells(torch.from_numpy(masks != IGNORE).to(device), latents.shape[-1])
         return Inputs(latents, noise, torch.zeros(len(samples)), words, control, torch.zeros(len(samples)), known)
 
     def _at(self, inputs: Inputs, share: float) -> Inputs:
-        levels = self._opened.stage.objective.at(share, len(inputs.latents)).to(inputs.latents.device)
+        levels = self._setup.trainer.objective.at(share, len(inputs.latents)).to(inputs.latents.device)
         return Inputs(inputs.latents, inputs.noise, levels, inputs.words, inputs.control, inputs.inside, inputs.known)
 
     def _draw(self, step: int, numbers: dict[str, float]) -> Path:
-        opened = self._opened
-        masks = [opened.batches.mask(sample) for sample in self._shown]
+        setup = self._setup
+        masks = [setup.batches.mask(sample) for sample in self._shown]
         images = self.generate(masks)
-        taxonomy = opened.dataset.taxonomy
-        numbers |= region_accuracy(images, masks, taxonomy, opened.dataset.categories(), opened.stage.team.device)
-        numbers |= mask_fidelity(images, masks, taxonomy, opened.dataset.dense, opened.stage.team.device)
+        taxonomy = setup.dataset.taxonomy
+        numbers |= region_accuracy(images, masks, taxonomy, setup.dataset.categories(), setup.trainer.team.device)
+        numbers |= mask_fidelity(images, masks, taxonomy, setup.dataset.dense, setup.trainer.team.device)
         rows = []
         for sample, image, mask in zip(self._shown, images, masks, strict=True):
             tinted = overlay(image, mask, mask.astype(np.uint16), taxonomy)
             rows.append(
-                np.concatenate([color_mask(mask, taxonomy), image, tinted, opened.batches.image(sample)], axis=1)
+                np.concatenate([color_mask(mask, taxonomy), image, tinted, setup.batches.image(sample)], axis=1)
             )
         path = self._out / f"step-{step:08d}.png"
         write_bytes(path, to_png(grid(rows, 2)))
@@ -121,33 +141,33 @@ class Validation:
 
     def generate(self, masks: Sequence[npt.NDArray[np.uint8]]) -> list[npt.NDArray[np.uint8]]:
         """An image for each mask (S, S) of the shown conditions, by the networks as they are now."""
-        opened, spec = self._opened, self._opened.recipe.validation
-        stage = opened.stage
+        setup, spec = self._setup, self._setup.recipe.validation
+        trainer = setup.trainer
         sampling = Sampling(
-            steps=spec.steps or opened.card.steps,
-            guidance=opened.card.guidance if spec.guidance is None else spec.guidance,
-            scheduler=opened.card.scheduler,
+            steps=spec.steps or setup.card.steps,
+            guidance=setup.card.guidance if spec.guidance is None else spec.guidance,
+            scheduler=setup.card.scheduler,
             control_scale=1.0,
             negative_prompt="",
         )
-        batch = min(len(masks), 8 if stage.team.device.type == "cuda" else 4)
-        pipeline = ControlNetPipeline(make_pipeline(opened, sampling), stage.team.device, sampling, batch)
-        control = control_images(masks, control_lut(opened.card, opened.dataset.taxonomy))
-        prompts = [opened.batches.prompt(sample) for sample in self._shown]
-        seeds = [derive(opened.recipe.seed, "shown", sample.digest) for sample in self._shown]
-        with stage.autocast():
+        batch = min(len(masks), 8 if trainer.team.device.type == "cuda" else 4)
+        pipeline = ControlNetPipeline(make_pipeline(setup, sampling), trainer.team.device, sampling, batch)
+        control = control_images(masks, control_lut(setup.card, setup.dataset.taxonomy))
+        prompts = [setup.batches.prompt(sample) for sample in self._shown]
+        seeds = [derive(setup.recipe.seed, "shown", sample.digest) for sample in self._shown]
+        with trainer.autocast():
             return pipeline.generate(control, prompts, seeds)
 
 
-def make_pipeline(opened: Opened, sampling: Sampling | None = None) -> Any:
+def make_pipeline(setup: TrainingSetup, sampling: Sampling | None = None) -> Any:
     """diffusers' pipeline over the networks as they are now; it shares their weights (low-rank updates are folded in)."""
-    base, scheduler = opened.base, opened.base.make_scheduler()
+    base, scheduler = setup.base, setup.base.make_scheduler()
     pipeline = StableDiffusionControlNetPipeline(
         vae=base.vae,
         text_encoder=base.text,
         tokenizer=base.tokenizer,
-        unet=merged_unet(opened.stage.denoiser, base),
-        controlnet=opened.stage.denoiser.control,
+        unet=merged_unet(setup.trainer.denoiser, base),
+        controlnet=setup.trainer.denoiser.control,
         scheduler=make_scheduler(scheduler, sampling.scheduler) if sampling else scheduler,
         safety_checker=None,
         feature_extractor=None,
@@ -192,8 +212,8 @@ def region_accuracy(
             truth.append(category)
     if not crops:
         return {}
-    told = _classified(clip, crops, [taxonomy[c].words for c in categories])
-    right = np.array(categories)[told] == np.array(truth)
+    chosen = _classified(clip, crops, [taxonomy[c].words for c in categories])
+    right = np.array(categories)[chosen] == np.array(truth)
     by_class = {
         f"region accuracy, {taxonomy[c].name}": float(right[np.array(truth) == c].mean()) for c in sorted(set(truth))
     }

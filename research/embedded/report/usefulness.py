@@ -21,7 +21,7 @@ from earthsynth_factory.domain.sample import Candidate, Image, Slot
 from earthsynth_factory.domain.seeds import rng
 from earthsynth_factory.rfilter.base import Rule
 from earthsynth_factory.training.iou import confusion, mean_iou
-from earthsynth_factory.training.symmetry import dihedral
+from earthsynth_factory.training.order import dihedral
 from research.embedded.crops import CropSet
 from research.embedded.recipe import SegmenterSpec
 from research.embedded.report.selection import better_half, digest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from earthsynth_factory.conditions.procedural.drawing import Stage
+from earthsynth_factory.conditions.procedural.drawing import Drawing
 from earthsynth_factory.conditions.procedural.scenes import (
     airport,
     corridor,
@@ -17,7 +17,7 @@ from earthsynth_factory.conditions.procedural.scenes import (
 )
 from earthsynth_factory.domain.categories import rows
 
-Scene = Callable[[Stage], None]
+Scene = Callable[[Drawing], None]
 
 _FAMILIES = {
     module.__name__.rpartition(".")[2]: module

@@ -34,7 +34,7 @@ CLOSE = 0.01
 Features = npt.NDArray[np.float64]
 
 
-def looks(pool: Pool, device: str, seed: int) -> dict[str, Any] | None:
+def likeness(pool: Pool, device: str, seed: int) -> dict[str, Any] | None:
     """KID by depth, × 1000, with its spread; diversity; memorised. None without the extra, and for few or small images."""
     real, made = (_some(pool.of(part), seed) for part in (TRAIN, SYNTHETIC))
     if find_spec(PACKAGE) is None or min(len(real), len(made)) < LEAST or pool.side < SIDE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from earthsynth_factory.evaluation.looks import _neighbours
+from earthsynth_factory.evaluation.likeness import _neighbours
 
 
 def test_copies_are_memorised_and_strangers_are_not() -> None:

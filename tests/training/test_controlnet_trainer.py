@@ -25,9 +25,9 @@ from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCach
 from earthsynth_factory.training.controlnet.denoiser import Average, merged_unet
 from earthsynth_factory.training.controlnet.norm_bound import NormBound
 from earthsynth_factory.training.controlnet.objective import Objective, cells, losses
-from earthsynth_factory.training.controlnet.setup import Opened, fill_latents, open_data
+from earthsynth_factory.training.controlnet.setup import TrainingSetup, fill_latents, open_data
 from tests.tiny_models import TINY
-from tests.training.controlnet_runs import opened_of, recipe_of
+from tests.training.controlnet_runs import recipe_of, setup_of
 from tests.training.scenes import write_layout
 
 CPU = torch.device("cpu")
@@ -149,23 +149,23 @@ def test_what_is_ignored_is_not_learnt_from() -> None:
 def test_what_is_to_learn_learns_and_nothing_else(
     train: str, moves: set[str], tiny_pipeline: Path, data: Path, tmp_path: Path
 ) -> None:
-    opened = opened_of(recipe_of(tiny_pipeline, data, model={"train": train, "lora_rank": 2}), tmp_path)
-    stage = opened.stage
-    before = {name: p.detach().clone() for name, p in stage.denoiser.named_parameters()}
+    setup = setup_of(recipe_of(tiny_pipeline, data, model={"train": train, "lora_rank": 2}), tmp_path)
+    trainer = setup.trainer
+    before = {name: p.detach().clone() for name, p in trainer.denoiser.named_parameters()}
     for number in range(3):
-        assert stage.step(number, number * stage.stride).fault is None
+        assert trainer.step(number, number * trainer.stride).fault is None
 
     def kind(name: str) -> str:
         return "lora" if name.endswith((".up.weight", ".down.weight")) and "attn" in name else name.split(".")[0]
 
-    changed = {kind(name) for name, p in stage.denoiser.named_parameters() if not torch.equal(p, before[name])}
+    changed = {kind(name) for name, p in trainer.denoiser.named_parameters() if not torch.equal(p, before[name])}
     assert changed == moves
-    stage.loader.close()
+    trainer.loader.close()
 
 
 def test_scratch_starts_from_other_weights_than_the_base(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
     kept, fresh = (
-        opened_of(recipe_of(tiny_pipeline, data, model={"train": train}), tmp_path).stage.denoiser.unet
+        setup_of(recipe_of(tiny_pipeline, data, model={"train": train}), tmp_path).trainer.denoiser.unet
         for train in ("controlnet", "scratch")
     )
     assert not torch.equal(kept.conv_in.weight, fresh.conv_in.weight)
@@ -174,10 +174,10 @@ def test_scratch_starts_from_other_weights_than_the_base(tiny_pipeline: Path, da
 @pytest.mark.parametrize("train", ["controlnet+unet", "scratch"])
 def test_one_batch_is_overfitted(train: str, tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
     blocks = {"model": {"train": train}, "optim": {"lr": 3e-3, "batch": 3, "steps": 400, "ema": 0}}
-    stage = opened_of(recipe_of(tiny_pipeline, data, **blocks), tmp_path).stage
-    first = stage.step(0, 0).losses["loss"]
+    trainer = setup_of(recipe_of(tiny_pipeline, data, **blocks), tmp_path).trainer
+    first = trainer.step(0, 0).losses["loss"]
     for number in range(1, 400):
-        last = stage.step(number, 0).losses["loss"]  # always position 0: one batch, one noise
+        last = trainer.step(number, 0).losses["loss"]  # always position 0: one batch, one noise
         if last < first / 10:
             break
     assert last < first / 10, (first, last)
@@ -223,13 +223,13 @@ def test_moments_come_back_in_the_layout_of_their_weights() -> None:
 
 def test_folded_updates_are_the_updates(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
     exact = {"model": {"train": "lora", "lora_rank": 2}, "run": {"precision": "float32"}}
-    opened = opened_of(recipe_of(tiny_pipeline, data, **exact), tmp_path)
-    unet = opened.stage.denoiser.unet
+    setup = setup_of(recipe_of(tiny_pipeline, data, **exact), tmp_path)
+    unet = setup.trainer.denoiser.unet
     for module in unet.modules():
         if isinstance(module, lora.LowRank):
             torch.nn.init.normal_(module.up.weight, std=0.02)
     x, t, words = torch.randn(1, 4, 4, 4), torch.tensor([500]), torch.randn(1, 77, 32)
-    folded = merged_unet(opened.stage.denoiser, opened.base)
+    folded = merged_unet(setup.trainer.denoiser, setup.base)
     with torch.no_grad():
         torch.testing.assert_close(folded(x, t, words).sample, unet(x, t, words).sample, rtol=1e-3, atol=1e-4)
         for module in unet.modules():
@@ -244,9 +244,9 @@ def test_folded_updates_are_the_updates(tiny_pipeline: Path, data: Path, tmp_pat
 
 def test_folding_leaves_the_rest_of_the_base_as_its_files_say(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
     rounded = {"model": {"train": "lora", "lora_rank": 2}, "run": {"precision": "bfloat16"}}
-    opened = opened_of(recipe_of(tiny_pipeline, data, **rounded), tmp_path)
-    assert opened.stage.denoiser.unet.conv_in.weight.dtype is torch.bfloat16
-    before, folded = load_unet(inspect_base(tiny_pipeline)), merged_unet(opened.stage.denoiser, opened.base)
+    setup = setup_of(recipe_of(tiny_pipeline, data, **rounded), tmp_path)
+    assert setup.trainer.denoiser.unet.conv_in.weight.dtype is torch.bfloat16
+    before, folded = load_unet(inspect_base(tiny_pipeline)), merged_unet(setup.trainer.denoiser, setup.base)
     assert {parameter.dtype for parameter in folded.parameters()} == {torch.float32}
     assert torch.equal(folded.conv_in.weight, before.conv_in.weight)
 
@@ -254,12 +254,12 @@ def test_folding_leaves_the_rest_of_the_base_as_its_files_say(tiny_pipeline: Pat
 def test_sizes_that_end_in_a_single_cell_are_computed_in_float32(
     tiny_pipeline: Path, data: Path, tmp_path: Path
 ) -> None:
-    def opened(size: int) -> Opened:
+    def setup(size: int) -> TrainingSetup:
         recipe = recipe_of(tiny_pipeline, data, run={"precision": "bfloat16"})
-        return opened_of(recipe.model_copy(update={"size": size}), tmp_path)
+        return setup_of(recipe.model_copy(update={"size": size}), tmp_path)
 
-    small, large = opened(32), opened(64)
-    assert (small.stage.dtype, large.stage.dtype) == (torch.float32, torch.bfloat16)
+    small, large = setup(32), setup(64)
+    assert (small.trainer.dtype, large.trainer.dtype) == (torch.float32, torch.bfloat16)
     assert any("computed in float32: at size 32" in note for note in small.notes)
     assert not any("float32" in note for note in large.notes)
 
@@ -267,8 +267,8 @@ def test_sizes_that_end_in_a_single_cell_are_computed_in_float32(
 def test_both_precisions_give_nearly_the_same_gradients(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
     norms = {}
     for precision in ("float32", "bfloat16"):
-        stage = opened_of(recipe_of(tiny_pipeline, data, run={"precision": precision}), tmp_path / precision).stage
-        norms[precision] = [stage.step(number, 0).norm for number in range(3)]
+        trainer = setup_of(recipe_of(tiny_pipeline, data, run={"precision": precision}), tmp_path / precision).trainer
+        norms[precision] = [trainer.step(number, 0).norm for number in range(3)]
     assert norms["bfloat16"] == pytest.approx(norms["float32"], rel=0.1)
 
 
@@ -345,57 +345,57 @@ def test_prompts_are_embedded_as_the_pipeline_does(tiny_pipeline: Path, tmp_path
 def test_out_of_memory_names_what_was_tried_and_fits(
     tiny_pipeline: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = opened_of(recipe_of(tiny_pipeline, data), tmp_path).stage
-    real = stage._backward
+    trainer = setup_of(recipe_of(tiny_pipeline, data), tmp_path).trainer
+    real = trainer._backward
 
     def limited(inputs, network):  # type: ignore[no-untyped-def]
         if len(inputs.latents) > 1:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
         return real(inputs, network)
 
-    monkeypatch.setattr(stage, "_backward", limited)
+    monkeypatch.setattr(trainer, "_backward", limited)
     with pytest.raises(InputError) as caught:
-        stage.step(0, 0)
+        trainer.step(0, 0)
     told = "a pass of 1 fits: set optim.batch: 1 and optim.accumulate: 6"
     assert str(caught.value).startswith("cpu: out of memory with optim.batch 6 at 64 px")
     assert str(caught.value).endswith(told)
-    monkeypatch.setattr(stage, "_fits", lambda prepared, count: False)
+    monkeypatch.setattr(trainer, "_fits", lambda prepared, count: False)
     with pytest.raises(InputError, match=r"not even one sample fits: set optim\.checkpointing: true, or lower size"):
-        stage.step(0, 0)
+        trainer.step(0, 0)
 
 
 def test_composed_images_are_encoded_a_few_at_once_and_a_batch_that_cannot_be_made_is_told(
     tiny_pipeline: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = opened_of(recipe_of(tiny_pipeline, data, optim={"batch": 30}), tmp_path).stage
-    vae, sizes = stage.latents._vae, []
+    trainer = setup_of(recipe_of(tiny_pipeline, data, optim={"batch": 30}), tmp_path).trainer
+    vae, sizes = trainer.latents._vae, []
     real = vae.encode
     monkeypatch.setattr(vae, "encode", lambda pixels: (sizes.append(len(pixels)), real(pixels))[1])
-    stage.inputs(stage.loader.get(0))
+    trainer.inputs(trainer.loader.get(0))
     assert sizes == [8, 2]
-    monkeypatch.setattr(stage.loader, "get", Mock(side_effect=MemoryError("Unable to allocate 2 GiB")))
+    monkeypatch.setattr(trainer.loader, "get", Mock(side_effect=MemoryError("Unable to allocate 2 GiB")))
     with pytest.raises(
         InputError, match=r"making a batch of 30 ready \(Unable to allocate 2 GiB\); lower optim\.batch"
     ):
-        stage.step(0, 0)
+        trainer.step(0, 0)
 
 
 def test_a_step_without_a_number_changes_nothing(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
-    stage = opened_of(recipe_of(tiny_pipeline, data), tmp_path).stage
-    before = {name: value.clone() for name, value in stage.state().items()}
-    real = stage.inputs
-    stage.inputs = lambda prepared: replace(real(prepared), latents=real(prepared).latents * float("nan"))  # type: ignore[method-assign]
-    outcome = stage.step(0, 0)
+    trainer = setup_of(recipe_of(tiny_pipeline, data), tmp_path).trainer
+    before = {name: value.clone() for name, value in trainer.state().items()}
+    real = trainer.inputs
+    trainer.inputs = lambda prepared: replace(real(prepared), latents=real(prepared).latents * float("nan"))  # type: ignore[method-assign]
+    outcome = trainer.step(0, 0)
     assert outcome.fault == "loss or gradient was no number"
-    for name, value in stage.state().items():
+    for name, value in trainer.state().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0, msg=name)
 
 
 def test_accumulated_passes_are_one_large_step(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
     """Two passes of three and one of six see the same real samples at the same positions."""
     off = {"cf_comp": {"mode": "off"}}
-    twice = opened_of(recipe_of(tiny_pipeline, data, **off, optim={"batch": 3, "accumulate": 2}), tmp_path).stage
-    once = opened_of(recipe_of(tiny_pipeline, data, **off, optim={"batch": 6}), tmp_path).stage
+    twice = setup_of(recipe_of(tiny_pipeline, data, **off, optim={"batch": 3, "accumulate": 2}), tmp_path).trainer
+    once = setup_of(recipe_of(tiny_pipeline, data, **off, optim={"batch": 6}), tmp_path).trainer
     assert twice.stride == once.stride == 6
     seen = [twice.loader.get(p).batch.picks.tolist() for p in (0, 3)]
     assert [pick for picks in seen for pick in picks] == once.loader.get(0).batch.picks.tolist()
@@ -405,9 +405,9 @@ def test_accumulated_passes_are_one_large_step(tiny_pipeline: Path, data: Path, 
 
 def test_the_learning_rate_rises_then_stays_or_falls(tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
     flat, falling = (
-        opened_of(
+        setup_of(
             recipe_of(tiny_pipeline, data, optim={"lr": 1.0, "warmup": 4, "steps": 100, "schedule": schedule}), tmp_path
-        ).stage
+        ).trainer
         for schedule in ("constant", "cosine")
     )
     assert [flat.rate(n) for n in (0, 1, 3, 50, 99)] == [0.25, 0.5, 1.0, 1.0, 1.0]
@@ -415,9 +415,9 @@ def test_the_learning_rate_rises_then_stays_or_falls(tiny_pipeline: Path, data: 
 
 
 def test_control_images_are_the_cards(data: Path, tiny_pipeline: Path, tmp_path: Path) -> None:
-    stage = opened_of(recipe_of(tiny_pipeline, data), tmp_path).stage
+    trainer = setup_of(recipe_of(tiny_pipeline, data), tmp_path).trainer
     masks = np.full((2, 32, 32), 25, np.uint8)
-    control = stage.control(masks, np.array([True, False]))
+    control = trainer.control(masks, np.array([True, False]))
     assert control.shape == (2, 3, 32, 32)
     assert control[0].unique().tolist() == pytest.approx([25 / 255])
     assert control[1].max() == 0

@@ -108,15 +108,15 @@ class _Trainer:
 
     def account(self) -> dict[str, Any]:
         """By part: different images shown, and how often in all. Raises FactoryError if the arm did not see its images."""
-        told = {}
+        shown = {}
         for part in {part for part, _ in self._shown}:
             counts = [count for (owner, _), count in self._shown.items() if owner == part]
-            told[part] = {"images": len(counts), "draws": sum(counts)}
+            shown[part] = {"images": len(counts), "draws": sum(counts)}
         wanted = {TRAIN} if len(self._material.real) else set()
         wanted |= {self._pool.parts[place] for place in self._material.made[:1]}
-        if set(told) != wanted:
-            raise FactoryError(f"run {self._run.name} was shown {sorted(told)} and was to be shown {sorted(wanted)}")
-        return told
+        if set(shown) != wanted:
+            raise FactoryError(f"run {self._run.name} was shown {sorted(shown)} and was to be shown {sorted(wanted)}")
+        return shown
 
 
 @torch.inference_mode()

@@ -1,12 +1,21 @@
-"""The objects of a condition, as the rules that look at objects count them."""
+"""What rules look at: the objects of a condition, and the texts that images and crops are compared with."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
 from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.taxonomy import EARTHSYNTH_TEMPLATE
 from earthsynth_factory.geometry.components import components
 from earthsynth_factory.geometry.runs import Runs, find_runs
+
+BACKGROUNDS = ("bare land", "water", "grass", "urban land", "forest land", "agriculture land")
+"""What else a crop of overhead imagery may show; the first stands for an image without any class."""
+
+
+def caption(words: str) -> str:
+    """EarthSynth's prompt for one class."""
+    return EARTHSYNTH_TEMPLATE.format(classes=words)
 
 
 def find_objects(condition: Condition, things: Collection[int]) -> Runs:
