@@ -158,7 +158,8 @@ def _distinct(source: Source, notes: Notes) -> list[Scene]:
     Raises `SourceError` where there is none.
     """
     if not source.scenes:
-        raise SourceError(f"{source.info.name}: no labelled image was found; check the folder that was given")
+        told = "".join(f"; {one}" for one in (*notes.left_out, *notes.remarks))
+        raise SourceError(f"{source.info.name}: no labelled image was found; check the folder that was given{told}")
     seen: Counter[str] = Counter()
     met: set[tuple[Path, str]] = set()
     scenes = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.crops import Crop, CropRules, cut
 from earthsynth_factory.importers.prepare_journal import Journal
-from earthsynth_factory.importers.scene import Labels, Notes, ReadContext, Reader, Scene
+from earthsynth_factory.importers.scene import Labels, Notes, ReadContext, Reader, Scene, SceneObject
 from earthsynth_factory.io.atomic import put_file, write_bytes
 from earthsynth_factory.io.pictures import Picture, Rendering
 from earthsynth_factory.io.png import encode_png
@@ -60,6 +60,7 @@ def work(task: SceneTask, scene: Scene) -> dict[str, Any]:
             labels = task.reader.labels(scene, ReadContext(picture.shape, task.classes, notes))
             if notes.faults and labels.raster is None and not labels.objects:
                 raise SourceError(f"{scene.image}: left out, since none of its labels could be read")
+            labels = replace(labels, objects=_distinct(labels.objects, notes))
             try:
                 items.extend(_crops(task, scene, picture, labels, notes.left_out))
             finally:
@@ -76,6 +77,17 @@ def work(task: SceneTask, scene: Scene) -> dict[str, Any]:
         "left_out": dict(notes.left_out),
         "remarks": dict(+notes.remarks),
     }
+
+
+def _distinct(objects: tuple[SceneObject, ...], notes: Notes) -> tuple[SceneObject, ...]:
+    """What is drawn twice to the last digit, as merged files have it, is one object."""
+    found: dict[tuple[object, ...], SceneObject] = {}
+    for one in objects:
+        pixels = b"" if one.given and not one.given.masked else one.pixels.tobytes()
+        key = (one.word, one.top, one.left, one.pixels.shape, pixels, one.crowd, one.difficult, one.given)
+        notes.remarks["objects drawn twice alike, taken once"] += key in found
+        found.setdefault(key, one)
+    return tuple(found.values())
 
 
 def check_whole(picture: Picture) -> None:

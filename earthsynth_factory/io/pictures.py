@@ -122,10 +122,15 @@ class Picture:
     def ids(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> npt.NDArray[Any]:
         """(bottom − top, right − left): the stored numbers of a one-channel image, or of one with equal channels.
 
-        Raises `SourceError` where the channels differ.
+        Raises `SourceError` where the channels differ. A fourth, or a second, of 255 alone is transparency that the file does
+        not call so.
         """
         colours = [band for band, name in enumerate(self.file.colours) if name != "alpha"]
-        window = self._read(colours[:3] if len(colours) >= 3 else colours[:1], top, bottom, left, right)
+        if len(colours) > 4:
+            raise SourceError(f"{self.path}: {len(colours)} bands, and a mask of class ids has one; write it so")
+        window = self._read(colours, top, bottom, left, right)
+        if len(colours) in (2, 4) and (window[..., -1] == 255).all():
+            window = window[..., :-1]
         if window.shape[2] > 1 and not (window == window[..., :1]).all():
             raise SourceError(f"{self.path}: a colour picture, not a mask of class ids; give its colours in --map")
         numbers = np.ascontiguousarray(window[..., 0])

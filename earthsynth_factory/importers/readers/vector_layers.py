@@ -42,11 +42,15 @@ _MAGIC = {".gpkg": b"SQLite format 3\0", ".shp": b"\x00\x00\x27\x0a"}
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """crs: None where the file says none. geometries lie in `tree` in the order of `words`."""
+    """crs: None where the file says none. geometries lie in `tree` in the order of `words`.
+
+    flat: features without an area.
+    """
 
     crs: CRS | None
     words: tuple[str, ...]
     tree: STRtree
+    flat: int = 0
 
     def bounds(self) -> tuple[float, float, float, float] | None:
         """left, bottom, right, top in its CRS; None where it is empty."""
@@ -83,12 +87,14 @@ def _read(path: Path, taxonomy: Taxonomy) -> Layer:
     import shapely
 
     crs, features = _open(path)
-    words, geometries = [], []
+    words, geometries, flat = [], [], 0
     for about, geometry in features:
         if geometry is not None and shapely.get_dimensions(geometry) == 2:
             words.append(word_of(about, path, taxonomy))
             geometries.append(geometry)
-    return Layer(crs, tuple(words), shapely.STRtree(geometries))
+        else:
+            flat += 1
+    return Layer(crs, tuple(words), shapely.STRtree(geometries), flat)
 
 
 def word_of(about: Mapping[str, Any], path: Path, taxonomy: Taxonomy) -> str:
