@@ -92,7 +92,7 @@ def _listed(reader: Reader, request: Request, out: Path) -> tuple[Source, list[S
         scenes = _distinct(source, notes)
     except SourceError as error:
         if not notes.faults:
-            raise
+            raise SourceError("; ".join([str(error), *notes.left_out, *notes.remarks])) from error
         place = PreparedLayout(out).problems
         write_bytes(place, "".join(f"{one_line(problem)}\n" for problem in notes.faults).encode())
         first = f"{len(notes.faults)} problems, listed in {place}; the first: {notes.faults[0]}"
@@ -158,8 +158,7 @@ def _distinct(source: Source, notes: Notes) -> list[Scene]:
     Raises `SourceError` where there is none.
     """
     if not source.scenes:
-        told = "".join(f"; {one}" for one in (*notes.left_out, *notes.remarks))
-        raise SourceError(f"{source.info.name}: no labelled image was found; check the folder that was given{told}")
+        raise SourceError(f"{source.info.name}: no labelled image was found; check the folder that was given")
     seen: Counter[str] = Counter()
     met: set[tuple[Path, str]] = set()
     scenes = []

@@ -1,4 +1,6 @@
-"""Layers of outlines on the ground: GeoJSON, GeoPackage, Shapefile; their features with geometry, properties and the CRS."""
+"""Layers of outlines on the ground (GeoJSON, GeoPackage, Shapefile, FlatGeobuf): features with geometry and properties, and
+the CRS.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from earthsynth_factory.importers.json_pieces import pieces
 if TYPE_CHECKING:
     from shapely import Geometry, STRtree
 
-SUFFIXES = (".geojson", ".json", ".gpkg", ".shp")
+SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".fgb")
 
 CLASS_KEYS = (
     "class",
@@ -37,7 +39,7 @@ KEPT = 8
 """Layers that a process keeps for the images to come."""
 
 _NO = ("", "no", "0", "none", "null", "false", "nan")
-_MAGIC = {".gpkg": b"SQLite format 3\0", ".shp": b"\x00\x00\x27\x0a"}
+_MAGIC = {".gpkg": b"SQLite format 3\0", ".shp": b"\x00\x00\x27\x0a", ".fgb": b"fgb\x03"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +161,7 @@ def _ogr(path: Path) -> tuple[CRS | None, Iterator[tuple[Mapping[str, Any], Geom
         import pyogrio
     except ImportError:
         raise SourceError(
-            f"{path}: GeoPackage and Shapefile need pyogrio; pip install 'earthsynth-factory[vectors]'"
+            f"{path}: GeoPackage, Shapefile and FlatGeobuf need pyogrio; pip install 'earthsynth-factory[vectors]'"
         ) from None
     crs: CRS | None = None
     rows: list[tuple[Mapping[str, Any], Geometry | None]] = []

@@ -1,4 +1,4 @@
-"""Outlines on the ground over georeferenced images: SpaceNet's folders, footprints in GeoJSON, GeoPackage or Shapefile."""
+"""Outlines on the ground over georeferenced images: SpaceNet's folders, footprints in any of `vector_layers`' formats."""
 
 from __future__ import annotations
 
