@@ -78,7 +78,7 @@ def write_run(root: Path, shard_size: int = SHARD_SIZE) -> None:
             "format": FORMAT,
             "version": 1,
             "name": "made",
-            "recipe": {},
+            "recipe": {"categories": []},
             "identity": {},
             "images": 0,
             "software": {},

@@ -81,18 +81,9 @@ def _embedded() -> Check:
 
 def _earthsynth() -> Check:
     """Looks into the hub's cache only: a check downloads nothing."""
-    from huggingface_hub import try_to_load_from_cache
+    from earthsynth_factory.models.registry import at_hand
 
-    from earthsynth_factory.models.registry import EARTHSYNTH
-
-    cached = isinstance(
-        try_to_load_from_cache(
-            EARTHSYNTH.controlnet,
-            f"{EARTHSYNTH.subfolder}/diffusion_pytorch_model.safetensors",
-            revision=EARTHSYNTH.revision,
-        ),
-        str,
-    )
+    cached = at_hand("earthsynth", Path())
     remedy = "for `model: earthsynth` it is downloaded at the first build (about 7 GB with its base); needs a network"
     return Check(
         "EarthSynth weights", cached, "in the hub's cache" if cached else "not downloaded", remedy, needed=False

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.datasets.build.reader import BuildReader
+from earthsynth_factory.datasets.build.run_record import Asked
 from earthsynth_factory.domain.sample import Slot
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.errors import InputError, StoreError
@@ -32,6 +33,8 @@ BYTES_PER_PIXEL = 2.0
 class Plan:
     """Every slot of a recipe, numbered from 0.
 
+    Where counts were raised later, the slots that were asked for first keep their numbers and those that were added follow.
+
     categories: (N,) int16 class ids, NEGATIVE for a negative. split_index: (N,) uint8 positions in `splits`. seed: the
     recipe's.
     """
@@ -42,14 +45,16 @@ class Plan:
     seed: int
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Plan:
-        """The plan of a recipe.
+    def of(cls, recipe: Recipe, earlier: Sequence[Asked] = ()) -> Plan:
+        """The plan of a recipe. earlier: what was asked for before its counts were raised, as the run record has it.
 
         Categories are interleaved: image i of n stands at (i + ½) / n of the way, so that a run stopped half-way has half
         of each. Each category's images are dealt to the splits on their own, so that every split has its share of it.
         """
-        counts = [(category.id, block.count) for category, block in recipe.blocks()]
-        return cls._of_counts(counts, recipe.negatives, recipe.splits, recipe.seed)
+        blocks = list(recipe.blocks())
+        asked = Asked(categories=tuple(block.count for _, block in blocks), negatives=recipe.negatives)
+        ids = [category.id for category, _ in blocks]
+        return cls._of_stages(ids, (*earlier, asked), recipe.splits, recipe.seed)
 
     @classmethod
     def recorded(cls, store: BuildReader) -> Plan:
@@ -58,25 +63,37 @@ class Plan:
         Raises StoreError where the record is damaged.
         """
         try:
-            recipe = store.run.recipe
-            counts = [(store.taxonomy.named(one["name"]).id, int(one["count"])) for one in recipe["categories"]]
-            negatives, splits = int(recipe["negatives"]), {str(k): float(v) for k, v in recipe["splits"].items()}
-            if not 0 < sum(count for _, count in counts) + negatives <= MAX_IMAGES or min(n for _, n in counts) < 0:
+            recipe, asked = store.run.recipe, store.run.asked
+            ids = [store.taxonomy.named(one["name"]).id for one in recipe["categories"]]
+            splits = {str(name): float(share) for name, share in recipe["splits"].items()}
+            if not 0 < sum(asked.categories) + asked.negatives <= MAX_IMAGES:
                 raise ValueError("counts out of range")
-            return cls._of_counts(counts, negatives, splits, int(recipe["seed"]))
+            return cls._of_stages(ids, (*store.run.earlier, asked), splits, int(recipe["seed"]))
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise StoreError(f"{store.layout.run}: damaged ({error}); run the same build command again") from error
 
     @classmethod
-    def _of_counts(
-        cls, counts: Sequence[tuple[int, int]], negatives: int, splits: Mapping[str, float], seed: int
-    ) -> Plan:
-        asked = [(class_id, count) for class_id, count in (*counts, (NEGATIVE, negatives)) if count]
-        ids = np.concatenate([np.full(count, class_id, np.int16) for class_id, count in asked])
-        split = np.concatenate([_deal(count, splits, seed, class_id) for class_id, count in asked])
-        position = np.concatenate([(np.arange(count) + 0.5) / count for _, count in asked])
+    def _of_stages(cls, ids: Sequence[int], stages: Sequence[Asked], splits: Mapping[str, float], seed: int) -> Plan:
+        """The plan of the last stage, whose slots come stage by stage. ids: of the categories, in the recipe's order."""
+        plan = cls(np.empty(0, np.int16), np.empty(0, np.uint8), tuple(splits), seed)
+        for asked in stages:
+            plan = plan._with(dict(zip((*ids, NEGATIVE), (*asked.categories, asked.negatives), strict=True)), splits)
+        return plan
+
+    def _with(self, counts: Mapping[int, int], splits: Mapping[str, float]) -> Plan:
+        """This plan with what lacks to so many images of each class behind it."""
+        had = {class_id: self.split_index[self.categories == class_id] for class_id in counts}
+        added = {
+            class_id: count - len(had[class_id]) for class_id, count in counts.items() if count > len(had[class_id])
+        }
+        if not added:
+            return self
+        ids = np.concatenate([np.full(count, class_id, np.int16) for class_id, count in added.items()])
+        split = np.concatenate([_deal(count, splits, self.seed, one, had[one]) for one, count in added.items()])
+        position = np.concatenate([(np.arange(count) + 0.5) / count for count in added.values()])
         order = np.argsort(position, kind="stable")
-        return cls(ids[order], split[order], tuple(splits), seed)
+        categories, split_index = (self.categories, ids[order]), (self.split_index, split[order])
+        return Plan(np.concatenate(categories), np.concatenate(split_index), self.splits, self.seed)
 
     def __len__(self) -> int:
         return len(self.categories)
@@ -163,11 +180,25 @@ def share_out(count: int, shares: Mapping[str, float]) -> dict[str, int]:
     return counts
 
 
-def _deal(count: int, shares: Mapping[str, float], seed: int, class_id: int) -> npt.NDArray[np.uint8]:
-    """(count,) the split of each of a category's images: exact shares, in an order that only seed and class decide."""
-    counts = share_out(count, shares)
+def _deal(
+    count: int, shares: Mapping[str, float], seed: int, class_id: int, had: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    """(count,) the split of each image that a category gains: exact shares, in an order that only seed and class decide.
+
+    had: (N,) the splits of the images that it has; what is added goes where the whole lacks most.
+    """
+    counts = share_out(count, _lacking(count, shares, had) if len(had) else shares)
     ordered = np.repeat(np.arange(len(shares), dtype=np.uint8), [counts[name] for name in shares])
-    return ordered[np.argsort(_mixed(count, derive(seed, "deal", class_id)), kind="stable")]
+    place = (class_id, len(had)) if len(had) else (class_id,)
+    return ordered[np.argsort(_mixed(count, derive(seed, "deal", *place)), kind="stable")]
+
+
+def _lacking(count: int, shares: Mapping[str, float], had: npt.NDArray[np.uint8]) -> dict[str, float]:
+    """The shares by which `count` more images come closest to `shares` of all."""
+    total = len(had) + count
+    have = np.bincount(had, minlength=len(shares))
+    lacks = {name: max(share * total - int(n), 0.0) for (name, share), n in zip(shares.items(), have, strict=True)}
+    return {name: lack / sum(lacks.values()) for name, lack in lacks.items()}
 
 
 def _mixed(count: int, seed: int) -> npt.NDArray[np.uint64]:

@@ -48,7 +48,7 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
     number = _kept(store, slot) if attempt is None else attempt
     if not 0 <= number < recipe.rfilter.max_attempts:
         raise InputError(f"--attempt {number}: the recipe has the attempts 0–{recipe.rfilter.max_attempts - 1}")
-    return _made(pipeline, Plan.of(recipe), slot, number, out)
+    return _made(pipeline, Plan.of(recipe, store.run.earlier), slot, number, out)
 
 
 def _recipe(store: BuildReader) -> Recipe:

@@ -20,8 +20,9 @@ from earthsynth_factory.build.preflight import check
 from earthsynth_factory.build.preflight.model_fit import unknown_targets
 from earthsynth_factory.build.reporting import report_on_build, report_path
 from earthsynth_factory.build.run_record import new_record, resume_or_create
-from earthsynth_factory.build.shards import ShardTask, SlotSettled, WorkerReady
-from earthsynth_factory.build.topup import reopen_short
+from earthsynth_factory.build.set_aside import settled_in
+from earthsynth_factory.build.shards import BuildEvent, Resumed, ShardTask, SlotSettled, WorkerReady
+from earthsynth_factory.build.topup import reopen_topped_up
 from earthsynth_factory.build.verify import damages, reopen_damaged
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.marker import Marker, read_marker
@@ -39,8 +40,8 @@ from earthsynth_factory.recipe.load import LoadedRecipe
 from earthsynth_factory.recipe.schema import Recipe
 from earthsynth_factory.report.dataset_card import Counts, write_card
 
-Watch = Callable[[SlotSettled | WorkerReady], None]
-"""Called in the main thread with everything the workers report."""
+Watch = Callable[[BuildEvent], None]
+"""Called in the main thread with what was settled before, and everything the workers report."""
 
 
 @dataclass
@@ -60,10 +61,11 @@ class Tally:
     facts: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
-    def add(self, event: SlotSettled | WorkerReady) -> None:
+    def add(self, event: BuildEvent) -> None:
         if isinstance(event, WorkerReady):
             self.facts = self.facts or dict(event.facts)
             self.notes |= dict.fromkeys(event.notes)
+        if not isinstance(event, SlotSettled):
             return
         self.accepted += event.accepted
         self.short += not event.accepted
@@ -106,7 +108,6 @@ def build(
     A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.
     """
     recipe, base = loaded.recipe, loaded.base
-    plan = Plan.of(recipe)
     for line_to_read in check(loaded, out, building=True):
         warn(line_to_read)
     pipeline = Pipeline.of(recipe, base, "cpu")
@@ -119,8 +120,10 @@ def build(
         write_changed(layout.run, json_bytes(record.plain()))
         write_changed(layout.recipe, loaded.text.encode())
         notes = reopen_damaged(BuildReader(out), verify)
-        reopen_short(BuildReader(out), recipe.rfilter)
-        task = ShardTask(recipe, base, out, record.shard_size, keep_rejects)
+        reopen_topped_up(BuildReader(out), recipe.rfilter)
+        watch(Resumed(sum(settled_in(shard) for shard in layout.present_shards())))
+        plan = Plan.of(recipe, record.earlier)
+        task = ShardTask(recipe, base, out, plan, record.shard_size, keep_rejects)
         with log_file(layout.log):
             notes += _fill(task, plan, layout, record, pipeline, watch, tell)
         return _finish(recipe, plan, layout, claim, notes)

@@ -11,7 +11,7 @@ from typing import Any
 from earthsynth_factory import __version__
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.reader import BuildReader
-from earthsynth_factory.datasets.build.run_record import FORMAT, RunRecord
+from earthsynth_factory.datasets.build.run_record import FORMAT, Asked, RunRecord
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.recipe.fingerprint import difference
 from earthsynth_factory.recipe.schema import Recipe
@@ -50,17 +50,25 @@ def resume_or_create(out: Path, record: RunRecord) -> RunRecord:
         return record
     stored = BuildReader(out).run
     _check_attempts(out, stored, record)
+    earlier = _earlier(stored, record)
     # Two fingerprints without a difference are of two versions: a key counts no more, or not yet.
-    lines = difference(_decisive(stored), _decisive(record)) if stored.fingerprint != record.fingerprint else []
+    same = stored.fingerprint == record.fingerprint
+    lines = [] if same else difference(_decisive(stored, record), _decisive(record, record))
     if lines:
         differs = "\n".join(f"  {line}" for line in lines)
         raise StoreError(
             f"{out}: holds another build (fingerprint {stored.fingerprint[:12]}, this recipe gives "
             f"{record.fingerprint[:12]}). What differs:\n{differs}\n"
-            "Choose another folder with --out, or build the stored recipe. Nothing was changed."
+            "Choose another folder with --out, or build the stored recipe. Counts of classes that it asks for and "
+            "`rfilter.max_attempts` may be raised in place. Nothing was changed."
         )
-    known = {"line": stored.line} if stored.described else {}
+    known = {**({"line": stored.line} if stored.described else {}), **({"earlier": earlier} if earlier else {})}
     return record.model_copy(update={"shard_size": stored.shard_size, **known})
+
+
+def _earlier(stored: RunRecord, given: RunRecord) -> tuple[Asked, ...]:
+    """What was asked for before what is asked for now."""
+    return (*stored.earlier, stored.asked) if stored.asked != given.asked else stored.earlier
 
 
 def _check_attempts(out: Path, stored: RunRecord, given: RunRecord) -> None:
@@ -73,8 +81,14 @@ def _check_attempts(out: Path, stored: RunRecord, given: RunRecord) -> None:
         )
 
 
-def _decisive(record: RunRecord) -> dict[str, Any]:
-    return {"recipe": record.recipe, "identity": record.identity}
+def _decisive(record: RunRecord, given: RunRecord) -> dict[str, Any]:
+    """What decides the pixels of what a build has: its counts do not, if those that are given cover them."""
+    recipe = dict(record.recipe)
+    if given.asked.covers(record.asked):
+        counts = zip(recipe["categories"], given.asked.categories, strict=True)
+        recipe |= {"categories": [{**block, "count": count} for block, count in counts]}
+        recipe |= {"negatives": given.asked.negatives}
+    return {"recipe": recipe, "identity": record.identity}
 
 
 def _versions() -> dict[str, str]:

@@ -19,7 +19,7 @@ from earthsynth_factory.domain.outcome import NOT_BEST, Outcome, Reason
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.atomic import disk_error, sweep, write_bytes, write_json
+from earthsynth_factory.io.atomic import disk_error, remove, sweep, write_bytes, write_json
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.jsonl import append_line, open_to_append, whole_lines
 from earthsynth_factory.io.png import encode_mask, encode_png
@@ -98,6 +98,8 @@ class ShardJournal:
             except OSError as error:  # a line that did not go onto a full disk is tried once more by `close`
                 raise disk_error(self._layout.root, error) from error
         if self.next_slot == self._slots.stop and self._samples:
+            for path in (self._layout.earlier_samples, self._layout.earlier_rejects):
+                remove(path)  # all that was set aside is recorded
             write_json(self._layout.marker, asdict(marker_of(self._layout, self._slots, self.accepted)))
 
 

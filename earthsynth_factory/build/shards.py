@@ -11,6 +11,7 @@ from pathlib import Path
 from earthsynth_factory.build.engines.base import Report
 from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
+from earthsynth_factory.build.set_aside import NOTHING_YET, Past, SetAside
 from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult
 from earthsynth_factory.build.worker import Worker
 from earthsynth_factory.datasets.build.layout import Layout
@@ -48,6 +49,24 @@ class WorkerReady:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What a build reports first. settled: slots that earlier sessions settled, and that stay as they are."""
+
+    settled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denoised:
+    """What a worker reports on the way through a batch: its steps that are done, and those there are."""
+
+    done: int
+    steps: int
+
+
+BuildEvent = Resumed | WorkerReady | Denoised | SlotSettled
+
+
 @dataclass(frozen=True)
 class ShardTask:
     """Fills shards of one output folder. Picklable: every worker builds its own line from the recipe."""
@@ -55,6 +74,7 @@ class ShardTask:
     recipe: Recipe
     base: Path
     out: Path
+    plan: Plan
     shard_size: int
     keep_rejects: bool
 
@@ -62,28 +82,39 @@ class ShardTask:
         if parent_process() is not None:  # in the caller's own process the caller's log is open
             log_into(Layout(self.out).log)
         pipeline = Pipeline.of(self.recipe, self.base, device)
+        pipeline.generator.on_step = lambda done, steps: report(Denoised(done, steps))
         pipeline.open()
         LOGGER.info("models are ready on %s", device)
         report(WorkerReady(pipeline.describe()))
-        plan = Plan.of(self.recipe)
-        return lambda number, stop: self._fill(pipeline, plan, number, report, stop)
+        return lambda number, stop: self._fill(pipeline, number, report, stop)
 
-    def _fill(self, pipeline: Pipeline, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
+    def _fill(self, pipeline: Pipeline, number: int, report: Report, stop: threading.Event) -> None:
         # A worker whose parent was killed may still be at this shard for a moment: it dies of that, and its lock with it.
         with locked(write_below(Layout(self.out).shard(number).root, self.out), "build", patience=ORPHAN_SECONDS):
-            self._fill_locked(pipeline, plan, number, report, stop)
+            self._fill_locked(pipeline, number, report, stop)
 
-    def _fill_locked(self, pipeline: Pipeline, plan: Plan, number: int, report: Report, stop: threading.Event) -> None:
-        slots = shard_slots(number, self.shard_size, len(plan))
-        journal = ShardJournal(Layout(self.out).shard(number), slots, pipeline.taxonomy)
+    def _fill_locked(self, pipeline: Pipeline, number: int, report: Report, stop: threading.Event) -> None:
+        slots = shard_slots(number, self.shard_size, len(self.plan))
+        layout = Layout(self.out).shard(number)
+        journal, aside = ShardJournal(layout, slots, pipeline.taxonomy), SetAside.of(layout)
         journal.open()
+
+        def past(slot: int) -> Past | None:
+            return aside.past(slot, self.recipe.rfilter.candidates)
+
+        def settled(outcome: SlotResult) -> None:
+            before = past(outcome.slot.index) or NOTHING_YET
+            if before.sample is None:  # else it was told of by the session that made it
+                report(_settled(outcome, len(before.rejects)))
+
         try:
-            todo = (plan.slot(index) for index in range(journal.next_slot, slots.stop))
+            todo = (self.plan.slot(index) for index in range(journal.next_slot, slots.stop))
             worker = Worker(
                 pipeline,
                 todo,
                 journal,
-                lambda outcome: report(_settled(outcome)),
+                settled,
+                past=past,
                 keep_rejects=self.keep_rejects,
                 writers=self.recipe.engine.writers,
             )
@@ -102,9 +133,10 @@ def shard_slots(number: int, shard_size: int, total: int) -> range:
     return range(number * shard_size, min((number + 1) * shard_size, total))
 
 
-def _settled(outcome: SlotResult) -> SlotSettled:
-    slot, kept = outcome.slot, outcome.sample is not None
-    made = kept + sum(record.made for record in outcome.rejects)
-    passed = kept + sum(record.passed for record in outcome.rejects)
-    reasons = tuple(reason for record in outcome.rejects for reason in record.reasons)
+def _settled(outcome: SlotResult, before: int) -> SlotSettled:
+    """before: how many of its rejects are of before its shard was reopened."""
+    slot, kept, rejects = outcome.slot, outcome.sample is not None, outcome.rejects[before:]
+    made = kept + sum(record.made for record in rejects)
+    passed = kept + sum(record.passed for record in rejects)
+    reasons = tuple(reason for record in rejects for reason in record.reasons)
     return SlotSettled(slot.index, slot.category, slot.split, kept, made, passed, reasons)

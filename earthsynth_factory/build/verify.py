@@ -10,7 +10,7 @@ from earthsynth_factory.datasets.build.marker import difference, read_marker
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.io.atomic import disk_error
+from earthsynth_factory.io.atomic import remove
 
 
 def damages(store: BuildReader, digests: bool = False) -> Iterator[tuple[ShardLayout, str]]:
@@ -31,11 +31,10 @@ def reopen_damaged(store: BuildReader, digests: bool = False) -> list[str]:
     for layout, fault in damages(store, digests):
         slot = _first_lost(store, layout)
         if layout.root.is_dir():
+            for path in (layout.earlier_samples, layout.earlier_rejects):
+                remove(path)  # of a topping-up that was killed as it began: no less doubtful than the rest
             cut(layout, slot)  # before the marker goes, so that a kill between the two leaves the damage in sight
-        try:
-            layout.marker.unlink()
-        except OSError as error:
-            raise disk_error(layout.marker, error) from error
+        remove(layout.marker)
         notes.append(f"shard {layout.root.name}: {fault}; made again from slot {slot}")
     return notes
 

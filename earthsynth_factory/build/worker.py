@@ -17,6 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from earthsynth_factory.build.pipeline import Pipeline
+from earthsynth_factory.build.set_aside import NOTHING_YET, Past
 from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult, reject_record
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord, undrawn
 from earthsynth_factory.domain.condition import Condition
@@ -43,7 +44,10 @@ class CandidateGroup:
 
 
 class Worker:
-    """Fills the slots of one shard. `settled` is called, in slot order, with every outcome once it is on disk."""
+    """Fills the slots of one shard. `settled` is called, in slot order, with every outcome once it is on disk.
+
+    past: what became of the slot of a number before its shard was reopened.
+    """
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class Worker:
         journal: ShardJournal,
         settled: Callable[[SlotResult], None],
         *,
+        past: Callable[[int], Past | None] = lambda _: None,
         keep_rejects: bool = False,
         writers: int = 2,
     ) -> None:
@@ -59,6 +64,7 @@ class Worker:
         self._slots = slots
         self._journal = journal
         self._settled = settled
+        self._past = past
         self._keep_rejects = keep_rejects
         self._draw = ThreadPoolExecutor(2, "draw")
         self._judge = ThreadPoolExecutor(1, "judge")
@@ -101,8 +107,16 @@ class Worker:
                 break
             opened = True
             self._unsettled += 1
-            self._begin(slot, 0, [])
+            self._go_on(slot, self._past(slot.index) or NOTHING_YET)
         return opened
+
+    def _go_on(self, slot: Slot, past: Past) -> None:
+        """Begin the slot where it was left: as it is where it was filled, else with its next candidates."""
+        if past.sample is None:
+            self._begin(slot, past.group, list(past.rejects))
+        else:
+            self._outcomes[slot.index] = known = Future[SlotResult]()
+            known.set_result(SlotResult(slot, past.sample, past.rejects))
 
     def _begin(self, slot: Slot, number: int, past: list[RejectRecord]) -> None:
         """Begin the slot's group of this number, or end the slot where its attempts are used up."""

@@ -26,8 +26,7 @@ from rich.progress import (
 from rich.text import Text
 
 from earthsynth_factory.build.run import Tally
-from earthsynth_factory.build.shards import SlotSettled, WorkerReady
-from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.build.shards import BuildEvent, Denoised, Resumed, SlotSettled, WorkerReady
 from earthsynth_factory.io.log import console
 from earthsynth_factory.io.printable import one_line, printable
 from earthsynth_factory.recipe.schema import Recipe
@@ -128,11 +127,9 @@ class BuildProgress:
             expand=True,
             disable=not self._console.is_terminal,
         )
-        done = _settled_before(out)
-        self._task = self._bar.add_task("loading models", total=recipe.images, completed=done)
-        if done:
-            self._console.print(f"{escape(one_line(out))}: {done} of {recipe.images} are settled already; going on")
-        self._recipe = recipe
+        self._task = self._bar.add_task("loading models", total=recipe.images)
+        self._recipe, self._out = recipe, out
+        self._step = ""
         self._names = {category.id: one_line(category.name) for category, _ in recipe.blocks()}
         self._next_log = 0.0
 
@@ -149,19 +146,34 @@ class BuildProgress:
         """A line of its own, above the bar."""
         self._console.print(escape(printable(line)), highlight=False)
 
-    def watch(self, event: SlotSettled | WorkerReady) -> None:
+    def watch(self, event: BuildEvent) -> None:
         """Take in a report."""
         self.tally.add(event)
-        if isinstance(event, WorkerReady):
-            self._bar.update(self._task, description="images")
-            self._made.restart()
-            self._settled.restart()
-            return
-        self._made.add(event.images)
-        self._settled.add(1)
-        self._bar.below = tuple(line for line in (self._rejected(), self._acceptance()) if line)
-        self._bar.update(self._task, advance=1)
-        self._log()
+        match event:
+            case Resumed():
+                self._resume(event.settled)
+            case WorkerReady():
+                self._bar.update(self._task, description="images")
+                self._made.restart()
+                self._settled.restart()
+            case Denoised():
+                self._step = f"this batch: denoising step {event.done} of {event.steps}"
+                self._show_below()
+            case SlotSettled():
+                self._made.add(event.images)
+                self._settled.add(1)
+                self._bar.update(self._task, advance=1)
+                self._show_below()
+                self._log()
+
+    def _resume(self, settled: int) -> None:
+        self._bar.update(self._task, completed=settled)
+        if settled:
+            asked = self._recipe.images
+            self._console.print(f"{escape(one_line(self._out))}: {settled} of {asked} are settled already; going on")
+
+    def _show_below(self) -> None:
+        self._bar.below = tuple(line for line in (self._step, self._rejected(), self._acceptance()) if line)
 
     def _rejected(self) -> str:
         parts = [f"{count}× {one_line(reason)}" for reason, count in self.tally.reasons.most_common(3)]
@@ -187,19 +199,6 @@ class BuildProgress:
         left = f"{(task.remaining or 0) / rate:.0f} s left" if rate and task.remaining else ""
         parts = [f"{task.completed:.0f}/{self._recipe.images}", left, self._rejected(), self._acceptance()]
         self._console.print(escape("; ".join(part for part in parts if part)), soft_wrap=True)
-
-
-def _settled_before(out: Path) -> int:
-    """Slots that earlier sessions settled, by their journals; cheap, so torn lines are not looked for."""
-    shards = Layout(out).present_shards()
-    return sum(_count(shard.samples, b"\n") + _count(shard.rejects, b'"short":true') for shard in shards)
-
-
-def _count(path: Path, mark: bytes) -> int:
-    if not path.is_file():
-        return 0
-    with path.open("rb") as file:
-        return sum(line.count(mark) for line in file)
 
 
 @contextmanager

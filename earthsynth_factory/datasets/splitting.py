@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import IO
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.datasets.base import LabelledDataset
+from earthsynth_factory.datasets.lookalikes import Lookalikes
 from earthsynth_factory.domain.splits import assign_groups
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.io.atomic import disk_error
-
-Thumbnails = npt.NDArray[np.uint8]
-"""(n, SIDE, SIDE) grey, or one (SIDE, SIDE)."""
+from earthsynth_factory.io.compact import DIGEST, Texts
 
 USUAL = ("train", "val", "test")
-SIDE = 16
-"""Images are compared as grey thumbnails of this many pixels a side, in all eight orientations."""
-SAME = 0.97
-"""Two thumbnails that correlate this highly, in whichever orientation, show the same.
-
-Calibrated on NWPU VHR-10, GID and crops of the Dubai tiles (128, 256 and 512 px). Of 1,361 images it finds again, after
-JPEG at quality 40: 98.0 %, half the size: 99.5 %, gamma 1.4 and a quarter turn: 97.9 %, noise of 8 grey levels: 98.3 %,
-mirroring and JPEG at 60: 98.8 %, 1.2 × brighter and clipped: 84.9 %, moved by 1 % of the side: 94.1 %, by 3 %: 13.3 %. Of
-9,321 pairs of neighbouring crops it takes 1 for the same, of 8.5 million other pairs 16 (bare coasts, and one true
-double). At 0.98 clipped brightness falls to 81.9 % and a move by 1 % to 79.7 %, for 1 and 13 pairs less.
-"""
-BLOCK = 1024
-"""Images compared with so many others at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,91 +70,64 @@ def split_groups(dataset: LabelledDataset, shares: Mapping[str, float], seed: in
 
 
 def find_leaks(dataset: LabelledDataset, progress: Callable[[int], None]) -> Leaks:
-    """Look at every image once. Memory: an image's name, and a group's; thumbnails lie in a temporary file.
+    """Look at every image once. Memory: some 150 bytes an image; thumbnails lie in a temporary file.
 
     Raises SourceError for an unreadable image, DiskError.
     """
-    stems: list[str] = []
-    numbers = {split: number for number, split in enumerate(dataset.splits)}
-    of_image, of_group, flat = bytearray(), dict[str, int](), 0
+    stems, groups, numbers = Texts(), _Groups(), {split: number for number, split in enumerate(dataset.splits)}
+    of_image = bytearray()
     try:
         with tempfile.TemporaryFile() as file:
+            looks = Lookalikes(file)
             for record in dataset.samples():
-                thumbnail, number = _thumbnail(dataset.image(record)), numbers[record.split]
-                file.write(thumbnail.tobytes())
-                flat += int(np.ptp(thumbnail) == 0)
+                looks.add(dataset.image(record))
                 stems.append(record.stem)
-                of_image.append(number)
-                of_group[record.origin.group] = of_group.get(record.origin.group, 0) | 1 << number
+                of_image.append(numbers[record.split])
+                groups.add(record.origin.group, numbers[record.split])
                 progress(1)
-            file.flush()
-            alike = list(_alike(np.frombuffer(of_image, np.uint8), file, dataset.splits, stems))
+            alike = tuple(_alike(np.frombuffer(of_image, np.uint8), looks, dataset.splits, stems))
     except OSError as error:
         raise disk_error(Path(tempfile.gettempdir()), error) from error
-    torn = {group: _named(mask, dataset.splits) for group, mask in of_group.items() if mask & (mask - 1)}
-    return Leaks(torn, tuple(alike), flat)
+    return Leaks(groups.torn(dataset), alike, looks.flat)
 
 
-def _named(mask: int, splits: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted(split for number, split in enumerate(splits) if mask >> number & 1))
+class _Groups:
+    """In which splits each group is. Groups are known by digests, since there may be as many as images."""
+
+    def __init__(self) -> None:
+        self._digests, self._splits = bytearray(), bytearray()
+
+    def add(self, group: str, split: int) -> None:
+        """An image of the group lies in the split of this number."""
+        self._digests += _digest(group)
+        self._splits.append(split)
+
+    def torn(self, dataset: LabelledDataset) -> dict[str, tuple[str, ...]]:
+        """Group → its splits, where these are several."""
+        digests = np.frombuffer(self._digests, f"V{DIGEST}").view(f"S{DIGEST}")
+        _, which = np.unique(digests, return_inverse=True)
+        splits = np.frombuffer(self._splits, np.uint8)
+        low, high = np.full(len(which), 255, np.uint8), np.zeros(len(which), np.uint8)
+        np.minimum.at(low, which, splits)
+        np.maximum.at(high, which, splits)
+        several = (low < high)[which]
+        found: dict[str, set[str]] = {}
+        if several.any():
+            for torn, record in zip(several.tolist(), dataset.samples(), strict=True):
+                if torn:
+                    found.setdefault(record.origin.group, set()).add(record.split)
+        return {group: tuple(sorted(names)) for group, names in found.items()}
+
+
+def _digest(group: str) -> bytes:
+    return hashlib.blake2b(group.encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
 
 
 def _alike(
-    of_image: npt.NDArray[np.uint8], file: IO[bytes], splits: Sequence[str], stems: Sequence[str]
+    of_image: npt.NDArray[np.uint8], looks: Lookalikes, splits: Sequence[str], stems: Sequence[str]
 ) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
     """For every image of which an earlier split has the like: the nearest such image and itself."""
     places = [np.flatnonzero(of_image == number) for number in range(len(splits))]
     for (one, earlier), (other, later) in combinations(enumerate(places), 2):
-        for number, match in _nearest(_Thumbnails(file, later), _Thumbnails(file, earlier)):
-            yield (splits[one], stems[earlier[match]]), (splits[other], stems[later[number]])
-
-
-class _Thumbnails:
-    """(n, SIDE, SIDE) grey in a file, those at `places`, read by blocks."""
-
-    def __init__(self, file: IO[bytes], places: npt.NDArray[np.int64]) -> None:
-        self._file, self._places = file, places
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def block(self, first: int) -> Thumbnails:
-        """Up to `BLOCK` of them from `first` on."""
-        places = self._places[first : first + BLOCK]
-        return np.frombuffer(b"".join(map(self._read, places.tolist())), np.uint8).reshape(-1, SIDE, SIDE)
-
-    def _read(self, place: int) -> bytes:
-        self._file.seek(place * SIDE * SIDE)
-        return self._file.read(SIDE * SIDE)
-
-
-def _thumbnail(image: npt.NDArray[np.uint8]) -> Thumbnails:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def _nearest(ones: _Thumbnails, others: _Thumbnails) -> Iterator[tuple[int, int]]:
-    """For each of (n, SIDE, SIDE) `ones` of which `others` has the like: its number and that of the nearest other."""
-    for first in range(0, len(ones), BLOCK):
-        turned = [_unit(block) for block in _orientations(ones.block(first))]
-        best, match = np.zeros(len(turned[0]), np.float32), np.zeros(len(turned[0]), np.int64)
-        for start in range(0, len(others), BLOCK):
-            block = _unit(others.block(start)).T
-            scores = np.maximum.reduce([units @ block for units in turned])
-            match = np.where(scores.max(axis=1) > best, scores.argmax(axis=1) + start, match)
-            best = np.maximum(best, scores.max(axis=1))
-        yield from ((first + int(number), int(match[number])) for number in np.flatnonzero(best >= SAME))
-
-
-def _orientations(thumbnails: Thumbnails) -> list[Thumbnails]:
-    """(n, SIDE, SIDE) turned by 0, 90, 180 and 270°, and the same mirrored."""
-    return [np.rot90(seen, turns, axes=(1, 2)) for seen in (thumbnails, thumbnails[:, :, ::-1]) for turns in range(4)]
-
-
-def _unit(thumbnails: Thumbnails) -> npt.NDArray[np.float32]:
-    """(n, SIDE²) of mean 0 and length 1, so that products are correlations; a flat one is 0 and correlates with none."""
-    rows = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
-    rows -= rows.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    rows /= np.where(length > 0, length, 1)
-    return rows
+        for place, match in looks.nearest(later, earlier):
+            yield (splits[one], stems[match]), (splits[other], stems[place])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,8 @@ from earthsynth_factory.filtering.kept_files import KeptFiles
 from earthsynth_factory.filtering.labelled_folder import Folder
 from earthsynth_factory.filtering.rewrite_lists import rewritten
 from earthsynth_factory.importers.tree import walk
-from earthsynth_factory.io.atomic import TEMPORARY, disk_error, put_file, write_bytes
+from earthsynth_factory.io.atomic import TEMPORARY, disk_error, new_file, put_file
+from earthsynth_factory.rfilter.selections.base import Bools
 
 DERIVED = {"exports", "report"}
 """Folders of a build that are made from its masters; they are made again, not filtered."""
@@ -28,10 +29,11 @@ def check_mirror(folder: Folder, target: Path) -> None:
     """Raises InputError where no filtered folder can be made of this one, StoreError where `target` will not do."""
     if folder.path.is_file():
         raise InputError(f"{folder.path}: is one file; give the folder that it and its images lie in, or --apply list")
-    strange = [file for entry in folder.entries for file in entry.files if not file.is_relative_to(folder.path)]
+    files = (file for entry in folder.entries for file in entry.files)
+    strange = next((file for file in files if not file.is_relative_to(folder.path)), None)
     if strange:
         raise InputError(
-            f"{folder.path}: {strange[0].name} lies in an archive, and archives are not rewritten; unpack them, "
+            f"{folder.path}: {strange.name} lies in an archive, and archives are not rewritten; unpack them, "
             "or use --apply list"
         )
     if target.resolve().is_relative_to(folder.path.resolve()):
@@ -66,20 +68,21 @@ def whole(target: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def mirror(folder: Folder, fresh: Path, target: Path, kept: Collection[str], how: Literal["copy", "link"]) -> None:
-    """Write the filtered folder into `fresh`, its lists as if it lay at `target`. kept: names of entries.
+def mirror(folder: Folder, fresh: Path, target: Path, kept: Bools, how: Literal["copy", "link"]) -> None:
+    """Write the filtered folder into `fresh`, its lists as if it lay at `target`. kept: (N,) which entries stay.
 
     Raises DiskError, SourceError where a list is too large.
     """
-    files = KeptFiles(folder.path, target, folder.entries, frozenset(kept))
+    files = KeptFiles(folder, target, kept)
     for path in walk(folder.path):
         inner = path.relative_to(folder.path)
         if path in files.leaving or (folder.kind == "build" and (inner.parts[0] in DERIVED or _marker(inner))):
             continue
-        if (data := rewritten(path, files)) is None:
+        if (pieces := rewritten(path, files)) is None:
             put_file(path, fresh / inner, link=how == "link")
         else:
-            write_bytes(fresh / inner, data)
+            with new_file(fresh / inner) as file:
+                file.writelines(pieces)
 
 
 def _marker(inner: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,8 @@ from earthsynth_factory.io.png import encode_png
 WIDTH, HEIGHT, MARGIN = 420, 260, 44
 INK, RUN, REAL, LIMIT = (40, 40, 40), (30, 110, 200), (220, 120, 30), (170, 170, 170)
 
-Curve = tuple[Sequence[float], Sequence[float], float]
+Values = npt.NDArray[np.float64]
+Curve = tuple[Values, Values, float]
 """Values of the run, values of real images (may be empty), the pooled threshold."""
 
 
@@ -26,10 +27,10 @@ def draw_curves(path: Path, curves: Mapping[str, Curve]) -> None:
         write_changed(path, encode_png(np.ascontiguousarray(np.concatenate(panels))))
 
 
-def _panel(name: str, run: Sequence[float], real: Sequence[float], least: float) -> npt.NDArray[np.uint8]:
+def _panel(name: str, run: Values, real: Values, least: float) -> npt.NDArray[np.uint8]:
     panel = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
-    numbers = [*run, *real, least]
-    low, high = min(numbers), max(numbers)
+    low = min(least, *(float(values.min()) for values in (run, real) if len(values)))
+    high = max(least, *(float(values.max()) for values in (run, real) if len(values)))
     span = (high - low) or 1.0
 
     def at(value: float, share: float) -> tuple[int, int]:
@@ -41,7 +42,7 @@ def _panel(name: str, run: Sequence[float], real: Sequence[float], least: float)
     for values, color in ((run, RUN), (real, REAL)):
         if len(values):
             steps = np.linspace(low, low + span, 160)
-            shares = [float(np.mean(np.asarray(values) >= step)) for step in steps]
+            shares = [float(np.mean(values >= step)) for step in steps]
             points = np.array([at(step, share) for step, share in zip(steps, shares, strict=True)], np.int32)
             cv2.polylines(panel, [points], False, color, 2, cv2.LINE_AA)
     for text, place in (

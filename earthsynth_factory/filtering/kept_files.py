@@ -5,38 +5,57 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import orjson
-
-from earthsynth_factory.filtering.labelled_folder import Entry
+from earthsynth_factory.datasets.build.records import parsed
+from earthsynth_factory.filtering.labelled_folder import Entry, Folder
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.tree import Tree
+from earthsynth_factory.io.compact import FileSet, Places
+from earthsynth_factory.io.jsonl import whole_lines
 from earthsynth_factory.io.pictures import SUFFIXES
+from earthsynth_factory.rfilter.selections.base import Bools
 
 
 @dataclass(frozen=True, eq=False)
 class KeptFiles:
-    """What stays of `source` and is to lie in `target`. names: of the kept entries."""
+    """What stays of `folder` and is to lie in `target`. kept: (N,) which of its entries."""
 
-    source: Path
+    folder: Folder
     target: Path
-    entries: Sequence[Entry]
-    names: Collection[str]
+    kept: Bools
+
+    @property
+    def source(self) -> Path:
+        return self.folder.path
 
     @cached_property
-    def staying(self) -> frozenset[Path]:
+    def names(self) -> Container[str]:
+        """Of the kept entries."""
+        return Places(entry.name for entry in self._entries(kept=True))
+
+    @cached_property
+    def staying(self) -> FileSet:
         """Files that a kept image owns."""
-        return frozenset(file for entry in self.entries if entry.name in self.names for file in entry.files)
+        return FileSet(file for entry in self._entries(kept=True) for file in entry.files)
 
     @cached_property
-    def leaving(self) -> frozenset[Path]:
+    def leaving(self) -> FileSet:
         """Files that a dropped image owns and no kept one does, and what EarthSynth's layout made of such images."""
-        owned = frozenset(file for entry in self.entries for file in entry.files) - self.staying
-        return owned.union(*(_of_single_categories(folder, owned) for folder in {file.parent.parent for file in owned}))
+        found, folders = FileSet(), set()
+        for file in (file for entry in self._entries(kept=False) for file in entry.files if file not in self.staying):
+            found.add(file)
+            folders.add(file.parent.parent)
+        for folder in folders:
+            _add_single_categories(folder, found)
+        return found
+
+    def _entries(self, kept: bool) -> Iterator[Entry]:
+        return (entry for entry, stays in zip(self.folder.entries, self.kept.tolist(), strict=True) if stays is kept)
 
     def image(self, name: str, near: Path) -> Path | None:
         """The file of the image that a list in the folder `near` calls by path or name; None where it is not known."""
@@ -75,21 +94,34 @@ class KeptFiles:
     @cached_property
     def _stems(self) -> dict[str, set[Path]]:
         found = defaultdict(set)
-        for entry in self.entries:
+        for entry in self.folder.entries:
             found[entry.files[0].stem].add(entry.files[0])
         return found
 
 
-def _of_single_categories(folder: Path, images: Collection[Path]) -> set[Path]:
-    """Category masks and images of these images, as the `train.jsonl` of `folder` has them; empty where there is none."""
-    try:
-        lines = [orjson.loads(line) for line in (folder / "train.jsonl").read_bytes().splitlines()]
-        masks = {
-            folder / mask
-            for line in lines
-            if folder / line["file_name"] in images
-            for mask in line.get("category_masks", ())
-        }
-        return masks | {folder / line["file_name"] for line in lines if folder / line["mask_name"] in masks}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no list of that kind
-        return set()
+def _add_single_categories(folder: Path, leaving: FileSet) -> None:
+    """Add category masks and images of the images that leave, as the `train.jsonl` of `folder` has them, if there is one."""
+    masks = FileSet()
+    for line in _training_lines(folder):
+        if folder / line.file_name in leaving:
+            for mask in line.category_masks:
+                masks.add(folder / mask)
+                leaving.add(folder / mask)
+    for line in _training_lines(folder) if len(masks) else ():
+        if folder / line.mask_name in masks:
+            leaving.add(folder / line.file_name)
+
+
+@dataclass(frozen=True)
+class _TrainingLine:
+    file_name: str
+    mask_name: str
+    category_masks: tuple[str, ...] = ()
+
+
+def _training_lines(folder: Path) -> Iterator[_TrainingLine]:
+    """The lines that are of that kind."""
+    with suppress(OSError):
+        for text in whole_lines(folder / "train.jsonl"):
+            with suppress(ValueError):
+                yield parsed(text, _TrainingLine)

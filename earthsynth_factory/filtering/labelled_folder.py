@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.sample import Candidate, Image, Slot
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.compact import Texts
 from earthsynth_factory.io.stamps import stamp_or_none
 
 
@@ -44,6 +46,11 @@ class Folder:
     targets: tuple[int, ...]
     entries: Sequence[Entry]
     faults: list[str] = field(default_factory=list)
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """Of the entries, in their order."""
+        return Texts(entry.name for entry in self.entries)
 
 
 def candidate(image: Image, mask: Mask, numbers: InstanceMap | None, taxonomy: Taxonomy, origin: str) -> Candidate:

@@ -6,18 +6,26 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from earthsynth_factory.datasets.decisions import DECISIONS, Decision
-from earthsynth_factory.domain.outcome import Reason
+from earthsynth_factory.domain.outcome import UNUSABLE, Reason
+from earthsynth_factory.filtering.columns import Known, Scores
 from earthsynth_factory.filtering.curves import Curve, draw_curves
 from earthsynth_factory.filtering.labelled_folder import Folder
-from earthsynth_factory.filtering.scores import Row, write_tables
+from earthsynth_factory.filtering.scores import ScoreJournal
 from earthsynth_factory.filtering.scoring import AskedRule
-from earthsynth_factory.filtering.thresholds import Limits
+from earthsynth_factory.filtering.spec import FilterSpec
+from earthsynth_factory.filtering.tables import write_tables
+from earthsynth_factory.filtering.thresholds import Limits, reasons, verdict
 from earthsynth_factory.io.atomic import changed_file, json_bytes, write_changed
 from earthsynth_factory.recipe.thresholds import ALL, lasting_settings
+from earthsynth_factory.rfilter.selections.base import Bools
 
 THRESHOLDS = "thresholds.yaml"
 
@@ -41,23 +49,53 @@ class FilterSummary:
 
 
 @dataclass(frozen=True)
-class FilterResults:
-    """rows: of the folder's entries, in their order; why: reasons of each, empty where kept. real: rows of the
-    images that thresholds were learnt from, None without.
+class Decided:
+    """What was decided of each image of a folder. passed: (N,) which the rules kept; gone: those of them that a selection
+    dropped, and why.
     """
+
+    spec: FilterSpec
+    rules: Sequence[AskedRule]
+    limits: Limits
+    journal: ScoreJournal
+    passed: Bools
+    gone: Mapping[int, Reason]
+
+    @property
+    def scores(self) -> Scores:
+        return self.journal.scores
+
+    @cached_property
+    def kept(self) -> Bools:
+        """(N,) which images stay."""
+        found = self.passed.copy()
+        found[list(self.gone)] = False
+        return found
+
+    def why(self, place: int) -> list[Reason]:
+        """Why an image goes; empty if it stays."""
+        if not self.scores.usable[place]:
+            return [Reason(UNUSABLE, self.fault(place))]
+        if self.passed[place]:
+            return [self.gone[place]] if place in self.gone else []
+        return reasons(verdict(self.spec, self.rules, self.limits, self.scores.known(place))[1])
+
+    def fault(self, place: int) -> str:
+        """Why an image could not be read."""
+        row = self.journal.row(place)
+        return row.fault if row else ""
+
+
+@dataclass(frozen=True)
+class FilterResults:
+    """What is written of it. real: the images that thresholds were learnt from, None without."""
 
     folder: Folder
     rules: Sequence[AskedRule]
-    rows: Sequence[Row]
-    real: Sequence[Row] | None
+    decided: Decided
+    real: Scores | None
     limits: Limits
-    why: Sequence[Sequence[Reason]]
     scored: Mapping[str, int]
-
-    @property
-    def kept(self) -> list[str]:
-        """Names of the entries that stay."""
-        return [row.name for row, reason in zip(self.rows, self.why, strict=True) if not reason]
 
     def write(self, out: Path, asked: Mapping[str, Any], learnt_from: str) -> FilterSummary:
         """Every file but the filtered folder. asked: what the user set, as plain JSON. learnt_from: the real images.
@@ -68,45 +106,37 @@ class FilterResults:
         write_tables(out, self._columns(), self._table)
         with changed_file(out / DECISIONS) as file:
             file.writelines(self._decisions())
-        write_changed(out / "keep.txt", "".join(f"{name}\n" for name in self.kept).encode())
+        with changed_file(out / "keep.txt") as file:
+            names = self.folder.names
+            file.writelines(f"{names[place]}\n".encode() for place in np.flatnonzero(self.decided.kept).tolist())
         write_changed(out / "filter.json", json_bytes(self._facts(summary, asked)))
         draw_curves(out / "curves.png", {rule.name: self._curve(rule) for rule in self.rules})
         if self.real is not None:
-            write_changed(out / THRESHOLDS, self.thresholds(f"{len(self.real)} images of {learnt_from}"))
+            said = f"{len(self.real)} images of {learnt_from}"
+            write_changed(out / THRESHOLDS, thresholds_file(self.folder, self.rules, self.limits, said))
         return summary
 
     def _decisions(self) -> Iterator[bytes]:
-        for row, reason in zip(self.rows, self.why, strict=True):
-            cells = self._cells(row)
+        for place, (name, known) in enumerate(zip(self.folder.names, self.decided.scores, strict=True)):
+            cells = self._cells(known)
             scores = {rule.name: cells[rule.name] for rule in self.rules if rule.name in cells}
-            yield Decision(row.name, self._name(row.category), tuple(reason), scores).line()
+            yield Decision(name, self._name(known.category), tuple(self.decided.why(place)), scores).line()
 
     def _facts(self, summary: FilterSummary, asked: Mapping[str, Any]) -> dict[str, Any]:
         said = {key: value for key, value in asdict(summary).items() if key not in ("out", "scored")}
         classes = {name: {"kept": some, "all": count} for name, (some, count) in summary.classes.items()}
-        thresholds = {rule.name: self._shown(rule) for rule in self.rules}
+        thresholds = {rule.name: _shown(self.folder, self.limits, rule) for rule in self.rules}
         about = {"source": str(self.folder.path.resolve()), "kind": self.folder.kind}
         return {**about, **said, "classes": classes, "thresholds": thresholds, **asked}
 
-    def thresholds(self, learnt_from: str) -> bytes:
-        """What a recipe takes; values as JSON, which YAML takes too."""
-        lines = [f"learnt_from: {json.dumps(learnt_from)}", "rules:"]
-        for rule in self.rules:
-            lines += [
-                f"  {json.dumps(rule.name)}:",
-                f"    settings: {json.dumps(lasting_settings(rule.spec))}",
-                f"    least: {json.dumps(self._shown(rule))}",
-            ]
-        return "\n".join([*lines, ""]).encode()
-
     def _columns(self) -> list[str]:
         names = [rule.name for rule in self.rules]
-        measured = dict.fromkeys(
-            f"{rule.name}.{name}"
-            for row in self.rows
-            for rule in self.rules
-            for name in row.measures(rule.name, rule.settings) or {}
+        firsts = sorted(
+            (first, number, measures)
+            for number, name in enumerate(names)
+            for first, measures in self.decided.scores.measures(name)
         )
+        measured = dict.fromkeys(f"{names[number]}.{name}" for _, number, measures in firsts for name in measures)
         return [
             "id",
             "image",
@@ -119,56 +149,73 @@ class FilterResults:
         ]
 
     def _table(self) -> Iterator[dict[str, Any]]:
-        for entry, row, reason in zip(self.folder.entries, self.rows, self.why, strict=True):
+        for place, (entry, known) in enumerate(zip(self.folder.entries, self.decided.scores, strict=True)):
+            reasons = self.decided.why(place)
             yield {
-                "id": row.name,
+                "id": entry.name,
                 "image": str(entry.files[0]),
-                "category": self._name(row.category),
-                "kept": int(not reason),
-                "reasons": "; ".join(map(str, reason)),
-                **self._cells(row),
+                "category": self._name(known.category),
+                "kept": int(not reasons),
+                "reasons": "; ".join(map(str, reasons)),
+                **self._cells(known),
             }
 
-    def _cells(self, row: Row) -> dict[str, float]:
+    def _cells(self, known: Known) -> dict[str, float]:
         cells: dict[str, float] = {}
         for rule in self.rules:
-            measures = row.measures(rule.name, rule.settings) or {}
-            if measures and (score := self.limits.score(rule, row)) is not None:
+            measures = known.measured.get(rule.name, {})
+            if measures and (score := self.limits.score(rule, known)) is not None:
                 cells[rule.name] = score.value
-                cells[f"threshold.{rule.name}"] = self.limits.least(rule, row.category)
+                cells[f"threshold.{rule.name}"] = self.limits.least(rule, known.category)
             cells |= {f"{rule.name}.{name}": value for name, value in measures.items()}
         return cells
 
     def _name(self, category: int | None) -> str:
         return "" if category is None else self.folder.taxonomy[category].name
 
-    def _shown(self, rule: AskedRule) -> dict[str, float]:
-        """Least values by class name; `all` for classes without one of their own."""
-        learnt = self.limits.data.least.get(rule.name, {})
-        classes = {*learnt, *(one for one, own in self.limits.own.items() if rule.name in own)} - {None}
-        named = {self._name(one): self.limits.least(rule, one) for one in classes}
-        return {ALL: self.limits.least(rule, None), **dict(sorted(named.items()))}
-
     def _curve(self, rule: AskedRule) -> Curve:
-        def values(part: Sequence[Row]) -> list[float]:
-            found = (row.measures(rule.name, rule.settings) or {} for row in part)
-            return [numbers[rule.rule.primary] for numbers in found if rule.rule.primary in numbers]
+        def values(part: Scores | None) -> npt.NDArray[np.float64]:
+            found = part.column(rule.name, rule.rule.primary) if part is not None else np.empty(0)
+            return found[np.isfinite(found)]
 
-        return values(self.rows), values(self.real or []), self.limits.least(rule, None)
+        return values(self.decided.scores), values(self.real), self.limits.least(rule, None)
 
     def _summary(self, out: Path) -> FilterSummary:
-        usable = [(row, reason) for row, reason in zip(self.rows, self.why, strict=True) if not row.fault]
-        everyone = Counter(self._name(row.category) or "negatives" for row, _ in usable)
-        staying = Counter(self._name(row.category) or "negatives" for row, reason in usable if not reason)
-        counted = Counter(one.rule for _, reason in usable for one in reason)
+        everyone, staying, counted = Counter[str](), Counter[str](), Counter[str]()
+        for place in np.flatnonzero(self.decided.scores.usable).tolist():
+            name = self._name(self.decided.scores.category(place)) or "negatives"
+            everyone[name] += 1
+            staying[name] += int(self.decided.kept[place])
+            counted.update(reason.rule for reason in self.decided.why(place))
+        faulty = np.flatnonzero(~self.decided.scores.usable).tolist()
         return FilterSummary(
             out,
             self.folder.recognised,
-            len(self.rows),
+            len(self.decided.scores),
             sum(staying.values()),
             "run" if self.real is None else "real",
             {name: (staying[name], count) for name, count in sorted(everyone.items())},
             dict(counted.most_common()),
-            [*self.folder.faults, *(row.fault for row in self.rows if row.fault)],
+            [*self.folder.faults, *map(self.decided.fault, faulty)],
             dict(self.scored),
         )
+
+
+def thresholds_file(folder: Folder, rules: Sequence[AskedRule], limits: Limits, learnt_from: str) -> bytes:
+    """What a recipe takes; values as JSON, which YAML takes too."""
+    lines = [f"learnt_from: {json.dumps(learnt_from)}", "rules:"]
+    for rule in rules:
+        lines += [
+            f"  {json.dumps(rule.name)}:",
+            f"    settings: {json.dumps(lasting_settings(rule.spec))}",
+            f"    least: {json.dumps(_shown(folder, limits, rule))}",
+        ]
+    return "\n".join([*lines, ""]).encode()
+
+
+def _shown(folder: Folder, limits: Limits, rule: AskedRule) -> dict[str, float]:
+    """Least values by class name; `all` for classes without one of their own."""
+    learnt = limits.data.least.get(rule.name, {})
+    classes = {*learnt, *(one for one, own in limits.own.items() if rule.name in own)}
+    named = {folder.taxonomy[one].name: limits.least(rule, one) for one in classes if one is not None}
+    return {ALL: limits.least(rule, None), **dict(sorted(named.items()))}

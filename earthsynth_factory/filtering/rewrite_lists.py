@@ -5,7 +5,8 @@ What is no list of images is left to be linked or copied as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -18,44 +19,57 @@ from earthsynth_factory.importers.texts import MAX_TEXT_BYTES
 MAX_DOCUMENT = 1 << 30
 """Largest JSON list that is rewritten, in bytes."""
 
+STORED = ("build", "prepared")
+"""Kinds of our own, which have no lists in text."""
+
 CLASS_NAMES = {"classes.txt", "obj.names"}
 """Text files that name classes, which might be called like images."""
 
 
-def rewritten(path: Path, files: KeptFiles) -> bytes | None:
-    """The list without the dropped images; None where the file is none. Raises SourceError where it is too large."""
+def rewritten(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
+    """The list without the dropped images, piece by piece; None where the file is none. Raises SourceError where it is too
+    large.
+    """
     writer = _WRITERS.get(path.suffix.lower())
     return writer(path, files) if writer else None
 
 
-def _lines(path: Path, files: KeptFiles) -> bytes | None:
+def _lines(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
     """One of our journals, a line an item."""
     tests: dict[str, Callable[[Any], bool]] = {
         "train.jsonl": lambda line: (
-            not {path.parent / line["file_name"], path.parent / line["mask_name"]} & files.leaving
+            path.parent / line["file_name"] not in files.leaving
+            and path.parent / line["mask_name"] not in files.leaving
         ),
         "instances.jsonl": lambda line: line["stem"] in files.names,
         "samples.jsonl": lambda line: f"{line['slot']:07d}" in files.names,
     }
     if path.name not in tests:
         return None
-    try:
-        return b"".join(line for line in _read(path).splitlines(True) if tests[path.name](orjson.loads(line)))
-    except (ValueError, KeyError, TypeError):
-        return None
+    with path.open("rb") as lines:
+        try:
+            stays = [tests[path.name](orjson.loads(line)) for line in lines]
+        except (ValueError, KeyError, TypeError):
+            return None
+    return _chosen(path, stays)
 
 
-def _document(path: Path, files: KeptFiles) -> bytes | None:
+def _chosen(path: Path, stays: list[bool]) -> Iterator[bytes]:
+    with path.open("rb") as lines:
+        yield from compress(lines, stays)
+
+
+def _document(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
     """A COCO document, or the list of a prepared dataset."""
     try:
         document = orjson.loads(_read(path))
         if path == files.source / "dataset.json":
             items = {stem: item for stem, item in document["items"].items() if stem in files.names}
-            return orjson.dumps({**document, "items": items}, option=orjson.OPT_INDENT_2) + b"\n"
+            return [orjson.dumps({**document, "items": items}, option=orjson.OPT_INDENT_2) + b"\n"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if isinstance(document, dict) and all(isinstance(document.get(key), list) for key in ("images", "annotations")):
-        return orjson.dumps(_coco(document, path.parent, files))
+        return [orjson.dumps(_coco(document, path.parent, files))]
     return None
 
 
@@ -71,25 +85,27 @@ def _coco(document: dict[str, Any], near: Path, files: KeptFiles) -> dict[str, A
     return {**document, "images": images, "annotations": annotations}
 
 
-def _text(path: Path, files: KeptFiles) -> bytes | None:
+def _text(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
     """A list of a split, a line an image (YOLO's train.txt, VOC's ImageSets)."""
-    if path in files.staying or path.name in CLASS_NAMES or path.stat().st_size > MAX_TEXT_BYTES:
+    if files.folder.kind in STORED or path in files.staying or path.name in CLASS_NAMES:
+        return None
+    if path.stat().st_size > MAX_TEXT_BYTES:
         return None
     lines = path.read_bytes().decode("utf-8", "surrogateescape").splitlines(True)
     named = [files.named(line.strip(), path.parent) for line in lines]
     if not any(named):
         return None
-    kept = [line for line, images in zip(lines, named, strict=True) if not images or images - files.leaving]
-    return files.moved("".join(kept)).encode("utf-8", "surrogateescape")
+    staying = [not images or any(image not in files.leaving for image in images) for images in named]
+    return [files.moved("".join(compress(lines, staying))).encode("utf-8", "surrogateescape")]
 
 
-def _yaml(path: Path, files: KeptFiles) -> bytes | None:
+def _yaml(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
     """Settings that say where the images lie, such as YOLO's data.yaml."""
     if path.stat().st_size > MAX_TEXT_BYTES:
         return None
     text = path.read_bytes().decode("utf-8", "surrogateescape")
     moved = files.moved(text)
-    return None if moved == text else moved.encode("utf-8", "surrogateescape")
+    return None if moved == text else [moved.encode("utf-8", "surrogateescape")]
 
 
 def _read(path: Path) -> bytes:
@@ -98,7 +114,7 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-_WRITERS: dict[str, Callable[[Path, KeptFiles], bytes | None]] = {
+_WRITERS: dict[str, Callable[[Path, KeptFiles], Iterable[bytes] | None]] = {
     ".jsonl": _lines,
     ".json": _document,
     ".txt": _text,

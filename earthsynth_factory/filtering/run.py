@@ -13,28 +13,34 @@ OUT/filtered/…                     with --apply copy or link
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+import numpy as np
 
 from earthsynth_factory.datasets.open import open_dataset
 from earthsynth_factory.domain.context import StageContext
-from earthsynth_factory.domain.outcome import UNUSABLE, Reason
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.filtering.apply import check_mirror, check_unchanged, mirror, whole
+from earthsynth_factory.filtering.columns import NONE, Known, Scores
 from earthsynth_factory.filtering.labelled_folder import Folder
-from earthsynth_factory.filtering.results import FilterResults, FilterSummary
-from earthsynth_factory.filtering.scores import Row, ScoreJournal
+from earthsynth_factory.filtering.results import Decided, FilterResults, FilterSummary
+from earthsynth_factory.filtering.scores import ScoreJournal
 from earthsynth_factory.filtering.scoring import AskedRule, Scorer, Watch, asked
 from earthsynth_factory.filtering.sources import open_folder
 from earthsynth_factory.filtering.spec import FilterSpec, build_rules, load_filter
-from earthsynth_factory.filtering.thresholds import Limits, learn, prints_of, reasons, select, verdict
-from earthsynth_factory.io.claim import Claim, claimed, digest_of, is_free
+from earthsynth_factory.filtering.thresholds import Limits, learn, prints_of, select, verdict
+from earthsynth_factory.io.claim import Claim, claimed, digest_of, digest_of_each, is_free
+from earthsynth_factory.io.compact import Texts
 from earthsynth_factory.recipe.load import export_blocks
+from earthsynth_factory.rfilter.selections.base import Bools, Prints
 from earthsynth_factory.rfilter.thresholds import Thresholds
 
 EXPORTED = ("coco", "yolo-detect")
@@ -76,6 +82,14 @@ def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | Non
         return _Run(spec, base, folder, rules, claim, options).run(watch)
 
 
+@dataclass(frozen=True)
+class _Real:
+    """The images that thresholds are learnt from, as far as they are usable."""
+
+    names: Sequence[str]
+    scores: Scores
+
+
 class _Run:
     """One run: what its steps share."""
 
@@ -93,94 +107,88 @@ class _Run:
         if self._options.apply != "list":
             check_mirror(self._folder, self._filtered)
         real = self._real(watch)
-        journal = ScoreJournal(self._out / "scores.jsonl")
-        try:
-            limits = self._score(journal, real, watch)
-            rows = [journal.rows[entry.name] for entry in self._folder.entries]
-        finally:
-            journal.close()
-        kept = [not row.fault and verdict(self._spec, self._rules, limits, row)[0] is True for row in rows]
-        own, others = (self._prints(part) if part is not None else None for part in (rows, real))
-        assert own is not None
-        dropped = select(self._spec, self._rules, rows, kept, own, others)
-        why = [
-            [Reason(UNUSABLE, row.fault)] if row.fault else [] if stays and place not in dropped
-            else [dropped[place]] if place in dropped else reasons(verdict(self._spec, self._rules, limits, row)[1])
-            for place, (row, stays) in enumerate(zip(rows, kept, strict=True))
-        ]  # fmt: skip
-        results = FilterResults(self._folder, self._rules, rows, real, limits, why, self._scored)
-        asked = {"config": self._spec.model_dump(mode="json"), "map": _absolute(self._options.map)}
-        summary = results.write(self._out, asked, str(self._options.calibrate))
-        if self._options.apply != "list":
-            self._apply(results.kept)
+        with closing(self._journal(self._folder, self._out)) as journal:
+            limits = self._score(journal, real.scores if real else None, watch)
+            decided = self._decide(journal, limits, real)
+            results = FilterResults(
+                self._folder, self._rules, decided, real.scores if real else None, limits, self._scored
+            )
+            asked = {"config": self._spec.model_dump(mode="json"), "map": _absolute(self._options.map)}
+            summary = results.write(self._out, asked, str(self._options.calibrate))
+            if self._options.apply != "list":
+                self._apply(decided.kept)
         return summary
 
-    def _prints(self, rows: Sequence[Row]) -> Any:
-        return prints_of(rows, self._rules, self._vectors, self._base)
+    def _decide(self, journal: ScoreJournal, limits: Limits, real: _Real | None) -> Decided:
+        scores = journal.scores
+        passed = np.array([verdict(self._spec, self._rules, limits, one)[0] is True for one in scores], bool)
+        prints = self._prints(self._folder.names, scores)
+        others = self._prints(real.names, real.scores) if real else None
+        gone = select(self._spec, self._rules, scores, passed & scores.usable, prints, others)
+        return Decided(self._spec, self._rules, limits, journal, passed & scores.usable, gone)
 
-    def _real(self, watch: Watch | None) -> list[Row] | None:
-        """Rows of the real images, every rule asked of each; None without. Raises InputError where none is usable."""
+    def _prints(self, names: Sequence[str], scores: Scores) -> Prints:
+        return prints_of(names, scores, self._rules, self._vectors, self._base)
+
+    def _journal(self, folder: Folder, out: Path) -> ScoreJournal:
+        return ScoreJournal(out / "scores.jsonl", folder.names, {rule.name: rule.settings for rule in self._rules})
+
+    def _real(self, watch: Watch | None) -> _Real | None:
+        """The real images, every rule asked of each; None without. Raises InputError where none is usable."""
         if self._options.calibrate is None:
             return None
-        folder = open_folder(
-            self._options.calibrate,
-            self._out / "real",
-            self._options.map,
-            "auto",
-            self._options.stretch,
-            self._options.bands,
-        )
-        journal = ScoreJournal(self._out / "real" / "scores.jsonl")
-        try:
-            self._scorer(journal).score(folder.entries, self._rules, watch)
-            rows = [journal.rows[entry.name] for entry in folder.entries]
-        finally:
-            journal.close()
-        known = {category.id for category in self._folder.taxonomy}
-        usable = [row for row in rows if not row.fault and (row.category is None or row.category in known)]
-        if not usable:
+        options, place = self._options, self._out / "real"
+        assert options.calibrate
+        folder = open_folder(options.calibrate, place, options.map, "auto", options.stretch, options.bands)
+        with closing(self._journal(folder, self._out / "real")) as journal:
+            self._scorer(folder, journal).score(range(len(folder.entries)), self._rules, watch)
+            scores = journal.scores
+        known = [NONE, *(category.id for category in self._folder.taxonomy)]
+        places = np.flatnonzero(scores.usable & scores.of_classes(known))
+        if not len(places):
             raise InputError(
-                f"{self._options.calibrate}: none of its {len(rows)} images could be read; see scores.jsonl"
+                f"{self._options.calibrate}: none of its {len(scores)} images could be read; see scores.jsonl"
             )
-        return usable
+        return _Real(Texts(folder.names[place] for place in places.tolist()), scores.at(places))
 
-    def _scorer(self, journal: ScoreJournal) -> Scorer:
-        return Scorer(journal, self._vectors, self._base, self._options.device, self._scored)
+    def _scorer(self, folder: Folder, journal: ScoreJournal) -> Scorer:
+        return Scorer(folder.entries, journal, self._vectors, self._base, self._options.device, self._scored)
 
-    def _score(self, journal: ScoreJournal, real: list[Row] | None, watch: Watch | None) -> Limits:
+    def _score(self, journal: ScoreJournal, real: Scores | None, watch: Watch | None) -> Limits:
         """Rules by cost: each stage sees what the stages before it left open. Gives the final thresholds.
 
         Within a run a stage learns from what it sees, whatever else earlier runs stored, and its thresholds stand: what
         it refused later stages did not look at.
         """
-        entries, scorer = list(self._folder.entries), self._scorer(journal)
+        scorer, scores = self._scorer(self._folder, journal), journal.scores
+        places: Sequence[int] = range(len(scores))
         learnt = Thresholds() if real is None else learn(self._spec, self._rules, real, True)
-        for cost in sorted({rule.spec.cost for rule in self._rules}):
+        for cost in sorted({0, *(rule.spec.cost for rule in self._rules)}):
             so_far = [rule for rule in self._rules if rule.spec.cost <= cost]
-            scorer.score(entries, so_far, watch)
-            rows = [journal.rows[entry.name] for entry in entries]
+            scorer.score(places, so_far, watch)
             if real is None:
-                learnt |= learn(self._spec, self._rules, rows, False, cost)
+                learnt |= learn(self._spec, self._rules, map(scores.known, places), False, cost)
             limits = self._limits(learnt)
-            entries = [entry for entry, row in zip(entries, rows, strict=True) if self._open(so_far, limits, row)]
+            places = array("q", (place for place in places if self._open(so_far, limits, scores.known(place))))
         return self._limits(learnt)
 
-    def _open(self, rules: list[AskedRule], limits: Limits, row: Row) -> bool:
-        return not row.fault and verdict(self._spec, rules, limits, row)[0] is not False
+    def _open(self, rules: list[AskedRule], limits: Limits, image: Known) -> bool:
+        return image.usable and verdict(self._spec, rules, limits, image)[0] is not False
 
     def _limits(self, data: Thresholds) -> Limits:
         return Limits.of(self._spec, self._folder.taxonomy, data)
 
-    def _apply(self, kept: list[str]) -> None:
+    def _apply(self, kept: Bools) -> None:
         how = self._options.apply
         assert how != "list"
-        outcome = digest_of(how, kept, [(entry.name, entry.stamp()) for entry in self._folder.entries])
+        stamps = ((entry.name, entry.stamp()) for entry in self._folder.entries)
+        outcome = digest_of(how, kept.tobytes().hex(), digest_of_each(stamps))
         if self._claim.done(outcome) and not is_free(self._filtered):
             return
         check_unchanged(self._filtered)
         with whole(self._filtered) as fresh:
             mirror(self._folder, fresh, self._filtered, kept, how)
-            if self._folder.kind in ("build", "prepared") and kept:
+            if self._folder.kind in ("build", "prepared") and kept.any():
                 blocks: tuple[ExportSpec, ...] = export_blocks(EXPORTED)
                 export(open_dataset(fresh), blocks, fresh / "exports", lambda _: None)
             self._claim.finish(outcome)  # before the folder stands, so that a kill behind it finds it known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,8 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.filtering.labelled_folder import Entry
-from earthsynth_factory.filtering.scores import Measured, Row, ScoreJournal
+from earthsynth_factory.filtering.row import Measured, Row
+from earthsynth_factory.filtering.scores import ScoreJournal
 from earthsynth_factory.models.clip_cache import EmbeddingCache, cache_file, content_hash
 from earthsynth_factory.recipe.thresholds import lasting_settings
 from earthsynth_factory.rfilter.base import MeasuredRule, RuleSpec
@@ -59,37 +61,46 @@ class Scorer:
     """Measures the images of one folder. Models are loaded when the first image needs them."""
 
     def __init__(
-        self, journal: ScoreJournal, vectors: Path, base: Path, device: str, scored: Counter[str] | None = None
+        self,
+        entries: Sequence[Entry],
+        journal: ScoreJournal,
+        vectors: Path,
+        base: Path,
+        device: str,
+        scored: Counter[str] | None = None,
     ) -> None:
-        """scored: rule → images it was asked of, counted on."""
+        """journal: of these entries. scored: rule → images it was asked of, counted on."""
+        self._entries = entries
         self._journal, self._vectors, self._base, self._device = journal, vectors, base, device
         self._scored: Counter[str] = Counter() if scored is None else scored
         self._open: set[str] = set()
 
-    def score(self, entries: Sequence[Entry], rules: Sequence[AskedRule], watch: Watch | None = None) -> None:
-        """Ask every rule of every entry, as far as it is not known. Raises ModelError, DiskError."""
-        waiting = [entry for entry in entries if self._lacks(entry, rules)]
-        done = len(entries) - len(waiting)
+    def score(self, places: Sequence[int], rules: Sequence[AskedRule], watch: Watch | None = None) -> None:
+        """Ask every rule of these images, as far as it is not known. Raises ModelError, DiskError."""
+        waiting = array("q", (place for place in places if self._lacks(place, rules)))
+        total, done = len(places), len(places) - len(waiting)
         with warnings.catch_warnings(), ThreadPoolExecutor(2, "read") as readers:
             # Set by readers in threads of their own, a filter of warnings is not sure to hold.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             for start in range(0, len(waiting), BATCH):
-                chunk = waiting[start : start + BATCH]
-                self._journal.put(self._measured(list(zip(chunk, readers.map(read, chunk), strict=True)), rules))
+                chunk = waiting[start : start + BATCH].tolist()
+                entries = [self._entries[place] for place in chunk]
+                loaded = list(zip(entries, readers.map(read, entries), strict=True))
+                self._journal.put(dict(zip(chunk, self._measured(chunk, loaded, rules), strict=True)))
                 done += len(chunk)
                 if watch:
-                    watch(done, len(entries))
+                    watch(done, total)
 
-    def _lacks(self, entry: Entry, rules: Sequence[AskedRule]) -> bool:
-        row = self._journal.rows.get(entry.name)
-        if row is None or row.stamp != entry.stamp():
-            return True
-        return not row.fault and any(row.measures(rule.name, rule.settings) is None for rule in rules)
+    def _lacks(self, place: int, rules: Sequence[AskedRule]) -> bool:
+        scores = self._journal.scores
+        return scores.lacks(place, [rule.name for rule in rules]) or not scores.is_current(
+            place, self._entries[place].stamp()
+        )
 
     def _measured(
-        self, loaded: Sequence[tuple[Entry, Candidate | SourceError]], rules: Sequence[AskedRule]
+        self, places: Sequence[int], loaded: Sequence[tuple[Entry, Candidate | SourceError]], rules: Sequence[AskedRule]
     ) -> list[Row]:
-        rows = [self._row(entry, found) for entry, found in loaded]
+        rows = [self._row(place, *found) for place, found in zip(places, loaded, strict=True)]
         good = [(row, found) for row, (_, found) in zip(rows, loaded, strict=True) if isinstance(found, Candidate)]
         for rule in rules:
             lacking = [(row, found) for row, found in good if row.measures(rule.name, rule.settings) is None]
@@ -101,12 +112,12 @@ class Scorer:
                     row.measured[rule.name] = Measured.of(rule.settings, numbers)
         return rows
 
-    def _row(self, entry: Entry, found: Candidate | SourceError) -> Row:
+    def _row(self, place: int, entry: Entry, found: Candidate | SourceError) -> Row:
         stamp = entry.stamp()
         if isinstance(found, SourceError):
             return Row(entry.name, stamp, fault=str(found))
-        known = self._journal.rows.get(entry.name)
-        if known is not None and known.stamp == stamp:
+        known = self._journal.row(place)
+        if known is not None and known.stamp == stamp and not known.fault:
             return known
         digest, phash = content_hash(found.image).hex(), f"{perceptual_hash(found.image):016x}"
         return Row(entry.name, stamp, found.slot.category, digest, phash)

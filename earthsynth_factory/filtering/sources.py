@@ -6,11 +6,13 @@ format through `prepare`'s readers, images whole.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.reader import BuildReader
@@ -67,14 +69,48 @@ def open_folder(
 def _stored(path: Path) -> Folder:
     store = open_dataset(path)
     if isinstance(store, PreparedDataset):
-        entries = [_prepared_entry(store, stem) for stem in store.about.items]
+        entries: Sequence[Entry] = Listed(list(store.about.items), partial(_prepared_entry, store))
         why = f"a prepared dataset: {store.name}"
     else:
         assert isinstance(store, BuildReader)
-        entries = [built_entry(store, record) for record in store.samples()]
+        entries = BuiltEntries(store)
         why = f"the output of a build: {store.name}"
     kind = "prepared" if isinstance(store, PreparedDataset) else "build"
     return Folder(path, kind, why, store.taxonomy, tuple(sorted(store.targets)), entries)
+
+
+class Listed(Sequence[Entry]):
+    """Entries that are made when they are asked for, from what lists them."""
+
+    def __init__(self, listed: Sequence[str], make: Callable[[str], Entry]) -> None:
+        self._listed, self._make = listed, make
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._make(self._listed[place])
+
+
+class BuiltEntries(Sequence[Entry]):
+    """The accepted images of a build, read when they are asked for. Memory: 12 bytes an image."""
+
+    def __init__(self, store: BuildReader) -> None:
+        self._store = store
+        self._shards, self._starts = array("i"), array("q")
+        for shard, start, _ in store.placed_samples():
+            self._shards.append(int(shard.root.name))
+            self._starts.append(start)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, place: Any) -> Any:
+        shard = self._store.layout.shard(self._shards[place])
+        return built_entry(self._store, self._store.sample_at(shard, self._starts[place]))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (built_entry(self._store, record) for record in self._store.samples())
 
 
 def _prepared_entry(store: PreparedDataset, stem: str) -> Entry:

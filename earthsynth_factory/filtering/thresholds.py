@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.domain.sample import Score
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import InputError
-from earthsynth_factory.filtering.scores import Row
+from earthsynth_factory.filtering.columns import Known, Scores
 from earthsynth_factory.filtering.scoring import AskedRule
 from earthsynth_factory.filtering.spec import FilterSpec
 from earthsynth_factory.models.clip_cache import EmbeddingCache, cache_file
 from earthsynth_factory.rfilter.clip_rule import ClipRuleSpec
-from earthsynth_factory.rfilter.selections.base import Gathered, Prints
+from earthsynth_factory.rfilter.selections.base import Bools, Gathered, Prints
 from earthsynth_factory.rfilter.thresholds import Thresholds, calibrate, grouped
 
 
@@ -51,12 +53,12 @@ class Limits:
         # Few real images tell a model's scale, but say little of how bad pixels look: there they only loosen.
         return found if rule.spec.cost else min(found, rule.rule.least)
 
-    def score(self, rule: AskedRule, row: Row) -> Score | None:
-        """The rule's score of a row; None where it was not asked."""
-        measures = row.measures(rule.name, rule.settings)
+    def score(self, rule: AskedRule, image: Known) -> Score | None:
+        """The rule's score of an image; None where it was not asked."""
+        measures = image.measured.get(rule.name)
         if measures is None:
             return None
-        return rule.rule.decide(measures, row.category, self.least(rule, row.category))
+        return rule.rule.decide(measures, image.category, self.least(rule, image.category))
 
 
 def fixed(rule: AskedRule) -> bool:
@@ -65,9 +67,9 @@ def fixed(rule: AskedRule) -> bool:
 
 
 def learn(
-    spec: FilterSpec, rules: Sequence[AskedRule], rows: Sequence[Row], real: bool, cost: int | None = None
+    spec: FilterSpec, rules: Sequence[AskedRule], images: Iterable[Known], real: bool, cost: int | None = None
 ) -> Thresholds:
-    """Percentiles of these rows; within a run (not `real`) for rules with a model alone, pixels need no comparison.
+    """Percentiles of these images; within a run (not `real`) for rules with a model alone, pixels need no comparison.
 
     What a run tells of itself never loosens a rule: if most of it is noise, its percentiles are noise's.
 
@@ -75,26 +77,26 @@ def learn(
     """
     learning = [rule for rule in rules if not fixed(rule) and (real or rule.spec.cost)]
     now = [rule for rule in learning if cost in (None, rule.spec.cost)]
-    values = grouped((row.category, _values(row, now)) for row in rows if not row.fault)
+    values = grouped((image.category, _values(image, now)) for image in (images if now else ()) if image.usable)
     found = calibrate(values, spec.false_reject / max(len(learning), 1), spec.least_images)
     return found if real else found.at_least({rule.name: rule.rule.least for rule in now})
 
 
-def _values(row: Row, rules: Sequence[AskedRule]) -> dict[str, float]:
+def _values(image: Known, rules: Sequence[AskedRule]) -> dict[str, float]:
     found = {}
     for rule in rules:
-        measures = row.measures(rule.name, rule.settings)
+        measures = image.measured.get(rule.name)
         if measures and rule.rule.primary in measures:
             found[rule.name] = measures[rule.rule.primary]
     return found
 
 
 def verdict(
-    spec: FilterSpec, rules: Sequence[AskedRule], limits: Limits, row: Row
+    spec: FilterSpec, rules: Sequence[AskedRule], limits: Limits, image: Known
 ) -> tuple[bool | None, dict[str, Score]]:
     """Kept, not kept, or None where rules not yet asked decide; and the scores there are."""
-    found = {rule.name: score for rule in rules if (score := limits.score(rule, row)) is not None}
-    measures = {rule.name: row.measures(rule.name, rule.settings) or {} for rule in rules}
+    found = {rule.name: score for rule in rules if (score := limits.score(rule, image)) is not None}
+    measures = {rule.name: image.measured.get(rule.name, {}) for rule in rules}
     return spec.expression()(found, measures), found
 
 
@@ -107,17 +109,15 @@ def reasons(scores: Mapping[str, Score]) -> list[Reason]:
 def select(
     spec: FilterSpec,
     rules: Sequence[AskedRule],
-    rows: Sequence[Row],
-    kept: Sequence[bool],
+    scores: Scores,
+    kept: Bools,
     prints: Prints,
     real: Prints | None,
 ) -> dict[int, Reason]:
     """Place → reason of what the selections drop, asked one after the other."""
-    values = {
-        rule.name: np.array([_values(row, [rule]).get(rule.name, np.nan) for row in rows], np.float64) for rule in rules
-    }
-    gathered = Gathered(prints, [row.category for row in rows], values, real)
-    standing, gone = np.array(kept, bool), dict[int, Reason]()
+    values = {rule.name: scores.column(rule.name, rule.rule.primary) for rule in rules}
+    gathered = Gathered(prints, scores.categories, values, real)
+    standing, gone = kept.copy(), dict[int, Reason]()
     for selection in spec.select:
         found = {
             place: Reason(selection.kind, why) for place, why in selection.select(gathered, standing.copy()).items()
@@ -127,21 +127,38 @@ def select(
     return gone
 
 
-def prints_of(rows: Sequence[Row], rules: Sequence[AskedRule], vectors: Path, base: Path) -> Prints:
-    """What tells the rows apart; vectors from the first CLIP that looked at whole images."""
+def prints_of(names: Sequence[str], scores: Scores, rules: Sequence[AskedRule], vectors: Path, base: Path) -> Prints:
+    """What tells the images apart; vectors from the first CLIP that looked at whole images."""
     clips = [r.spec for r in rules if isinstance(r.spec, ClipRuleSpec) and r.spec.kind == "clip_score"]
     cache = EmbeddingCache(cache_file(vectors, clips[0].model, base)) if clips else None
-    return Prints(
-        [row.name for row in rows],
-        [row.digest for row in rows],
-        np.array([int(row.phash or "0", 16) for row in rows], np.uint64),
-        _vectors(rows, cache) if cache is not None and len(cache) else None,
-    )
+    stored = _StoredVectors(scores, cache) if cache is not None and len(cache) else None
+    return Prints(names, _Digests(scores), scores.hashes, stored)
 
 
-def _vectors(rows: Sequence[Row], cache: EmbeddingCache) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    found = np.full((len(rows), cache.width), np.nan, np.float32)
-    for place, row in enumerate(rows):
-        if row.digest and bytes.fromhex(row.digest) in cache:
-            found[place] = cache.vectors([bytes.fromhex(row.digest)])[0]
-    return found
+class _Digests(Sequence[str]):
+    """(N,) digests of the images' pixels, as text."""
+
+    def __init__(self, scores: Scores) -> None:
+        self._scores = scores
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._scores.digest(place).hex()
+
+
+class _StoredVectors:
+    """(N, D) vectors of the images that are read when they are asked for."""
+
+    def __init__(self, scores: Scores, cache: EmbeddingCache) -> None:
+        self._scores, self._cache = scores, cache
+
+    def __getitem__(self, places: Any) -> npt.NDArray[np.float32]:
+        wanted = np.atleast_1d(places)
+        found = np.full((len(wanted), self._cache.width), np.nan, np.float32)
+        digests = [self._scores.digest(place) for place in wanted.tolist()]
+        known = [number for number, digest in enumerate(digests) if digest in self._cache]
+        if known:
+            found[known] = self._cache.vectors(digests[number] for number in known)
+        return found if np.ndim(places) else found[0]

@@ -89,6 +89,14 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{secrets.token_hex(6)}{TEMPORARY}")
 
 
+def remove(path: Path) -> None:
+    """Remove a file of ours, if it is there. Raises DiskError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
 def _removed(path: Path) -> None:
     with suppress(OSError):
         path.unlink(missing_ok=True)

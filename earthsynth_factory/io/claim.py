@@ -7,7 +7,7 @@ of all that decided the outcome. By the mark a foreign folder is known and left 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +136,11 @@ def finished_of(out: Path) -> str | None:
 
 def digest_of(*parts: object) -> str:
     """A short digest of plain data, the same on every machine."""
+    return digest_of_each(parts)
+
+
+def digest_of_each(parts: Iterable[object]) -> str:
+    """As `digest_of`, of parts that come one at a time."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(orjson.dumps(part, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS) + b"\0")

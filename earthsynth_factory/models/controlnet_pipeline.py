@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,8 @@ class ControlNetPipeline:
     batch: int
     reductions: list[str] = field(default_factory=list)
     """What was given up for want of memory, in words, for the run record."""
+    on_step: Callable[[int, int], None] = lambda *_: None
+    """See `denoise`."""
 
     def __post_init__(self) -> None:
         self._words = PromptWords(self.pipe, self.device)
@@ -114,7 +116,7 @@ class ControlNetPipeline:
             generators=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             start=None if pictures is None or latents is None else Start(latents, pictures.noise, pictures.strength),
         )
-        made = denoise(self.pipe, self.sampling, request)
+        made = denoise(self.pipe, self.sampling, request, self.on_step)
         out = decode(self.pipe.vae, made)
         self._refuse_no_numbers(seeds, made, out)
         if pictures is not None and latents is not None and pictures.residual:

@@ -10,7 +10,7 @@ Shapes: B images; latents (B, C, h, w); words (B, T, D); control images (B, 3, H
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +70,13 @@ class Start:
     strength: float
 
 
-def denoise(pipe: Any, sampling: Sampling, request: Request) -> Tensor:
-    """Latents (B, C, h, w) float32. pipe: a StableDiffusionControlNetPipeline, whose scheduler is used up and set anew."""
+def denoise(
+    pipe: Any, sampling: Sampling, request: Request, on_step: Callable[[int, int], None] = lambda *_: None
+) -> Tensor:
+    """Latents (B, C, h, w) float32. pipe: a StableDiffusionControlNetPipeline, whose scheduler is used up and set anew.
+
+    on_step: called with the steps done and those there are, before the first and after each.
+    """
     device, dtype, scheduler = request.words.device, pipe.unet.dtype, pipe.scheduler
     scheduler.set_timesteps(sampling.steps, device=device)
     times, latents = _begin(pipe, sampling, request)
@@ -80,6 +85,7 @@ def denoise(pipe: Any, sampling: Sampling, request: Request) -> Tensor:
     strength = _strength_input(pipe, sampling, request)
     count = len(times)
     for place, time in enumerate(times):
+        on_step(place, count)
         acts = (place + 1) / count <= sampling.control_end
         seen = scheduler.scale_model_input(latents, time).to(dtype).contiguous(memory_format=torch.channels_last)
         predicted = _predict(pipe, seen, time, request.words, residuals(seen, time, request.words, acts), strength)
@@ -87,6 +93,7 @@ def denoise(pipe: Any, sampling: Sampling, request: Request) -> Tensor:
             base = _predict(pipe, seen, time, request.unguided, residuals(seen, time, request.unguided, acts), strength)
             predicted = base + sampling.guidance * (predicted - base)
         latents = scheduler.step(predicted, time, latents, **extra, return_dict=False)[0]
+    on_step(count, count)
     return latents
 
 

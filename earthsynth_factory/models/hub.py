@@ -17,13 +17,14 @@ CARD = "card.json"
 class HubRepository:
     """A repository at one revision (a commit, a tag or a branch).
 
-    networks: folder (`""` is the root) → stem of its weight files. files: others that must be there, each with the names
-    that will do; optional: files and folders (`tokenizer/`) that are taken if they are.
+    networks: folders (`""` is the root), of which the first that is whole is taken → stem of the weight files. files: others
+    that must be there, each with the names that will do; optional: files and folders (`tokenizer/`) that are taken if they
+    are.
     """
 
     name: str
     revision: str
-    networks: tuple[tuple[str, str], ...]
+    networks: tuple[tuple[tuple[str, ...], str], ...]
     files: tuple[tuple[str, ...], ...] = ()
     optional: tuple[str, ...] = (CARD,)
 
@@ -35,29 +36,33 @@ class HubRepository:
             there = [name for name in any_of if name in names]
             wanted += there
             lacking += any_of[:1] if not there else ()
-        for folder, stem in self.networks:
-            prefix = f"{folder}/" if folder else ""
-            own = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
-            chosen = choose_weights({name for name in own if "/" not in name}, stem)
-            if "config.json" not in own or chosen is None or not _all_shards(chosen.names):
-                lacking.append(f"{prefix}{stem}.safetensors" if "config.json" in own else f"{prefix}config.json")
-                continue
-            wanted += [prefix + name for name in ("config.json", *chosen.names, *filter(None, [chosen.index]))]
+        for folders, stem in self.networks:
+            looked = [_network(names, f"{folder}/" if folder else "", stem) for folder in folders]
+            wanted += next((files for files, lacks in looked if not lacks), [])
+            lacking += [lacks for _, lacks in looked] if all(lacks for _, lacks in looked) else []
         return wanted, lacking
 
 
 def base_repository(name: str, revision: str) -> HubRepository:
     """A Stable Diffusion pipeline."""
-    networks = (("unet", DIFFUSION), ("vae", DIFFUSION), ("text_encoder", TEXT))
+    networks = ((("unet",), DIFFUSION), (("vae",), DIFFUSION), (("text_encoder",), TEXT))
     words = ("tokenizer/tokenizer.json", "tokenizer/vocab.json")
     files = (("model_index.json",), ("scheduler/scheduler_config.json",), words)
     return HubRepository(name, revision, networks, files, (CARD, "tokenizer/", "scheduler/"))
 
 
 def controlnet_repository(name: str, revision: str, subfolder: str) -> HubRepository:
-    """A ControlNet, in the root of its repository or in a folder of it."""
-    folder = subfolder.strip("/")
-    return HubRepository(name, revision, ((folder, DIFFUSION),), (), (f"{folder}/{CARD}".lstrip("/"), CARD))
+    """A ControlNet, in one of the folders of its repository that `controlnet_folders` names."""
+    folders = controlnet_folders(subfolder)
+    cards = tuple(f"{folder}/{CARD}".lstrip("/") for folder in folders)
+    return HubRepository(name, revision, ((folders, DIFFUSION),), (), cards)
+
+
+def controlnet_folders(subfolder: str) -> tuple[str, str]:
+    """Where a ControlNet is looked for, in a repository or a folder: where it is said to be, then in the root; if nothing
+    is said, in the root, then where most are published."""
+    named = subfolder.strip("/")
+    return (named, "") if named else ("", "controlnet")
 
 
 def cached(repository: HubRepository) -> Path | None:
@@ -114,6 +119,17 @@ def _under(name: str, places: Iterable[str]) -> bool:
     return any(name == place or (place.endswith("/") and name.startswith(place)) for place in places)
 
 
+def _network(names: Collection[str], prefix: str, stem: str) -> tuple[list[str], str]:
+    """A network's files, of those whose names begin with the prefix; and which file lacks, "" if none does."""
+    own = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+    chosen = choose_weights({name for name in own if "/" not in name}, stem)
+    if "config.json" not in own:
+        return [], f"{prefix}config.json"
+    if chosen is None or not _all_shards(chosen.names):
+        return [], f"{prefix}{stem}.safetensors"
+    return [prefix + name for name in ("config.json", *chosen.names, *filter(None, [chosen.index]))], ""
+
+
 def _all_shards(names: Collection[str]) -> bool:
     """Whether `…-00001-of-00003.safetensors` and its like are all there."""
     counts = {int(name.partition("-of-")[2][:5]) for name in names if "-of-" in name}
@@ -136,7 +152,7 @@ def _failure(repository: HubRepository, cause: str, remedy: str) -> str:
 
 
 def _fetch(repository: HubRepository) -> str:
-    folders = [f"{folder}/*" if folder else "*" for folder, _ in repository.networks]
+    folders = [f"{folders[0]}/*" if folders[0] else "*" for folders, _ in repository.networks]
     extra = [
         name if not name.endswith("/") else f"{name}*"
         for name in (*(any_of[0] for any_of in repository.files), *repository.optional)

@@ -49,7 +49,8 @@ class TwoPartModel(Spec):
     revision: str = "main"
     """Commit, tag or branch of the ControlNet on the hub."""
     subfolder: str = ""
-    """Folder of the ControlNet inside its repository or folder."""
+    """Folder of the ControlNet inside its repository or folder; if there is none in it, the root is looked at. Left out: the
+    root, then `controlnet`."""
 
 
 EARTHSYNTH = TwoPartModel(
@@ -64,10 +65,14 @@ ModelName = str | TwoPartModel
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A pipeline's places on this machine: folders, or files in the original layout. `controlnet` may lie in `pipeline`."""
+    """A pipeline's places on this machine: folders, or files in the original layout. `controlnet` may lie in `pipeline`.
+
+    inside: the folder of the ControlNet's repository that it was found in; "" for the root.
+    """
 
     pipeline: Path
     controlnet: Path
+    inside: str = "controlnet"
 
     def inspect(self) -> tuple[BaseModel, Part]:
         """Both parts, looked at. Raises ModelError where one cannot be driven, or they do not belong together."""
@@ -103,8 +108,8 @@ def controlnet_card(name: str, place: Path, subfolder: str) -> ModelCard | None:
     if name == EARTHSYNTH.controlnet:
         return EARTHSYNTH_CARD
     folder = card_folder(place)
-    above = read_card(folder.parent) if subfolder.strip("/") else None
-    return read_card(folder) or above
+    inside = folder.name in [Path(inner).name for inner in hub.controlnet_folders(subfolder) if inner]
+    return read_card(folder) or (read_card(folder.parent) if inside else None)
 
 
 def card_folder(place: Path) -> Path:
@@ -123,7 +128,7 @@ def files_of(model: ModelName, base: Path) -> ModelFiles:
         model = EARTHSYNTH
     if isinstance(model, TwoPartModel):
         pipeline = base_of(model.base, base, model.base_revision)
-        return ModelFiles(pipeline, controlnet_of(model.controlnet, base, model.revision, model.subfolder))
+        return ModelFiles(pipeline, *_controlnet(model.controlnet, base, model.revision, model.subfolder))
     folder = _pipeline_folder(model, base)
     several = sorted(path.name for path in folder.glob("controlnet*") if path.is_dir())
     if not (folder / "controlnet").is_dir():
@@ -134,6 +139,14 @@ def files_of(model: ModelName, base: Path) -> ModelFiles:
             f"name it: `model: {{base: {model}, controlnet: {model}/{several[0]}}}`"
         )
     return ModelFiles(folder, folder / "controlnet")
+
+
+def found_elsewhere(model: ModelName, files: ModelFiles) -> list[str]:
+    """A note if the ControlNet was not found in the folder that the model names."""
+    named = EARTHSYNTH if model == "earthsynth" else model
+    if not isinstance(named, TwoPartModel) or named.subfolder.strip("/") in ("", files.inside):
+        return []
+    return [f"{named.controlnet}: no ControlNet in {named.subfolder}; the one in its root is used"]
 
 
 def at_hand(model: ModelName, base: Path) -> bool:
@@ -161,8 +174,7 @@ def base_of(name: str, base: Path, revision: str = "main") -> Path:
 
 def controlnet_of(name: str, base: Path, revision: str = "main", subfolder: str = "") -> Path:
     """The place of a ControlNet that stands by itself, here or on the hub. Raises ModelError with the remedies."""
-    local = _local(name, base, "controlnet")
-    return _within(local or _from_hub(name, base, hub.controlnet_repository(name, revision, subfolder)), subfolder)
+    return _controlnet(name, base, revision, subfolder)[0]
 
 
 def base_at(place: Path) -> BaseModel:
@@ -183,12 +195,15 @@ def controlnet_at(place: Path) -> Part:
     return inspect_controlnet(place)
 
 
-def _within(place: Path, subfolder: str) -> Path:
-    """The folder inside a repository. Raises ModelError where the name leads out of it."""
-    inner = Path(subfolder.strip("/"))
-    if ".." in inner.parts:
-        raise ModelError(f"subfolder {subfolder!r}: leads out of {place}; name a folder inside it")
-    return place / inner if subfolder else place
+def _controlnet(name: str, base: Path, revision: str, subfolder: str) -> tuple[Path, str]:
+    """Its place, and the folder inside its repository that this is. Raises ModelError where the name leads out of it."""
+    if ".." in Path(subfolder).parts:
+        raise ModelError(f"subfolder {subfolder!r}: leads out of {name}; name a folder inside it")
+    root = _local(name, base, "controlnet")
+    root = root or _from_hub(name, base, hub.controlnet_repository(name, revision, subfolder))
+    folders = hub.controlnet_folders(subfolder)
+    inside = next((one for one in folders if (root / one / "config.json").is_file()), folders[0])
+    return root / inside, inside
 
 
 def _pipeline_folder(model: str, base: Path) -> Path:

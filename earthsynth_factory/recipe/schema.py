@@ -114,7 +114,8 @@ class CategoryBlock(Spec):
     name: Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"\S")]
     """In any usual spelling: `storage tank`, `Storage-Tanks`."""
     count: Annotated[Whole, Field(ge=0, le=MAX_IMAGES)]
-    """How many images must contain it. 0 only makes the class known."""
+    """How many images must contain it. 0 only makes the class known. May be raised later: the same command then adds to the
+    same folder."""
     instances: PositiveCounts | None = None
     """Objects of it per image, as `2..12`; left out, the source decides."""
     size: PositiveSpan | None = None
@@ -182,7 +183,8 @@ class Recipe(Spec):
     categories: tuple[CategoryBlock, ...]
     """The classes asked for, each with its count of images."""
     negatives: Annotated[Whole, Field(ge=0, le=MAX_IMAGES)] = 0
-    """Images in which none of the categories is present, nor any class that the model's card says it has not learnt."""
+    """Images in which none of the categories is present, nor any class that the model's card says it has not learnt. May be
+    raised later, as the counts may."""
     conditions: tuple[SourceBlock, ...]
     """Where masks come from: one source or several, drawn by `weight`."""
     synthesis: GeneratorBlock

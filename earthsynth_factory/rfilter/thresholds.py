@@ -6,13 +6,14 @@ bound the whole stays within it on the images it was calibrated on. Ours; EarthS
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-Values = Mapping[str, Mapping[int | None, list[float]]]
+Values = Mapping[str, Mapping[int | None, Sequence[float]]]
 """Rule → category (None: all) → values of its primary measure."""
 
 
@@ -49,9 +50,9 @@ NO_THRESHOLDS = Thresholds()
 """Every rule keeps its own."""
 
 
-def grouped(rows: Iterable[tuple[int | None, Mapping[str, float]]]) -> dict[str, dict[int | None, list[float]]]:
+def grouped(rows: Iterable[tuple[int | None, Mapping[str, float]]]) -> dict[str, dict[int | None, array[float]]]:
     """Values by rule and class from (category, rule → value) of each image; None gathers all classes."""
-    found: dict[str, dict[int | None, list[float]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[str, dict[int | None, array[float]]] = defaultdict(lambda: defaultdict(lambda: array("d")))
     for category, values in rows:
         for rule, value in values.items():
             for key in {category, None}:

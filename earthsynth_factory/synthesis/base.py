@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +27,9 @@ class ImageGenerator(ABC):
 
     batch: int
     """How many images one call makes at the most; the generator pads shorter calls itself."""
+
+    on_step: Callable[[int, int], None] = staticmethod(lambda *_: None)
+    """Called on the way through a batch with its steps that are done and those there are. Set it before `open`."""
 
     @abstractmethod
     def open(self) -> None:

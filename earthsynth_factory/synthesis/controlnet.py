@@ -12,7 +12,7 @@ from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field
 from earthsynth_factory.models.card import ModelCard, Scheduler
 from earthsynth_factory.models.inspection import check_size
-from earthsynth_factory.models.registry import TwoPartModel, at_hand, card_of, files_of
+from earthsynth_factory.models.registry import TwoPartModel, at_hand, card_of, files_of, found_elsewhere
 from earthsynth_factory.models.schedulers import check_scheduler
 from earthsynth_factory.synthesis.base import GeneratorSpec, ImageGenerator
 
@@ -122,9 +122,12 @@ class ControlNetGenerator(ImageGenerator):
         model, _ = files.inspect()
         check_scheduler(scheduler, model.scheduler, model.place)
         self._pipeline = load_pipeline(files, device, dtype, sampling, self.batch, compiled)
+        self._pipeline.on_step = self.on_step
+        self._found = found_elsewhere(spec.model, files)
         self._lut = control_lut(card, self._taxonomy)
         self._facts = {
             "model": card.name,
+            "controlnet": f"found in {files.inside or 'the root'}",
             "licence": card.licence,
             "training_data": list(card.training_data),
             "steps": sampling.steps,
@@ -145,4 +148,4 @@ class ControlNetGenerator(ImageGenerator):
         return {"kind": "controlnet", **self._facts, "batch": self._pipeline.batch, "notes": self._pipeline.reductions}
 
     def notes(self) -> Sequence[str]:
-        return self._pipeline.notes()
+        return [*self._found, *self._pipeline.notes()]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import FactoryError
 from earthsynth_factory.filtering.labelled_folder import Entry, Folder
-from earthsynth_factory.filtering.results import FilterResults
+from earthsynth_factory.filtering.results import thresholds_file
 from earthsynth_factory.filtering.scores import ScoreJournal
 from earthsynth_factory.filtering.scoring import Scorer, asked
 from earthsynth_factory.filtering.sources import open_folder
@@ -63,16 +64,13 @@ def thresholds(datasets: Sequence[Path], out: Path) -> bytes:
     folder = Folder(out, "prepared", "real images", taxonomy, tuple(targets), entries)
     context = StageContext(taxonomy, folder.targets, Path(), "cpu")
     rules = asked(build_rules(spec, context), context)
-    journal = ScoreJournal(out / "scores.jsonl")
-    try:
-        Scorer(journal, out / "vectors", Path(), "cpu").score(entries, rules, _told)
-        rows = [journal.rows[entry.name] for entry in entries]
-    finally:
-        journal.close()
-    limits = Limits.of(spec, taxonomy, learn(spec, rules, rows, True))
+    journal = ScoreJournal(out / "scores.jsonl", folder.names, {rule.name: rule.settings for rule in rules})
+    with closing(journal):
+        Scorer(entries, journal, out / "vectors", Path(), "cpu").score(range(len(entries)), rules, _told)
+    limits = Limits.of(spec, taxonomy, learn(spec, rules, journal.scores, True))
     names = ", ".join(dataset.name for dataset in datasets)
-    said = f"{len(rows)} images of {names}, of which at most {FALSE_REJECT:.0%} are refused; weights {weights()}"
-    return FilterResults(folder, rules, rows, rows, limits, [], {}).thresholds(said)
+    said = f"{len(entries)} images of {names}, of which at most {FALSE_REJECT:.0%} are refused; weights {weights()}"
+    return thresholds_file(folder, rules, limits, said)
 
 
 def weights() -> str:

@@ -262,7 +262,7 @@ def _lines(inputs: Inputs) -> list[tuple[bytes, Parse]]:
     from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord, parsed
     from earthsynth_factory.datasets.prepared.document import DatasetFile
     from earthsynth_factory.datasets.prepared.reader import ObjectsLine
-    from earthsynth_factory.filtering.scores import Row
+    from earthsynth_factory.filtering.row import Row
 
     kinds: list[tuple[str, Path, Parse]] = [
         ("shards/*/samples.jsonl", inputs.build, SampleRecord.parse),

@@ -10,6 +10,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +87,10 @@ def _killed(job: Job, out: Path, log: Path, seconds: float, chance: random.Rando
         if fault := finish(pid, log).fault():
             outcome.failures.append(f"{job.name}, a worker killed: {fault}")
         return True
-    (os.killpg if how == "group" else os.kill)(pid, signal.SIGKILL)
+    if how == "group":
+        with suppress(ProcessLookupError):  # it has not got a group of its own yet
+            os.killpg(pid, signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return True
 

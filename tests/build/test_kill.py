@@ -17,7 +17,7 @@ KILLS = 20
 PIPELINE = RECIPE.replace("{kind: fake}", "{kind: controlnet, model: PIPELINE, steps: 2, guidance: 1.0, batch: 4}")
 
 
-def _killed_until_done(recipe: Path, out: Path, kills: int, seconds: float) -> int:
+def killed_until_done(recipe: Path, out: Path, kills: int, seconds: float, *changes: str) -> int:
     """Run the build in processes that are killed after random times, then once to its end; how many died at work."""
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(
@@ -25,13 +25,13 @@ def _killed_until_done(recipe: Path, out: Path, kills: int, seconds: float) -> i
     )
     chance, died = random.Random(11), 0
     for _ in range(kills):
-        process = context.Process(target=run_build, args=(recipe, out))
+        process = context.Process(target=run_build, args=(recipe, out, *changes))
         process.start()
         process.join(chance.uniform(0.02, 1.0) * seconds)
         died += process.is_alive()
         process.kill()
         process.join()
-    process = context.Process(target=run_build, args=(recipe, out))
+    process = context.Process(target=run_build, args=(recipe, out, *changes))
     process.start()
     process.join(300)
     assert process.exitcode == 0
@@ -47,7 +47,7 @@ def _seconds(recipe: Path, out: Path) -> float:
 def test_fake_build_survives_kills(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     seconds = _seconds(recipe, tmp_path / "whole")
-    died = _killed_until_done(recipe, tmp_path / "killed", KILLS, seconds / 4)
+    died = killed_until_done(recipe, tmp_path / "killed", KILLS, seconds / 4)
     assert died >= KILLS / 2, "the kills came too late to mean anything"
     assert tree_hash(tmp_path / "killed") == tree_hash(tmp_path / "whole")
 
@@ -56,7 +56,7 @@ def test_fake_build_survives_kills(tmp_path: Path) -> None:
 def test_pipeline_build_survives_kills(tmp_path: Path, tiny_pipeline: Path) -> None:
     recipe = write_recipe(tmp_path, PIPELINE.replace("PIPELINE", str(tiny_pipeline)))
     seconds = _seconds(recipe, tmp_path / "whole")
-    died = _killed_until_done(recipe, tmp_path / "killed", KILLS, seconds / 4)
+    died = killed_until_done(recipe, tmp_path / "killed", KILLS, seconds / 4)
     assert died >= KILLS / 2, "the kills came too late to mean anything"
     assert tree_hash(tmp_path / "killed") == tree_hash(tmp_path / "whole")
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from earthsynth_factory.datasets import splitting
+from earthsynth_factory.datasets import lookalikes
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.splitting import find_leaks
 from earthsynth_factory.io.png import encode_png
@@ -57,7 +57,7 @@ def test_the_nearest_is_named_whatever_the_block(tmp_path: Path, monkeypatch: py
     noisy = np.clip(_scene(0) + np.random.default_rng(0).normal(0, 6, (48, 48, 3)), 0, 255).astype(np.uint8)
     store = _store(tmp_path, {1: noisy, 5: _scene(0)})
     for block in (1, 2, 1024):
-        monkeypatch.setattr(splitting, "BLOCK", block)
+        monkeypatch.setattr(lookalikes, "BLOCK", block)
         assert find_leaks(store, lambda _: None).alike == ((("train", "0000000"), ("val", "0000005")),)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from earthsynth_factory.filtering.columns import Known
 from earthsynth_factory.filtering.spec import FilterSpec
 from earthsynth_factory.filtering.thresholds import learn
 
@@ -19,8 +20,8 @@ def rule(least: float) -> Any:
     )
 
 
-def rows(*shares: float) -> Any:
-    return [SimpleNamespace(category=SHIP, fault="", measures=lambda *_, s=share: {"share": s}) for share in shares]
+def rows(*shares: float) -> list[Known]:
+    return [Known(SHIP, True, {"instance_class": {"share": share}}) for share in shares]
 
 
 def test_a_run_of_noise_does_not_set_its_own_bar() -> None:

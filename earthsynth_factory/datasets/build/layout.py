@@ -28,6 +28,16 @@ class ShardLayout:
         return self.root / "rejects.jsonl"
 
     @property
+    def earlier_samples(self) -> Path:
+        """Lines of `samples` that wait to be recorded again behind slots that go on; only in a shard that was reopened."""
+        return self.root / "earlier-samples.jsonl"
+
+    @property
+    def earlier_rejects(self) -> Path:
+        """As `earlier_samples`, of `rejects`."""
+        return self.root / "earlier-rejects.jsonl"
+
+    @property
     def marker(self) -> Path:
         return self.root.with_suffix(".json")
 

@@ -22,7 +22,7 @@ from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.io.gates import read_below
 from earthsynth_factory.io.id_masks import read_ids
-from earthsynth_factory.io.jsonl import records
+from earthsynth_factory.io.jsonl import placed_records, records
 from earthsynth_factory.io.rgb import read_rgb
 
 REMEDY = "move the shard's folder and its .json away and run the same build command to make it anew"
@@ -78,24 +78,39 @@ class BuildReader:
 
     def samples(self) -> Iterator[SampleRecord]:
         """Every recorded sample, ascending by slot, one at a time."""
-        known, splits = {category.id for category in self.taxonomy}, set(self.splits)
+        return (record for _, _, record in self.placed_samples())
 
-        def checked(line: bytes) -> SampleRecord:
-            record = SampleRecord.parse(line)
-            used = {*record.classes, *(instance.category for instance in record.instances), record.category} - {None}
-            if record.split not in splits:
-                raise ValueError(f"split {record.split!r}, which run.json does not have")
-            if strange := used - known:
-                raise ValueError(f"classes {sorted(strange, key=str)}, which run.json does not have")
-            return record
-
+    def placed_samples(self) -> Iterator[tuple[ShardLayout, int, SampleRecord]]:
+        """As `samples`, each with its shard and where its line begins there, in bytes; see `sample_at`."""
         last = -1
         for shard in self.layout.present_shards():
-            for record in records(shard.samples, checked, REMEDY):
+            for start, record in placed_records(shard.samples, self._checked, REMEDY):
                 if record.slot <= last:
                     raise StoreError(f"{shard.samples}: slot {record.slot} stands twice or out of order; {REMEDY}")
                 last = record.slot
-                yield record
+                yield shard, start, record
+
+    def sample_at(self, shard: ShardLayout, start: int) -> SampleRecord:
+        """The sample whose line begins there. Raises StoreError where the journal was changed since it was looked through."""
+        try:
+            with shard.samples.open("rb") as lines:
+                lines.seek(start)
+                return self._checked(lines.readline())
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{shard.samples}: was changed while it was read ({error}); {REMEDY}") from error
+
+    def _checked(self, line: bytes) -> SampleRecord:
+        record = SampleRecord.parse(line)
+        used = {*record.classes, *(instance.category for instance in record.instances), record.category} - {None}
+        if record.split not in self.run.splits:
+            raise ValueError(f"split {record.split!r}, which run.json does not have")
+        if strange := used - self._known:
+            raise ValueError(f"classes {sorted(strange, key=str)}, which run.json does not have")
+        return record
+
+    @cached_property
+    def _known(self) -> frozenset[int | None]:
+        return frozenset(category.id for category in self.taxonomy)
 
     def rejects(self) -> Iterator[RejectRecord]:
         """Every recorded reject, ascending by slot, one at a time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -48,10 +49,28 @@ class Making(BaseModel):
         return [str(text) for text in self.synthesis.get("training_data", ())]
 
 
+Images = Annotated[int, Field(ge=0, le=9_999_999)]
+
+
+class Asked(BaseModel):
+    """How many images a recipe asks for: of each of its categories, in its order, and negatives."""
+
+    model_config = ConfigDict(frozen=True)
+    categories: tuple[Images, ...]
+    negatives: Images = 0
+
+    def covers(self, less: Asked) -> bool:
+        """Whether the same classes are asked for as in `less`, and no fewer images of any."""
+        pairs = [*zip(self.categories, less.categories, strict=False), (self.negatives, less.negatives)]
+        same = [bool(count) for count in self.categories] == [bool(count) for count in less.categories]
+        return same and all(now >= was for now, was in pairs)
+
+
 class RunRecord(BaseModel):
     """recipe: resolved, as plain JSON. identity: what decides the pixels beside it. images: asked for.
 
-    unknown: names of classes asked for that the model's card does not know.
+    unknown: names of classes asked for that the model's card does not know. earlier: what was asked for before the recipe's
+    counts were raised, first to last; the slots of each stand before those that were added.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,7 +84,8 @@ class RunRecord(BaseModel):
     targets: tuple[int, ...]
     unknown: tuple[str, ...] = ()
     splits: tuple[Annotated[str, AfterValidator(gates.plain)], ...]
-    images: int = Field(ge=0, le=9_999_999)
+    images: Images
+    earlier: tuple[Asked, ...] = ()
     shard_size: int = Field(gt=0, le=9_999_999)
     software: dict[str, str]
     line: Making = Making()
@@ -79,7 +99,19 @@ class RunRecord(BaseModel):
         rules = rfilter.get("rules", []) if isinstance(rfilter, dict) else None
         if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
             raise ValueError("recipe.rfilter.rules: is no list of blocks")
+        stages = [*self.earlier, self.asked]
+        if not all(later.covers(before) for before, later in pairwise(stages)):
+            raise ValueError("earlier: asks for other classes than the recipe, or for more of one")
         return self
+
+    @property
+    def asked(self) -> Asked:
+        """What the recipe asks for. Raises ValueError where its counts are none."""
+        blocks = self.recipe.get("categories")
+        if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+            raise ValueError("recipe.categories: is no list of blocks")
+        counts = [block.get("count", 0) for block in blocks]
+        return Asked.model_validate({"categories": counts, "negatives": self.recipe.get("negatives", 0)})
 
     @property
     def rules(self) -> Sequence[Mapping[str, Any]]:

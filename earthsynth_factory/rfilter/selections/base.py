@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +24,25 @@ KINDS = {
 Bools = npt.NDArray[np.bool_]
 
 
+class Vectors(Protocol):
+    """(N, D) float32 unit vectors, in memory or on the disk; a row of NaN where one is missing."""
+
+    def __getitem__(self, places: Any, /) -> npt.NDArray[np.float32]:
+        """(D,) of one place, (n, D) of an array of places."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Prints:
     """What tells images apart. names: (N,). digests: (N,) of the pixels. hashes: (N,) uint64 perceptual hashes.
 
-    vectors: (N, D) unit vectors of CLIP, None where no rule looked with CLIP; a row of NaN where one is missing.
+    vectors: of CLIP, None where no rule looked with CLIP.
     """
 
     names: Sequence[str]
     digests: Sequence[str]
     hashes: npt.NDArray[np.uint64]
-    vectors: npt.NDArray[np.float32] | None
+    vectors: Vectors | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +61,9 @@ class Gathered:
 
     def groups(self, standing: Bools) -> dict[int | None, npt.NDArray[np.int64]]:
         """Class → places of the images still in, ascending."""
-        found: dict[int | None, list[int]] = {}
-        for place in np.flatnonzero(standing).tolist():
-            found.setdefault(self.categories[place], []).append(place)
-        return {category: np.array(places) for category, places in found.items()}
+        codes = np.array([-1 if category is None else category for category in self.categories], np.int16)
+        found = {int(code): np.flatnonzero(standing & (codes == code)) for code in np.unique(codes[standing])}
+        return {None if code < 0 else code: places for code, places in found.items()}
 
     def values_of(self, rule: str, kind: str) -> npt.NDArray[np.float64]:
         """The rule's values. Raises InputError where no such rule was asked."""

@@ -28,9 +28,15 @@ class DiverseSpec(SelectionSpec):
         if vectors is None:
             raise InputError("diverse: compares images with CLIP; ask a rule that looks with CLIP, such as clip_score")
         gone: dict[int, str] = {}
-        for places in gathered.groups(standing & ~np.isnan(vectors).any(axis=1)).values():
-            kept = set(farthest_points(vectors[places], max(1, round(self.share * len(places)))))
-            gone |= {int(place): "too like others of its class" for at, place in enumerate(places) if at not in kept}
+        for of_class in gathered.groups(standing).values():
+            rows = vectors[of_class]
+            known = ~np.isnan(rows).any(axis=1)
+            places = of_class[known]
+            if len(places):
+                kept = set(farthest_points(rows[known], max(1, round(self.share * len(places)))))
+                gone |= {
+                    int(place): "too like others of its class" for at, place in enumerate(places) if at not in kept
+                }
         return gone
 
 

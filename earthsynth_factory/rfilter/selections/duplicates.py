@@ -14,6 +14,7 @@ import numpy as np
 
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Field
+from earthsynth_factory.io.compact import Places
 from earthsynth_factory.rfilter.selections.base import Bools, Gathered, Prints, SelectionSpec
 from earthsynth_factory.rfilter.selections.near_hashes import NearHashes
 
@@ -53,11 +54,11 @@ class _Seen:
 
     def __init__(self, spec: DuplicatesSpec, prints: Prints) -> None:
         self._least, self._prints = spec.min_cosine, prints
-        self._hashes, self._digests = NearHashes(spec.max_bits), dict[str, int]()
+        self._hashes, self._digests = NearHashes(spec.max_bits, prints.hashes), Places()
 
     def add(self, place: int) -> None:
-        self._hashes.add(place, int(self._prints.hashes[place]))
-        self._digests.setdefault(self._prints.digests[place], place)
+        self._hashes.add(place)
+        self._digests.add(self._prints.digests[place], place)
 
     def first_twin(self, prints: Prints, place: int) -> int | None:
         """The first of them that the image is a copy of."""
