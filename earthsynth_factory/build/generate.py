@@ -63,7 +63,7 @@ def generate(
     [image] = generator.generate([condition], [seed])
     labels = map_labels(condition, LabelSpec(), taxonomy)
     made = Generated(out, out.with_name(f"{out.stem}_mask.png"), out.with_suffix(".json"), _doubt(card, wanted))
-    write_bytes(made.image, encode_png(image))
+    write_bytes(made.image, encode_png(image, source=spec.digital_source))
     write_bytes(made.mask, encode_mask(condition.mask, taxonomy))
     objects = [{**asdict(one), "category": taxonomy[one.category].name} for one in labels.instances]
     write_json(made.labels, {"prompt": condition.prompt, "model": card.name, "seed": seed, "objects": objects})

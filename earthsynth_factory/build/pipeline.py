@@ -80,7 +80,10 @@ class Pipeline:
     def describe(self) -> dict[str, Any]:
         """Models, devices and data licences for the run record, once open."""
         return {
-            "synthesis": dict(self.generator.describe()),
+            "synthesis": {
+                **self.generator.describe(),
+                "digital_source_type": self.recipe.synthesis.digital_source.value,
+            },
             "rfilter": dict(self.rules.describe()),
             "licences": [line for source, _ in self.sources for line in source.licences()],
         }

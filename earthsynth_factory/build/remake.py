@@ -74,7 +74,7 @@ def _made(pipeline: Pipeline, plan: Plan, index: int, attempt: int, out: Path) -
     labels = map_labels(condition, pipeline.recipe.labels, pipeline.taxonomy)
     stem = f"{slot.stem}_{attempt:03d}"
     made = Remade(out / f"{stem}.png", out / f"{stem}_mask.png", out / f"{stem}_instances.png")
-    write_bytes(made.image, encode_png(candidate.image))
+    write_bytes(made.image, encode_png(candidate.image, source=pipeline.recipe.synthesis.digital_source))
     write_bytes(made.mask, encode_mask(condition.mask, pipeline.taxonomy))
     write_bytes(made.instances, encode_png(labels.instance_map))
     return made

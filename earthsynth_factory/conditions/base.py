@@ -16,6 +16,7 @@ KINDS = {
     "dataset": "earthsynth_factory.conditions.from_dataset:DatasetSpec",
     "compose": "earthsynth_factory.conditions.compose:ComposeSpec",
     "procedural": "earthsynth_factory.conditions.procedural:ProceduralSpec",
+    "vector": "earthsynth_factory.conditions.vector:VectorSpec",
 }
 """Sources that ship: kind → spec class. A new one is a file and a line here."""
 

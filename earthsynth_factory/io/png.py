@@ -10,12 +10,19 @@ import numpy.typing as npt
 from isal import isal_zlib
 
 from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.io.provenance import DigitalSource, png_text
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def encode_png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], palette: list[int] | None = None) -> bytes:
+def encode_png(
+    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
+    palette: list[int] | None = None,
+    source: DigitalSource | None = None,
+) -> bytes:
     """PNG of an (H, W, 3) uint8 image, an (H, W) uint8 mask (colour-mapped with `palette`) or an (H, W) uint16 map.
+
+    source: how an image came to be, which the file then says.
 
     Lossless; the same pixels give the same bytes on the same processor. Rows are filtered by the one above and packed by
     Intel's ISA-L, which takes a fifth of zlib's quickest way for imagery and a tenth for masks, and leaves no more bytes.
@@ -33,6 +40,8 @@ def encode_png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], palette: 
     chunks = [_chunk(b"IHDR", header)]
     if palette is not None:
         chunks.append(_chunk(b"PLTE", bytes(palette)))
+    if source is not None:
+        chunks.append(_chunk(b"iTXt", png_text(source)))
     return b"".join([_PNG, *chunks, _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
 
 

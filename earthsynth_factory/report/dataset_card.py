@@ -10,6 +10,7 @@ from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.run_record import RunRecord
 from earthsynth_factory.exports.base import ExportSummary
 from earthsynth_factory.io.atomic import write_changed
+from earthsynth_factory.io.provenance import DigitalSource
 
 
 @dataclass
@@ -70,11 +71,19 @@ def write_card(
     write_changed(store.layout.card, "\n\n".join(section for section in sections if section).encode() + b"\n")
 
 
+_HOW_MADE: Mapping[str, str] = {
+    DigitalSource.GENERATED: "These images were made by a model; no satellite took them.",
+    DigitalSource.EDITED: "These are real pictures of which a model changed parts; no satellite took them as they are.",
+    DigitalSource.COLLAGE: "These images are put together from real pictures; no satellite took them as they are.",
+    DigitalSource.DRAWN: "These images were drawn by a program; no satellite took them.",
+}
+
+
 def _head(store: BuildReader, counts: Counts) -> str:
     run = store.run
-    synthetic = "These images were made by a model; no satellite took them."
-    if run.line.dry:
-        synthetic = "**A dry run: the images are coloured masks with grain, made by no model. Do not train on them.**"
+    synthetic = "**A dry run: the images are coloured masks with grain, made by no model. Do not train on them.**"
+    if not run.line.dry:
+        synthetic = _HOW_MADE.get(run.line.digital_source, _HOW_MADE[DigitalSource.GENERATED])
     total = sum(counts.accepted.values())
     splits = ", ".join(f"{split} {counts.accepted[split]}" for split in store.splits)
     return f"# {run.name}\n\n{synthetic}\n\n{total} labelled images ({splits}), {counts.negatives} of them negatives."

@@ -11,6 +11,7 @@ from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Spec
+from earthsynth_factory.io.provenance import DigitalSource
 from earthsynth_factory.models.card import ModelCard
 
 KINDS = {
@@ -56,6 +57,9 @@ class GeneratorSpec(Spec, ABC):
 
     base: the folder that relative paths of the recipe start from.
     """
+
+    digital_source: ClassVar[DigitalSource] = DigitalSource.GENERATED
+    """How its images come to be; every image file says so."""
 
     needs_pictures: ClassVar[bool] = False
     """Whether every condition must come with a picture."""

@@ -18,6 +18,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.geometry.blending import blended
+from earthsynth_factory.io.provenance import DigitalSource
 from earthsynth_factory.synthesis.collage import picture_of
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec
 from earthsynth_factory.synthesis.windows import Window, stitched, windows_of
@@ -28,6 +29,7 @@ Where = Literal["objects", "around", "background", "all"]
 class EditSpec(ControlNetSpec):
     """A picture of the source, changed. Every source must give pictures (`pictures: true`)."""
 
+    digital_source: ClassVar[DigitalSource] = DigitalSource.EDITED
     needs_pictures: ClassVar[bool] = True
 
     kind: Literal["edit"] = "edit"  # type: ignore[assignment]  # as every generator has its own

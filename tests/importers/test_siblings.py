@@ -226,7 +226,7 @@ def test_outlines_over_turned_images_and_what_of_them_has_no_area(tmp_path: Path
 
 @pytest.mark.parametrize(("suffix", "driver"), [(".gpkg", "GPKG"), (".shp", "ESRI Shapefile"), (".fgb", "FlatGeobuf")])
 def test_outlines_of_other_formats(suffix: str, driver: str, tmp_path: Path) -> None:
-    pyogrio = pytest.importorskip("pyogrio", reason="GeoPackage, Shapefile and FlatGeobuf need the extra `vectors`")
+    pyogrio = pytest.importorskip("pyogrio", reason="GeoPackage, Shapefile and FlatGeobuf need the extra `geo`")
 
     def make(root: Path) -> None:
         ground(root)

@@ -161,7 +161,7 @@ def _ogr(path: Path) -> tuple[CRS | None, Iterator[tuple[Mapping[str, Any], Geom
         import pyogrio
     except ImportError:
         raise SourceError(
-            f"{path}: GeoPackage, Shapefile and FlatGeobuf need pyogrio; pip install 'earthsynth-factory[vectors]'"
+            f"{path}: GeoPackage, Shapefile and FlatGeobuf need pyogrio; pip install 'earthsynth-factory[geo]'"
         ) from None
     crs: CRS | None = None
     rows: list[tuple[Mapping[str, Any], Geometry | None]] = []
