@@ -18,6 +18,7 @@ from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.cli import app
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.datasets.build.run_record import Asked
 from earthsynth_factory.datasets.merged import Merged
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.domain.sample import Score, Verdict
@@ -76,6 +77,16 @@ def test_a_share_of_the_slots_is_paired(tmp_path: Path) -> None:
             assert (first.seed, first.split, first.ordinal) == (second.seed, second.split, second.ordinal)
             assert first.category == 21 and second.category is None
     assert sorted(slot.ordinal for slot in slots if not slot.pair or not slot.pair.counterfactual) == list(range(6))
+
+
+def test_raised_counts_put_their_pairs_behind(tmp_path: Path) -> None:
+    """What is there keeps its number, and the share holds over all."""
+    path = _recipe(tmp_path)
+    small, large = load_recipe(path).recipe, load_recipe(path, ["categories.0.count=10"]).recipe
+    first, plan = Plan.of(small), Plan.of(large, (Asked(categories=(6,), negatives=0),))
+    assert len(plan) == large.images == 15 and int(plan.seconds.sum()) == large.pairs == 5
+    assert [plan.slot(index) for index in range(len(first))] == [first.slot(index) for index in range(len(first))]
+    assert len({plan.slot(index).seed for index in range(len(plan))}) == 10
 
 
 def test_the_images_of_a_pair_differ_by_one_object_alone(built: Path) -> None:
