@@ -10,18 +10,22 @@ import numpy as np
 import orjson
 import pytest
 from pyarrow import parquet
+from typer.testing import CliRunner
 
+from earthsynth_factory.build.edit_sheet import difference
 from earthsynth_factory.build.pairs import TWIN, merged
 from earthsynth_factory.build.plan import Plan
+from earthsynth_factory.cli import app
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.datasets.build.run_record import Asked
 from earthsynth_factory.datasets.merged import Merged
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.domain.sample import Score, Verdict
 from earthsynth_factory.errors import RecipeError
 from earthsynth_factory.io.pictures import Picture
 from earthsynth_factory.recipe.load import load_recipe
-from tests.build.building import run_build
+from tests.build.building import run_build, write_recipe
 from tests.conditions.folders import DATA
 
 RECIPE = f"""
@@ -75,6 +79,16 @@ def test_a_share_of_the_slots_is_paired(tmp_path: Path) -> None:
     assert sorted(slot.ordinal for slot in slots if not slot.pair or not slot.pair.counterfactual) == list(range(6))
 
 
+def test_raised_counts_put_their_pairs_behind(tmp_path: Path) -> None:
+    """What is there keeps its number, and the share holds over all."""
+    path = _recipe(tmp_path)
+    small, large = load_recipe(path).recipe, load_recipe(path, ["categories.0.count=10"]).recipe
+    first, plan = Plan.of(small), Plan.of(large, (Asked(categories=(6,), negatives=0),))
+    assert len(plan) == large.images == 15 and int(plan.seconds.sum()) == large.pairs == 5
+    assert [plan.slot(index) for index in range(len(first))] == [first.slot(index) for index in range(len(first))]
+    assert len({plan.slot(index).seed for index in range(len(plan))}) == 10
+
+
 def test_the_images_of_a_pair_differ_by_one_object_alone(built: Path) -> None:
     store = BuildReader(built)
     pairs = _pairs(store)
@@ -109,6 +123,32 @@ def test_every_export_says_which_images_are_a_pair(built: Path) -> None:
     assert {r["stem"]: (r["pair_id"], r["counterfactual"]) for r in rows if r["pair_id"] is not None} == wanted
     prepared = PreparedDataset(built / "exports/prepared")
     assert {r.stem: (r.pair.id, r.pair.counterfactual) for r in prepared.samples() if r.pair} == wanted
+
+
+def test_the_card_carries_the_terms_of_all_sources(built: Path) -> None:
+    told = (built / "README.md").read_text()
+    assert "KIT AIS vehicles, samples: CC BY 3.0" in told and "Dubai, samples: CC0" in told
+    assert "3 the second of a counterfactual pair" in told
+
+
+def test_a_sheet_shows_pictures_before_and_after(built: Path, tmp_path: Path) -> None:
+    """Written with the report, and again when asked for; differences are black wherever nothing was put."""
+    with Picture(built / "report/edits.png") as picture:
+        page = picture.rgb(0, picture.shape[0])
+    result = CliRunner().invoke(app, ["preview", str(built), "--edits", "-n", "2", "-o", str(tmp_path / "sheet.png")])
+    assert result.exit_code == 0, result.output
+    with Picture(tmp_path / "sheet.png") as picture:
+        rows, columns = picture.shape
+    assert rows < page.shape[0] and columns == page.shape[1]
+    one = np.zeros((4, 4, 3), np.uint8)
+    assert not difference(one, one).any() and difference(one, one + np.uint8(9)).min() == 18
+
+
+def test_a_build_from_nothing_has_no_such_sheet(tmp_path: Path) -> None:
+    out = run_build(write_recipe(tmp_path), tmp_path / "out", "exports=[]").out
+    assert not (out / "report/edits.png").exists()
+    result = CliRunner().invoke(app, ["preview", str(out), "--edits"])
+    assert result.exit_code == 2 and "nothing in it was made from pictures" in " ".join(result.output.split())
 
 
 def test_pairs_of_merged_datasets_stay_apart(built: Path) -> None:
