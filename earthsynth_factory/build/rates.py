@@ -78,7 +78,7 @@ def measure(recipe: Recipe, base: Path) -> float:
 
 def _make(pipeline: Pipeline, drawn: list[tuple[Slot, Condition]]) -> None:
     slots, conditions = zip(*drawn, strict=True)
-    pipeline.judge.judge(pipeline.synthesise(slots, [0] * len(slots), conditions))
+    pipeline.judge(pipeline.synthesise(slots, [0] * len(slots), conditions))
 
 
 def _conditions(pipeline: Pipeline, plan: Plan, count: int) -> list[tuple[Slot, Condition]]:

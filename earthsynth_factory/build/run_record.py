@@ -11,7 +11,7 @@ from typing import Any
 from earthsynth_factory import __version__
 from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.reader import BuildReader
-from earthsynth_factory.datasets.build.run_record import FORMAT, Asked, RunRecord
+from earthsynth_factory.datasets.build.run_record import FORMAT, AskedCounts, RunRecord
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.recipe.fingerprint import settings_difference
 from earthsynth_factory.recipe.schema import Recipe
@@ -66,7 +66,7 @@ def resume_or_create(out: Path, record: RunRecord) -> RunRecord:
     return record.model_copy(update={"shard_size": stored.shard_size, **known})
 
 
-def _earlier(stored: RunRecord, given: RunRecord) -> tuple[Asked, ...]:
+def _earlier(stored: RunRecord, given: RunRecord) -> tuple[AskedCounts, ...]:
     """What was asked for before what is asked for now."""
     return (*stored.earlier, stored.asked) if stored.asked != given.asked else stored.earlier
 

@@ -153,7 +153,7 @@ class Worker:
 
     def _judged(self, groups: Sequence[CandidateGroup], candidates: Sequence[Candidate]) -> list[CandidateGroup]:
         """Judge a batch; the groups that are complete with it."""
-        for group, candidate, verdict in zip(groups, candidates, self._pipeline.judge.judge(candidates), strict=True):
+        for group, candidate, verdict in zip(groups, candidates, self._pipeline.judge(candidates), strict=True):
             group.judged.append((candidate, verdict))
             if self._keep_rejects and not verdict.kept:
                 self._journal.put_rejected(candidate)

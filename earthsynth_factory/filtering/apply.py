@@ -22,7 +22,7 @@ from earthsynth_factory.filtering.labelled_folder import LabelledFolder
 from earthsynth_factory.filtering.rewrite_lists import rewritten
 from earthsynth_factory.importers.tree import walk
 from earthsynth_factory.io.atomic import TEMPORARY, disk_error, new_file, put_file, write_json
-from earthsynth_factory.io.own_files import Names, names_of, strangers
+from earthsynth_factory.io.own_files import FileNames, names_of, strangers
 from earthsynth_factory.rfilter.selections.base import Bools
 
 DERIVED = {"exports", "report"}
@@ -49,7 +49,7 @@ def check_own(target: Path, names: Path) -> None:
     if not target.exists() or not any(target.iterdir()):
         return
     try:
-        noted = Names(**orjson.loads(names.read_bytes()))
+        noted = FileNames(**orjson.loads(names.read_bytes()))
         strange = strangers(target, noted, names)
     except (OSError, ValueError, TypeError):  # an earlier version noted nothing
         strange = "of which nothing is noted"

@@ -31,7 +31,7 @@ class Known:
     measured: Mapping[str, Mapping[str, float]]
 
 
-class Scores:
+class ScoreColumns:
     """N images of a folder by their places."""
 
     def __init__(self, count: int, settings: Mapping[str, str]) -> None:
@@ -103,9 +103,9 @@ class Scores:
         """Names of the rule's measures, each list of them that occurs, with the first place where it does."""
         return self._measured[rule].lists()
 
-    def at(self, places: Places) -> Scores:
+    def at(self, places: Places) -> ScoreColumns:
         """Some of the images."""
-        found = Scores(0, self._settings)
+        found = ScoreColumns(0, self._settings)
         for name in ("_stamps", "_usable", "_faulty", "_categories", "_digests", "hashes"):
             setattr(found, name, getattr(self, name)[places])
         found._measured = {rule: measures.some(places) for rule, measures in self._measured.items()}

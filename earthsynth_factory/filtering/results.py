@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from earthsynth_factory.datasets.decisions import DECISIONS, Decision
 from earthsynth_factory.domain.outcome import UNUSABLE, Reason
-from earthsynth_factory.filtering.columns import Known, Scores
+from earthsynth_factory.filtering.columns import Known, ScoreColumns
 from earthsynth_factory.filtering.curves import Curve, draw_curves
 from earthsynth_factory.filtering.labelled_folder import LabelledFolder
 from earthsynth_factory.filtering.scores import ScoreJournal
 from earthsynth_factory.filtering.scoring import Asked
 from earthsynth_factory.filtering.tables import write_tables
-from earthsynth_factory.filtering.thresholds import reasons
+from earthsynth_factory.filtering.thresholds import reasons_of
 from earthsynth_factory.io.atomic import changed_file, json_bytes, write_changed
 from earthsynth_factory.recipe.thresholds import ALL, lasting_settings
 from earthsynth_factory.rfilter.judge import Judge
@@ -60,7 +60,7 @@ class Decided:
     gone: Mapping[int, Reason]
 
     @property
-    def scores(self) -> Scores:
+    def scores(self) -> ScoreColumns:
         return self.journal.scores
 
     @cached_property
@@ -76,7 +76,7 @@ class Decided:
             return [Reason(UNUSABLE, self.fault(place))]
         if self.passed[place]:
             return [self.gone[place]] if place in self.gone else []
-        return reasons(self.judge, self.scores.known(place))
+        return reasons_of(self.judge, self.scores.known(place))
 
     def fault(self, place: int) -> str:
         """Why an image could not be read."""
@@ -90,7 +90,7 @@ class FilterResults:
 
     folder: LabelledFolder
     decided: Decided
-    real: Scores | None
+    real: ScoreColumns | None
     scored: Mapping[str, int]
 
     @property
@@ -174,7 +174,7 @@ class FilterResults:
         return "" if category is None else self.folder.taxonomy[category].name
 
     def _curve(self, rule: Asked) -> Curve:
-        def values(part: Scores | None) -> npt.NDArray[np.float64]:
+        def values(part: ScoreColumns | None) -> npt.NDArray[np.float64]:
             found = part.column(rule.name, rule.rule.primary) if part is not None else np.empty(0)
             return found[np.isfinite(found)]
 

@@ -29,7 +29,7 @@ from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.filtering.apply import check_mirror, check_own, mirror, set_aside, whole
-from earthsynth_factory.filtering.columns import NONE, Known, Scores
+from earthsynth_factory.filtering.columns import NONE, Known, ScoreColumns
 from earthsynth_factory.filtering.labelled_folder import LabelledFolder
 from earthsynth_factory.filtering.results import Decided, FilterResults, FilterSummary
 from earthsynth_factory.filtering.scores import ScoreJournal
@@ -53,7 +53,7 @@ class FilterOptions:
     """config: filter.yaml. calibrate: a folder of real labelled images. map: class words, as `prepare` takes them.
 
     kind: of the folder, where it cannot be recognised; as `prepare` has it. plugins: whether those that the configuration
-    names may be imported.
+    names may be imported. stretch, bands: of images of more than 8 bits, as `prepare` has them.
     """
 
     config: Path | None = None
@@ -63,6 +63,8 @@ class FilterOptions:
     device: str = "auto"
     kind: str = "auto"
     plugins: bool = False
+    stretch: str | None = None
+    bands: tuple[int, int, int] | None = None
 
 
 def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | None = None) -> FilterSummary:
@@ -71,10 +73,11 @@ def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | Non
         raise StoreError(f"{out}: lies inside {path}, which is only read; choose another --out")
     spec = load_filter(options.config, options.plugins)
     base = options.config.resolve().parent if options.config else Path.cwd()
-    settings = {"source": str(path.resolve())}
+    told = {"stretch": options.stretch, "bands": options.bands and list(options.bands)}
+    settings = {"source": str(path.resolve()), **{name: value for name, value in told.items() if value}}
     with claimed(out, "filter", settings, folders=("vectors", "real", "real/vectors", "report", "filtered")) as claim:
         claim.begin()
-        folder = open_folder(path, out, options.map, options.kind)
+        folder = open_folder(path, out, options.map, options.kind, options.stretch, options.bands)
         context = StageContext(folder.taxonomy, folder.targets, base, options.device)
         rules = asked_rules(spec.rules, context)
         return _Run(spec, base, folder, rules, claim, options).run(watch)
@@ -85,7 +88,7 @@ class _Real:
     """The images that thresholds are learnt from, as far as they are usable."""
 
     names: Sequence[str]
-    scores: Scores
+    scores: ScoreColumns
 
 
 class _Run:
@@ -129,7 +132,7 @@ class _Run:
         gone = select(self._spec, self._rules, scores, passed & scores.usable, prints, others)
         return Decided(judge, journal, passed & scores.usable, gone)
 
-    def _prints(self, names: Sequence[str], scores: Scores) -> Prints:
+    def _prints(self, names: Sequence[str], scores: ScoreColumns) -> Prints:
         return prints_of(names, scores, self._rules, self._vectors, self._base)
 
     def _journal(self, folder: LabelledFolder, out: Path) -> ScoreJournal:
@@ -139,7 +142,9 @@ class _Run:
         """The real images, every rule asked of each; None without. Raises InputError where none is usable."""
         if self._options.calibrate is None:
             return None
-        folder = open_folder(self._options.calibrate, self._out / "real", self._options.map)
+        options, place = self._options, self._out / "real"
+        assert options.calibrate
+        folder = open_folder(options.calibrate, place, options.map, "auto", options.stretch, options.bands)
         with closing(self._journal(folder, self._out / "real")) as journal:
             self._scorer(folder, journal).score(range(len(folder.entries)), self._rules, watch)
             scores = journal.scores
@@ -154,7 +159,7 @@ class _Run:
     def _scorer(self, folder: LabelledFolder, journal: ScoreJournal) -> FolderScorer:
         return FolderScorer(folder.entries, journal, self._vectors, self._base, self._options.device, self._scored)
 
-    def _score(self, journal: ScoreJournal, real: Scores | None, watch: Watch | None) -> Judge:
+    def _score(self, journal: ScoreJournal, real: ScoreColumns | None, watch: Watch | None) -> Judge:
         """Rules by cost: each stage sees what the stages before it left open. Gives the judge with the final thresholds.
 
         Within a run a stage learns from what it sees, whatever else earlier runs stored, and its thresholds stand: what

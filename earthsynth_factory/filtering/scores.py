@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.filtering.columns import Scores
+from earthsynth_factory.filtering.columns import ScoreColumns
 from earthsynth_factory.filtering.row import ScoreRow
 from earthsynth_factory.io.atomic import disk_error
 from earthsynth_factory.io.compact import Places
@@ -29,7 +29,7 @@ class ScoreJournal:
     def __init__(self, path: Path, names: Iterable[str], settings: Mapping[str, str]) -> None:
         """names: of the folder's images, in their order. settings: rule → digest of those it is asked with."""
         known = Places(names)
-        self.scores = Scores(len(known), settings)
+        self.scores = ScoreColumns(len(known), settings)
         self._path = path
         self._lines = np.full(len(known), -1, np.int64)
         for start, row in placed_records(path, ScoreRow.parse, _REMEDY):

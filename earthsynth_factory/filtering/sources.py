@@ -24,6 +24,7 @@ from earthsynth_factory.domain.sample import Candidate, Slot
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.filtering.earthsynth_output import TEST_OUTPUT, open_test_output, without_controls
 from earthsynth_factory.filtering.labelled_folder import LabelledFolder, LabelledImage, candidate
+from earthsynth_factory.importers import imagery
 from earthsynth_factory.importers.classes import ClassMap, read_map
 from earthsynth_factory.importers.crops import CropRules, cut_crops
 from earthsynth_factory.importers.given_path import name_of, open_path
@@ -31,15 +32,23 @@ from earthsynth_factory.importers.process_scene import check_area
 from earthsynth_factory.importers.readers import READERS
 from earthsynth_factory.importers.recognise import choose_reader
 from earthsynth_factory.importers.scene import Notes, ReadContext, Reader, ReadRequest, Scene, Source
-from earthsynth_factory.io.pictures import Picture
+from earthsynth_factory.io.pictures import Picture, Rendering
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 
-def open_folder(path: Path, workspace: Path, map_file: Path | None = None, kind: str = "auto") -> LabelledFolder:
+def open_folder(
+    path: Path,
+    workspace: Path,
+    map_file: Path | None = None,
+    kind: str = "auto",
+    stretch: str | None = None,
+    bands: tuple[int, int, int] | None = None,
+) -> LabelledFolder:
     """Recognise and list `path`; nothing in it is changed. workspace: a folder of ours, where archives are unpacked.
 
-    kind: `auto`, one of `prepare`'s, or one that an earlier run recognised, as `LabelledFolder.kind` has it.
+    kind: `auto`, one of `prepare`'s, or one that an earlier run recognised, as `LabelledFolder.kind` has it. stretch, bands:
+    how images in another's format become pictures of 8 bits, as `prepare` takes them; settled once in the workspace.
 
     Raises SourceError, InputError where it is of no known kind or holds no labelled image.
     """
@@ -50,7 +59,7 @@ def open_folder(path: Path, workspace: Path, map_file: Path | None = None, kind:
     elif kind in ("auto", TEST_OUTPUT) and (made := open_test_output(path)):
         folder = made
     else:
-        folder = _foreign(path, workspace, read_map(map_file), kind)
+        folder = _foreign(path, workspace, read_map(map_file), kind, stretch, bands)
     if not folder.entries:
         raise SourceError(f"{path}: no labelled image in it ({folder.recognised}); give the folder that holds them")
     return folder
@@ -59,7 +68,7 @@ def open_folder(path: Path, workspace: Path, map_file: Path | None = None, kind:
 def _stored(path: Path) -> LabelledFolder:
     store = open_dataset(path)
     if isinstance(store, PreparedDataset):
-        entries: Sequence[LabelledImage] = Listed(list(store.about.items), partial(_prepared_entry, store))
+        entries: Sequence[LabelledImage] = ListedImages(list(store.about.items), partial(_prepared_entry, store))
         why = f"a prepared dataset: {store.name}"
     else:
         assert isinstance(store, BuildReader)
@@ -69,7 +78,7 @@ def _stored(path: Path) -> LabelledFolder:
     return LabelledFolder(path, kind, why, store.taxonomy, tuple(sorted(store.targets)), entries)
 
 
-class Listed(Sequence[LabelledImage]):
+class ListedImages(Sequence[LabelledImage]):
     """Entries that are made when they are asked for, from what lists them."""
 
     def __init__(self, listed: Sequence[str], make: Callable[[str], LabelledImage]) -> None:
@@ -139,10 +148,18 @@ def built_entry(store: BuildReader, record: SampleRecord) -> LabelledImage:
     return LabelledImage(record.stem, files, load)
 
 
-def _foreign(path: Path, workspace: Path, classes: ClassMap, kind: str) -> LabelledFolder:
+def _foreign(
+    path: Path,
+    workspace: Path,
+    classes: ClassMap,
+    kind: str,
+    stretch: str | None,
+    bands: tuple[int, int, int] | None,
+) -> LabelledFolder:
     notes = Notes()
     reader, why, source = _opened(path, workspace / "unpacked", classes, notes, kind)
     classes.check(source.words, path)
+    rendering = imagery.settle(workspace, source.scenes, stretch, bands, notes)
     targets = sorted({found for word in source.words if (found := classes.find(word))})
     return LabelledFolder(
         path,
@@ -150,7 +167,7 @@ def _foreign(path: Path, workspace: Path, classes: ClassMap, kind: str) -> Label
         why,
         classes.taxonomy,
         tuple(targets),
-        list(_scenes(reader, source.scenes, classes)),
+        list(_scenes(reader, source.scenes, classes, rendering)),
         notes.faults,
     )
 
@@ -179,7 +196,9 @@ def _without_images(path: Path) -> str | None:
     )
 
 
-def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap) -> Iterator[LabelledImage]:
+def _scenes(
+    reader: Reader, scenes: Sequence[Scene], classes: ClassMap, rendering: Rendering
+) -> Iterator[LabelledImage]:
     seen: Counter[str] = Counter()
     for scene in scenes:
         seen[scene.stem] += 1
@@ -187,11 +206,11 @@ def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap) -> Itera
         labels = scene.labels if isinstance(scene.labels, tuple | list) else (scene.labels,)
         own = (part for part in labels if isinstance(part, Path) and part not in scene.shared)
         files = (scene.image, *own)
-        yield LabelledImage(name, files, partial(_load_scene, reader, scene, classes), scene.split or "")
+        yield LabelledImage(name, files, partial(_load_scene, reader, scene, classes, rendering), scene.split or "")
 
 
-def _load_scene(reader: Reader, scene: Scene, classes: ClassMap) -> Candidate:
-    with Picture(scene.image) as picture:
+def _load_scene(reader: Reader, scene: Scene, classes: ClassMap, rendering: Rendering) -> Candidate:
+    with Picture(scene.image, rendering) as picture:
         check_area(picture)
         labels = reader.labels(scene, ReadContext(picture.shape, classes, Notes(strict=True)))
         try:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import InputError
-from earthsynth_factory.filtering.columns import Known, Scores
+from earthsynth_factory.filtering.columns import Known, ScoreColumns
 from earthsynth_factory.filtering.scoring import Asked
 from earthsynth_factory.filtering.spec import FilterSpec
 from earthsynth_factory.models.clip_cache import EmbeddingCache, cache_file
@@ -65,7 +65,7 @@ def keeps(judge: Judge, image: Known) -> bool | None:
     return judge.keeps(judge.decide(image.measured, image.category), image.measured)
 
 
-def reasons(judge: Judge, image: Known) -> list[Reason]:
+def reasons_of(judge: Judge, image: Known) -> list[Reason]:
     """Those of every rule that did not pass; the expression if all passed and it refused all the same."""
     found = judge.decide(image.measured, image.category).reasons
     return found or [Reason("keep", "the expression refuses it")]
@@ -74,7 +74,7 @@ def reasons(judge: Judge, image: Known) -> list[Reason]:
 def select(
     spec: FilterSpec,
     rules: Sequence[Asked],
-    scores: Scores,
+    scores: ScoreColumns,
     kept: Bools,
     prints: Prints,
     real: Prints | None,
@@ -92,7 +92,7 @@ def select(
     return gone
 
 
-def prints_of(names: Sequence[str], scores: Scores, rules: Sequence[Asked], vectors: Path, base: Path) -> Prints:
+def prints_of(names: Sequence[str], scores: ScoreColumns, rules: Sequence[Asked], vectors: Path, base: Path) -> Prints:
     """What tells the images apart; vectors from the first CLIP that looked at whole images."""
     clips = [r.spec for r in rules if isinstance(r.spec, ClipRuleSpec) and r.spec.kind == "clip_score"]
     cache = EmbeddingCache(cache_file(vectors, clips[0].model, base)) if clips else None
@@ -103,7 +103,7 @@ def prints_of(names: Sequence[str], scores: Scores, rules: Sequence[Asked], vect
 class _Digests(Sequence[str]):
     """(N,) digests of the images' pixels, as text."""
 
-    def __init__(self, scores: Scores) -> None:
+    def __init__(self, scores: ScoreColumns) -> None:
         self._scores = scores
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ class _Digests(Sequence[str]):
 class _StoredVectors:
     """(N, D) vectors of the images that are read when they are asked for."""
 
-    def __init__(self, scores: Scores, cache: EmbeddingCache) -> None:
+    def __init__(self, scores: ScoreColumns, cache: EmbeddingCache) -> None:
         self._scores, self._cache = scores, cache
 
     def __getitem__(self, places: Any) -> npt.NDArray[np.float32]:

@@ -106,6 +106,7 @@ def finish(
                 items[item["stem"]] = item["about"]
                 _count(tally, item)
                 lists.add(item["stem"], item["about"]["size"], item["lines"], item["instances"])
+    tally.left_out, tally.remarks = +tally.left_out, +tally.remarks
     place = write_problems(out, tally.problems)
     if not items:
         raise SourceError(f"{source.info.name}: {_nothing_left(tally, len(scenes), place)}")

@@ -12,7 +12,8 @@ import torch
 from torch.nn import functional as F
 
 from earthsynth_factory.datasets.prepared.train_list import TrainLine, read_train_list
-from earthsynth_factory.io.png import encode_png, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 from tests.training.scenes import scene, text_of
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.filtering.columns import MOST_MEASURES, Scores
+from earthsynth_factory.filtering.columns import MOST_MEASURES, ScoreColumns
 from earthsynth_factory.filtering.row import Measured, ScoreRow
 from earthsynth_factory.filtering.scores import ScoreJournal
 
@@ -43,7 +43,7 @@ def test_a_journal_read_again_says_the_same(tmp_path: Path) -> None:
 
 
 def test_a_journal_of_a_thousand_measures_takes_no_memory() -> None:
-    scores = Scores(4, SETTINGS)
+    scores = ScoreColumns(4, SETTINGS)
     with pytest.raises(StoreError, match="measures of one rule"):
         for number in range(MOST_MEASURES + 2):
             scores.note(0, _row("x", 1, a=Measured.of("s", {f"m{number}": 1.0})))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from earthsynth_factory.domain import partners
 from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.training.cf_comp import criteria
@@ -35,7 +36,7 @@ def members(
     held = np.bincount([i for mask in labels for i in np.unique(mask)], minlength=256)
     if colour_stats is None:
         colour_stats = np.linspace(0, 1, len(labels))[:, None].repeat(6, 1)
-    return BatchScenes(labels, colour_stats, np.array(sources or ["AA"] * len(labels)), criteria.rarity(held), things)
+    return BatchScenes(labels, colour_stats, np.array(sources or ["AA"] * len(labels)), partners.rarity(held), things)
 
 
 def draws(batch: BatchScenes, spec: CfCompSpec, count: int, times: int = 200) -> list:
@@ -85,10 +86,10 @@ def test_the_figure_is_the_default_eight_real_give_four() -> None:
 
 def test_image_criterion_prefers_what_looks_different_and_other_datasets() -> None:
     colour_stats = np.array([0.2, 0.21, 0.8])[:, None].repeat(6, 1)
-    score = criteria.image_score(members(masks(ROAD, ROAD, ROAD), colour_stats))
+    score = criteria.batch_image_score(members(masks(ROAD, ROAD, ROAD), colour_stats))
     assert np.diag(score).tolist() == [0, 0, 0]
     assert score[0, 1] < 0.15 < 0.85 < score[0, 2]
-    elsewhere = criteria.image_score(members(masks(ROAD, ROAD, ROAD), colour_stats, ["AA", "BB", "BB"]))
+    elsewhere = criteria.batch_image_score(members(masks(ROAD, ROAD, ROAD), colour_stats, ["AA", "BB", "BB"]))
     assert 0.5 <= elsewhere[0, 1] < elsewhere[0, 2]
 
 
@@ -97,10 +98,10 @@ def test_mask_criterion_wants_a_fitting_area_and_spares_objects_of_the_base() ->
     labels[2] = 0
     labels[2, :4] = TANK  # half on the building of 0, clear of the water of 1
     batch = members(labels)
-    score = criteria.mask_score(batch, labels > 0, (0.01, 0.6))
+    score = criteria.batch_mask_score(batch, labels > 0, (0.01, 0.6))
     assert score[0, 2] == 0
     assert score[1, 2] == 1
-    assert criteria.mask_score(batch, labels > 0, (0.3, 0.6)).max() == 0
+    assert criteria.batch_mask_score(batch, labels > 0, (0.3, 0.6)).max() == 0
 
 
 def test_pasted_areas_stay_within_bounds_in_the_baseline_too() -> None:
@@ -138,7 +139,7 @@ def test_text_score_counts_only_what_the_base_lacks() -> None:
     batch = members(masks(ROAD, ROAD, TANK))
     brought = np.stack([np.bincount(np.unique(m), minlength=256) > 0 for m in batch.masks])
     brought[:, 0] = False
-    score = criteria.text_score(batch, brought)
+    score = criteria.batch_text_score(batch, brought)
     assert score[0, 1] == 0
     assert score[0, 2] == 1
     assert score[2, 0] == pytest.approx(np.sqrt(1 / 2))

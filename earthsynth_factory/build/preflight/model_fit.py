@@ -69,6 +69,8 @@ def _context(recipe: Recipe, card: ModelCard) -> Findings:
 
 
 def _size(recipe: Recipe, card: ModelCard) -> Findings:
+    if recipe.synthesis.any_size:
+        return
     factor = max(recipe.image.size) / card.native_size
     if not 1 / SIZE_FACTOR <= factor <= SIZE_FACTOR:
         said = f"the model ({card.name}) was trained at {card.native_size} pixels and is poor at other sizes; set that"

@@ -197,6 +197,7 @@ class PreparedDataset:
             condition_seed=0,
             image_seed=0,
             origin=Origin(f"real:{self.name}", item.group, item.place()),
+            pair=item.pair,
             name=stem,
         )
 
@@ -224,18 +225,27 @@ class PreparedDataset:
 
     def _lines(self) -> Iterator[tuple[str, tuple[Instance, ...]]]:
         path = self._layout.instance_lines
-        if not path.is_file():
-            return
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    record = parse_line(line)
-                    strange = {one.category for one in record.instances if not self._known[one.category]}
-                    if strange:
-                        raise ValueError(f"categories {sorted(strange)}, which dataset.json does not have")
-                except ValueError as error:
-                    raise SourceError(f"{path}:{number}: damaged line ({error}); prepare the dataset again") from error
-                yield record.stem, record.instances
+        for number, record in enumerate(object_lines(self.root), start=1):
+            strange = {one.category for one in record.instances if not self._known[one.category]}
+            if strange:
+                raise SourceError(
+                    f"{path}:{number}: damaged line (categories {sorted(strange)}, which dataset.json does not have); "
+                    "prepare the dataset again"
+                )
+            yield record.stem, record.instances
+
+
+def object_lines(root: Path) -> Iterator[ObjectsLine]:
+    """The lines of a folder's instances.jsonl; none if there is no such file. Raises SourceError for a damaged one."""
+    path = PreparedLayout(root).instance_lines
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield parse_line(line)
+            except ValueError as error:
+                raise SourceError(f"{path}:{number}: damaged line ({error}); prepare the dataset again") from error
 
 
 def parse_line(line: bytes) -> ObjectsLine:

@@ -46,15 +46,18 @@ class Cvat(Reader):
             root = read_xml(file)
             found.words.update({name.text or "": 0 for name in root.iterfind(".//label/name")})
             images = list(root.iterfind("image"))
+            if tracks := len(root.findall("track")):
+                request.notes.fault(file, f"{tracks} tracks of a video are not read; export it as CVAT for images")
             found.finder.expect(image.get("name", "") for image in images)
             for number, image in enumerate(images):
                 path = found.find(file, image.get("name", ""))
                 if path is None:
                     continue
                 found.words.update(shape.get("label", "") for shape in image if shape.tag in SHAPES)
-                request.notes.left_out["points or lines, which have no area"] += sum(
-                    shape.tag in ("points", "polyline", "skeleton", "cuboid") for shape in image
-                )
+                _say_left(image, request.notes)
+                if len(image) and all(shape.tag == "tag" for shape in image):
+                    request.notes.left_out["image with a tag alone, which says nothing of places"] += 1
+                    continue
                 split = split_word(image.get("subset", "")) or split_of(path, request.tree.root)
                 found.add(path, (file, number), split, _size(image), (file,))
         return found.source("CVAT", "XML of CVAT (annotations of images) with its images")
@@ -90,6 +93,12 @@ def _files(tree: Tree) -> list[Path]:
         else [p for f in tree.folders if len(files := tree.listing(f, ".xml")) < 50 for p in files]
     )
     return [path for path in found if path.suffix.lower() == ".xml" and "<annotations>" in read_text(path)[:2000]]
+
+
+def _say_left(image: Element, notes: Notes) -> None:
+    for shape in image:
+        if shape.tag in ("points", "polyline", "skeleton", "cuboid"):
+            notes.left_out["points or lines, which have no area"] += 1
 
 
 def _size(image: Element) -> tuple[int, int] | None:

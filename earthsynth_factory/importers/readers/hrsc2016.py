@@ -11,7 +11,7 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import turned_box
 from earthsynth_factory.importers.readers.voc import number_of
-from earthsynth_factory.importers.readers.xml_pairs import Pair, first_evidence, image_sets, pair_xml
+from earthsynth_factory.importers.readers.xml_pairs import XmlPair, first_evidence, image_sets, pair_xml
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
@@ -87,7 +87,7 @@ def _scale(root: Element) -> float | None:
     return metres if 0.001 < metres < 1000 else None
 
 
-def _size(pair: Pair) -> tuple[int, int] | None:
+def _size(pair: XmlPair) -> tuple[int, int] | None:
     try:
         found = int(number_of(pair.root, "Img_SizeHeight")), int(number_of(pair.root, "Img_SizeWidth"))
     except ValueError:

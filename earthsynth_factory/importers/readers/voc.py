@@ -16,9 +16,10 @@ from xml.etree.ElementTree import Element
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
+from earthsynth_factory.importers.readers.coco_document import flag
 from earthsynth_factory.importers.readers.colour_instances import colour_regions
 from earthsynth_factory.importers.readers.turned import turned_box
-from earthsynth_factory.importers.readers.xml_pairs import Pair, image_sets, pair_xml
+from earthsynth_factory.importers.readers.xml_pairs import XmlPair, image_sets, pair_xml
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
@@ -91,12 +92,12 @@ def drawn_in(root: Element, path: Path, notes: Notes) -> Iterator[Drawn]:
     for number, entry in enumerate(root.iter("object"), start=1):
         place = f"{path}, object {number}"
         try:
-            yield Drawn(text_of(entry, "name"), _given(entry), place, difficult=entry.findtext("difficult") == "1")
+            yield Drawn(text_of(entry, "name"), _given(entry), place, difficult=flag(entry.findtext("difficult") or ""))
         except ValueError as error:
             notes.fault(place, str(error))
 
 
-def size_of(pair: Pair) -> tuple[int, int] | None:
+def size_of(pair: XmlPair) -> tuple[int, int] | None:
     """(H, W) that the XML says, None where it says nothing of use."""
     size = pair.root.find("size")
     try:

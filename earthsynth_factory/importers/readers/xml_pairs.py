@@ -21,7 +21,7 @@ LOOKED_AT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class XmlPair:
     """An image with its XML, parsed."""
 
     image: Path
@@ -37,7 +37,7 @@ def first_evidence(tree: Tree, wanted: Callable[[Element], bool], why: str) -> E
     return None
 
 
-def pair_xml(request: ReadRequest, files: list[Path], wanted: Callable[[Element], bool]) -> Iterator[Pair]:
+def pair_xml(request: ReadRequest, files: list[Path], wanted: Callable[[Element], bool]) -> Iterator[XmlPair]:
     """Pairs of all files whose root is wanted. Images of a folder of pairs that have no XML are counted: nobody knows what is
     in them, so they are no negatives. An XML that cannot be read is a fault, and its image is left out.
     """
@@ -60,7 +60,7 @@ def pair_xml(request: ReadRequest, files: list[Path], wanted: Callable[[Element]
             request.notes.left_out["label file of an image that has another one"] += 1
         else:
             met[image.parent].add(image)
-            yield Pair(image, file, root)
+            yield XmlPair(image, file, root)
     alone = sum(len(tree.listing(folder)) - len(images) for folder, images in met.items()) - broken
     if alone > 0:
         request.notes.left_out["image without a label file"] += alone
