@@ -1,3 +1,3 @@
 """Labelled overhead imagery from a recipe: masks, images, a filter, labels, datasets."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
