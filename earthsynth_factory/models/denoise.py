@@ -59,7 +59,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Request:
+class DenoiseRequest:
     """What a batch is made from. unguided: words of the negative prompts, None where `Sampling.guided` is False.
 
     controls: the control images of each ControlNet. start: what to begin at; None for noise alone.
@@ -86,7 +86,7 @@ class Start:
 
 
 def denoise(
-    pipe: Any, sampling: Sampling, request: Request, on_step: Callable[[int, int], None] = lambda *_: None
+    pipe: Any, sampling: Sampling, request: DenoiseRequest, on_step: Callable[[int, int], None] = lambda *_: None
 ) -> Tensor:
     """Latents (B, C, h, w) float32. pipe: a diffusers pipeline with ControlNets; its scheduler is used up and set anew.
 
@@ -115,7 +115,7 @@ def controlnets(pipe: Any) -> list[Any]:
     return list(getattr(pipe.controlnet, "nets", [pipe.controlnet]))
 
 
-def decode(vae: Any, latents: Tensor) -> Tensor:
+def decode_latents(vae: Any, latents: Tensor) -> Tensor:
     """Pixels (B, 3, H, W) in [0, 1] of latents, a few images at once; all by one shape, so that their place says nothing."""
     latents = (latents / vae.config.scaling_factor).to(vae.dtype)
     pixels = latents.shape[-2] * latents.shape[-1] * 4 ** (len(vae.config.block_out_channels) - 1)
@@ -125,14 +125,14 @@ def decode(vae: Any, latents: Tensor) -> Tensor:
     return (torch.cat(parts).float() / 2 + 0.5).clamp(0, 1)
 
 
-def encode(vae: Any, pixels: Tensor) -> Tensor:
+def encode_pixels(vae: Any, pixels: Tensor) -> Tensor:
     """Latents (B, C, h, w) float32, scaled, of pixels (B, 3, H, W) in [0, 1]; the mode of the encoder's distribution."""
     seen = (pixels * 2 - 1).to(vae.device, vae.dtype).contiguous(memory_format=torch.channels_last)
     latents: Tensor = vae.encode(seen).latent_dist.mode().float() * vae.config.scaling_factor
     return latents
 
 
-def _begin(pipe: Any, sampling: Sampling, request: Request) -> tuple[Tensor, Tensor]:
+def _begin(pipe: Any, sampling: Sampling, request: DenoiseRequest) -> tuple[Tensor, Tensor]:
     """The times still to go, and the latents at the first of them. Pictures enter as far along as `strength` says."""
     scheduler, start, device = pipe.scheduler, request.start, request.words.tokens.device
     if start is None:
@@ -168,7 +168,7 @@ class _Denoiser:
     What those that do not would add is zeros of the same shapes, made once: the UNet sees one shape all the way.
     """
 
-    def __init__(self, pipe: Any, sampling: Sampling, request: Request) -> None:
+    def __init__(self, pipe: Any, sampling: Sampling, request: DenoiseRequest) -> None:
         self._unet, self._controls = pipe.unet, controlnets(pipe)
         self._images, self._scales = request.controls, [control.scale for control in sampling.controls]
         self._guidance = _strength_input(pipe, sampling, request)
@@ -209,7 +209,7 @@ def _as_arguments(down: Sequence[Tensor], middle: Tensor) -> dict[str, Any]:
     return {"down_block_additional_residuals": tuple(down), "mid_block_additional_residual": middle}
 
 
-def _sizes(pipe: Any, request: Request) -> Tensor | None:
+def _sizes(pipe: Any, request: DenoiseRequest) -> Tensor | None:
     """(B, 6) for Stable Diffusion XL: the image's size, no crop, its size again, as diffusers says by default."""
     if request.words.pooled is None:
         return None
@@ -218,7 +218,7 @@ def _sizes(pipe: Any, request: Request) -> Tensor | None:
     return sizes.repeat(len(request.words.tokens), 1).to(request.words.tokens.device)
 
 
-def _strength_input(pipe: Any, sampling: Sampling, request: Request) -> Tensor | None:
+def _strength_input(pipe: Any, sampling: Sampling, request: DenoiseRequest) -> Tensor | None:
     """The guidance as an input, for distilled UNets that have learnt it; None for others."""
     width = pipe.unet.config.time_cond_proj_dim
     if width is None:
@@ -228,7 +228,7 @@ def _strength_input(pipe: Any, sampling: Sampling, request: Request) -> Tensor |
     return embedding.to(request.words.tokens.device, pipe.unet.dtype)
 
 
-def _noise(pipe: Any, request: Request) -> Tensor:
+def _noise(pipe: Any, request: DenoiseRequest) -> Tensor:
     """Drawn on the CPU in float32, each image's from its own generator: the same on every device, in every precision."""
     height, width = (side // pipe.vae_scale_factor for side in request.controls[0].shape[-2:])
     shape = (1, pipe.unet.config.in_channels, height, width)
