@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext, Want
-from earthsynth_factory.conditions.prompts import PromptWriter
+from earthsynth_factory.conditions.prompts import PromptSpec, PromptWriter
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
@@ -56,7 +56,9 @@ class Pipeline:
         """
         taxonomy, thresholds = recipe.taxonomy(), load_thresholds(recipe, base)
         card = recipe.synthesis.card(base)
-        prompts = PromptWriter(taxonomy, card.prompt_template, card.scales, recipe.words())
+        prompts = PromptWriter(
+            taxonomy, card.prompt_template, card.scales, recipe.words(), recipe.prompts or PromptSpec()
+        )
         blocks = {category.id: block for category, block in recipe.blocks()}
         drawing = SourceContext(taxonomy, prompts, recipe.splits, recipe.seed, base, cache_folder())
         context = StageContext(taxonomy, recipe.targets(), base, device, thresholds.least)
@@ -95,7 +97,7 @@ class Pipeline:
         reason = NoCondition("never drawn")
         for draw in range(DRAWS_PER_CONDITION):
             try:
-                return source.draw(self._want(slot, derive(slot.seed, "condition", number, draw)))
+                return self._led(source.draw(self._want(slot, derive(slot.seed, "condition", number, draw))), slot)
             except NoCondition as error:
                 reason = error
         raise reason
@@ -116,6 +118,13 @@ class Pipeline:
     def label(self, candidate: Candidate, verdict: Verdict) -> Sample:
         """The candidate as a sample, its labels read from its condition."""
         return Sample(candidate, verdict, map_labels(candidate.condition, self.recipe.labels, self.taxonomy))
+
+    def _led(self, condition: Condition, slot: Slot) -> Condition:
+        """With the negative prompt of the class that it is drawn for, if that has one."""
+        block = self.blocks.get(slot.category or 0)
+        return (
+            replace(condition, negative_prompt=block.negative_prompt) if block and block.negative_prompt else condition
+        )
 
     def _category(self, category: int | None) -> Category | None:
         return None if category is None else self.taxonomy[category]

@@ -28,6 +28,7 @@ from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.marker import Marker, read_marker
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.run_record import RunRecord
+from earthsynth_factory.domain.outcome import NO_CONDITION
 from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.io.atomic import json_bytes, write_changed
@@ -78,7 +79,8 @@ class Tally:
 @dataclass(frozen=True)
 class BuildResult:
     """A finished build. short: (category name, split) → images that lack. reasons: why images of the whole folder were not
-    kept → how many, the commonest first. notes: what is doubtful, what was lost on the way, and what exports could not hold.
+    kept → how many, the commonest first. notes: what is doubtful, what was lost on the way, and what exports could not
+    hold. undrawn: category name → why no condition could be drawn for it.
     """
 
     out: Path
@@ -87,6 +89,7 @@ class BuildResult:
     short: dict[tuple[str, str], int]
     reasons: dict[str, int]
     notes: tuple[str, ...]
+    undrawn: dict[str, str]
 
 
 def build(
@@ -233,8 +236,10 @@ def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: lis
     if not done:
         notes += _report(store, plan)
         claim.finish(outcome)
-    reasons = dict(Counts.of(store).rejected.most_common())
-    return BuildResult(layout.root, accepted, len(plan), short, reasons, tuple(notes))
+    counts = Counts.of(store)
+    undrawn = {store.taxonomy.asked_for(category): why for category, why in counts.undrawn.items()}
+    reasons = dict(counts.rejected.most_common())
+    return BuildResult(layout.root, accepted, len(plan), short, reasons, tuple(notes), undrawn)
 
 
 def _markers(store: BuildReader) -> list[Marker]:
@@ -262,9 +267,8 @@ def _report(store: BuildReader, plan: Plan) -> list[str]:
 def shortfalls(plan: Plan, store: BuildReader) -> dict[tuple[str, str], int]:
     """(category name, split) → images asked for and not there."""
     made = Counter((record.category, record.split) for record in store.samples())
-    names = {category.id: category.name for category in store.taxonomy}
     lacking = {
-        ("negatives" if category is None else names[category], split): count - made[category, split]
+        (store.taxonomy.asked_for(category), split): count - made[category, split]
         for category, split, count in plan.needs()
     }
     return {where: count for where, count in lacking.items() if count > 0}
@@ -275,10 +279,20 @@ def raise_shortfall(result: BuildResult) -> None:
     if not result.short:
         return
     lines = [f"  {name} ({split}): {count} short" for (name, split), count in sorted(result.short.items())]
-    why = ", ".join(f"{rule} {count}×" for rule, count in list(result.reasons.items())[:5])
-    raise Shortfall(
-        f"{result.accepted} of {result.asked} images were accepted:\n"
-        + "\n".join(lines)
-        + f"\nWhy images were not kept: {why}.\nRaise `rfilter.max_attempts` and give the same command: it goes on in this "
-        "folder. Other rules or sources make another dataset, in another --out."
-    )
+    names = sorted({name for name, _ in result.short} & result.undrawn.keys())
+    lines += [f"  {name}: {NO_CONDITION}: {result.undrawn[name]}" for name in names]
+    judged = [f"{rule} {count}×" for rule, count in result.reasons.items() if rule != NO_CONDITION]
+    if judged:
+        lines.append(f"Why images were not kept: {', '.join(judged[:5])}.")
+    lines.append(_MORE_ATTEMPTS if judged else _OTHER_RECIPE)
+    raise Shortfall(f"{result.accepted} of {result.asked} images were accepted:\n" + "\n".join(lines))
+
+
+_MORE_ATTEMPTS = (
+    "Raise `rfilter.max_attempts` and give the same command: it goes on in this folder. Other rules or sources make another "
+    "dataset, in another --out."
+)
+
+_OTHER_RECIPE = (
+    "More attempts would end alike. Change what stands in the way; that makes another dataset, in another --out."
+)

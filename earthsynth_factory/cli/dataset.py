@@ -38,6 +38,7 @@ def status(
             "asked": asked,
             "splits": dict(counts.accepted),
             "rejected": dict(counts.rejected),
+            "undrawn": {store.taxonomy.asked_for(category): why for category, why in counts.undrawn.items()},
         }
         say(json.dumps({**facts, "fingerprint": store.run.fingerprint}))
         return
@@ -49,6 +50,8 @@ def status(
             say(f"  {category.name}: {', '.join(f'{split} {count}' for split, count in images.items())}{objects}")
     for reason, count in counts.rejected.most_common():
         say(f"  not kept: {count}× {reason}")
+    for wanted, why in counts.undrawn.items():
+        say(f"  {store.taxonomy.asked_for(wanted)}: no condition: {why}")
 
 
 def _verify(store: BuildReader) -> None:

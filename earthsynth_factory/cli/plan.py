@@ -67,7 +67,7 @@ def table(recipe: Recipe, plan: Plan) -> list[dict[str, Any]]:
     return [
         {
             "id": category,
-            "name": "negatives" if category is None else taxonomy[category].name,
+            "name": taxonomy.asked_for(category),
             "splits": {split: counts.get(split, 0) for split in plan.splits},
         }
         for category, counts in rows.items()

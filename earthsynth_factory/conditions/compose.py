@@ -193,7 +193,7 @@ class ComposeSource(ConditionSource):
         return Condition(
             mask=scene.mask,
             instances=scene.instances,
-            prompt=self._prompts.write(present, want.metres_per_pixel),
+            prompt=self._prompts.write(present, want.metres_per_pixel, seed=want.seed),
             metres_per_pixel=want.metres_per_pixel,
             seed=want.seed,
             origin=Origin(

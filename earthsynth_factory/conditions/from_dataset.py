@@ -207,7 +207,7 @@ class DatasetSource(ConditionSource):
         return Condition(
             mask=crop.mask,
             instances=crop.instances if known else np.zeros_like(crop.instances),
-            prompt=self._prompts.write(present, metres_per_pixel, self._gained(want, present, rng)),
+            prompt=self._prompts.write(present, metres_per_pixel, self._gained(want, present, rng), seed=want.seed),
             metres_per_pixel=metres_per_pixel,
             seed=want.seed,
             origin=Origin(f"dataset:{self._folder.name}", item.group, detail),

@@ -28,7 +28,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.filtering.apply import check_mirror, check_unchanged, mirror, whole
+from earthsynth_factory.filtering.apply import check_mirror, check_own, mirror, set_aside, whole
 from earthsynth_factory.filtering.columns import NONE, Known, Scores
 from earthsynth_factory.filtering.labelled_folder import Folder
 from earthsynth_factory.filtering.results import Decided, FilterResults, FilterSummary
@@ -180,12 +180,14 @@ class _Run:
         outcome = digest_of(how, kept.tobytes().hex(), digest_of_each(stamps))
         if self._claim.done(outcome) and not is_free(self._filtered):
             return
-        check_unchanged(self._filtered)
-        with whole(self._filtered) as fresh:
+        names = self._out / "filtered.json"
+        check_own(self._filtered, names)
+        with whole(self._filtered, names) as fresh:
             mirror(self._folder, fresh, self._filtered, kept, how)
             if self._folder.kind in ("build", "prepared") and kept.any():
                 blocks: tuple[ExportSpec, ...] = export_blocks(EXPORTED)
                 export(open_dataset(fresh), blocks, fresh / "exports", lambda _: None)
+            set_aside(self._filtered)
             self._claim.finish(outcome)  # before the folder stands, so that a kill behind it finds it known
 
 

@@ -45,8 +45,8 @@ _DRIVERS = {
 _PILLOW = ("BMP", "WEBP", "GIF", "AVIF", "PPM", "PCX", "SGI", "TGA")
 """Formats that Pillow decodes."""
 
-_TAGGED = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "AVIF")
-"""Formats whose EXIF may turn them."""
+_TAGGED = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
+"""Formats whose EXIF may turn them. Pillow opens MPO as JPEG and knows no such word."""
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".jp2", ".j2k", ".img", ".ntf",

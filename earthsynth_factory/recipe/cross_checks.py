@@ -60,6 +60,7 @@ def problems(data: Mapping[str, Any]) -> list[Problem]:
         *_attempts(data),
         *_repeated(data),
         *_exported(data),
+        *_worded(data),
     ]
 
 
@@ -245,6 +246,23 @@ def _exported(data: Mapping[str, Any]) -> Iterator[Problem]:
         for position, name in enumerate(names if isinstance(names, list | tuple) else ()):
             if isinstance(name, str) and known.find(name) is None:
                 yield Problem(("exports", index, "classes", position), unknown_category(known, name))
+
+
+def _worded(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Names that are no category where classes are given words, or heights for a ControlNet that sees depth."""
+    if "categories" not in data:
+        return
+    known, prompts, synthesis = _known(_named_blocks(data)), data.get("prompts"), data.get("synthesis")
+    words = prompts.get("classes") if isinstance(prompts, Mapping) else None
+    places: list[tuple[Path, Any]] = [(("prompts", "classes"), words)]
+    controls = synthesis.get("controls") if isinstance(synthesis, Mapping) else None
+    for index, control in enumerate(controls if isinstance(controls, list | tuple) else ()):
+        heights = control.get("heights") if isinstance(control, Mapping) else None
+        places.append((("synthesis", "controls", index, "heights"), heights))
+    for path, named in places:
+        for name in named if isinstance(named, Mapping) else ():
+            if isinstance(name, str) and known.find(name) is None:
+                yield Problem((*path, name), unknown_category(known, name))
 
 
 def _kind(block: Any) -> str | None:

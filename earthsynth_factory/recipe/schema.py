@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema, model_validator
 
+from earthsynth_factory.conditions.prompts import PromptSpec
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, CountSpan, Field, Span, Spec
 from earthsynth_factory.domain.taxonomy import MAX_ID, Category, Taxonomy
 from earthsynth_factory.errors import InputError
@@ -126,6 +127,8 @@ class CategoryBlock(Spec):
     """Names of the classes its surroundings may be drawn from; left out, the source decides."""
     words: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     """What the prompt says for it, in place of its name."""
+    negative_prompt: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    """What the images made for it are led away from, in place of the generator's `negative_prompt`."""
     id: Annotated[Whole, Field(ge=1, le=MAX_ID)] | None = None
     """For a class of your own: its number in masks, 69–254; left out, the next free one."""
     color: Color | None = None
@@ -185,6 +188,8 @@ class Recipe(Spec):
     negatives: Annotated[Whole, Field(ge=0, le=MAX_IMAGES)] = 0
     """Images in which none of the categories is present, nor any class that the model's card says it has not learnt. May be
     raised later, as the counts may."""
+    prompts: PromptSpec | None = None
+    """Templates and words to draw from, for prompts that are not all alike."""
     conditions: tuple[SourceBlock, ...]
     """Where masks come from: one source or several, drawn by `weight`."""
     synthesis: GeneratorBlock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.io.provenance import DigitalSource
 from earthsynth_factory.models.card import ModelCard
+from earthsynth_factory.models.hub import HubRepository
 
 KINDS = {
     "controlnet": "earthsynth_factory.synthesis.controlnet:ControlNetSpec",
@@ -75,6 +76,22 @@ class GeneratorSpec(Spec, ABC):
     def card_at_hand(self, base: Path) -> ModelCard | None:
         """The card if no network is needed for it, else None. Raises ModelError."""
         return self.card(base)
+
+    def repositories(self, base: Path) -> Sequence[HubRepository]:  # noqa: ARG002  # for those that have a model
+        """What of it comes from the hub. Raises ModelError for a name that is neither there nor here."""
+        return ()
+
+    def weights(self, base: Path) -> Sequence[Path]:  # noqa: ARG002  # for those that have a model
+        """The files that are loaded, all of them here. Raises ModelError."""
+        return ()
+
+    def guided(self, card: ModelCard) -> bool:  # noqa: ARG002  # for those that have a model
+        """Whether it heeds negative prompts."""
+        return False
+
+    def doubts(self, base: Path) -> Iterator[tuple[str, str]]:  # noqa: ARG002  # for those that have a model
+        """(key, sentence) of what may be asked for and is of no use; of files that are at hand. Raises ModelError."""
+        return iter(())
 
     def check(self, base: Path, size: tuple[int, int]) -> None:
         """Look at the model's files if they are at hand; no weight is loaded, no network asked. size: height, width.

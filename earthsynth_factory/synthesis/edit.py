@@ -71,21 +71,23 @@ class EditGenerator(ControlNetGenerator):
         """Every window of every picture, changed."""
         import torch
 
-        from earthsynth_factory.models.control_image import control_images
-        from earthsynth_factory.models.controlnet_pipeline import Pictures
+        from earthsynth_factory.models.controlnet_pipeline import Asked, Pictures
 
-        masks, prompts, own, pixels, noise = [], [], [], [], []
+        masks, instances, shown, own, pixels, noise = [], [], [], [], [], []
         for condition, seed in zip(conditions, seeds, strict=True):
             field = self._noise(condition, seed)
             for window in self._windows(condition):
                 masks.append(condition.mask[window.place])
-                prompts.append(condition.prompt)
+                instances.append(condition.instances[window.place])
+                shown.append(condition)
                 own.append(seed)
                 pixels.append(picture_of(condition)[window.place])
                 noise.append(field[(slice(None), *self._cells(window))])
-        shown = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
-        pictures = Pictures(shown, torch.stack(noise), self._spec.strength, self._spec.residual)
-        return self._pipeline.generate(control_images(masks, self._lut), prompts, own, pictures)
+        begun = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
+        pictures = Pictures(begun, torch.stack(noise), self._spec.strength, self._spec.residual)
+        prompts, negatives = [one.prompt for one in shown], self._negatives(shown)
+        controls = self._control_images(masks, instances)
+        return self._pipeline.generate(Asked(controls, prompts, negatives, own, pictures))
 
     def _windows(self, condition: Condition) -> list[Window]:
         height, width = condition.mask.shape

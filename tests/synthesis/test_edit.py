@@ -16,6 +16,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.models.denoise import Request, Sampling, Start, decode, denoise
+from earthsynth_factory.models.prompt_words import PromptWords
 from earthsynth_factory.models.schedulers import make_scheduler
 from earthsynth_factory.synthesis.edit import EditGenerator, EditSpec, feathered, may_change
 from earthsynth_factory.synthesis.windows import stitched, windows_of
@@ -145,9 +146,9 @@ def test_the_loop_is_diffusers_own(tmp_path: Path, name: Any) -> None:
         controlnet_conditioning_scale=1.0, generator=torch.Generator().manual_seed(2), output_type="pt",
     ).images  # fmt: skip
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(2))
-    words = pipe.encode_prompt("a road", "cpu", 1, False)[0]
-    how = Sampling(8, 1.0, name, control_scale=1.0, negative_prompt="")
-    request = Request(words, None, control, [torch.Generator().manual_seed(2)], Start(latents, noise, 0.5))
+    words = PromptWords(pipe, torch.device("cpu"))(["a road"])
+    how = Sampling(8, 1.0, name)
+    request = Request(words, None, [control], [torch.Generator().manual_seed(2)], Start(latents, noise, 0.5))
     made = decode(pipe.vae, denoise(pipe, how, request))
     assert float((made - wanted).abs().max()) * 255 < 1
 

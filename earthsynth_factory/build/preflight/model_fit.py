@@ -43,6 +43,7 @@ def look(loaded: LoadedRecipe) -> Findings:
     yield from _context(recipe, card)
     yield from _size(recipe, card)
     yield from _scale(recipe, card)
+    yield from _negative_prompts(recipe, card)
 
 
 def _classes(recipe: Recipe, card: ModelCard) -> Findings:
@@ -90,3 +91,19 @@ def _scale(recipe: Recipe, card: ModelCard) -> Findings:
         if span[0] < low or span[1] > high:
             said = f"outside the {low:g}..{high:g} metres per pixel that the model ({card.name}) has seen"
             yield Finding(path, said)
+
+
+def _negative_prompts(recipe: Recipe, card: ModelCard) -> Findings:
+    """Without guidance nothing is led away from anything."""
+    if recipe.synthesis.guided(card):
+        return
+    places: list[tuple[Path, str | None]] = [
+        (("synthesis", "negative_prompt"), getattr(recipe.synthesis, "negative_prompt", None)),
+        *(
+            (("categories", place, "negative_prompt"), one.negative_prompt)
+            for place, one in enumerate(recipe.categories)
+        ),
+    ]
+    for path, text in places:
+        if text:
+            yield Finding(path, "does nothing without guidance; set `guidance` above 1, or leave it out")
