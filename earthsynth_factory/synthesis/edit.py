@@ -18,10 +18,10 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.geometry.blending import blended
+from earthsynth_factory.geometry.windows import Window, stitched, windows_of
 from earthsynth_factory.io.provenance import DigitalSource
 from earthsynth_factory.synthesis.collage import picture_of
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec
-from earthsynth_factory.synthesis.windows import Window, stitched, windows_of
 
 Where = Literal["objects", "around", "background", "all"]
 
@@ -91,7 +91,8 @@ class EditGenerator(ControlNetGenerator):
 
     def _windows(self, condition: Condition) -> list[Window]:
         height, width = condition.mask.shape
-        return windows_of((height, width), self._card.native_size, self._pipeline.factor)
+        side = max(height, width) if self._spec.windows is False else self._card.native_size
+        return windows_of((height, width), side, self._pipeline.factor)
 
     def _noise(self, condition: Condition, seed: int) -> Any:
         """One field for the whole picture, (C, h, w), so that windows agree where they overlap."""
