@@ -13,6 +13,7 @@ import orjson
 
 from earthsynth_factory.build import rates
 from earthsynth_factory.build.doubts import doubts_of, read_doubts
+from earthsynth_factory.build.edit_sheet import edit_sheet
 from earthsynth_factory.build.engines.local import LocalEngine
 from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
@@ -31,7 +32,7 @@ from earthsynth_factory.datasets.build.run_record import RunRecord
 from earthsynth_factory.domain.outcome import NO_CONDITION
 from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.io.atomic import json_bytes, write_changed
+from earthsynth_factory.io.atomic import json_bytes, write_bytes, write_changed
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
 from earthsynth_factory.io.jsonl import append_line, open_to_append
 from earthsynth_factory.io.log import log_file
@@ -129,7 +130,7 @@ def build(
         task = ShardTask(recipe, base, out, plan, record.shard_size, keep_rejects)
         with log_file(layout.log):
             notes += _fill(task, plan, layout, record, pipeline, watch, tell)
-        return _finish(recipe, plan, layout, claim, notes)
+        return _finish(pipeline, plan, layout, claim, notes)
 
 
 def identity_of(recipe: Recipe, pipeline: Pipeline, base: Path) -> dict[str, Any]:
@@ -217,12 +218,12 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
         append_line(file, orjson.dumps(line) + b"\n", layout.sessions)
 
 
-def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: list[str]) -> BuildResult:
+def _finish(pipeline: Pipeline, plan: Plan, layout: Layout, claim: Claim, notes: list[str]) -> BuildResult:
     """Exports, dataset card, report and the final counts, from what is on disk; what is there already stays as it is.
 
     Raises Interrupted where committed shards have vanished since.
     """
-    store = BuildReader(layout.root)
+    store, recipe = BuildReader(layout.root), pipeline.recipe
     markers = _markers(store)
     accepted = sum(marker.accepted for marker in markers)
     short = shortfalls(plan, store) if accepted < len(plan) else {}
@@ -234,7 +235,7 @@ def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: lis
     write_card(store, summaries, short, doubts)
     notes = [*doubts, *notes, *(note for summary in summaries for note in summary.notes)]
     if not done:
-        notes += _report(store, plan)
+        notes += _report(store, plan, pipeline)
         claim.finish(outcome)
     counts = Counts.of(store)
     undrawn = {store.taxonomy.asked_for(category): why for category, why in counts.undrawn.items()}
@@ -254,19 +255,26 @@ def _markers(store: BuildReader) -> list[Marker]:
     return found
 
 
-def _report(store: BuildReader, plan: Plan) -> list[str]:
-    """Write the report. The dataset is whole without it, so what goes wrong here becomes a note."""
+def _report(store: BuildReader, plan: Plan, pipeline: Pipeline) -> list[str]:
+    """Write the report, and a sheet of what was changed in pictures. The dataset is whole without them, so what goes wrong
+    here becomes a note."""
     path = report_path(store.root)
     try:
         report_on_build(store, plan, path)
+        if pipeline.recipe.synthesis.needs_pictures and (sheet := edit_sheet(store, plan, pipeline)):
+            write_bytes(path.with_name(EDITS), sheet)
     except Exception as error:  # a defect of the report must never cost a build its end
         return [f"{path}: no report ({error}); `earthsynth-factory report {store.root}` writes it"]
     return []
 
 
+EDITS = "edits.png"
+"""Beside the report: pictures before and after."""
+
+
 def shortfalls(plan: Plan, store: BuildReader) -> dict[tuple[str, str], int]:
     """(category name, split) → images asked for and not there."""
-    made = Counter((record.category, record.split) for record in store.samples())
+    made = Counter((record.category, record.split) for record in store.samples() if not record.counterfactual)
     lacking = {
         (store.taxonomy.asked_for(category), split): count - made[category, split]
         for category, split, count in plan.needs()

@@ -22,6 +22,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import card
+from earthsynth_factory.exports.pairs import pair_fields
 from earthsynth_factory.exports.shapes import box
 from earthsynth_factory.exports.walk import Walk, crowd, ground, image_classes, object_classes
 from earthsynth_factory.io.atomic import write_bytes
@@ -136,6 +137,8 @@ def _schema(arrow: Any, names: Sequence[str]) -> Any:
         "height": arrow.int32(),
         "metres_per_pixel": arrow.float64(),
         "caption": arrow.string(),
+        "pair_id": arrow.int64(),
+        "counterfactual": arrow.bool_(),
         "crs": arrow.string(),
     }
     inner = {
@@ -186,6 +189,9 @@ def _row(store: LabelledDataset, record: SampleRecord, labels: dict[int, int]) -
         "height": record.height,
         "metres_per_pixel": record.metres_per_pixel or None,
         "caption": record.prompt,
+        "pair_id": None,
+        "counterfactual": None,
+        **pair_fields(record),
         "crs": None,
         "transform": None,
         **ground(record),

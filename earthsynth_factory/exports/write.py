@@ -23,6 +23,7 @@ from earthsynth_factory.datasets.build.records import parsed
 from earthsynth_factory.datasets.views import OfClasses, of_labels
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
+from earthsynth_factory.exports.pairs import write_pairs
 from earthsynth_factory.geometry.rle import RunLengthError
 from earthsynth_factory.io.atomic import TEMPORARY, disk_error, write_json
 from earthsynth_factory.io.claim import digest_of
@@ -130,9 +131,11 @@ def _export_one(
 def write_format(store: LabelledDataset, spec: ExportSpec, folder: Path, progress: Progress) -> ExportSummary:
     """One format into `folder` itself. Raises SourceError where an object's run lengths are damaged, else as `export`."""
     try:
-        return spec.write(store, folder, progress)
+        summary = spec.write(store, folder, progress)
     except RunLengthError as error:
         raise SourceError(f"{store.root}: an object's {error}; prepare or build the dataset again") from error
+    write_pairs(store, folder)
+    return summary
 
 
 def _replace(target: Path, fresh: Path) -> None:

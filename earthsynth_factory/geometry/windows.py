@@ -44,17 +44,18 @@ def windows_of(shape: tuple[int, int], side: int, grid: int) -> list[Window]:
 
 
 def stitched(
-    shape: tuple[int, int], windows: Sequence[Window], parts: Sequence[npt.NDArray[np.uint8]]
+    picture: npt.NDArray[np.uint8], windows: Sequence[Window], parts: Sequence[npt.NDArray[np.uint8]]
 ) -> npt.NDArray[np.uint8]:
-    """The image (H, W, 3) of which the parts are windows; where they overlap, one fades into the other."""
-    if len(windows) == 1:
+    """The picture (H, W, 3) with the parts in its windows; where windows overlap, one fades into the other."""
+    if len(windows) == 1 and parts[0].shape == picture.shape:
         return parts[0]
-    total, weights = np.zeros((*shape, 3), np.float32), np.zeros((*shape, 1), np.float32)
+    total, weights = np.zeros(picture.shape, np.float32), np.zeros((*picture.shape[:2], 1), np.float32)
     for window, part in zip(windows, parts, strict=True):
         share = window.share[..., None]
         total[window.place] += share * part
         weights[window.place] += share
-    return np.asarray(np.rint(total / weights), np.uint8)
+    seen = weights > 0
+    return np.asarray(np.where(seen, np.rint(total / np.where(seen, weights, 1)), picture), np.uint8)
 
 
 def _starts(extent: int, side: int, grid: int) -> list[int]:

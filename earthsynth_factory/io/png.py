@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 import numpy.typing as npt
+from isal import isal_zlib
 
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.io.provenance import DigitalSource, png_text
@@ -23,8 +24,8 @@ def encode_png(
 
     source: how an image came to be, which the file then says.
 
-    Lossless and a pure function of the pixels. Rows are filtered by the one above; imagery is then entropy-coded alone
-    (`Z_HUFFMAN_ONLY`), some eight times faster than level 6 and no larger, masks by runs (`Z_RLE`), three times faster.
+    Lossless; the same pixels give the same bytes on the same processor. Rows are filtered by the one above and packed by
+    Intel's ISA-L, which takes a fifth of zlib's quickest way for imagery and a tenth for masks, and leaves no more bytes.
     """
     color_type = 2 if pixels.ndim == 3 else 3 if palette is not None else 0
     depth = 16 if pixels.dtype == np.uint16 else 8
@@ -34,8 +35,7 @@ def encode_png(
     filtered[:, 0] = 2  # PNG's filter type Up
     filtered[:1, 1:] = rows[:1]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])  # in place: `np.diff` takes twenty times as long
-    packer = zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY if pixels.ndim == 3 else zlib.Z_RLE)
-    data = packer.compress(filtered.data) + packer.flush()
+    data = isal_zlib.compress(filtered.data, level=1)
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, color_type, 0, 0, 0)
     chunks = [_chunk(b"IHDR", header)]
     if palette is not None:

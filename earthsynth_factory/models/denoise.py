@@ -22,6 +22,12 @@ from earthsynth_factory.geometry.windows import Window
 from earthsynth_factory.models.card import Scheduler
 from earthsynth_factory.models.prompt_words import Words
 
+FEW_STEPS = 8
+"""A schedule of fewer steps has too few noise levels to begin at: a finer one is taken that has the level asked for."""
+
+FINEST = 64
+"""Steps of the finest schedule that is looked at."""
+
 DECODED_PIXELS = 8 * 512**2
 """Most pixels that are decoded at once: an autoencoder's widest layers need a hundred times their memory."""
 
@@ -73,7 +79,8 @@ class Request:
 class Start:
     """Pictures that are to be changed rather than made. latents: theirs, (B, C, h, w), scaled. noise: of the same shape.
 
-    strength: share of the steps that is run, in (0, 1]: how far from the picture it may go.
+    strength: the noise level they are brought to, as a share of the way to noise alone, in (0, 1]. With many steps that is
+    the share of them that is run, as in diffusers.
     """
 
     latents: Tensor
@@ -89,8 +96,7 @@ def denoise(
     on_step: called with the steps done and those there are, before the first and after each; in windows, a step of each
     counts as one.
     """
-    device, dtype, scheduler = request.words.tokens.device, pipe.unet.dtype, pipe.scheduler
-    scheduler.set_timesteps(sampling.steps, device=device)
+    dtype, scheduler = pipe.unet.dtype, pipe.scheduler
     times, latents = _begin(pipe, sampling, request)
     extra = {"generator": list(request.generators)} if _takes_generator(scheduler) else {}
     drawn = _Windowed(pipe, sampling, request) if request.windows else _Denoiser(pipe, sampling, request)
@@ -165,15 +171,32 @@ def encode(vae: Any, pixels: Tensor) -> Tensor:
 
 def _begin(pipe: Any, sampling: Sampling, request: Request) -> tuple[Tensor, Tensor]:
     """The times still to go, and the latents at the first of them. Pictures enter as far along as `strength` says."""
-    scheduler, start = pipe.scheduler, request.start
+    scheduler, start, device = pipe.scheduler, request.start, request.words.tokens.device
     if start is None:
-        return scheduler.timesteps, _noise(pipe, request).to(request.words.tokens.device) * scheduler.init_noise_sigma
-    first = (sampling.steps - max(1, round(sampling.steps * start.strength))) * scheduler.order
+        scheduler.set_timesteps(sampling.steps, device=device)
+        return scheduler.timesteps, _noise(pipe, request).to(device) * scheduler.init_noise_sigma
+    run = max(1, round(sampling.steps * start.strength))
+    schedule = _schedule(scheduler, sampling.steps, run, start.strength)
+    scheduler.set_timesteps(schedule, device=device)
+    first = (schedule - run) * scheduler.order
     times = scheduler.timesteps[first:]
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(first)
-    latents = start.latents.to(request.words.tokens.device)
+    latents = start.latents.to(device)
     return times, scheduler.add_noise(latents, start.noise.to(latents), times[:1].repeat(len(latents)))
+
+
+def _schedule(scheduler: Any, steps: int, run: int, strength: float) -> int:
+    """Steps of the schedule whose last `run` begin at the noise level; the model's own where that has levels enough."""
+    if steps >= FEW_STEPS:
+        return steps
+
+    def distance(count: int) -> float:
+        scheduler.set_timesteps(count)
+        level = float(scheduler.timesteps[(count - run) * scheduler.order])
+        return abs(level / float(scheduler.config.num_train_timesteps) - strength)
+
+    return min(range(run, FINEST + 1), key=distance)
 
 
 class _Denoiser:

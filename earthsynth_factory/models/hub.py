@@ -187,7 +187,8 @@ def _failure(repository: HubRepository, cause: str, remedy: str) -> str:
         f"{repository.name} (revision {repository.revision}) is not whole in the hub's cache "
         f"and cannot be downloaded: {cause}.\n"
         f"  {remedy}\n"
-        "  Without a network: set `model: embedded` in the recipe, which needs no download"
+        "  Without a network: set `model: embedded` in the recipe, which needs no download; in one of a training\n"
+        "  `model: {base: embedded, controlnet: embedded}` and `size: 128`"
     )
 
 

@@ -60,6 +60,7 @@ def problems(data: Mapping[str, Any]) -> list[Problem]:
         *_attempts(data),
         *_repeated(data),
         *_exported(data),
+        *_paired(data),
         *_worded(data),
     ]
 
@@ -246,6 +247,21 @@ def _exported(data: Mapping[str, Any]) -> Iterator[Problem]:
         for position, name in enumerate(names if isinstance(names, list | tuple) else ()):
             if isinstance(name, str) and known.find(name) is None:
                 yield Problem(("exports", index, "classes", position), unknown_category(known, name))
+
+
+def _paired(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """A class under `counterfactual` that is no category, or has no objects."""
+    block, known = data.get("counterfactual"), _known(_named_blocks(data))
+    name = block.get("instead") if isinstance(block, Mapping) else None
+    if not isinstance(name, str):
+        return
+    category = known.find(name)
+    if category is None:
+        yield Problem(("counterfactual", "instead"), unknown_category(known, name))
+    elif not category.thing:
+        yield Problem(
+            ("counterfactual", "instead"), f"{category.name!r} is land cover and has no objects; name a thing"
+        )
 
 
 def _worded(data: Mapping[str, Any]) -> Iterator[Problem]:

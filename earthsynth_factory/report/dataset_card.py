@@ -31,6 +31,7 @@ class Counts:
     images: Counter[tuple[int, str]] = field(default_factory=Counter)
     objects: Counter[int] = field(default_factory=Counter)
     negatives: int = 0
+    pairs: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     made: Counter[int | None] = field(default_factory=Counter)
     passed: Counter[int | None] = field(default_factory=Counter)
@@ -43,7 +44,8 @@ class Counts:
         counts = cls()
         for record in store.samples():
             counts.accepted[record.split] += 1
-            counts.negatives += record.category is None
+            counts.negatives += record.category is None and not record.counterfactual
+            counts.pairs += record.counterfactual
             counts.kept[record.category] += 1
             counts.images.update((class_id, record.split) for class_id in record.classes)
             counts.objects.update(instance.category for instance in record.instances)
@@ -95,7 +97,13 @@ def _head(store: BuildReader, counts: Counts) -> str:
         synthetic = _HOW_MADE.get(run.line.digital_source, _HOW_MADE[DigitalSource.GENERATED])
     total = sum(counts.accepted.values())
     splits = ", ".join(f"{split} {counts.accepted[split]}" for split in store.splits)
-    return f"# {run.name}\n\n{synthetic}\n\n{total} labelled images ({splits}), {counts.negatives} of them negatives."
+    pairs = (
+        f", {counts.pairs} the second of a counterfactual pair (see `pair` in samples.jsonl)" if counts.pairs else ""
+    )
+    return (
+        f"# {run.name}\n\n{synthetic}\n\n"
+        f"{total} labelled images ({splits}), {counts.negatives} of them negatives{pairs}."
+    )
 
 
 def _doubts(doubts: Sequence[str]) -> str:

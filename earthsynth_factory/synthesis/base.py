@@ -33,6 +33,11 @@ class ImageGenerator(ABC):
     on_step: Callable[[int, int], None] = staticmethod(lambda *_: None)
     """Called on the way through a batch with its steps that are done and those there are. Set it before `open`."""
 
+    @property
+    def reach(self) -> int:
+        """Pixels around an object that change with it, if it changes in a picture."""
+        return 0
+
     @abstractmethod
     def open(self) -> None:
         """Load weights onto the device. Raises ModelError naming what is missing and both remedies."""
@@ -64,6 +69,9 @@ class GeneratorSpec(Spec, ABC):
 
     needs_pictures: ClassVar[bool] = False
     """Whether every condition must come with a picture."""
+
+    any_size: ClassVar[bool] = False
+    """Whether images larger than the card's size are as good."""
 
     @abstractmethod
     def card(self, base: Path) -> ModelCard:

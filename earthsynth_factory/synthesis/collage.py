@@ -26,6 +26,7 @@ class CollageSpec(GeneratorSpec):
 
     digital_source: ClassVar[DigitalSource] = DigitalSource.COLLAGE
     needs_pictures: ClassVar[bool] = True
+    any_size: ClassVar[bool] = True
 
     kind: Literal["collage"]
     batch: int = Field(default=8, gt=0, json_schema_extra=NOT_IN_FINGERPRINT)

@@ -69,6 +69,8 @@ def _context(recipe: Recipe, card: ModelCard) -> Findings:
 
 
 def _size(recipe: Recipe, card: ModelCard) -> Findings:
+    if recipe.synthesis.any_size:
+        return
     factor = max(recipe.image.size) / card.native_size
     in_windows = factor > SIZE_FACTOR and getattr(recipe.synthesis, "windows", False) is not False
     if not in_windows and not 1 / SIZE_FACTOR <= factor <= SIZE_FACTOR:
