@@ -290,8 +290,8 @@ def _pipeline_folder(model: str, base: Path) -> Path:
 
 def _local(name: str, base: Path, key: str) -> Path | None:
     """The folder or file of that name, from `base`; None where it may be a hub id. Raises ModelError where it is neither."""
-    if name == "embedded" and key == "base":
-        return EMBEDDED / "pipeline"
+    if name == "embedded" and key in ("base", "controlnet"):
+        return EMBEDDED / "pipeline" / ("controlnet" if key == "controlnet" else "")
     place = (base / Path(name).expanduser()).resolve()
     if place.is_dir() or (place.is_file() and place.suffix == ".safetensors"):
         return place

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,7 @@ from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field
+from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.card import ModelCard, Scheduler
 from earthsynth_factory.models.hub import HubRepository, cached, vae_repository
 from earthsynth_factory.models.inspection import check_size
@@ -95,11 +97,13 @@ class ControlNetSpec(GeneratorSpec):
         )
 
     def repositories(self, base: Path) -> Sequence[HubRepository]:
-        vae = if_on_hub(self.vae, base, "vae", vae_repository(self.vae)) if self.vae else []
-        controls = [one for control in self.controls for one in control.repositories(base)]
-        loras = [one for lora in self.loras for one in lora.repositories(base)]
-        style = self.style.repositories(base) if self.style else []
-        return [*repositories(self.model, base), *vae, *controls, *loras, *style]
+        asked: list[Callable[[], list[HubRepository]]] = [partial(repositories, self.model, base)]
+        asked += [partial(control.repositories, base) for control in self.controls]
+        asked += [partial(lora.repositories, base) for lora in self.loras]
+        asked += [partial(self.style.repositories, base)] if self.style else []
+        if self.vae:
+            asked.append(partial(if_on_hub, self.vae, base, "vae", vae_repository(self.vae)))
+        return _together(asked)
 
     def weights(self, base: Path) -> Sequence[Path]:
         return [path for part in self.files(base).inspect().parts() for path in part.weights]
@@ -151,6 +155,19 @@ class ControlNetSpec(GeneratorSpec):
 
     def build(self, context: StageContext) -> ControlNetGenerator:
         return ControlNetGenerator(self, context)
+
+
+def _together(asked: Sequence[Callable[[], list[HubRepository]]]) -> list[HubRepository]:
+    """All of them. Raises one ModelError with a line for each that cannot be had."""
+    found, faults = [], []
+    for ask in asked:
+        try:
+            found += ask()
+        except ModelError as error:
+            faults.append(str(error))
+    if faults:
+        raise ModelError("\n".join(faults))
+    return found
 
 
 def cpu_batch(side: int) -> int:

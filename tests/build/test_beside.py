@@ -87,6 +87,10 @@ def test_it_repeats_itself_is_told_and_can_be_made_again(recipe: Path, tmp_path:
         ("prompts.templates=[no field]", "write {classes} where the classes are to stand"),
         ("synthesis.loras=[{path: not/there.safetensors}]", "lora 'not/there.safetensors': no such folder"),
         ("synthesis.vae=not/a/vae", "vae 'not/a/vae': no such folder"),
+        (
+            "synthesis={model: embedded, vae: not/a/vae, loras: [{path: no/such/lora}]}",
+            "lora 'no/such/lora': no such folder",
+        ),
         ("synthesis.scheduler=dpm", "euler"),
         ("synthesis.steps=60", "lcm takes up to 50 steps, not 60"),
     ],

@@ -19,6 +19,8 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.control_image import edge_images, height_lut
+from earthsynth_factory.models.weights import EMBEDDED
+from earthsynth_factory.synthesis.beside import ControlSpec
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec
 from tests.models import ip_adapters
 from tests.models.loras import peft, random_halves
@@ -259,6 +261,13 @@ def test_what_does_not_fit_is_refused_at_validation(
 ) -> None:
     with pytest.raises(ModelError, match=words):
         spec(tiny_pipeline, **given(tmp_path)).check(tmp_path, (32, 32))
+
+
+def test_the_embedded_controlnet_may_stand_beside(tmp_path: Path) -> None:
+    control = ControlSpec(controlnet="embedded", shows="mask")
+    assert control.repositories(tmp_path) == []
+    assert control.place(tmp_path) == EMBEDDED / "pipeline/controlnet"
+    assert control.card(tmp_path).control == "palette"
 
 
 def test_outlines_of_classes_and_objects() -> None:
