@@ -131,8 +131,8 @@ def decode(vae: Any, latents: Tensor, windows: Sequence[Window] = ()) -> Tensor:
     """
     factor = _factor(vae)
     if windows and latents.shape[-2] * latents.shape[-1] * factor**2 > DECODED_PIXELS:
-        parts = ((window, decode(vae, latents[(..., *window.place)])) for window in windows)
-        return _blended(((window.times(factor), part) for window, part in parts), _scaled(latents.shape, factor))
+        views = ((window.times(factor), decode(vae, latents[(..., *window.place)])) for window in windows)
+        return _blended(views, _scaled(latents.shape, factor))
     latents = (latents / vae.config.scaling_factor).to(vae.dtype)
     pixels = latents.shape[-2] * latents.shape[-1] * factor**2
     most = max(1, DECODED_PIXELS // pixels)
@@ -266,6 +266,7 @@ class _Windowed:
             part.acting = self.acting
             view = seen[(..., *window.place)].contiguous(memory_format=torch.channels_last)
             yield window, part(view, time, words)
+        self.on_window = lambda _: None  # the pass without guidance is of the same step
 
 
 def _within(request: Request, window: Window) -> Request:
