@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.records import SampleRecord, to_line
 from earthsynth_factory.datasets.build.run_record import FORMAT
 from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask, Origin
@@ -59,7 +59,7 @@ def make_sample(index: int, split: str, things: bool = True) -> Sample:
 def make_store(root: Path, count: int = 6) -> Path:
     """An output folder: slots 0 … count − 1, every third one in `val`, every fifth one a negative."""
     write_run(root)
-    layout = Layout(root)
+    layout = BuildLayout(root)
     for index in range(count):
         sample = make_sample(index, "val" if index % 3 == 2 else "train", things=index % 5 != 4)
         shard, stem = layout.shard(index // SHARD_SIZE), sample.candidate.slot.stem
@@ -73,7 +73,7 @@ def make_store(root: Path, count: int = 6) -> Path:
 
 def write_run(root: Path, shard_size: int = SHARD_SIZE) -> None:
     write_json(
-        Layout(root).run,
+        BuildLayout(root).run,
         {
             "format": FORMAT,
             "version": 1,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.context import StageContext
@@ -18,7 +18,7 @@ from earthsynth_factory.filtering.spec import FilterSpec
 from earthsynth_factory.recipe.schema import EMBEDDED_THRESHOLDS, Recipe
 from earthsynth_factory.recipe.thresholds import embedded_thresholds
 from earthsynth_factory.report.sheets import spread
-from earthsynth_factory.rfilter.chain import RuleChain
+from earthsynth_factory.rfilter.judge import Judge, Limits
 
 SMALL = 10
 """Objects whose longer side is fewer pixels than this are too small to be recognised or learnt from."""
@@ -32,7 +32,7 @@ LOOKED_AT = 192
 BATCH = 16
 
 
-def read_doubts(layout: Layout) -> list[str]:
+def read_doubts(layout: BuildLayout) -> list[str]:
     """What was said when the build was finished. Raises StoreError where the file is damaged."""
     try:
         return [str(line) for line in orjson.loads(layout.doubts.read_bytes())]
@@ -96,12 +96,15 @@ def _first(store: BuildReader, most: int = 4096) -> Iterator[SampleRecord]:
 def _refused(store: BuildReader, records: Sequence[SampleRecord]) -> Iterator[str]:
     """The class of every record that a default rule refuses."""
     taxonomy, rules = store.taxonomy, FilterSpec().rules
-    learnt = embedded_thresholds(rules, taxonomy).least
-    chain = RuleChain.of(rules, StageContext(taxonomy, sorted(store.targets), Path(), "cpu", learnt))
-    chain.open()
+    context, limits = (
+        StageContext(taxonomy, sorted(store.targets), Path(), "cpu"),
+        Limits(embedded_thresholds(rules, taxonomy)),
+    )
+    judge = Judge.of(rules, context, limits)
+    judge.open()
     for start in range(0, len(records), BATCH):
         some = records[start : start + BATCH]
-        verdicts = chain.judge([built_entry(store, record).load() for record in some])
+        verdicts = judge.judge([built_entry(store, record).load() for record in some])
         for record, verdict in zip(some, verdicts, strict=True):
             if not verdict.kept:
                 yield taxonomy.asked_for(record.category)

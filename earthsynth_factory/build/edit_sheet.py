@@ -39,7 +39,7 @@ def edit_sheet(
     return to_png(grid(tiles, columns)) if tiles else b""
 
 
-def difference(before: Image, after: Image) -> Image:
+def difference_picture(before: Image, after: Image) -> Image:
     """(H, W, 3) how far the two are apart, the larger the brighter; black where they are equal to the bit."""
     away = np.abs(after.astype(np.int16) - before)
     return np.asarray(np.minimum(255, AMPLIFIED * away), np.uint8)
@@ -51,7 +51,9 @@ def _tile(store: BuildReader, plan: Plan, pipeline: Pipeline, record: SampleReco
         return None
     after, mask = store.image(record), store.mask(record)
     marked = overlay(after, mask, store.instances(record), store.taxonomy)
-    return captioned([drawn.ground, after, marked, difference(drawn.ground, after)], _caption(store, record), side)
+    return captioned(
+        [drawn.ground, after, marked, difference_picture(drawn.ground, after)], _caption(store, record), side
+    )
 
 
 def _caption(store: BuildReader, record: SampleRecord) -> str:

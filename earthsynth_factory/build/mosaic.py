@@ -16,7 +16,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.exports.geotiff import palette_of, write_cog
-from earthsynth_factory.exports.places import Place
+from earthsynth_factory.exports.places import GroundPlace
 from earthsynth_factory.io.cache import cache_folder
 from earthsynth_factory.io.provenance import VOCABULARY
 from earthsynth_factory.recipe.load import LoadedRecipe
@@ -62,7 +62,7 @@ def mosaic(
     generator.open()
     [image] = generator.generate([condition], [derive(recipe.seed, "mosaic image")])
     detail = condition.origin.detail
-    place = Place(str(detail["crs"]), Affine(*map(float, str(detail["transform"]).split())))
+    place = GroundPlace(str(detail["crs"]), Affine(*map(float, str(detail["transform"]).split())))
     tags = {"DIGITAL_SOURCE_TYPE": VOCABULARY + drawer.digital_source, "LICENCE": "; ".join(source.licences())}
     labels = out.with_name(f"{out.stem}_labels.tif")
     write_cog(out, np.moveaxis(image, 2, 0), place, tags)

@@ -50,7 +50,7 @@ def merged(own: Verdict, twin: Verdict) -> Verdict:
     return Verdict({**own.scores, TWIN: score}, own.rank + twin.rank)
 
 
-def difference(first: Condition, second: Condition) -> npt.NDArray[np.bool_]:
+def pair_difference(first: Condition, second: Condition) -> npt.NDArray[np.bool_]:
     """(H, W) where two scenes are not the same."""
     differs = (first.mask != second.mask) | (first.instances != second.instances)
     if first.picture is not None and second.picture is not None:
@@ -74,7 +74,7 @@ def _joined(conditions: Sequence[Condition], images: Sequence[Image], reach: int
     not."""
     if len(images) == 1:
         return list(images)
-    differs = difference(conditions[0], conditions[1])
+    differs = pair_difference(conditions[0], conditions[1])
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     place = cv2.dilate(differs.astype(np.uint8), disc) > 0
     share = np.where(differs, np.float32(1), feathered(place, max(0, reach - 1)))

@@ -21,7 +21,7 @@ from earthsynth_factory.labels.from_condition import map_labels
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.recipe.schema import CategoryBlock, Recipe
 from earthsynth_factory.recipe.thresholds import load_thresholds
-from earthsynth_factory.rfilter.chain import RuleChain
+from earthsynth_factory.rfilter.judge import Judge, Limits
 from earthsynth_factory.rfilter.thresholds import Thresholds
 from earthsynth_factory.synthesis.base import ImageGenerator
 
@@ -42,7 +42,7 @@ class Pipeline:
     blocks: Mapping[int, CategoryBlock]
     sources: Sequence[tuple[ConditionSource, float]]
     generator: ImageGenerator
-    rules: RuleChain
+    rules: Judge
     thresholds: Thresholds
     card: ModelCard
     learnt: tuple[int, ...] | None
@@ -62,14 +62,14 @@ class Pipeline:
         )
         blocks = {category.id: block for category, block in recipe.blocks()}
         drawing = SourceContext(taxonomy, prompts, recipe.splits, recipe.seed, base, cache_folder())
-        context = StageContext(taxonomy, recipe.targets(), base, device, thresholds.least)
+        context = StageContext(taxonomy, recipe.targets(), base, device)
         return cls(
             recipe=recipe,
             taxonomy=taxonomy,
             blocks=blocks,
             sources=[(spec.build(drawing), spec.weight) for spec in recipe.conditions],
             generator=recipe.synthesis.build(context),
-            rules=RuleChain.of(recipe.rfilter.rules, context),
+            rules=Judge.of(recipe.rfilter.rules, context, Limits(given=thresholds)),
             thresholds=thresholds,
             card=card,
             learnt=_learnt(card, taxonomy, blocks.keys()),

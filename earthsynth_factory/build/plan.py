@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.datasets.build.reader import BuildReader
-from earthsynth_factory.datasets.build.run_record import Asked
+from earthsynth_factory.datasets.build.run_record import AskedCounts
 from earthsynth_factory.domain.sample import Pair, Slot
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import Taxonomy
@@ -49,14 +49,14 @@ class Plan:
     pairs: _Pairs
 
     @classmethod
-    def of(cls, recipe: Recipe, earlier: Sequence[Asked] = ()) -> Plan:
+    def of(cls, recipe: Recipe, earlier: Sequence[AskedCounts] = ()) -> Plan:
         """The plan of a recipe. earlier: what was asked for before its counts were raised, as the run record has it.
 
         Categories are interleaved: image i of n stands at (i + ½) / n of the way, so that a run stopped half-way has half
         of each. Each category's images are dealt to the splits on their own, so that every split has its share of it.
         """
         blocks, taxonomy, pairs = list(recipe.blocks()), recipe.taxonomy(), recipe.counterfactual
-        asked = Asked(categories=tuple(block.count for _, block in blocks), negatives=recipe.negatives)
+        asked = AskedCounts(categories=tuple(block.count for _, block in blocks), negatives=recipe.negatives)
         ids = [category.id for category, _ in blocks]
         instead = taxonomy.named(pairs.instead).id if pairs and pairs.instead else None
         paired = _Pairs(pairs.share if pairs else 0.0, _things(taxonomy), instead)
@@ -80,7 +80,7 @@ class Plan:
 
     @classmethod
     def _of_stages(
-        cls, ids: Sequence[int], stages: Sequence[Asked], splits: Mapping[str, float], seed: int, pairs: _Pairs
+        cls, ids: Sequence[int], stages: Sequence[AskedCounts], splits: Mapping[str, float], seed: int, pairs: _Pairs
     ) -> Plan:
         """The plan of the last stage, whose slots come stage by stage. ids: of the categories, in the recipe's order."""
         plan = cls(np.empty(0, np.int16), np.empty(0, np.uint8), tuple(splits), seed, np.empty(0, bool), pairs)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.build.plan import Plan
-from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.open import open_dataset
 from earthsynth_factory.domain.outcome import Outcome
@@ -20,8 +20,8 @@ from earthsynth_factory.filtering.scoring import read
 from earthsynth_factory.filtering.sources import open_folder
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.report.html.builds import subject_of_build
-from earthsynth_factory.report.html.filtered import DECISION, Source, read_decision, subject_of_filter
-from earthsynth_factory.report.html.model import Entry, Pixels
+from earthsynth_factory.report.html.filtered import DECISION, FilteredSource, read_decision, subject_of_filter
+from earthsynth_factory.report.html.model import ImagePixels, ReportImage
 from earthsynth_factory.report.html.prepared import subject_of_prepared
 from earthsynth_factory.report.html.write import write_report
 
@@ -63,26 +63,26 @@ def report_on_build(store: BuildReader, plan: Plan, path: Path) -> None:
 
 def report_path(folder: Path) -> Path:
     """Where a folder's report lies unless the user says otherwise. Raises StoreError where a link leads there."""
-    return write_below(Layout(folder).report, folder) / "index.html"
+    return write_below(BuildLayout(folder).report, folder) / "index.html"
 
 
-def _filtered(folder: Path, decision: Mapping[str, Any]) -> Source:
+def _filtered(folder: Path, decision: Mapping[str, Any]) -> FilteredSource:
     """What was filtered, opened as the filter did. folder: the filter's own, where archives lie unpacked."""
     path, kind, words = Path(decision["source"]), decision["kind"], decision.get("map")
     if kind in ("build", "prepared"):
-        return Source.of(open_dataset(path))
+        return FilteredSource.of(open_dataset(path))
     opened = open_folder(path, folder, Path(words) if words else None, kind)
     splits = list(dict.fromkeys(entry.split or UNSPLIT for entry in opened.entries))
-    return Source(path.name, opened.taxonomy, splits, partial(_entries, opened), _ABSENT)
+    return FilteredSource(path.name, opened.taxonomy, splits, partial(_entries, opened), _ABSENT)
 
 
-def _entries(folder: labelled.Folder) -> Iterator[Entry]:
+def _entries(folder: labelled.LabelledFolder) -> Iterator[ReportImage]:
     for entry in folder.entries:
-        yield Entry(entry.name, Outcome.KEPT, (), entry.split or UNSPLIT, pixels=partial(_pixels, entry))
+        yield ReportImage(entry.name, Outcome.KEPT, (), entry.split or UNSPLIT, pixels=partial(_pixels, entry))
 
 
-def _pixels(entry: labelled.Entry) -> Pixels:
+def _pixels(entry: labelled.LabelledImage) -> ImagePixels:
     found = read(entry)
     if isinstance(found, SourceError):
         raise found
-    return Pixels(found.image, found.condition.mask, found.condition.instances)
+    return ImagePixels(found.image, found.condition.mask, found.condition.instances)

@@ -25,7 +25,7 @@ from earthsynth_factory.build.set_aside import settled_in
 from earthsynth_factory.build.shards import BuildEvent, Resumed, ShardTask, SlotSettled, WorkerReady
 from earthsynth_factory.build.topup import reopen_topped_up
 from earthsynth_factory.build.verify import damages, reopen_damaged
-from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.marker import Marker, read_marker
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.run_record import RunRecord
@@ -47,7 +47,7 @@ Watch = Callable[[BuildEvent], None]
 
 
 @dataclass
-class Tally:
+class BuildTally:
     """What this session did so far.
 
     reasons: what refused images → how many. made, passed: class id (None: negatives) → images made, and those of
@@ -116,7 +116,7 @@ def build(
         warn(line_to_read)
     pipeline = Pipeline.of(recipe, base, "cpu")
     identity = identity_of(recipe, pipeline, base)
-    layout = Layout(out)
+    layout = BuildLayout(out)
     with claimed(out, "build", {}, folders=("shards", "exports", "report"), ours=layout.run.is_file()) as claim:
         unknown = unknown_targets(recipe, pipeline.card)
         record = resume_or_create(out, new_record(recipe, identity, fingerprint(recipe, identity), unknown))
@@ -147,7 +147,7 @@ def identity_of(recipe: Recipe, pipeline: Pipeline, base: Path) -> dict[str, Any
 def _fill(
     task: ShardTask,
     plan: Plan,
-    layout: Layout,
+    layout: BuildLayout,
     record: RunRecord,
     pipeline: Pipeline,
     watch: Watch,
@@ -165,7 +165,7 @@ def _fill(
             pipeline.open()
             write_changed(layout.run, json_bytes(record.with_line(pipeline.describe()).plain()))
         return []
-    tally, started = Tally(), time.monotonic()
+    tally, started = BuildTally(), time.monotonic()
 
     def report(event: Any) -> None:
         if isinstance(event, WorkerReady) and not tally.facts:
@@ -185,7 +185,7 @@ def _fill(
     return list(tally.notes)
 
 
-def _finishing(tally: Tally) -> str:
+def _finishing(tally: BuildTally) -> str:
     """What the first Ctrl-C is answered with."""
     batch = tally.facts.get("synthesis", {}).get("batch")
     what = f"finishing {batch} images" if batch else "finishing what is in the making"
@@ -202,7 +202,7 @@ def _devices(recipe: Recipe, shards: int) -> list[str]:
     return all_devices(device, workers)
 
 
-def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> None:
+def _log_session(layout: BuildLayout, tally: BuildTally, seconds: float, workers: int) -> None:
     """A line of `sessions.jsonl`: times and rates, which differ from run to run and so stay out of `run.json`."""
     line = {
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -218,7 +218,7 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
         append_line(file, orjson.dumps(line) + b"\n", layout.sessions)
 
 
-def _finish(pipeline: Pipeline, plan: Plan, layout: Layout, claim: Claim, notes: list[str]) -> BuildResult:
+def _finish(pipeline: Pipeline, plan: Plan, layout: BuildLayout, claim: Claim, notes: list[str]) -> BuildResult:
     """Exports, dataset card, report and the final counts, from what is on disk; what is there already stays as it is.
 
     Raises Interrupted where committed shards have vanished since.

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory import __version__
-from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.reader import BuildReader
-from earthsynth_factory.datasets.build.run_record import FORMAT, Asked, RunRecord
+from earthsynth_factory.datasets.build.run_record import FORMAT, AskedCounts, RunRecord
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.recipe.fingerprint import difference
+from earthsynth_factory.recipe.fingerprint import settings_difference
 from earthsynth_factory.recipe.schema import Recipe
 
 _PACKAGES = ("torch", "diffusers", "transformers", "open-clip-torch", "numpy", "opencv-python-headless")
@@ -46,14 +46,14 @@ def resume_or_create(out: Path, record: RunRecord) -> RunRecord:
     The stored shard size stands, since the shards on disk have it. Raises StoreError where the folder holds something
     else; it is never emptied.
     """
-    if not Layout(out).run.is_file():
+    if not BuildLayout(out).run.is_file():
         return record
     stored = BuildReader(out).run
     _check_attempts(out, stored, record)
     earlier = _earlier(stored, record)
     # Two fingerprints without a difference are of two versions: a key counts no more, or not yet.
     same = stored.fingerprint == record.fingerprint
-    lines = [] if same else difference(_decisive(stored, record), _decisive(record, record))
+    lines = [] if same else settings_difference(_decisive(stored, record), _decisive(record, record))
     if lines:
         differs = "\n".join(f"  {line}" for line in lines)
         raise StoreError(
@@ -66,7 +66,7 @@ def resume_or_create(out: Path, record: RunRecord) -> RunRecord:
     return record.model_copy(update={"shard_size": stored.shard_size, **known})
 
 
-def _earlier(stored: RunRecord, given: RunRecord) -> tuple[Asked, ...]:
+def _earlier(stored: RunRecord, given: RunRecord) -> tuple[AskedCounts, ...]:
     """What was asked for before what is asked for now."""
     return (*stored.earlier, stored.asked) if stored.asked != given.asked else stored.earlier
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from earthsynth_factory.build.shard_journal import cut, read_lines
+from earthsynth_factory.build.shard_journal import cut_journal, read_records
 from earthsynth_factory.datasets.build.layout import ShardLayout
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
 from earthsynth_factory.domain.outcome import Outcome
@@ -43,9 +43,9 @@ class SetAside:
     @classmethod
     def of(cls, layout: ShardLayout) -> SetAside:
         """What is set aside in a shard's folder; nothing as a rule."""
-        samples = {record.slot: record for _, record in read_lines(layout.earlier_samples, SampleRecord)[0]}
+        samples = {record.slot: record for _, record in read_records(layout.earlier_samples, SampleRecord)[0]}
         rejects: dict[int, list[RejectRecord]] = {}
-        for _, record in read_lines(layout.earlier_rejects, RejectRecord)[0]:
+        for _, record in read_records(layout.earlier_rejects, RejectRecord)[0]:
             rejects.setdefault(record.slot, []).append(record)
         return cls({slot: record for slot, record in samples.items() if layout.has(record.stem)}, rejects)
 
@@ -73,7 +73,7 @@ def settled_in(layout: ShardLayout) -> int:
     recorded = _count(layout.samples, b"\n") + _count(layout.rejects, b'"short":true')
     if not layout.earlier_samples.is_file():
         return recorded
-    again = {record.slot for _, record in read_lines(layout.samples, SampleRecord)[0]}
+    again = {record.slot for _, record in read_records(layout.samples, SampleRecord)[0]}
     return recorded + sum(slot not in again for slot in SetAside.of(layout).samples)
 
 
@@ -89,16 +89,16 @@ def reopen(layout: ShardLayout, slot: int) -> None:
 
     A kill on the way loses nothing: the same call again comes to the same. Raises DiskError.
     """
-    samples, rejects = read_lines(layout.samples, SampleRecord)[0], read_lines(layout.rejects, RejectRecord)[0]
+    samples, rejects = read_records(layout.samples, SampleRecord)[0], read_records(layout.rejects, RejectRecord)[0]
     ends = [record.slot for _, record in samples] + [record.slot for _, record in rejects if record.short]
     _rewrite(layout.earlier_samples, samples, SampleRecord, range(slot, max(ends) + 1))
     _rewrite(layout.earlier_rejects, rejects, RejectRecord, range(slot, max(ends) + 1))
     remove(layout.marker)
-    cut(layout, slot)
+    cut_journal(layout, slot)
 
 
 def _rewrite(path: Path, recorded: list[tuple[bytes, Record]], kind: type[Record], slots: range) -> None:
     """Set aside the recorded lines of these slots; behind them stays what was set aside of later ones."""
     moved = [line for line, record in recorded if record.slot in slots]
-    later = [line for line, record in read_lines(path, kind)[0] if record.slot >= slots.stop]
+    later = [line for line, record in read_records(path, kind)[0] if record.slot >= slots.stop]
     write_bytes(path, b"".join(moved + later))

@@ -57,14 +57,14 @@ class ShardJournal:
         """Find where to go on, cut off what a killed run left half-written, and open for appending."""
         layout = self._layout
         _clear(layout)
-        samples, damaged = read_lines(layout.samples, SampleRecord)
-        rejects, damaged_too = read_lines(layout.rejects, RejectRecord)
+        samples, damaged = read_records(layout.samples, SampleRecord)
+        rejects, damaged_too = read_records(layout.rejects, RejectRecord)
         ends = [record.slot for _, record in samples]
         ends += [record.slot for _, record in rejects if record.short]
         first = _first_open(layout, self._slots, ends, damaged or damaged_too)
         self.next_slot = next((record.slot for _, record in samples if not layout.has(record.stem)), first)
         self.accepted = sum(record.slot < self.next_slot for _, record in samples)
-        cut(layout, self.next_slot)
+        cut_journal(layout, self.next_slot)
         self._samples, self._rejects = open_to_append(layout.samples), open_to_append(layout.rejects)
 
     def put_pixels(self, sample: Sample) -> None:
@@ -150,7 +150,7 @@ def _first_open(layout: ShardLayout, slots: range, settled: Sequence[int], damag
     return first
 
 
-def read_lines(path: Path, kind: type[Record]) -> tuple[list[tuple[bytes, Record]], bool]:
+def read_records(path: Path, kind: type[Record]) -> tuple[list[tuple[bytes, Record]], bool]:
     """Lines of a journal with their records, and whether there was one that cannot be read: what is behind it is made
     again. A torn last line is none.
     """
@@ -163,10 +163,10 @@ def read_lines(path: Path, kind: type[Record]) -> tuple[list[tuple[bytes, Record
     return found, False
 
 
-def cut(layout: ShardLayout, slot: int) -> None:
+def cut_journal(layout: ShardLayout, slot: int) -> None:
     """Leave in the journals what is recorded of the slots before this one; they are touched only where that differs."""
-    samples = [line for line, record in read_lines(layout.samples, SampleRecord)[0] if record.slot < slot]
-    rejects = [line for line, record in read_lines(layout.rejects, RejectRecord)[0] if record.slot < slot]
+    samples = [line for line, record in read_records(layout.samples, SampleRecord)[0] if record.slot < slot]
+    rejects = [line for line, record in read_records(layout.rejects, RejectRecord)[0] if record.slot < slot]
     for path, lines in ((layout.samples, samples), (layout.rejects, rejects)):
         data = b"".join(lines)
         if not path.is_file() or path.is_symlink() or path.stat().st_size != len(data):

@@ -14,7 +14,7 @@ from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.set_aside import NOTHING_YET, Past, SetAside
 from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult
 from earthsynth_factory.build.worker import Worker
-from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.lock import locked
@@ -80,7 +80,7 @@ class ShardTask:
 
     def open(self, device: str, report: Report) -> Callable[[int, threading.Event], None]:
         if parent_process() is not None:  # in the caller's own process the caller's log is open
-            log_into(Layout(self.out).log)
+            log_into(BuildLayout(self.out).log)
         pipeline = Pipeline.of(self.recipe, self.base, device)
         pipeline.generator.on_step = lambda done, steps: report(Denoised(done, steps))
         pipeline.open()
@@ -90,12 +90,12 @@ class ShardTask:
 
     def _fill(self, pipeline: Pipeline, number: int, report: Report, stop: threading.Event) -> None:
         # A worker whose parent was killed may still be at this shard for a moment: it dies of that, and its lock with it.
-        with locked(write_below(Layout(self.out).shard(number).root, self.out), "build", patience=ORPHAN_SECONDS):
+        with locked(write_below(BuildLayout(self.out).shard(number).root, self.out), "build", patience=ORPHAN_SECONDS):
             self._fill_locked(pipeline, number, report, stop)
 
     def _fill_locked(self, pipeline: Pipeline, number: int, report: Report, stop: threading.Event) -> None:
         slots = shard_slots(number, self.shard_size, len(self.plan))
-        layout = Layout(self.out).shard(number)
+        layout = BuildLayout(self.out).shard(number)
         source = pipeline.recipe.synthesis.digital_source
         journal, aside = ShardJournal(layout, slots, pipeline.taxonomy, source), SetAside.of(layout)
         journal.open()

@@ -6,7 +6,7 @@ Neither decides anything about a slot that was filled, so neither makes a folder
 from __future__ import annotations
 
 from earthsynth_factory.build.set_aside import attempts_of, reopen
-from earthsynth_factory.build.shard_journal import read_lines
+from earthsynth_factory.build.shard_journal import read_records
 from earthsynth_factory.build.shards import shard_slots
 from earthsynth_factory.datasets.build.layout import ShardLayout
 from earthsynth_factory.datasets.build.marker import read_marker
@@ -29,5 +29,5 @@ def reopen_topped_up(store: BuildReader, rfilter: RFilterBlock) -> None:
 
 
 def _first_to_go_on(layout: ShardLayout, rfilter: RFilterBlock) -> int | None:
-    rejects = (record for _, record in read_lines(layout.rejects, RejectRecord)[0] if record.short)
+    rejects = (record for _, record in read_records(layout.rejects, RejectRecord)[0] if record.short)
     return next((one.slot for one in rejects if attempts_of(one, rfilter.candidates) < rfilter.max_attempts), None)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from earthsynth_factory.build.shard_journal import cut, read_lines
+from earthsynth_factory.build.shard_journal import cut_journal, read_records
 from earthsynth_factory.datasets.build.layout import ShardLayout
-from earthsynth_factory.datasets.build.marker import difference, read_marker
+from earthsynth_factory.datasets.build.marker import marker_difference, read_marker
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.errors import SourceError
@@ -20,7 +20,7 @@ def damages(store: BuildReader, digests: bool = False) -> Iterator[tuple[ShardLa
         if not layout.marker.is_file():
             continue
         marker = read_marker(layout)
-        fault = "a damaged marker" if marker is None else difference(layout, marker, digests)
+        fault = "a damaged marker" if marker is None else marker_difference(layout, marker, digests)
         if fault:
             yield layout, fault
 
@@ -33,7 +33,9 @@ def reopen_damaged(store: BuildReader, digests: bool = False) -> list[str]:
         if layout.root.is_dir():
             for path in (layout.earlier_samples, layout.earlier_rejects):
                 remove(path)  # of a topping-up that was killed as it began: no less doubtful than the rest
-            cut(layout, slot)  # before the marker goes, so that a kill between the two leaves the damage in sight
+            cut_journal(
+                layout, slot
+            )  # before the marker goes, so that a kill between the two leaves the damage in sight
         remove(layout.marker)
         notes.append(f"shard {layout.root.name}: {fault}; made again from slot {slot}")
     return notes
@@ -41,7 +43,7 @@ def reopen_damaged(store: BuildReader, digests: bool = False) -> list[str]:
 
 def _first_lost(store: BuildReader, layout: ShardLayout) -> int:
     """The first sample whose files cannot be read. If all can be, none is above suspicion: the shard's first slot."""
-    for _, record in read_lines(layout.samples, SampleRecord)[0]:
+    for _, record in read_records(layout.samples, SampleRecord)[0]:
         try:
             store.image(record), store.mask(record), store.instances(record)
         except SourceError:

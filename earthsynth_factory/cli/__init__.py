@@ -26,7 +26,7 @@ from earthsynth_factory.cli import (
 )
 from earthsynth_factory.cli.guard import GuardedGroup, report_defect
 from earthsynth_factory.cli.say import say
-from earthsynth_factory.cli.verbosity import choose
+from earthsynth_factory.cli.verbosity import set_verbosity
 
 app = typer.Typer(
     name="earthsynth-factory",
@@ -76,7 +76,7 @@ def _options(
 ) -> None:
     if verbose and quiet:
         raise typer.BadParameter("--verbose and --quiet contradict each other; give one")
-    choose(verbose, quiet)
+    set_verbosity(verbose, quiet)
 
 
 def main() -> None:

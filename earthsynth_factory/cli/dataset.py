@@ -84,18 +84,18 @@ def stats(
     from earthsynth_factory.io.gates import write_below
     from earthsynth_factory.io.log import console
     from earthsynth_factory.report.sheets import to_png
-    from earthsynth_factory.report.statistics import plot, statistics, table
+    from earthsynth_factory.report.statistics import draw_statistics, statistics, text_table
 
     dataset = open_dataset(folder)
     with Progress(console=console(), transient=True) as bar:
         task = bar.add_task("counting", total=dataset.count)
         rows = statistics(dataset, lambda count: bar.advance(task, count))
     path = out or write_below(folder / "report", folder) / "statistics.png"
-    write_bytes(path, to_png(plot(rows)))
+    write_bytes(path, to_png(draw_statistics(rows)))
     if as_json:
         say(json.dumps([asdict(row) for row in rows]))
         return
-    say(table(rows, dataset.splits))
+    say(text_table(rows, dataset.splits))
     say(str(path), err=True)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from earthsynth_factory.evaluation.spec import EvaluationRecipe
 
 
-class Task(StrEnum):
+class TaskChoice(StrEnum):
     """What a model learns."""
 
     segment = "segment"
@@ -22,7 +22,7 @@ class Task(StrEnum):
     classify = "classify"
 
 
-class Budget(StrEnum):
+class BudgetChoice(StrEnum):
     """How large a run is."""
 
     quick = "quick"
@@ -35,11 +35,11 @@ def evaluate(
     ] = None,
     real: Annotated[Path | None, typer.Option(help="Real images with a test split, prepared or built.")] = None,
     synthetic: Annotated[list[Path] | None, typer.Option(help="The dataset to judge. May be repeated.")] = None,
-    task: Annotated[Task | None, typer.Option(help="What the model learns.")] = None,
+    task: Annotated[TaskChoice | None, typer.Option(help="What the model learns.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the runs and the result.")] = Path(
         "out/evaluation"
     ),
-    budget: Annotated[Budget | None, typer.Option(help="Size of a run. [default: quick]")] = None,
+    budget: Annotated[BudgetChoice | None, typer.Option(help="Size of a run. [default: quick]")] = None,
     arms: Annotated[str | None, typer.Option(help="By comma: real,augmented,synthetic,noise,two-streams,…")] = None,
     seeds: Annotated[int | None, typer.Option(help="Paired runs of every arm. [default: 4]")] = None,
     shares: Annotated[str | None, typer.Option(help="Parts of the real images: 0.05,0.1,0.25,1. [default: 1]")] = None,

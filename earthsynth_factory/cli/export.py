@@ -102,12 +102,10 @@ def _opened(
     """What we read as it is; anything else prepared whole in a temporary folder in `out`."""
     from contextlib import nullcontext
 
-    from earthsynth_factory.datasets.build.layout import Layout
-    from earthsynth_factory.datasets.open import open_dataset
-    from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+    from earthsynth_factory.datasets.open import is_dataset, open_dataset
     from earthsynth_factory.errors import InputError, SourceError
 
-    if Layout(folder).run.is_file() or PreparedLayout(folder).dataset.is_file():
+    if is_dataset(folder):
         return nullcontext(open_dataset(folder))
     if not folder.exists():
         raise SourceError(f"{folder}: no such file or folder")
@@ -122,9 +120,9 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
     from shutil import rmtree
 
     from earthsynth_factory.cli.progress import scene_progress
-    from earthsynth_factory.datasets.prepared.layout import PreparedLayout
     from earthsynth_factory.datasets.prepared.reader import PreparedDataset
     from earthsynth_factory.importers.crops import CropRules
+    from earthsynth_factory.importers.finish import problems_of
     from earthsynth_factory.importers.prepare import PrepareOptions, prepare
     from earthsynth_factory.io.claim import digest_of
 
@@ -144,7 +142,7 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
                 say(f"  note: {remark}" + (f" ({number:,}×)" if number > 1 else ""))
             if summary.problems:
                 say(f"  {summary.problems} problems:", err=True)
-                say(PreparedLayout(prepared).problems.read_text(encoding="utf-8").rstrip(), err=True)
+                say("\n".join(problems_of(prepared)[1]), err=True)
             yield PreparedDataset(prepared)
         finally:
             rmtree(prepared, ignore_errors=True)

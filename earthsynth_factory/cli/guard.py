@@ -20,7 +20,7 @@ class GuardedGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except FactoryError as error:
-            report(error)
+            report_error(error)
             raise typer.Exit(error.exit_code) from None
         except MemoryError:
             typer.secho("ended early: ", fg="yellow", bold=True, err=True, nl=False)
@@ -39,7 +39,7 @@ class GuardedGroup(TyperGroup):
             raise typer.Exit(Interrupted.exit_code) from None
 
 
-def report(error: FactoryError) -> None:
+def report_error(error: FactoryError) -> None:
     """The error's message on stderr; a recipe's faults are counted, for there may be many."""
     color, kind = ("yellow", "ended early: ") if isinstance(error, Interrupted) else ("red", "error: ")
     typer.secho(kind, fg=color, bold=True, err=True, nl=False)

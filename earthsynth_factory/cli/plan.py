@@ -49,7 +49,7 @@ def plan(
         "name": loaded.recipe.name,
         "images": len(made),
         "pairs": loaded.recipe.pairs,
-        "table": table(loaded.recipe, made),
+        "table": plan_table(loaded.recipe, made),
         "images_to_make": cost.images,
         "bytes": cost.bytes,
         "images_per_second": rate,
@@ -59,7 +59,7 @@ def plan(
     _print(facts, made.splits, as_json)
 
 
-def table(recipe: Recipe, plan: Plan) -> list[dict[str, Any]]:
+def plan_table(recipe: Recipe, plan: Plan) -> list[dict[str, Any]]:
     """A row for each category in the recipe's order, then negatives: id, name, images by split."""
     taxonomy = recipe.taxonomy()
     rows: dict[int | None, dict[str, int]] = {category: {} for category in recipe.targets()}

@@ -56,8 +56,8 @@ def prepare(
     from dataclasses import asdict
 
     from earthsynth_factory.cli.progress import scene_progress
-    from earthsynth_factory.datasets.prepared.layout import PreparedLayout
     from earthsynth_factory.importers.crops import CropRules
+    from earthsynth_factory.importers.finish import problems_of
     from earthsynth_factory.importers.prepare import PrepareOptions
     from earthsynth_factory.importers.prepare import prepare as run
 
@@ -95,8 +95,9 @@ def prepare(
     for remark, count in summary.remarks.items():
         say(f"  note: {remark}" + (f" ({count:,}×)" if count > 1 else ""))
     if summary.problems:
-        say(f"  {summary.problems} problems, listed in {PreparedLayout(out).problems}:", err=True)
-        for line in PreparedLayout(out).problems.read_text(encoding="utf-8").splitlines()[:5]:
+        place, problems = problems_of(out)
+        say(f"  {summary.problems} problems, listed in {place}:", err=True)
+        for line in problems[:5]:
             say(f"    {line}", err=True)
 
 

@@ -25,7 +25,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from earthsynth_factory.build.run import Tally
+from earthsynth_factory.build.run import BuildTally
 from earthsynth_factory.build.shards import BuildEvent, Denoised, Resumed, SlotSettled, WorkerReady
 from earthsynth_factory.io.log import console
 from earthsynth_factory.io.printable import one_line, printable
@@ -42,7 +42,7 @@ LEAST_SECONDS = 2.0
 """A burst of less says nothing about the rate."""
 
 
-class Window:
+class RateWindow:
     """Counts of the last while, and what they come to in a second. Times are those of `clock`, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -72,7 +72,7 @@ class Window:
 class _Rate(ProgressColumn):
     """Images a second: those of the window, or rich's own reckoning for a plain bar."""
 
-    def __init__(self, window: Window | None = None) -> None:
+    def __init__(self, window: RateWindow | None = None) -> None:
         super().__init__()
         self._window = window
 
@@ -84,7 +84,7 @@ class _Rate(ProgressColumn):
 class _Left(ProgressColumn):
     """Time left at the window's rate."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: RateWindow) -> None:
         super().__init__()
         self._window = window
 
@@ -113,9 +113,9 @@ class BuildProgress:
     """Shows what workers report; `tally` holds the sums afterwards."""
 
     def __init__(self, recipe: Recipe, out: Path) -> None:
-        self.tally = Tally()
+        self.tally = BuildTally()
         self._console = console()
-        self._made, self._settled = Window(), Window()
+        self._made, self._settled = RateWindow(), RateWindow()
         self._bar = _Bar(
             SpinnerColumn(),
             TextColumn("[bold]{task.description}"),

@@ -89,9 +89,9 @@ def validate(
     from earthsynth_factory.build.preflight import check
     from earthsynth_factory.cli.guard import say_warnings
     from earthsynth_factory.recipe.load import is_training, load_recipe
-    from earthsynth_factory.recipe.reading import changed, read_text
+    from earthsynth_factory.recipe.reading import changed, read_recipe_text
 
-    if is_training(changed(read_text(recipe), str(recipe), changes or []).data):
+    if is_training(changed(read_recipe_text(recipe), str(recipe), changes or []).data):
         _validate_training(recipe, changes or [], as_json)
         return
     loaded = load_recipe(recipe, changes or [], allow_plugins)

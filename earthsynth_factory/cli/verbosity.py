@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 
-def choose(verbose: bool, quiet: bool) -> None:
+def set_verbosity(verbose: bool, quiet: bool) -> None:
     """Set the one logger's level and where it shows. Called for `--help` too, so nothing heavy is imported."""
     logger = logging.getLogger("earthsynth_factory")
     logger.setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)

@@ -25,8 +25,8 @@ from earthsynth_factory.conditions.masks.pictures import FolderPictures
 from earthsynth_factory.conditions.masks.view import Variants
 from earthsynth_factory.conditions.partners import Option, Partners, PartnersSpec, Side
 from earthsynth_factory.conditions.pasting import Piece, cut_piece
-from earthsynth_factory.conditions.placement import Bits, Stamp, at_anchor, find_place, render
-from earthsynth_factory.conditions.scene import Scene
+from earthsynth_factory.conditions.placement import Bits, ObjectStamp, at_anchor, find_place, render_object
+from earthsynth_factory.conditions.scene import ComposedScene
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.masks import present_classes
@@ -208,7 +208,7 @@ class ComposeSource(ConditionSource):
         ground = self._grounds.choose(want, rng)
         if isinstance(ground, str):
             return ground
-        draft = _Draft(want, ground, Scene(ground.crop, self._spec.match), rng)
+        draft = _Draft(want, ground, ComposedScene(ground.crop, self._spec.match), rng)
         fault = self._populate(draft)
         return fault or (self._pair(draft) if want.pair else self._condition(draft))
 
@@ -347,7 +347,7 @@ class ComposeSource(ConditionSource):
         gap = None if self._spec.touching else math.ceil(self._spec.gap / draft.want.metres_per_pixel)
         return draft.scene.free(self._grounds.lies_on(category), gap)
 
-    def _stamp(self, draft: _Draft, cutout: Cutout) -> Stamp | str:
+    def _stamp(self, draft: _Draft, cutout: Cutout) -> ObjectStamp | str:
         """The silhouette at its true size (or the wanted one), turned at random; or why it cannot be shown."""
         want, rng = draft.want, draft.rng
         name = self._taxonomy[cutout.category].name
@@ -356,7 +356,7 @@ class ComposeSource(ConditionSource):
             scale = float(rng.uniform(*want.object_size)) / want.metres_per_pixel / length(cutout.shape)
         if scale * max(cutout.shape.shape) > 2 * max(want.height, want.width):
             return f"a {name!r} is larger than the image; lower its size or raise metres per pixel"
-        stamp = render(cutout.shape, scale, *self._turn(draft.ground, rng), self._piece(cutout))
+        stamp = render_object(cutout.shape, scale, *self._turn(draft.ground, rng), self._piece(cutout))
         if stamp is None or stamp.area < MIN_PIXELS:
             return f"a {name!r} is under {MIN_PIXELS} pixels at {want.metres_per_pixel:g} m per pixel; lower that"
         return stamp
@@ -382,7 +382,7 @@ class _Draft:
 
     want: Want
     ground: Ground
-    scene: Scene
+    scene: ComposedScene
     rng: np.random.Generator
     placed: list[Option] = field(default_factory=list)
 
@@ -391,7 +391,7 @@ class _Draft:
         return replace(self, scene=self.scene.copy(), placed=list(self.placed))
 
     def put(self, option: Option, min_visible: float) -> bool:
-        """Lay the object down, as `Scene.put`."""
+        """Lay the object down, as `ComposedScene.put`."""
         if not self.scene.put(option.stamp, option.cutout.category, *option.corner, min_visible):
             return False
         self.placed.append(option)

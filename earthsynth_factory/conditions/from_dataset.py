@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import model_validator
 
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
-from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
-from earthsynth_factory.conditions.masks.folder import FolderSpec, Item, MaskFolder, Pixels
+from earthsynth_factory.conditions.masks.crop import MaskCrop, cut_mask, target_pixel
+from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder, MaskItem, MaskPixels
 from earthsynth_factory.conditions.masks.objects import length
 from earthsynth_factory.conditions.masks.pictures import FolderPictures
 from earthsynth_factory.conditions.masks.view import Variants, choose_view, stretch
@@ -118,11 +118,11 @@ class DatasetSource(ConditionSource):
             f"{self._folder.name}: {TRIES} crops tried, none fits; most often {reasons.most_common(1)[0][0]}"
         )
 
-    def _items(self, category: Category | None, split: str) -> list[Item]:
+    def _items(self, category: Category | None, split: str) -> list[MaskItem]:
         anything = category is None or (self._spec.exact and self._spec.relabel)
         return self._folder.with_category(None if anything or category is None else category.id, split)
 
-    def _try(self, want: Want, item: Item, rng: np.random.Generator) -> Condition | str:
+    def _try(self, want: Want, item: MaskItem, rng: np.random.Generator) -> Condition | str:
         """One crop of one mask, or why it will not do."""
         pixels = self._folder.read(item)
         if self._spec.exact:
@@ -137,19 +137,19 @@ class DatasetSource(ConditionSource):
                 f"a mask of {item.shape[1]}×{item.shape[0]} pixels is too small for {want.width}×{want.height} at "
                 f"{step:.3g} mask pixels each; lower image size or metres per pixel, or set `variants: {{pad: true}}`"
             )
-        crop = self._narrowed(want, cut(pixels, view, self._pictures.read(item) if self._pictures else None))
+        crop = self._narrowed(want, cut_mask(pixels, view, self._pictures.read(item) if self._pictures else None))
         fault = self._fault(want, crop, pixels, step)
         detail = {"mask": item.entry.stem, **view.text()}
         if self._pictures:
             detail["picture"] = self._pictures.name(item)
         return fault or self._condition(want, crop, pixels.known, want.metres_per_pixel, item, detail, rng)
 
-    def _step(self, want: Want, item: Item, rng: np.random.Generator) -> float:
+    def _step(self, want: Want, item: MaskItem, rng: np.random.Generator) -> float:
         """Mask pixels per image pixel."""
         factor = float(rng.uniform(*self._spec.variants.rescale))
         return want.metres_per_pixel / item.metres_per_pixel if item.metres_per_pixel else 1 / factor
 
-    def _whole(self, want: Want, item: Item, pixels: Pixels, rng: np.random.Generator) -> Condition | str:
+    def _whole(self, want: Want, item: MaskItem, pixels: MaskPixels, rng: np.random.Generator) -> Condition | str:
         """The mask as it is, at the size wanted."""
         mask = stretch(pixels.mask, want.height, want.width)
         instances = stretch(pixels.instances, want.height, want.width)
@@ -157,7 +157,7 @@ class DatasetSource(ConditionSource):
         if self._spec.relabel and want.category is not None:
             control = None if self._spec.relabel_control else mask
             mask = np.where((mask == BACKGROUND) | (mask == IGNORE), mask, want.category.id).astype(np.uint8)
-        crop = self._narrowed(want, Crop(mask, instances, {}))
+        crop = self._narrowed(want, MaskCrop(mask, instances, {}))
         if fault := _avoided(want, crop.mask):
             return fault
         known = item.metres_per_pixel
@@ -165,7 +165,7 @@ class DatasetSource(ConditionSource):
         made = self._condition(want, crop, pixels.known, scale, item, {"mask": item.entry.stem}, rng)
         return made if control is None else replace(made, control=control)
 
-    def _narrowed(self, want: Want, crop: Crop) -> Crop:
+    def _narrowed(self, want: Want, crop: MaskCrop) -> MaskCrop:
         """Background in place of what `single_category` or the want's context leaves out."""
         if want.category is not None and self._spec.single_category:
             return crop.only([want.category.id])
@@ -173,7 +173,7 @@ class DatasetSource(ConditionSource):
             return crop.only([*want.context, *([want.category.id] if want.category else [])])
         return crop
 
-    def _fault(self, want: Want, crop: Crop, pixels: Pixels, step: float) -> str | None:
+    def _fault(self, want: Want, crop: MaskCrop, pixels: MaskPixels, step: float) -> str | None:
         """Why this crop does not meet the want."""
         fault = _avoided(want, crop.mask)
         if fault or want.category is None:
@@ -198,10 +198,10 @@ class DatasetSource(ConditionSource):
     def _condition(
         self,
         want: Want,
-        crop: Crop,
+        crop: MaskCrop,
         known: bool,
         metres_per_pixel: float,
-        item: Item,
+        item: MaskItem,
         detail: dict[str, str | int | float],
         rng: np.random.Generator,
     ) -> Condition:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from earthsynth_factory.conditions.base import Want
-from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
-from earthsynth_factory.conditions.masks.folder import Item, MaskFolder
+from earthsynth_factory.conditions.masks.crop import MaskCrop, cut_mask, target_pixel
+from earthsynth_factory.conditions.masks.folder import MaskFolder, MaskItem
 from earthsynth_factory.conditions.masks.pictures import FolderPictures
-from earthsynth_factory.conditions.masks.view import Variants, View, choose_view
+from earthsynth_factory.conditions.masks.view import MaskView, Variants, choose_view
 from earthsynth_factory.conditions.partners import Partners
 from earthsynth_factory.domain.categories import rows
 from earthsynth_factory.domain.masks import present_ids
@@ -51,11 +51,11 @@ class Ground:
     view: how it was cut, item: of which mask; None for plain.
     """
 
-    crop: Crop
+    crop: MaskCrop
     group: str | None
     detail: dict[str, str | int | float]
-    view: View | None = None
-    item: Item | None = None
+    view: MaskView | None = None
+    item: MaskItem | None = None
 
 
 class GroundChoice:
@@ -116,7 +116,7 @@ class GroundChoice:
             return "no plain ground is left by `on`, `context` and what is to be avoided"
         ground = choice[int(rng.integers(len(choice)))]
         size = (want.height, want.width)
-        crop = Crop(np.full(size, ground, np.uint8), np.zeros(size, np.uint16), {})
+        crop = MaskCrop(np.full(size, ground, np.uint8), np.zeros(size, np.uint16), {})
         return Ground(crop, None, {"ground": self._taxonomy[ground].name})
 
     def _dense_ground(self, want: Want, allowed: set[int], rng: np.random.Generator) -> Ground | str:
@@ -139,7 +139,7 @@ class GroundChoice:
         if view is None:
             size = f"{item.shape[1]}×{item.shape[0]}"
             return f"a background of {size} pixels is too small at {step:.3g} of its pixels each"
-        crop = cut(pixels, view, self._pictures.read(item) if self._pictures else None)
+        crop = cut_mask(pixels, view, self._pictures.read(item) if self._pictures else None)
         if want.context is not None:
             crop = crop.only(want.context)
         avoided = sorted(want.avoid.intersection(present_ids(crop.mask)))

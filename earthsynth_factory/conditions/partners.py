@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from earthsynth_factory.conditions.masks.bank import Cutout
-from earthsynth_factory.conditions.masks.folder import Item, MaskFolder
+from earthsynth_factory.conditions.masks.folder import MaskFolder, MaskItem
 from earthsynth_factory.conditions.masks.pictures import FolderPictures
-from earthsynth_factory.conditions.placement import Bits, Stamp, overlap
+from earthsynth_factory.conditions.placement import Bits, ObjectStamp, overlap
 from earthsynth_factory.domain import partners
 from earthsynth_factory.domain.spec import Field, Spec
 
@@ -39,7 +39,7 @@ class Side:
 
     folder: MaskFolder
     pictures: FolderPictures
-    item: Item
+    item: MaskItem
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Option:
     """An object that could be put into a scene: cut out, turned, with its top left corner there."""
 
     cutout: Cutout
-    stamp: Stamp
+    stamp: ObjectStamp
     corner: tuple[int, int]
 
     @property
@@ -65,7 +65,7 @@ class Partners:
         self._rarity = partners.rarity(np.array([masks_of.get(category, 0) for category in range(256)]))
         self._stats: dict[tuple[str, str], tuple[float, ...]] = {}
 
-    def ground(self, items: Sequence[Item], category: int | None, rng: np.random.Generator) -> Item:
+    def ground(self, items: Sequence[MaskItem], category: int | None, rng: np.random.Generator) -> MaskItem:
         """One of the items, for an object of the category."""
         among = [items[int(place)] for place in rng.integers(len(items), size=self.spec.among)]
         if category is None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.conditions.masks.view import View
+from earthsynth_factory.conditions.masks.view import MaskView
 from earthsynth_factory.conditions.pasting import MARGIN, Piece, depth
 
 Bits = npt.NDArray[np.bool_]
@@ -19,7 +19,7 @@ PLACES = 24
 
 
 @dataclass(frozen=True, eq=False)
-class Stamp:
+class ObjectStamp:
     """A silhouette ready to be put down. shape: (h, w) bool, tight. anchor: (row, column) of its inmost pixel.
 
     radius: how far from the outline the anchor is, in pixels; where there is less room, nothing need be compared.
@@ -37,15 +37,17 @@ class Stamp:
         return int(self.shape.sum())
 
 
-def render(shape: Bits, scale: float, angle: float, mirror: bool, piece: Piece | None = None) -> Stamp | None:
+def render_object(
+    shape: Bits, scale: float, angle: float, mirror: bool, piece: Piece | None = None
+) -> ObjectStamp | None:
     """A silhouette enlarged by `scale` and turned by `angle` (radians), nearest only. None where no pixel is left.
 
     piece: the object's pixels, which go through the same view.
     """
     height, width = shape.shape
-    turned = View(0.0, 0.0, height, width, angle=angle).reach()
+    turned = MaskView(0.0, 0.0, height, width, angle=angle).reach()
     size = [max(int(np.ceil(2 * reach * scale)), 1) for reach in turned]
-    view = View(height / 2, width / 2, size[0], size[1], 1 / scale, angle, mirror)
+    view = MaskView(height / 2, width / 2, size[0], size[1], 1 / scale, angle, mirror)
     bits = view.sample(shape)
     if not bits.any():
         return None
@@ -55,15 +57,15 @@ def render(shape: Bits, scale: float, angle: float, mirror: bool, piece: Piece |
     inward = depth(tight)
     row, column = divmod(int(inward.argmax()), tight.shape[1])
     turned_piece = piece and Piece(_moved(view, MARGIN).sample_picture(piece.pixels)[box], piece.light)
-    return Stamp(tight, (row, column), float(inward[row, column]), turned_piece)
+    return ObjectStamp(tight, (row, column), float(inward[row, column]), turned_piece)
 
 
-def _moved(view: View, margin: int) -> View:
+def _moved(view: MaskView, margin: int) -> MaskView:
     """The same view into a source that has a margin around it."""
     return replace(view, y=view.y + margin, x=view.x + margin)
 
 
-def find_place(free: Bits, stamp: Stamp, min_inside: float, rng: np.random.Generator) -> tuple[int, int] | None:
+def find_place(free: Bits, stamp: ObjectStamp, min_inside: float, rng: np.random.Generator) -> tuple[int, int] | None:
     """Where the stamp's top left corner may go (row, column; may be negative), or None where no place was found.
 
     All of it that the image shows is on `free` (H, W), and the image shows at least the share `min_inside` of it.
@@ -79,7 +81,7 @@ def find_place(free: Bits, stamp: Stamp, min_inside: float, rng: np.random.Gener
     return None
 
 
-def at_anchor(free: Bits, stamp: Stamp, anchor: tuple[int, int], min_inside: float) -> tuple[int, int] | None:
+def at_anchor(free: Bits, stamp: ObjectStamp, anchor: tuple[int, int], min_inside: float) -> tuple[int, int] | None:
     """The stamp's top left corner if its inmost pixel goes to `anchor` (row, column); None if there is no room there."""
     top, left = anchor[0] - stamp.anchor[0], anchor[1] - stamp.anchor[1]
     there, part = overlap(free.shape, stamp, top, left)
@@ -90,7 +92,7 @@ def at_anchor(free: Bits, stamp: Stamp, anchor: tuple[int, int], min_inside: flo
 Window = tuple[slice, slice]
 
 
-def overlap(shape: tuple[int, ...], stamp: Stamp, top: int, left: int) -> tuple[Window, Window]:
+def overlap(shape: tuple[int, ...], stamp: ObjectStamp, top: int, left: int) -> tuple[Window, Window]:
     """The common window of an image of `shape` and a stamp at (top, left): in the image, and in the stamp."""
     height, width = stamp.shape.shape
     rows = slice(max(top, 0), max(min(top + height, shape[0]), 0))

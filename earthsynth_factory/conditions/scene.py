@@ -8,21 +8,21 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from earthsynth_factory.conditions.masks.crop import Crop
+from earthsynth_factory.conditions.masks.crop import MaskCrop
 from earthsynth_factory.conditions.pasting import MARGIN, coverage, in_light, light_of
-from earthsynth_factory.conditions.placement import Bits, Stamp, Window, overlap
+from earthsynth_factory.conditions.placement import Bits, ObjectStamp, Window, overlap
 from earthsynth_factory.geometry.blending import blended
 from earthsynth_factory.geometry.components import MAX_COMPONENTS
 
 
-class Scene:
+class ComposedScene:
     """mask (H, W) uint8 and instances (H, W) uint16, growing. Later objects lie on top of earlier ones.
 
     The ground's own objects keep their pixels and are numbered from 1; what its border hides of them stays hidden.
     picture: (H, W, 3) uint8, if the ground has one; changed: (H, W) bool, where objects were put into it.
     """
 
-    def __init__(self, ground: Crop, match: float = 0.0) -> None:
+    def __init__(self, ground: MaskCrop, match: float = 0.0) -> None:
         """match: how far (0–1) an object's pixels follow the light of their new place."""
         self._ground, self._match = ground.mask, match
         self.picture = None if ground.picture is None else ground.picture.copy()
@@ -37,7 +37,7 @@ class Scene:
         shares = [ground.visible.get(old, 1.0) for old in there.tolist()]
         self._full = {new: self._left[new] / share for new, share in enumerate(shares, start=1)}
 
-    def copy(self) -> Scene:
+    def copy(self) -> ComposedScene:
         """The scene as it is now; what is put into the one does not show in the other."""
         twin = copy.copy(self)
         twin.picture = None if self.picture is None else self.picture.copy()
@@ -63,7 +63,7 @@ class Scene:
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * gap + 3, 2 * gap + 3))  # 1 px more: diagonal touch
         return np.asarray(on & (cv2.dilate(taken, disc) == 0))
 
-    def put(self, stamp: Stamp, category: int, top: int, left: int, min_visible: float) -> bool:
+    def put(self, stamp: ObjectStamp, category: int, top: int, left: int, min_visible: float) -> bool:
         """Lay the object down, unless it would leave less than `min_visible` of an object below it."""
         there, part = overlap(self.mask.shape, stamp, top, left)
         shown = stamp.shape[part]
@@ -81,7 +81,7 @@ class Scene:
         self._left[number], self._full[number] = int(shown.sum()), float(stamp.area)
         return True
 
-    def _paste(self, stamp: Stamp, there: Window, part: Window) -> None:
+    def _paste(self, stamp: ObjectStamp, there: Window, part: Window) -> None:
         """The object's pixels, if they are known, in the light of what is around its place."""
         if self.picture is None or stamp.piece is None:
             return

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
-from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.run_record import RunRecord, read_record
 from earthsynth_factory.datasets.merged import Merged
-from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import StoreError
 
 UNKNOWN = "unknown"
@@ -42,12 +42,10 @@ def terms_of(dataset: LabelledDataset) -> Terms:
     base = getattr(dataset, "base", None)
     if base is not None:
         return terms_of(base)
-    prepared = PreparedLayout(dataset.root).dataset
-    if prepared.is_file():
-        about = _read(prepared)
-        texts = [str(about.get(key, "")) for key in ("source", "licence", "credit")]
-        return Terms(texts[0], texts[1] or UNKNOWN, texts[2], bool(about.get("dense")))
-    return _of_build(read_record(Layout(dataset.root).run))
+    if isinstance(dataset, PreparedDataset):
+        about = dataset.about
+        return Terms(about.source, about.licence or UNKNOWN, about.credit, about.dense)
+    return _of_build(read_record(BuildLayout(dataset.root).run))
 
 
 def _of_build(run: RunRecord) -> Terms:

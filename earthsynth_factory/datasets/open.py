@@ -5,18 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from earthsynth_factory.datasets.base import LabelledDataset
-from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.reader import BuildReader
-from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.prepared.document import is_prepared
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import StoreError
 
 
+def is_dataset(path: Path) -> bool:
+    """Whether `open_dataset` reads the folder."""
+    return is_prepared(path) or BuildLayout(path).run.is_file()
+
+
 def open_dataset(path: Path) -> LabelledDataset:
     """Raises `StoreError` where the folder is neither, `SourceError` where it is damaged."""
-    if PreparedLayout(path).dataset.is_file():
+    if is_prepared(path):
         return PreparedDataset(path)
-    if Layout(path).run.is_file():
+    if BuildLayout(path).run.is_file():
         return BuildReader(path)
     raise StoreError(
         f"{path}: neither the output of a build (run.json) nor a prepared dataset (dataset.json); "

@@ -26,7 +26,7 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CategoryRow:
     """A line of the table; the file says at its head what the keys mean. Names in it are those of other lines."""
 
     id: int
@@ -43,16 +43,16 @@ class Row:
 
 
 @cache
-def rows() -> tuple[Row, ...]:
+def rows() -> tuple[CategoryRow, ...]:
     """All categories, ascending by id."""
     document = tomllib.loads(FILE.read_text(encoding="utf-8"))
     return tuple(_row(index, line) for index, line in enumerate(document["category"]))
 
 
-def _row(index: int, line: dict[str, Any]) -> Row:
+def _row(index: int, line: dict[str, Any]) -> CategoryRow:
     size = _size(line.pop("length"), line.pop("from"), line) if "length" in line else None
     lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in line.items()}
-    return Row(index, size=size, **lists)
+    return CategoryRow(index, size=size, **lists)
 
 
 def _size(length: Any, why: str, line: dict[str, Any]) -> Size:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from earthsynth_factory.domain.taxonomy import Taxonomy
@@ -13,12 +13,10 @@ from earthsynth_factory.domain.taxonomy import Taxonomy
 class StageContext:
     """base: the folder that relative paths of the recipe start from. device: `auto`, `cpu`, `cuda:1`, …
 
-    targets: class ids of the recipe's categories. limits: kind of a rule → category (None: all without one of their own)
-    → least value in place of the recipe's, as calibration learnt it.
+    targets: class ids of the recipe's categories.
     """
 
     taxonomy: Taxonomy
     targets: Sequence[int]
     base: Path
     device: str = "auto"
-    limits: Mapping[str, Mapping[int | None, float]] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from earthsynth_factory.errors import InputError, ModelError
 from earthsynth_factory.evaluation.features import PACKAGE, Lite0, lite0_weights
-from earthsynth_factory.evaluation.spec import ModelSpec
+from earthsynth_factory.evaluation.spec import NetworkSpec
 
 LITE0 = "efficientnet_lite0"
 PLAIN = "mobilenet_v3_large"
@@ -59,7 +59,7 @@ class Levels(nn.Module):
         return {stride: found.shape[1] for stride, found in self(torch.zeros(1, 3, PROBE, PROBE)).items()}
 
 
-def resolved(spec: ModelSpec) -> ModelSpec:
+def resolved(spec: NetworkSpec) -> NetworkSpec:
     """The spec with `auto` replaced by what this machine has."""
     lite0 = find_spec(PACKAGE) is not None
     backbone = spec.backbone
@@ -68,10 +68,10 @@ def resolved(spec: ModelSpec) -> ModelSpec:
     weights = spec.weights
     if weights == "auto":
         weights = "imagenet" if backbone == LITE0 else "none"
-    return ModelSpec(backbone=backbone, weights=weights)
+    return NetworkSpec(backbone=backbone, weights=weights)
 
 
-def open_backbone(spec: ModelSpec) -> Levels:
+def open_backbone(spec: NetworkSpec) -> Levels:
     """The backbone of a resolved spec; first weights come from torch's generator.
 
     Raises InputError for a name that is none, ModelError where weights are missing or do not fit.
@@ -91,7 +91,7 @@ def _lite0() -> Levels:
     return Levels(dict(zip(Lite0.STRIDES, [first, *network.levels[1:]], strict=True)), frozen=True)
 
 
-def _whole(spec: ModelSpec) -> nn.Module:
+def _whole(spec: NetworkSpec) -> nn.Module:
     """A classifier of torchvision or timm. Raises InputError, ModelError."""
     pretrained = spec.weights == "imagenet"
     try:

@@ -24,7 +24,7 @@ NAMES = {
 }
 
 
-def card(document: Mapping[str, Any]) -> str:
+def evaluation_card(document: Mapping[str, Any]) -> str:
     """Markdown."""
     parts = ["## What it does for a model", _how(document)]
     for share in document["shares"]:

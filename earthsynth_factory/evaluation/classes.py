@@ -51,7 +51,7 @@ def held(record: SampleRecord, task: Task) -> set[int]:
     return set(record.classes) - {BACKGROUND}
 
 
-def classes_of(members: Members, task: Task) -> Classes:
+def evaluated_classes(members: Members, task: Task) -> Classes:
     """Raises InputError where the classes of the parts do not meet, or there is nothing to tell apart."""
     counts = {part: _count(records, task) for part, records in members.records.items()}
     ids = tuple(sorted(counts[TRAIN].keys() | counts[TEST].keys()))

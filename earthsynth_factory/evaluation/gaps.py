@@ -213,7 +213,7 @@ def _compare(found: dict[str, Errors], truth: Boxes, seen: Boxes, side: int) -> 
     """Every object: found, taken for another class, or missed; every prediction without an object is made up."""
     taken: set[int] = set()
     for name, box in truth:
-        own, size = found.setdefault(name, Errors()), size_of(box, side)
+        own, size = found.setdefault(name, Errors()), size_bin(box, side)
         own.truth[size] += 1
         overlaps = [(_iou(box, other), place) for place, (_, other) in enumerate(seen) if place not in taken]
         best, place = max(overlaps, default=(0.0, -1))
@@ -230,7 +230,7 @@ def _compare(found: dict[str, Errors], truth: Boxes, seen: Boxes, side: int) -> 
         found[name].hallucinated += place not in taken
 
 
-def size_of(box: Sequence[float], side: int) -> str:
+def size_bin(box: Sequence[float], side: int) -> str:
     """COCO's bounds, 32² and 96² pixels of 640, as shares of the image's side."""
     length = float(np.sqrt(max(0.0, (box[2] - box[0]) * (box[3] - box[1])))) / side
     return SIZES[int(length > 32 / 640) + int(length > 96 / 640)]

@@ -9,7 +9,7 @@ from typing import Any
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.evaluation.spec import EvaluationRecipe
 from earthsynth_factory.recipe.document import Document
-from earthsynth_factory.recipe.reading import changed, read_text, validated
+from earthsynth_factory.recipe.reading import changed, read_recipe_text, validated
 
 
 def load(path: Path | None, given: Mapping[str, Any]) -> EvaluationRecipe:
@@ -19,7 +19,7 @@ def load(path: Path | None, given: Mapping[str, Any]) -> EvaluationRecipe:
         if missing:
             raise InputError(f"{', '.join(missing)}: missing; give these, or a recipe file")
         return validated(Document("options", dict(given)), EvaluationRecipe)
-    document = changed(read_text(path), str(path), [])
+    document = changed(read_recipe_text(path), str(path), [])
     if isinstance(document.data, dict):
         document.data.update(given)
     recipe = validated(document, EvaluationRecipe)

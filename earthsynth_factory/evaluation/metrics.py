@@ -39,7 +39,7 @@ class Scores:
         )
 
 
-class Scorer:
+class MetricScorer:
     """Scores the outcomes of one part of a pool."""
 
     def __init__(self, task: Task, pool: Pool, part: str) -> None:

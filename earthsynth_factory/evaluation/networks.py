@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from earthsynth_factory.evaluation.backbones import Levels, open_backbone, replace_batch_norm
 from earthsynth_factory.evaluation.classes import IGNORE
-from earthsynth_factory.evaluation.spec import ModelSpec, Task
+from earthsynth_factory.evaluation.spec import NetworkSpec, Task
 from earthsynth_factory.evaluation.views import Seen
 
 LOW, HIGH = 4, 16
@@ -29,7 +29,7 @@ LEAST_SCORE, MOST_FOUND = 0.05, 100
 """Of an object that is reported, and of how many an image."""
 
 
-class Judge(Protocol):
+class TaskNetwork(Protocol):
     """A network that can be trained and asked."""
 
     def loss(self, batch: Sequence[Seen], device: torch.device) -> Tensor:
@@ -47,7 +47,7 @@ def tensor_of(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
-class Segmenter(nn.Module):
+class SegmentationNetwork(nn.Module):
     """LR-ASPP (Howard et al. 2019)."""
 
     def __init__(self, backbone: Levels, columns: int) -> None:
@@ -171,11 +171,13 @@ def _unit(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
     return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
 
 
-def open_network(task: Task, spec: ModelSpec, columns: int, side: int, seed: int) -> Segmenter | Detector | Classifier:
+def open_network(
+    task: Task, spec: NetworkSpec, columns: int, side: int, seed: int
+) -> SegmentationNetwork | Detector | Classifier:
     """The network with first weights that `seed` decides. Raises as `open_backbone`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         backbone = open_backbone(spec)
         if task == "segment":
-            return Segmenter(backbone, columns)
+            return SegmentationNetwork(backbone, columns)
         return Detector(backbone, columns, side) if task == "detect" else Classifier(backbone, columns)

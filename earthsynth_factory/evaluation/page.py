@@ -16,7 +16,7 @@ from earthsynth_factory.evaluation.pool import Pool
 from earthsynth_factory.evaluation.summary import Summary
 from earthsynth_factory.evaluation.verdict import signed
 from earthsynth_factory.report.html.markup import Html, count, escaped, facts, joined, plain, table, tag
-from earthsynth_factory.report.html.model import Pixels
+from earthsynth_factory.report.html.model import ImagePixels
 from earthsynth_factory.report.html.page import policy, resource
 from earthsynth_factory.report.html.thumbnails import thumbnail
 
@@ -155,7 +155,9 @@ def _gained_and_lost(share: Mapping[str, Any], pool: Pool, summary: Summary) -> 
 def _card(pool: Pool, place: int, words: str) -> Html:
     mask = np.asarray(pool.masks[place])
     taxonomy = Taxonomy(tuple(make_category(n + 1, name) for n, name in enumerate(pool.classes.names)))
-    pixels = Pixels(np.asarray(pool.images[place]), np.where(mask == IGNORE, 0, mask), np.asarray(pool.numbers[place]))
+    pixels = ImagePixels(
+        np.asarray(pool.images[place]), np.where(mask == IGNORE, 0, mask), np.asarray(pool.numbers[place])
+    )
     found = thumbnail(pixels, taxonomy)
     layers = [tag("img", src=found.image, alt="")]
     if found.labels:

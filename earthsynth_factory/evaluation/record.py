@@ -20,14 +20,14 @@ def write_record(folder: ResultFolder, run: Run, record: Mapping[str, Any], key:
     write_bytes(folder.run(run.name), orjson.dumps({"key": key, **record}) + b"\n")
 
 
-def note(folder: ResultFolder, run: Run, seconds: float) -> None:
+def note_run(folder: ResultFolder, run: Run, seconds: float) -> None:
     """A line of the journal. One process writes it, the one that holds the folder."""
     line = {"run": run.name, "seconds": round(seconds, 1), "time": round(time.time())}
     with open_to_append(folder.journal) as journal:
         append_line(journal, orjson.dumps(line) + b"\n", folder.journal)
 
 
-def read_record(folder: ResultFolder, run: Run, key: str) -> dict[str, Any]:
+def read_run(folder: ResultFolder, run: Run, key: str) -> dict[str, Any]:
     """The record of a run. Raises StoreError where it is missing, damaged or of another evaluation."""
     path = folder.run(run.name)
     found = read_object(path)
@@ -36,6 +36,6 @@ def read_record(folder: ResultFolder, run: Run, key: str) -> dict[str, Any]:
     return found
 
 
-def finished(folder: ResultFolder, runs: Iterable[Run]) -> list[Run]:
+def finished_runs(folder: ResultFolder, runs: Iterable[Run]) -> list[Run]:
     """Those of the runs that have their file."""
     return [run for run in runs if folder.run(run.name).is_file()]

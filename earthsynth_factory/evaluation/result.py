@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory import __version__
-from earthsynth_factory.evaluation.card import card
+from earthsynth_factory.evaluation.card import evaluation_card
 from earthsynth_factory.evaluation.likeness import likeness
 from earthsynth_factory.evaluation.members import COMPARED, PARTS
 from earthsynth_factory.evaluation.page import page
-from earthsynth_factory.evaluation.record import read_record
+from earthsynth_factory.evaluation.record import read_run
 from earthsynth_factory.evaluation.session import Evaluation, runs_by_group
 from earthsynth_factory.evaluation.summary import Setting, Summary, as_plain
 from earthsynth_factory.evaluation.verdict import verdict
@@ -22,13 +22,13 @@ FORMAT = "earthsynth-factory/evaluation"
 def write_result(evaluation: Evaluation) -> Path:
     """Write all from the runs' files; gives where evaluation.json lies."""
     settings = {
-        group: Setting(tuple(runs), tuple(read_record(evaluation.folder, run, evaluation.key) for run in runs))
+        group: Setting(tuple(runs), tuple(read_run(evaluation.folder, run, evaluation.key) for run in runs))
         for group, runs in runs_by_group(evaluation.runs).items()
     }
     summary = Summary(evaluation.recipe, evaluation.pool, settings)
     document = _document(evaluation, summary)
     write_json(evaluation.folder.result, document)
-    write_bytes(evaluation.folder.card, card(document).encode())
+    write_bytes(evaluation.folder.card, evaluation_card(document).encode())
     write_bytes(evaluation.folder.page, page(document, evaluation.pool, summary))
     return evaluation.folder.result
 

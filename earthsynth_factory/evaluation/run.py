@@ -11,11 +11,11 @@ import orjson
 
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.evaluation.backbones import resolved
-from earthsynth_factory.evaluation.classes import classes_of
+from earthsynth_factory.evaluation.classes import evaluated_classes
 from earthsynth_factory.evaluation.members import COMPARED, SYNTHETIC, TRAIN, gather
 from earthsynth_factory.evaluation.plan import Run, runs_of
 from earthsynth_factory.evaluation.pool import Pool, PoolOptions, write_pool
-from earthsynth_factory.evaluation.record import finished, note
+from earthsynth_factory.evaluation.record import finished_runs, note_run
 from earthsynth_factory.evaluation.result import write_result
 from earthsynth_factory.evaluation.result_folder import ResultFolder, read_object
 from earthsynth_factory.evaluation.session import Evaluation, Events
@@ -46,7 +46,7 @@ def evaluate(recipe: EvaluationRecipe, out: Path, events: Events) -> Path:
         check_trainer(recipe.trainer)
     with claimed(out, "evaluate", {}, same=False) as claim:
         claim.begin()
-        evaluation = opened(recipe, ResultFolder(out), events)
+        evaluation = open_evaluation(recipe, ResultFolder(out), events)
         if recipe.trainer is not None:
             train_outside(evaluation, events)
         else:
@@ -54,11 +54,11 @@ def evaluate(recipe: EvaluationRecipe, out: Path, events: Events) -> Path:
         return write_result(evaluation)
 
 
-def opened(recipe: EvaluationRecipe, folder: ResultFolder, events: Events) -> Evaluation:
+def open_evaluation(recipe: EvaluationRecipe, folder: ResultFolder, events: Events) -> Evaluation:
     """The data read, the runs listed, the folder claimed. Raises as `evaluate`."""
     events.say("reading and comparing the images")
     members = gather(recipe, events.read)
-    classes, budget = classes_of(members, recipe.task), recipe.budgeted()
+    classes, budget = evaluated_classes(members, recipe.task), recipe.budgeted()
     real = len(members.records[TRAIN])
     made = {part: len(members.records[part]) / real for part in (SYNTHETIC, COMPARED)}
     most = min(made[SYNTHETIC], made[COMPARED]) if recipe.compare else made[SYNTHETIC]
@@ -96,7 +96,7 @@ def _claim(folder: ResultFolder, recipe: EvaluationRecipe, settings: Settings, p
 
 
 def _train(evaluation: Evaluation, events: Events) -> None:
-    done = finished(evaluation.folder, evaluation.runs)
+    done = finished_runs(evaluation.folder, evaluation.runs)
     missing = [run for run in evaluation.runs if run not in done]
     workers = evaluation.recipe.workers or cores()
     if done:
@@ -130,7 +130,7 @@ class _Clock:
 
     def ran(self, run: Run, seconds: float) -> None:
         """A run is done."""
-        note(self._folder, run, seconds)
+        note_run(self._folder, run, seconds)
         self._made += 1
         self._events.ran(self._done + self._made, self._total, self.left())
 

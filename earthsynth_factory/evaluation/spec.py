@@ -40,7 +40,7 @@ Shares = Annotated[tuple[Share, ...], AfterValidator(_ascending)]
 Doses = Annotated[tuple[Annotated[float, Field(ge=0, le=100)], ...], AfterValidator(_ascending)]
 
 
-class ModelSpec(Spec):
+class NetworkSpec(Spec):
     """The network that is trained in every arm."""
 
     backbone: str = "auto"
@@ -89,7 +89,7 @@ class EvaluationRecipe(Spec):
     """Synthetic images for every real one, as far as there are any."""
     doses: Doses = ()
     """A dose curve: the best on val is reported once on test."""
-    model: ModelSpec = ModelSpec()
+    model: NetworkSpec = NetworkSpec()
     trainer: TrainerSpec | None = None
     side: int | None = Field(default=None, ge=16, le=2048)
     """Pixels that the longer side of every image is brought to; by default the budget's."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from earthsynth_factory.evaluation.intervals import Difference, difference, resamplings, worth
 from earthsynth_factory.evaluation.members import MADE, TEST, VAL
-from earthsynth_factory.evaluation.metrics import HEADLINE, Scorer, Scores
+from earthsynth_factory.evaluation.metrics import HEADLINE, MetricScorer, Scores
 from earthsynth_factory.evaluation.plan import Run, material
 from earthsynth_factory.evaluation.pool import Pool
 from earthsynth_factory.evaluation.spec import EvaluationRecipe
@@ -66,12 +66,12 @@ class Summary:
     def _scored(self, record: Mapping[str, Any], part: str) -> Scores:
         """A user's trainer gives one number, which no resampling changes."""
         if "outcomes" in record:
-            return Scorer(self.recipe.task, self.pool, part)(record["outcomes"][part], self._weights[part])
+            return MetricScorer(self.recipe.task, self.pool, part)(record["outcomes"][part], self._weights[part])
         return Scores({self.metric: np.full(len(self._weights[part]), record["scores"].get(part, np.nan))}, {})
 
     def by_test_image(self, group: str) -> Floats:
         """(N,) of every test image alone, in points, mean over seeds."""
-        scorer, alone = Scorer(self.recipe.task, self.pool, TEST), np.eye(len(self.pool.of(TEST)), dtype=np.int64)
+        scorer, alone = MetricScorer(self.recipe.task, self.pool, TEST), np.eye(len(self.pool.of(TEST)), dtype=np.int64)
         found = [scorer(one["outcomes"][TEST], alone).metrics[self.metric] for one in self.settings[group].records]
         return np.asarray(100 * np.mean(found, axis=0))
 

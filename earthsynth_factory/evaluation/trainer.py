@@ -27,11 +27,11 @@ from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.evaluation.members import HELD_OUT, TEST, TRAIN, VAL
 from earthsynth_factory.evaluation.plan import Run, material
-from earthsynth_factory.evaluation.record import finished, note, write_record
+from earthsynth_factory.evaluation.record import finished_runs, note_run, write_record
 from earthsynth_factory.evaluation.result_folder import read_object
 from earthsynth_factory.evaluation.session import Evaluation, Events
 from earthsynth_factory.evaluation.spec import TrainerSpec
-from earthsynth_factory.evaluation.views import noise
+from earthsynth_factory.evaluation.views import noise_of
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
@@ -69,7 +69,7 @@ def train_outside(evaluation: Evaluation, events: Events) -> None:
     foreign = sorted({run.arm for run in evaluation.runs} - ARMS)
     if foreign:
         raise InputError(f"arms {', '.join(foreign)}: not with --trainer, which trains its own way; leave them out")
-    done = len(finished(evaluation.folder, evaluation.runs))
+    done = len(finished_runs(evaluation.folder, evaluation.runs))
     started, made = time.monotonic(), 0
     events.say(f"{len(evaluation.runs) - done} runs of the trainer; time is known after the first")
     for run in evaluation.runs:
@@ -101,7 +101,7 @@ def _train(evaluation: Evaluation, trainer: TrainerSpec, words: Sequence[str], r
         "seconds": round(time.monotonic() - started, 2),
     }
     write_record(evaluation.folder, run, record, evaluation.key)
-    note(evaluation.folder, run, time.monotonic() - started)
+    note_run(evaluation.folder, run, time.monotonic() - started)
 
 
 def _fill(word: str, filled: Mapping[str, str]) -> str:
@@ -193,7 +193,7 @@ class _ArmData(View):
         path = self._noise / f"{record.stem}.png"
         if not path.is_file():
             side = max(record.height, record.width)
-            pixels = noise(self._places[record.stem], side)[: record.height, : record.width]
+            pixels = noise_of(self._places[record.stem], side)[: record.height, : record.width]
             write_bytes(path, encode_png(pixels.copy()), durable=False)
         return path
 
@@ -201,4 +201,4 @@ class _ArmData(View):
         if self._noise is None or record.stem not in self._made:
             return self.base.image(record)
         side = max(record.height, record.width)
-        return noise(self._places[record.stem], side)[: record.height, : record.width]
+        return noise_of(self._places[record.stem], side)[: record.height, : record.width]

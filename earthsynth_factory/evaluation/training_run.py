@@ -16,11 +16,11 @@ from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.errors import FactoryError
 from earthsynth_factory.evaluation.draws import draws
 from earthsynth_factory.evaluation.members import HELD_OUT, TRAIN
-from earthsynth_factory.evaluation.networks import Judge, open_network
+from earthsynth_factory.evaluation.networks import TaskNetwork, open_network
 from earthsynth_factory.evaluation.outcomes import outcome_of
 from earthsynth_factory.evaluation.plan import Run, material
 from earthsynth_factory.evaluation.pool import Pool
-from earthsynth_factory.evaluation.spec import Budget, ModelSpec, Task
+from earthsynth_factory.evaluation.spec import Budget, NetworkSpec, Task
 from earthsynth_factory.evaluation.views import seen
 from earthsynth_factory.models.device import pick_device
 
@@ -41,7 +41,7 @@ class Settings:
 
     task: Task
     budget: Budget
-    model: ModelSpec
+    model: NetworkSpec
     seed: int
     device: str
 
@@ -56,7 +56,7 @@ def train_run(pool: Pool, settings: Settings, run: Run, on_step: Step = lambda _
     trainer = _Trainer(pool, settings, run, device)
     losses = [trainer.step(number, on_step) for number in range(settings.budget.steps)]
     network = trainer.network.eval()
-    outcomes = {part: look(pool, network, part, settings.task, device) for part in HELD_OUT}
+    outcomes = {part: outcomes_of(pool, network, part, settings.task, device) for part in HELD_OUT}
     return {
         "run": {"arm": run.arm, "share": run.share, "dose": run.dose, "seed": run.seed},
         "shown": trainer.account(),
@@ -89,7 +89,7 @@ class _Trainer:
         batch = seen(self._pool, self._run, places, self._material.real, self._seed, number)
         self._count(places)
         for group in self._optimizer.param_groups:
-            group["lr"] = self._budget.lr * warmup_cosine(number, self._budget.steps)
+            group["lr"] = self._budget.lr * learning_rate(number, self._budget.steps)
         loss = self.network.loss(batch, self._device)
         if torch.isfinite(loss):
             self._descend(loss)
@@ -120,7 +120,7 @@ class _Trainer:
 
 
 @torch.inference_mode()
-def look(pool: Pool, network: Judge, part: str, task: Task, device: torch.device) -> list[Any]:
+def outcomes_of(pool: Pool, network: TaskNetwork, part: str, task: Task, device: torch.device) -> list[Any]:
     """The outcome of every image of a part, in the pool's order."""
     places = pool.of(part)
     found: list[Any] = []
@@ -131,7 +131,7 @@ def look(pool: Pool, network: Judge, part: str, task: Task, device: torch.device
     return found
 
 
-def warmup_cosine(step: int, steps: int) -> float:
+def learning_rate(step: int, steps: int) -> float:
     """The factor of the learning rate."""
     warm = max(1, round(WARMUP * steps))
     if step < warm:

@@ -41,7 +41,7 @@ def seen(pool: Pool, run: Run, places: Places, real: Places, seed: int, step: in
     return [_one(pool, run, int(place), real, own) for place, own in zip(places, seeds, strict=True)]
 
 
-def plain(pool: Pool, place: int) -> Seen:
+def unaugmented(pool: Pool, place: int) -> Seen:
     """An image as it is; regions of uncounted objects are no boxes to learn."""
     objects = pool.objects(place)
     single = ~pool.crowd[objects]
@@ -53,16 +53,16 @@ def plain(pool: Pool, place: int) -> Seen:
     )
 
 
-def noise(place: int, side: int) -> Array:
+def noise_of(place: int, side: int) -> Array:
     """(side, side, 3): the same for an image whenever it is drawn, as a file of noise would be."""
     return rng(0, "noise", place).integers(0, 256, (side, side, 3), dtype=np.uint8)
 
 
 def _one(pool: Pool, run: Run, place: int, real: Places, seed: int) -> Seen:
     random = rng(seed)
-    found = plain(pool, place)
+    found = unaugmented(pool, place)
     if run.arm == "noise" and place not in real:
-        return replace(found, image=noise(place, pool.side))
+        return replace(found, image=noise_of(place, pool.side))
     if run.arm == "copy-paste" and random.random() < PASTED:
         found = _pasted(pool, place, int(random.choice(real)), random)
     return _varied(found, random) if run.arm in AUGMENTED else found

@@ -19,7 +19,7 @@ _KNOWN = frozenset(
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def card(
+def export_card(
     store: LabelledDataset, classes: Sequence[Category], counts: Mapping[str, int], files: Mapping[str, str], body: str
 ) -> bytes:
     """files: split → pattern of its data files; splits without images are left out. body: how to read it, Markdown."""

@@ -19,7 +19,7 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.coco_file import CocoFile, about, image_entry
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
-from earthsynth_factory.exports.shapes import box, drawn, fidelity, polygons
+from earthsynth_factory.exports.shapes import drawn, fidelity, polygons, upright_box
 from earthsynth_factory.exports.walk import crowd
 
 
@@ -74,7 +74,7 @@ class _Writer:
                 "category_id": instance.category,
                 "segmentation": self._segmentation(record, instance),
                 "area": instance.area,
-                "bbox": list(box(record, instance)),
+                "bbox": list(upright_box(record, instance)),
                 "iscrowd": int(crowd(instance)),
                 "visible": instance.visible,
                 "truncated": instance.truncated,

@@ -10,24 +10,22 @@ own list.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
-from earthsynth_factory.datasets.prepared.layout import PreparedLayout
-from earthsynth_factory.datasets.prepared.training_list import training_lines
+from earthsynth_factory.datasets.prepared.train_list import training_lines
+from earthsynth_factory.datasets.prepared.writer import new_train_list, put_categories, put_item
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.walk import Walk
-from earthsynth_factory.io.atomic import write_bytes
-from earthsynth_factory.io.png import encode_png
 
 
 class EarthSynthSpec(ExportSpec):
@@ -42,17 +40,13 @@ class EarthSynthSpec(ExportSpec):
     def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
         losses, walk = Losses(), Walk(store, progress)
         with ExitStack() as stack:
-            folders = {split: PreparedLayout(out / split) for split in store.splits}
-            lists = {}
-            for split, folder in folders.items():
-                folder.root.mkdir()
-                lists[split] = stack.enter_context(folder.train.open("wb"))
+            lists = {split: stack.enter_context(new_train_list(out / split)) for split in store.splits}
             for record in walk:
                 categories = [category for category in record.classes if category != BACKGROUND]
-                self._files(store, record, folders[record.split], categories, losses)
+                self._files(store, record, out / record.split, categories, losses)
                 name = record.stem + store.image_path(record).suffix
                 lines = training_lines(record.stem, name, categories, store.taxonomy, self.augment)
-                lists[record.split].writelines(orjson.dumps(line) + b"\n" for line in lines)
+                lists[record.split](lines)
                 losses.count("images without any class: files, but no line in train.jsonl", not lines)
         return ExportSummary("earthsynth", walk.counts, losses.notes("masks"))
 
@@ -60,7 +54,7 @@ class EarthSynthSpec(ExportSpec):
         self,
         store: LabelledDataset,
         record: SampleRecord,
-        folder: PreparedLayout,
+        folder: Path,
         categories: list[int],
         losses: Losses,
     ) -> None:
@@ -68,10 +62,8 @@ class EarthSynthSpec(ExportSpec):
         ignored = mask == IGNORE
         losses.count("pixels of which nothing is known, written as background", int(ignored.sum()))
         mask = np.where(ignored, np.uint8(BACKGROUND), mask)
-        put_image(image, folder.image(record.stem + image.suffix), self.images)
-        write_bytes(folder.mask(record.stem), encode_png(mask), durable=False)
-        for category in categories if self.augment else ():
-            name = store.taxonomy[category].name
-            alone = np.where(mask == category, mask, np.uint8(BACKGROUND))
-            write_bytes(folder.category_mask(record.stem, name), encode_png(alone), durable=False)
-            put_image(image, folder.category_image(record.stem, name, image.suffix), self.images)
+        put = partial(put_image, image, images=self.images)
+        put_item(folder, record.stem, record.stem + image.suffix, put, mask, None)
+        if self.augment:
+            names = {category: store.taxonomy[category].name for category in categories}
+            put_categories(folder, record.stem, image.suffix, put, mask, names)

@@ -28,7 +28,7 @@ from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Category, Taxonomy
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
-from earthsynth_factory.exports.places import Place, footprint, on_map, outline, place_of
+from earthsynth_factory.exports.places import GroundPlace, ground_footprint, on_map, outline, place_of
 from earthsynth_factory.exports.walk import Walk, image_classes
 from earthsynth_factory.io.atomic import disk_error, write_json
 from earthsynth_factory.io.provenance import VOCABULARY, source_type_of
@@ -69,7 +69,7 @@ class GeotiffSpec(ExportSpec):
 def write_cog(
     path: Path,
     bands: npt.NDArray[np.uint8],
-    place: Place | None,
+    place: GroundPlace | None,
     tags: Mapping[str, str],
     palette: Palette | None = None,
     compress: str = "deflate",
@@ -134,10 +134,10 @@ class _Vectors:
     def __enter__(self) -> _Vectors:
         return self
 
-    def add(self, record: SampleRecord, place: Place, taxonomy: Taxonomy) -> None:
+    def add(self, record: SampleRecord, place: GroundPlace, taxonomy: Taxonomy) -> None:
         """Its footprint and its objects."""
         about = {"image": record.stem, "split": record.split}
-        print_of = on_map(footprint(record), place, degrees=True)
+        print_of = on_map(ground_footprint(record), place, degrees=True)
         self._put("footprints", None, {**about, "metres_per_pixel": record.metres_per_pixel or None}, print_of)
         own = f"objects_{re.sub(r'[^A-Za-z0-9]+', '_', place.name)[:40]}"
         for instance in record.instances:

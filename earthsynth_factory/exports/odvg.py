@@ -28,7 +28,7 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
 from earthsynth_factory.exports.pairs import pair_fields
-from earthsynth_factory.exports.shapes import DIGITS, box
+from earthsynth_factory.exports.shapes import DIGITS, upright_box
 from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
 from earthsynth_factory.io.atomic import write_bytes
 
@@ -107,7 +107,7 @@ def _append(file: IO[bytes], record: SampleRecord, name: str, **form: Any) -> No
 
 
 def _corners(record: SampleRecord, instance: Instance) -> list[float]:
-    x, y, width, height = box(record, instance)
+    x, y, width, height = upright_box(record, instance)
     return [x, y, round(x + width, DIGITS), round(y + height, DIGITS)]
 
 

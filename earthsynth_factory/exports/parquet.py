@@ -21,9 +21,9 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
-from earthsynth_factory.exports.card import card
+from earthsynth_factory.exports.card import export_card
 from earthsynth_factory.exports.pairs import pair_fields
-from earthsynth_factory.exports.shapes import box
+from earthsynth_factory.exports.shapes import upright_box
 from earthsynth_factory.exports.walk import Walk, crowd, ground, image_classes, object_classes
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
@@ -64,7 +64,7 @@ class ParquetSpec(ExportSpec):
             for of_split in files.values():
                 of_split.close()
         patterns = {split: f"data/{split}-*.parquet" for split in store.splits}
-        write_bytes(out / "README.md", card(store, classes, walk.counts, patterns, _BODY))
+        write_bytes(out / "README.md", export_card(store, classes, walk.counts, patterns, _BODY))
         return ExportSummary("hf-parquet", walk.counts)
 
 
@@ -210,5 +210,5 @@ def _object(record: SampleRecord, instance: Instance, labels: dict[int, int]) ->
         "difficult": "difficult" in instance.flags,
         "crowd": crowd(instance),
         "category": labels[instance.category],
-        "bbox": list(box(record, instance)),
+        "bbox": list(upright_box(record, instance)),
     }

@@ -28,7 +28,7 @@ SIDE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class GroundPlace:
     """name: the system's, `EPSG:…` or WKT. transform: column, row (edges) → x, y of the system."""
 
     name: str
@@ -59,15 +59,15 @@ def _system(name: str) -> CRS:
     return CRS.from_user_input(name)
 
 
-def place_of(record: SampleRecord) -> Place | None:
+def place_of(record: SampleRecord) -> GroundPlace | None:
     """None if it is not known."""
     found = ground(record)
     if not found.get("crs") or "transform" not in found:
         return None
-    return Place(str(found["crs"]), Affine(*found["transform"]))
+    return GroundPlace(str(found["crs"]), Affine(*found["transform"]))
 
 
-def footprint(record: SampleRecord) -> shapely.Polygon:
+def ground_footprint(record: SampleRecord) -> shapely.Polygon:
     """The image's outline in pixels, corners clockwise from the upper left, with points between them."""
     corners = np.array([(0, 0), (record.width, 0), (record.width, record.height), (0, record.height), (0, 0)], float)
     steps = np.linspace(0, 1, SIDE, endpoint=False)[:, None]
@@ -91,7 +91,7 @@ def _shape(geometry: dict[str, Any], x: int, y: int) -> shapely.Polygon:
     return shapely.Polygon(shell, holes)
 
 
-def on_map(shape: shapely.Geometry, place: Place, *, degrees: bool) -> dict[str, Any]:
+def on_map(shape: shapely.Geometry, place: GroundPlace, *, degrees: bool) -> dict[str, Any]:
     """Pixels → GeoJSON geometry in degrees, or in the place's own system; rings wound as RFC 7946 asks."""
     there = shapely.transform(shape, place.degrees if degrees else place.points)
     found: dict[str, Any] = shapely.geometry.mapping(shapely.orient_polygons(there))

@@ -8,28 +8,24 @@ beyond that (prompts, scores, seeds, which class was asked for) stays in the bui
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
-
-import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord, instance_fields
 from earthsynth_factory.datasets.licences import terms_of
 from earthsynth_factory.datasets.merged import Merged
-from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, PreparedLayout
-from earthsynth_factory.datasets.prepared.training_list import training_lines
+from earthsynth_factory.datasets.prepared.train_list import training_lines
+from earthsynth_factory.datasets.prepared.writer import put_item, streamed_dataset
 from earthsynth_factory.datasets.views import View
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, earthsynth
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.walk import Walk, ground
-from earthsynth_factory.io.atomic import new_file, write_bytes
-from earthsynth_factory.io.png import encode_png
 
 
 class PreparedSpec(ExportSpec):
@@ -42,47 +38,25 @@ class PreparedSpec(ExportSpec):
     def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
         # Ids below 69 mean EarthSynth's categories in this layout, whatever a recipe calls them.
         dataset = store if isinstance(store, Merged) or _usual(store) else Merged([store])
-        walk, layout = Walk(dataset, progress), PreparedLayout(out)
-        seen = set[int]()
-        with ExitStack() as stack:
-            # Left in the opposite order: the folder is a dataset when all else is in it.
-            about = stack.enter_context(new_file(layout.dataset))
-            objects = stack.enter_context(new_file(layout.instance_lines))
-            train = stack.enter_context(new_file(layout.train))
-            about.write(b'{"items":{')
-            for number, record in enumerate(walk):
-                name = record.stem + dataset.image_path(record).suffix
-                self._put(dataset, record, layout, name)
+        walk, seen = Walk(dataset, progress), set[int]()
+        with streamed_dataset(out) as streamed:
+            for record in walk:
+                image, numbers = dataset.image_path(record), dataset.instances(record)
+                put = partial(put_image, image, images=self.images)
+                name = put_item(out, record.stem, record.stem + image.suffix, put, dataset.mask(record), numbers).name
                 lines = training_lines(record.stem, name, record.classes, dataset.taxonomy, augmented=False)
-                train.writelines(orjson.dumps(line) + b"\n" for line in lines)
-                objects.write(orjson.dumps(_objects(record)) + b"\n")
-                comma = b",\n" if number else b"\n"
-                about.write(comma + orjson.dumps(record.stem) + b":" + orjson.dumps(_item(record, name)))
+                objects = [instance_fields(instance) for instance in record.instances]
+                streamed.add(record.stem, _item(record, name), lines, objects)
                 seen.update(record.classes, (instance.category for instance in record.instances))
-            # Behind the items, since what occurs is known now and the items are too many to keep.
-            about.write(b"\n},\n" + orjson.dumps(_about(dataset, seen | dataset.targets))[1:] + b"\n")
+            streamed.close(_about(dataset, seen | dataset.targets))
         notes = dataset.notes if isinstance(dataset, Merged) else []
         return ExportSummary("prepared", walk.counts, (*notes, *_land_cover(dataset, seen), *_left_behind(store)))
-
-    def _put(self, dataset: LabelledDataset, record: SampleRecord, layout: PreparedLayout, name: str) -> None:
-        put_image(dataset.image_path(record), layout.image(name), self.images)
-        write_bytes(layout.mask(record.stem), encode_png(dataset.mask(record)), durable=False)
-        write_bytes(layout.instances(record.stem), encode_png(dataset.instances(record)), durable=False)
 
 
 def _usual(store: LabelledDataset) -> bool:
     """Whether every id that EarthSynth has is called as there."""
     known = earthsynth()
     return all(category.name == known[category.id].name for category in store.taxonomy if category.id in known)
-
-
-def _objects(record: SampleRecord) -> dict[str, Any]:
-    size = [record.height, record.width]
-    return {
-        "stem": record.stem,
-        "size": size,
-        "instances": [instance_fields(instance) for instance in record.instances],
-    }
 
 
 def _item(record: SampleRecord, name: str) -> dict[str, Any]:
@@ -105,10 +79,8 @@ def _place(record: SampleRecord) -> dict[str, Any]:
 
 
 def _about(dataset: LabelledDataset, used: set[int]) -> dict[str, Any]:
-    """Everything of dataset.json but the items."""
+    """What dataset.json says beside its items."""
     return {
-        "format": FORMAT,
-        "version": VERSION,
         "name": dataset.name,
         **asdict(terms_of(dataset)),
         "classes": {str(index): dataset.taxonomy[index].name for index in sorted(used - {BACKGROUND})},

@@ -16,7 +16,7 @@ from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.geometry.boxes import clockwise, oriented_box
 from earthsynth_factory.geometry.given import Cut, Flat, Given, cut_to
-from earthsynth_factory.geometry.polygons import agreement, polygons_of
+from earthsynth_factory.geometry.polygons import outline_iou, polygons_of
 from earthsynth_factory.geometry.rle import decode
 
 DIGITS = 6
@@ -34,7 +34,7 @@ def patch(record: SampleRecord, instance: Instance) -> npt.NDArray[np.bool_]:
     return decode(instance.rle, record.height, record.width)[y : y + height, x : x + width]
 
 
-def box(record: SampleRecord, instance: Instance) -> tuple[float, float, float, float]:
+def upright_box(record: SampleRecord, instance: Instance) -> tuple[float, float, float, float]:
     """left, top, width, height: the source's own or the tightest around what it drew, else that of the pixels (whole)."""
     given = instance.given
     if given is None or (given.masked and given.box is None):
@@ -58,7 +58,7 @@ def polygons(record: SampleRecord, instance: Instance) -> list[Flat]:
 def fidelity(record: SampleRecord, instance: Instance, rings: Sequence[Flat]) -> float:
     """Intersection over union, 0–1, of the object's pixels and such polygons as pycocotools fills them."""
     x, y = instance.box[:2]
-    return agreement([list(_moved(ring, -x, -y)) for ring in rings], patch(record, instance))
+    return outline_iou([list(_moved(ring, -x, -y)) for ring in rings], patch(record, instance))
 
 
 def oriented(record: SampleRecord, instance: Instance) -> npt.NDArray[np.float64]:

@@ -25,7 +25,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
-from earthsynth_factory.exports.places import Place, footprint, on_map, outline, place_of
+from earthsynth_factory.exports.places import GroundPlace, ground_footprint, on_map, outline, place_of
 from earthsynth_factory.exports.walk import Walk, image_classes
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.io.png import encode_png
@@ -76,7 +76,7 @@ class StacSpec(ExportSpec):
         note = f"{nowhere} images lie nowhere on the ground: their items have no geometry"
         return ExportSummary("stac", walk.counts, (note,) if nowhere else ())
 
-    def _put(self, store: LabelledDataset, record: SampleRecord, place: Place | None, folder: Path) -> None:
+    def _put(self, store: LabelledDataset, record: SampleRecord, place: GroundPlace | None, folder: Path) -> None:
         image = store.image_path(record)
         put_image(image, folder / f"image{image.suffix.lower()}", self.images)
         palette = [channel for number in range(256) for channel in _color(store, number)]
@@ -85,7 +85,7 @@ class StacSpec(ExportSpec):
             write_json(folder / "objects.geojson", _objects(store, record, place))
 
     def _item(
-        self, store: LabelledDataset, record: SampleRecord, place: Place | None, classes: list[Category]
+        self, store: LabelledDataset, record: SampleRecord, place: GroundPlace | None, classes: list[Category]
     ) -> dict[str, Any]:
         names = [store.taxonomy[number].name for number in record.classes]
         first, last = self._interval()
@@ -172,7 +172,7 @@ class _Box:
         return [-180.0, -90.0, 180.0, 90.0] if self._found is None else [float(value) for value in self._found]
 
 
-def _geometry(record: SampleRecord, place: Place | None, properties: dict[str, Any]) -> dict[str, Any]:
+def _geometry(record: SampleRecord, place: GroundPlace | None, properties: dict[str, Any]) -> dict[str, Any]:
     """Footprint and bounding box, and into the properties what the projection extension asks for."""
     if place is None:
         return {"geometry": None}
@@ -181,12 +181,12 @@ def _geometry(record: SampleRecord, place: Place | None, properties: dict[str, A
     if not code:
         properties["proj:wkt2"] = place.name
     properties["proj:transform"] = [*place.transform[:6], 0, 0, 1]
-    geometry = on_map(footprint(record), place, degrees=True)
+    geometry = on_map(ground_footprint(record), place, degrees=True)
     corners = np.array(geometry["coordinates"][0])
     return {"geometry": geometry, "bbox": [float(value) for value in (*corners.min(axis=0), *corners.max(axis=0))]}
 
 
-def _assets(image: Path, place: Place | None, *, with_image: bool) -> dict[str, Any]:
+def _assets(image: Path, place: GroundPlace | None, *, with_image: bool) -> dict[str, Any]:
     suffix = image.suffix.lower()
     kind = "image/png" if suffix == ".png" else "image/jpeg" if suffix in (".jpg", ".jpeg") else "image/tiff"
     shown = {"image": {"href": f"./image{suffix}", "type": kind, "roles": ["data", "visual"], "title": "image"}}
@@ -195,7 +195,7 @@ def _assets(image: Path, place: Place | None, *, with_image: bool) -> dict[str, 
     return (shown if with_image else {}) | labels | ({"objects": objects} if place else {})
 
 
-def _objects(store: LabelledDataset, record: SampleRecord, place: Place) -> dict[str, Any]:
+def _objects(store: LabelledDataset, record: SampleRecord, place: GroundPlace) -> dict[str, Any]:
     """A feature an object, in degrees."""
     features = [
         {

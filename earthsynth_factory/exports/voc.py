@@ -20,7 +20,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
-from earthsynth_factory.exports.shapes import box
+from earthsynth_factory.exports.shapes import upright_box
 from earthsynth_factory.exports.walk import Walk, crowd, difficult
 from earthsynth_factory.io.atomic import write_bytes
 
@@ -61,7 +61,7 @@ def _xml(store: LabelledDataset, record: SampleRecord, name: str) -> bytes:
 
 
 def _put_object(entry: Element, name: str, record: SampleRecord, instance: Instance) -> None:
-    x, y, width, height = box(record, instance)
+    x, y, width, height = upright_box(record, instance)
     _put(entry, name=name, pose="Unspecified", truncated=int(instance.truncated), difficult=int(difficult(instance)))
     edges = {"xmin": x + 1, "ymin": y + 1, "xmax": x + width, "ymax": y + height}
     _put(SubElement(entry, "bndbox"), **{name: f"{edge:.4f}".rstrip("0").rstrip(".") for name, edge in edges.items()})

@@ -23,9 +23,9 @@ from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
-from earthsynth_factory.exports.card import card
+from earthsynth_factory.exports.card import export_card
 from earthsynth_factory.exports.pairs import pair_fields
-from earthsynth_factory.exports.shapes import box
+from earthsynth_factory.exports.shapes import upright_box
 from earthsynth_factory.exports.walk import Walk, ground, image_classes, object_classes
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.io.png import encode_png
@@ -60,7 +60,7 @@ class WebDatasetSpec(ExportSpec):
         write_json(out / "classes.json", {str(category.id): category.name for category in classes})
         files = {split: f"{split}/*.tar" for split in store.splits}
         everything = [store.taxonomy[BACKGROUND], *classes]
-        write_bytes(out / "README.md", card(store, everything, walk.counts, files, _BODY))
+        write_bytes(out / "README.md", export_card(store, everything, walk.counts, files, _BODY))
         return ExportSummary("webdataset", walk.counts)
 
 
@@ -134,7 +134,7 @@ def _about(store: LabelledDataset, record: SampleRecord) -> dict[str, Any]:
                 "id": instance.id,
                 "category": store.taxonomy[instance.category].name,
                 "category_id": instance.category,
-                "bbox": list(box(record, instance)),
+                "bbox": list(upright_box(record, instance)),
                 **({"given": instance.given.fields()} if instance.given else {}),
                 "area": instance.area,
                 "segmentation": {"size": [record.height, record.width], "counts": instance.rle},

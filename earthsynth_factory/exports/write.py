@@ -29,14 +29,14 @@ from earthsynth_factory.io.atomic import TEMPORARY, disk_error, write_json
 from earthsynth_factory.io.claim import digest_of
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.lock import locked
-from earthsynth_factory.io.own_files import Names, names_of, strangers
+from earthsynth_factory.io.own_files import FileNames, names_of, strangers
 
 MARK = ".earthsynth-factory-export"
 """In the folder of every export: the next one may replace what has it, and nothing else."""
 
 
 @dataclass(frozen=True)
-class Mark:
+class ExportMark:
     """digest: of all that decided the export. names: a digest of the names of its files, `count` of them."""
 
     digest: str
@@ -119,7 +119,7 @@ def _export_one(
         fresh.mkdir(parents=True)
         summary = write_format(_narrowed(store, spec), spec, fresh, progress)
         names = names_of(fresh)
-        write_json(fresh / MARK, asdict(Mark(digest, names.count, names.digest, asdict(summary))))
+        write_json(fresh / MARK, asdict(ExportMark(digest, names.count, names.digest, asdict(summary))))
         _replace(target, fresh)
     except OSError as error:
         raise disk_error(target, error) from error
@@ -153,16 +153,16 @@ def _sweep(out: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _read_mark(target: Path) -> Mark | None:
+def _read_mark(target: Path) -> ExportMark | None:
     """The mark; None where there is no export, or one that an earlier version or a killed run left without its facts."""
     try:
-        mark = parsed((target / MARK).read_bytes(), Mark)
+        mark = parsed((target / MARK).read_bytes(), ExportMark)
         ExportSummary(**mark.summary)
         return mark
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _strange(target: Path, mark: Mark) -> str:
+def _strange(target: Path, mark: ExportMark) -> str:
     """Some files that were put beside what the export wrote; empty where there are none."""
-    return strangers(target, Names(mark.count, mark.names), target / MARK)
+    return strangers(target, FileNames(mark.count, mark.names), target / MARK)

@@ -26,10 +26,10 @@ from earthsynth_factory.domain.taxonomy import Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
-from earthsynth_factory.exports.shapes import box, drawn, fidelity, oriented, polygons
+from earthsynth_factory.exports.shapes import drawn, fidelity, oriented, polygons, upright_box
 from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
-from earthsynth_factory.geometry.convex import Points, agreement, shared
-from earthsynth_factory.geometry.given import one_line
+from earthsynth_factory.geometry.convex import Points, convex_iou, shared
+from earthsynth_factory.geometry.given import one_ring
 from earthsynth_factory.io.atomic import write_bytes
 
 
@@ -79,7 +79,7 @@ class YoloDetectSpec(_YoloSpec):
 
     @override
     def _points(self, record: SampleRecord, instance: Instance, losses: Losses) -> Points:
-        x, y, width, height = box(record, instance)
+        x, y, width, height = upright_box(record, instance)
         return np.array([[x + width / 2, y + height / 2], [width, height]])
 
 
@@ -94,7 +94,7 @@ class YoloSegmentSpec(_YoloSpec):
     measured = "outlines, filled, against the masks"
 
     def _points(self, record: SampleRecord, instance: Instance, losses: Losses) -> Points:
-        line = one_line(polygons(record, instance))
+        line = one_ring(polygons(record, instance))
         if drawn(instance) is None:
             losses.measure(fidelity(record, instance, [line]))
         return np.reshape(line, (-1, 2)).astype(np.float64)
@@ -117,7 +117,7 @@ class YoloObbSpec(_YoloSpec):
             return corners
         inside = shared(corners, _upright(0, 0, *size))
         iou, points = max(
-            ((agreement(found, inside), found) for found in (moved, _upright(*box(record, instance)))),
+            ((convex_iou(found, inside), found) for found in (moved, _upright(*upright_box(record, instance)))),
             key=itemgetter(0),
         )
         losses.measure(iou)

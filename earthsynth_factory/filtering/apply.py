@@ -18,18 +18,18 @@ import orjson
 
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.filtering.kept_files import KeptFiles
-from earthsynth_factory.filtering.labelled_folder import Folder
+from earthsynth_factory.filtering.labelled_folder import LabelledFolder
 from earthsynth_factory.filtering.rewrite_lists import rewritten
 from earthsynth_factory.importers.tree import walk
 from earthsynth_factory.io.atomic import TEMPORARY, disk_error, new_file, put_file, write_json
-from earthsynth_factory.io.own_files import Names, names_of, strangers
+from earthsynth_factory.io.own_files import FileNames, names_of, strangers
 from earthsynth_factory.rfilter.selections.base import Bools
 
 DERIVED = {"exports", "report"}
 """Folders of a build that are made from its masters; they are made again, not filtered."""
 
 
-def check_mirror(folder: Folder, target: Path) -> None:
+def check_mirror(folder: LabelledFolder, target: Path) -> None:
     """Raises InputError where no filtered folder can be made of this one, StoreError where `target` will not do."""
     if folder.path.is_file():
         raise InputError(f"{folder.path}: is one file; give the folder that it and its images lie in, or --apply list")
@@ -49,7 +49,7 @@ def check_own(target: Path, names: Path) -> None:
     if not target.exists() or not any(target.iterdir()):
         return
     try:
-        noted = Names(**orjson.loads(names.read_bytes()))
+        noted = FileNames(**orjson.loads(names.read_bytes()))
         strange = strangers(target, noted, names)
     except (OSError, ValueError, TypeError):  # an earlier version noted nothing
         strange = "of which nothing is noted"
@@ -94,7 +94,7 @@ def _sweep(folder: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def mirror(folder: Folder, fresh: Path, target: Path, kept: Bools, how: Literal["copy", "link"]) -> None:
+def mirror(folder: LabelledFolder, fresh: Path, target: Path, kept: Bools, how: Literal["copy", "link"]) -> None:
     """Write the filtered folder into `fresh`, its lists as if it lay at `target`. kept: (N,) which entries stay.
 
     Raises DiskError, SourceError where a list is too large.

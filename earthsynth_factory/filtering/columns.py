@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.filtering.row import Row
+from earthsynth_factory.filtering.row import ScoreRow
 from earthsynth_factory.io.compact import short_digest
 
 NONE = -1
@@ -31,7 +31,7 @@ class Known:
     measured: Mapping[str, Mapping[str, float]]
 
 
-class Scores:
+class ScoreColumns:
     """N images of a folder by their places."""
 
     def __init__(self, count: int, settings: Mapping[str, str]) -> None:
@@ -46,7 +46,7 @@ class Scores:
     def __len__(self) -> int:
         return len(self._usable)
 
-    def note(self, place: int, row: Row) -> None:
+    def note(self, place: int, row: ScoreRow) -> None:
         """Take in what is stored of an image."""
         self._stamps[place] = short_digest(row.stamp)
         self._usable[place], self._faulty[place] = not row.fault, bool(row.fault)
@@ -103,9 +103,9 @@ class Scores:
         """Names of the rule's measures, each list of them that occurs, with the first place where it does."""
         return self._measured[rule].lists()
 
-    def at(self, places: Places) -> Scores:
+    def at(self, places: Places) -> ScoreColumns:
         """Some of the images."""
-        found = Scores(0, self._settings)
+        found = ScoreColumns(0, self._settings)
         for name in ("_stamps", "_usable", "_faulty", "_categories", "_digests", "hashes"):
             setattr(found, name, getattr(self, name)[places])
         found._measured = {rule: measures.some(places) for rule, measures in self._measured.items()}

@@ -11,7 +11,7 @@ import numpy as np
 
 from earthsynth_factory.domain.sample import Candidate, Slot
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.filtering.labelled_folder import Entry, Folder, candidate
+from earthsynth_factory.filtering.labelled_folder import LabelledFolder, LabelledImage, candidate
 from earthsynth_factory.importers.tree import walk
 from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.pictures import Picture
@@ -20,7 +20,7 @@ TEST_OUTPUT = "earthsynth-test"
 """Kind of a folder that the authors' `test.py` wrote."""
 
 
-def open_test_output(path: Path) -> Folder | None:
+def open_test_output(path: Path) -> LabelledFolder | None:
     """The folder as what `test.py` writes; None where no picture is named so and has its control image."""
     if not path.is_dir():
         return None
@@ -37,11 +37,11 @@ def open_test_output(path: Path) -> Folder | None:
         if control is not None and number.isdigit() and control != picture:
             category = next(prefixes[name] for name in names if body[len(name) + 1 :] == control.stem)
             targets.add(category)
-            entries.append(Entry(picture.stem, (picture,), partial(_load_test, picture, control, category)))
+            entries.append(LabelledImage(picture.stem, (picture,), partial(_load_test, picture, control, category)))
     if not entries:
         return None
     why = f"output of EarthSynth's test.py: pictures such as {entries[0].files[0].name} beside their control images"
-    return Folder(path, TEST_OUTPUT, why, taxonomy, tuple(sorted(targets)), entries)
+    return LabelledFolder(path, TEST_OUTPUT, why, taxonomy, tuple(sorted(targets)), entries)
 
 
 def without_controls(path: Path) -> str | None:

@@ -6,17 +6,15 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Container, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from earthsynth_factory.datasets.build.records import parsed
-from earthsynth_factory.filtering.labelled_folder import Entry, Folder
+from earthsynth_factory.datasets.prepared.train_list import add_category_files
+from earthsynth_factory.filtering.labelled_folder import LabelledFolder, LabelledImage
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.io.compact import FileSet, Places
-from earthsynth_factory.io.jsonl import unmarked
 from earthsynth_factory.io.pictures import SUFFIXES
 from earthsynth_factory.rfilter.selections.base import Bools
 
@@ -25,7 +23,7 @@ from earthsynth_factory.rfilter.selections.base import Bools
 class KeptFiles:
     """What stays of `folder` and is to lie in `target`. kept: (N,) which of its entries."""
 
-    folder: Folder
+    folder: LabelledFolder
     target: Path
     kept: Bools
 
@@ -51,10 +49,10 @@ class KeptFiles:
             found.add(file)
             folders.add(file.parent.parent)
         for folder in folders:
-            _add_single_categories(folder, found)
+            add_category_files(folder, found)
         return found
 
-    def _entries(self, kept: bool) -> Iterator[Entry]:
+    def _entries(self, kept: bool) -> Iterator[LabelledImage]:
         return (entry for entry, stays in zip(self.folder.entries, self.kept.tolist(), strict=True) if stays is kept)
 
     def image(self, name: str, near: Path) -> Path | None:
@@ -97,31 +95,3 @@ class KeptFiles:
         for entry in self.folder.entries:
             found[entry.files[0].stem].add(entry.files[0])
         return found
-
-
-def _add_single_categories(folder: Path, leaving: FileSet) -> None:
-    """Add category masks and images of the images that leave, as the `train.jsonl` of `folder` has them, if there is one."""
-    masks = FileSet()
-    for line in _training_lines(folder):
-        if folder / line.file_name in leaving:
-            for mask in line.category_masks:
-                masks.add(folder / mask)
-                leaving.add(folder / mask)
-    for line in _training_lines(folder) if len(masks) else ():
-        if folder / line.mask_name in masks:
-            leaving.add(folder / line.file_name)
-
-
-@dataclass(frozen=True)
-class _TrainingLine:
-    file_name: str
-    mask_name: str
-    category_masks: tuple[str, ...] = ()
-
-
-def _training_lines(folder: Path) -> Iterator[_TrainingLine]:
-    """The lines that are of that kind."""
-    with suppress(OSError), (folder / "train.jsonl").open("rb") as lines:
-        for text in lines:
-            with suppress(ValueError):
-                yield parsed(unmarked(text), _TrainingLine)

@@ -19,7 +19,7 @@ from earthsynth_factory.io.stamps import stamp_or_none
 
 
 @dataclass(frozen=True)
-class Entry:
+class LabelledImage:
     """One labelled image. name: unique in its folder. files: its own, the image first. load raises SourceError.
 
     split: as published, empty where nothing is said.
@@ -36,7 +36,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Folder:
+class LabelledFolder:
     """An opened folder. recognised: what it was taken for and why. faults: what could not even be listed."""
 
     path: Path
@@ -44,7 +44,7 @@ class Folder:
     recognised: str
     taxonomy: Taxonomy
     targets: tuple[int, ...]
-    entries: Sequence[Entry]
+    entries: Sequence[LabelledImage]
     faults: list[str] = field(default_factory=list)
 
     @cached_property

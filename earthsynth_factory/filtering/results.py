@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +15,16 @@ import numpy.typing as npt
 
 from earthsynth_factory.datasets.decisions import DECISIONS, Decision
 from earthsynth_factory.domain.outcome import UNUSABLE, Reason
-from earthsynth_factory.filtering.columns import Known, Scores
+from earthsynth_factory.filtering.columns import Known, ScoreColumns
 from earthsynth_factory.filtering.curves import Curve, draw_curves
-from earthsynth_factory.filtering.labelled_folder import Folder
+from earthsynth_factory.filtering.labelled_folder import LabelledFolder
 from earthsynth_factory.filtering.scores import ScoreJournal
-from earthsynth_factory.filtering.scoring import AskedRule
-from earthsynth_factory.filtering.spec import FilterSpec
+from earthsynth_factory.filtering.scoring import Asked
 from earthsynth_factory.filtering.tables import write_tables
-from earthsynth_factory.filtering.thresholds import Limits, reasons, verdict
+from earthsynth_factory.filtering.thresholds import reasons_of
 from earthsynth_factory.io.atomic import changed_file, json_bytes, write_changed
 from earthsynth_factory.recipe.thresholds import ALL, lasting_settings
+from earthsynth_factory.rfilter.judge import Judge
 from earthsynth_factory.rfilter.selections.base import Bools
 
 THRESHOLDS = "thresholds.yaml"
@@ -54,15 +54,13 @@ class Decided:
     dropped, and why.
     """
 
-    spec: FilterSpec
-    rules: Sequence[AskedRule]
-    limits: Limits
+    judge: Judge
     journal: ScoreJournal
     passed: Bools
     gone: Mapping[int, Reason]
 
     @property
-    def scores(self) -> Scores:
+    def scores(self) -> ScoreColumns:
         return self.journal.scores
 
     @cached_property
@@ -78,7 +76,7 @@ class Decided:
             return [Reason(UNUSABLE, self.fault(place))]
         if self.passed[place]:
             return [self.gone[place]] if place in self.gone else []
-        return reasons(verdict(self.spec, self.rules, self.limits, self.scores.known(place))[1])
+        return reasons_of(self.judge, self.scores.known(place))
 
     def fault(self, place: int) -> str:
         """Why an image could not be read."""
@@ -90,12 +88,14 @@ class Decided:
 class FilterResults:
     """What is written of it. real: the images that thresholds were learnt from, None without."""
 
-    folder: Folder
-    rules: Sequence[AskedRule]
+    folder: LabelledFolder
     decided: Decided
-    real: Scores | None
-    limits: Limits
+    real: ScoreColumns | None
     scored: Mapping[str, int]
+
+    @property
+    def judge(self) -> Judge:
+        return self.decided.judge
 
     def write(self, out: Path, asked: Mapping[str, Any], learnt_from: str) -> FilterSummary:
         """Every file but the filtered folder. asked: what the user set, as plain JSON. learnt_from: the real images.
@@ -110,27 +110,27 @@ class FilterResults:
             names = self.folder.names
             file.writelines(f"{names[place]}\n".encode() for place in np.flatnonzero(self.decided.kept).tolist())
         write_changed(out / "filter.json", json_bytes(self._facts(summary, asked)))
-        draw_curves(out / "curves.png", {rule.name: self._curve(rule) for rule in self.rules})
+        draw_curves(out / "curves.png", {rule.name: self._curve(rule) for rule in self.judge.rules})
         if self.real is not None:
             said = f"{len(self.real)} images of {learnt_from}"
-            write_changed(out / THRESHOLDS, thresholds_file(self.folder, self.rules, self.limits, said))
+            write_changed(out / THRESHOLDS, thresholds_file(self.folder, self.judge, said))
         return summary
 
     def _decisions(self) -> Iterator[bytes]:
         for place, (name, known) in enumerate(zip(self.folder.names, self.decided.scores, strict=True)):
             cells = self._cells(known)
-            scores = {rule.name: cells[rule.name] for rule in self.rules if rule.name in cells}
+            scores = {rule.name: cells[rule.name] for rule in self.judge.rules if rule.name in cells}
             yield Decision(name, self._name(known.category), tuple(self.decided.why(place)), scores).line()
 
     def _facts(self, summary: FilterSummary, asked: Mapping[str, Any]) -> dict[str, Any]:
         said = {key: value for key, value in asdict(summary).items() if key not in ("out", "scored")}
         classes = {name: {"kept": some, "all": count} for name, (some, count) in summary.classes.items()}
-        thresholds = {rule.name: _shown(self.folder, self.limits, rule) for rule in self.rules}
+        thresholds = {rule.name: _shown(self.folder, self.judge, rule) for rule in self.judge.rules}
         about = {"source": str(self.folder.path.resolve()), "kind": self.folder.kind}
         return {**about, **said, "classes": classes, "thresholds": thresholds, **asked}
 
     def _columns(self) -> list[str]:
-        names = [rule.name for rule in self.rules]
+        names = [rule.name for rule in self.judge.rules]
         firsts = sorted(
             (first, number, measures)
             for number, name in enumerate(names)
@@ -162,23 +162,23 @@ class FilterResults:
 
     def _cells(self, known: Known) -> dict[str, float]:
         cells: dict[str, float] = {}
-        for rule in self.rules:
+        for rule in self.judge.rules:
             measures = known.measured.get(rule.name, {})
-            if measures and (score := self.limits.score(rule, known)) is not None:
-                cells[rule.name] = score.value
-                cells[f"threshold.{rule.name}"] = self.limits.least(rule, known.category)
+            if measures:
+                cells[rule.name] = self.judge.score(rule, measures, known.category).value
+                cells[f"threshold.{rule.name}"] = self.judge.limits.least(rule, known.category)
             cells |= {f"{rule.name}.{name}": value for name, value in measures.items()}
         return cells
 
     def _name(self, category: int | None) -> str:
         return "" if category is None else self.folder.taxonomy[category].name
 
-    def _curve(self, rule: AskedRule) -> Curve:
-        def values(part: Scores | None) -> npt.NDArray[np.float64]:
+    def _curve(self, rule: Asked) -> Curve:
+        def values(part: ScoreColumns | None) -> npt.NDArray[np.float64]:
             found = part.column(rule.name, rule.rule.primary) if part is not None else np.empty(0)
             return found[np.isfinite(found)]
 
-        return values(self.decided.scores), values(self.real), self.limits.least(rule, None)
+        return values(self.decided.scores), values(self.real), self.judge.limits.least(rule, None)
 
     def _summary(self, out: Path) -> FilterSummary:
         everyone, staying, counted = Counter[str](), Counter[str](), Counter[str]()
@@ -201,21 +201,21 @@ class FilterResults:
         )
 
 
-def thresholds_file(folder: Folder, rules: Sequence[AskedRule], limits: Limits, learnt_from: str) -> bytes:
+def thresholds_file(folder: LabelledFolder, judge: Judge, learnt_from: str) -> bytes:
     """What a recipe takes; values as JSON, which YAML takes too."""
     lines = [f"learnt_from: {json.dumps(learnt_from)}", "rules:"]
-    for rule in rules:
+    for rule in judge.rules:
         lines += [
             f"  {json.dumps(rule.name)}:",
             f"    settings: {json.dumps(lasting_settings(rule.spec))}",
-            f"    least: {json.dumps(_shown(folder, limits, rule))}",
+            f"    least: {json.dumps(_shown(folder, judge, rule))}",
         ]
     return "\n".join([*lines, ""]).encode()
 
 
-def _shown(folder: Folder, limits: Limits, rule: AskedRule) -> dict[str, float]:
+def _shown(folder: LabelledFolder, judge: Judge, rule: Asked) -> dict[str, float]:
     """Least values by class name; `all` for classes without one of their own."""
-    learnt = limits.data.least.get(rule.name, {})
-    classes = {*learnt, *(one for one, own in limits.own.items() if rule.name in own)}
+    limits = judge.limits
+    classes = {*limits.learnt.least.get(rule.name, {}), *limits.given.least.get(rule.name, {})}
     named = {folder.taxonomy[one].name: limits.least(rule, one) for one in classes if one is not None}
     return {ALL: limits.least(rule, None), **dict(sorted(named.items()))}

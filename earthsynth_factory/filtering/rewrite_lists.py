@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from earthsynth_factory.datasets.prepared.subset import fewer_items, line_test
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.filtering.kept_files import KeptFiles
 from earthsynth_factory.importers.texts import MAX_TEXT_BYTES
@@ -37,22 +38,19 @@ def rewritten(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
 
 def _lines(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
     """One of our journals, a line an item."""
-    tests: dict[str, Callable[[Any], bool]] = {
-        "train.jsonl": lambda line: (
-            path.parent / line["file_name"] not in files.leaving
-            and path.parent / line["mask_name"] not in files.leaving
-        ),
-        "instances.jsonl": lambda line: line["stem"] in files.names,
-        "samples.jsonl": lambda line: f"{line['slot']:07d}" in files.names,
-    }
-    if path.name not in tests:
+    test = _of_a_build(files) if path.name == "samples.jsonl" else line_test(path, files.names, files.leaving)
+    if test is None:
         return None
     with path.open("rb") as lines:
         try:
-            stays = [tests[path.name](orjson.loads(unmarked(line))) for line in lines]
+            stays = [test(orjson.loads(unmarked(line))) for line in lines]
         except (ValueError, KeyError, TypeError):
             return None
     return _chosen(path, stays)
+
+
+def _of_a_build(files: KeptFiles) -> Callable[[Any], bool]:
+    return lambda line: f"{line['slot']:07d}" in files.names
 
 
 def _chosen(path: Path, stays: list[bool]) -> Iterator[bytes]:
@@ -63,10 +61,10 @@ def _chosen(path: Path, stays: list[bool]) -> Iterator[bytes]:
 def _document(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
     """A COCO document, or the list of a prepared dataset."""
     try:
-        document = orjson.loads(_read(path))
-        if path == files.source / "dataset.json":
-            items = {stem: item for stem, item in document["items"].items() if stem in files.names}
-            return [orjson.dumps({**document, "items": items}, option=orjson.OPT_INDENT_2) + b"\n"]
+        data = _read(path)
+        if (fewer := fewer_items(path, files.source, data, files.names)) is not None:
+            return [fewer]
+        document = orjson.loads(data)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if isinstance(document, dict) and all(isinstance(document.get(key), list) for key in ("images", "annotations")):

@@ -46,7 +46,7 @@ class _RowLine:
 
 
 @dataclass(slots=True)
-class Row:
+class ScoreRow:
     """What is known of one image. measured: rule → its numbers. fault: why it is unusable."""
 
     name: str
@@ -58,7 +58,7 @@ class Row:
     fault: str = ""
 
     @classmethod
-    def parse(cls, line: bytes) -> Row:
+    def parse(cls, line: bytes) -> ScoreRow:
         """The row in a line. Raises ValueError that says what is wrong with it."""
         found = parsed(line, _RowLine)
         measured = {rule: Measured.of(**one) for rule, one in found.measured.items()}

@@ -29,17 +29,18 @@ from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.filtering.apply import check_mirror, check_own, mirror, set_aside, whole
-from earthsynth_factory.filtering.columns import NONE, Known, Scores
-from earthsynth_factory.filtering.labelled_folder import Folder
+from earthsynth_factory.filtering.columns import NONE, Known, ScoreColumns
+from earthsynth_factory.filtering.labelled_folder import LabelledFolder
 from earthsynth_factory.filtering.results import Decided, FilterResults, FilterSummary
 from earthsynth_factory.filtering.scores import ScoreJournal
-from earthsynth_factory.filtering.scoring import AskedRule, Scorer, Watch, asked
+from earthsynth_factory.filtering.scoring import Asked, FolderScorer, Watch, asked_rules
 from earthsynth_factory.filtering.sources import open_folder
-from earthsynth_factory.filtering.spec import FilterSpec, build_rules, load_filter
-from earthsynth_factory.filtering.thresholds import Limits, learn, prints_of, select, verdict
+from earthsynth_factory.filtering.spec import FilterSpec, load_filter
+from earthsynth_factory.filtering.thresholds import keeps, learn, prints_of, select, written_limits
 from earthsynth_factory.io.claim import Claim, claimed, digest_of, digest_of_each, is_free
 from earthsynth_factory.io.compact import Texts
 from earthsynth_factory.recipe.load import export_blocks
+from earthsynth_factory.rfilter.judge import Judge, Limits
 from earthsynth_factory.rfilter.selections.base import Bools, Prints
 from earthsynth_factory.rfilter.thresholds import Thresholds
 
@@ -78,7 +79,7 @@ def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | Non
         claim.begin()
         folder = open_folder(path, out, options.map, options.kind, options.stretch, options.bands)
         context = StageContext(folder.taxonomy, folder.targets, base, options.device)
-        rules = asked(build_rules(spec, context), context)
+        rules = asked_rules(spec.rules, context)
         return _Run(spec, base, folder, rules, claim, options).run(watch)
 
 
@@ -87,14 +88,20 @@ class _Real:
     """The images that thresholds are learnt from, as far as they are usable."""
 
     names: Sequence[str]
-    scores: Scores
+    scores: ScoreColumns
 
 
 class _Run:
     """One run: what its steps share."""
 
     def __init__(
-        self, spec: FilterSpec, base: Path, folder: Folder, rules: list[AskedRule], claim: Claim, options: FilterOptions
+        self,
+        spec: FilterSpec,
+        base: Path,
+        folder: LabelledFolder,
+        rules: list[Asked],
+        claim: Claim,
+        options: FilterOptions,
     ) -> None:
         self._claim, self._out, self._options = claim, claim.root, options
         self._spec, self._base, self._folder, self._rules = spec, base, folder, rules
@@ -103,34 +110,32 @@ class _Run:
 
     def run(self, watch: Watch | None) -> FilterSummary:
         """See `run_filter`."""
-        self._limits(Thresholds())  # an unknown class is said before anything is looked at
+        self._judge(self._rules, Thresholds())  # an unknown class is said before anything is looked at
         if self._options.apply != "list":
             check_mirror(self._folder, self._filtered)
         real = self._real(watch)
         with closing(self._journal(self._folder, self._out)) as journal:
-            limits = self._score(journal, real.scores if real else None, watch)
-            decided = self._decide(journal, limits, real)
-            results = FilterResults(
-                self._folder, self._rules, decided, real.scores if real else None, limits, self._scored
-            )
+            judge = self._score(journal, real.scores if real else None, watch)
+            decided = self._decide(journal, judge, real)
+            results = FilterResults(self._folder, decided, real.scores if real else None, self._scored)
             asked = {"config": self._spec.model_dump(mode="json"), "map": _absolute(self._options.map)}
             summary = results.write(self._out, asked, str(self._options.calibrate))
             if self._options.apply != "list":
                 self._apply(decided.kept)
         return summary
 
-    def _decide(self, journal: ScoreJournal, limits: Limits, real: _Real | None) -> Decided:
+    def _decide(self, journal: ScoreJournal, judge: Judge, real: _Real | None) -> Decided:
         scores = journal.scores
-        passed = np.array([verdict(self._spec, self._rules, limits, one)[0] is True for one in scores], bool)
+        passed = np.array([keeps(judge, one) is True for one in scores], bool)
         prints = self._prints(self._folder.names, scores)
         others = self._prints(real.names, real.scores) if real else None
         gone = select(self._spec, self._rules, scores, passed & scores.usable, prints, others)
-        return Decided(self._spec, self._rules, limits, journal, passed & scores.usable, gone)
+        return Decided(judge, journal, passed & scores.usable, gone)
 
-    def _prints(self, names: Sequence[str], scores: Scores) -> Prints:
+    def _prints(self, names: Sequence[str], scores: ScoreColumns) -> Prints:
         return prints_of(names, scores, self._rules, self._vectors, self._base)
 
-    def _journal(self, folder: Folder, out: Path) -> ScoreJournal:
+    def _journal(self, folder: LabelledFolder, out: Path) -> ScoreJournal:
         return ScoreJournal(out / "scores.jsonl", folder.names, {rule.name: rule.settings for rule in self._rules})
 
     def _real(self, watch: Watch | None) -> _Real | None:
@@ -151,11 +156,11 @@ class _Run:
             )
         return _Real(Texts(folder.names[place] for place in places.tolist()), scores.at(places))
 
-    def _scorer(self, folder: Folder, journal: ScoreJournal) -> Scorer:
-        return Scorer(folder.entries, journal, self._vectors, self._base, self._options.device, self._scored)
+    def _scorer(self, folder: LabelledFolder, journal: ScoreJournal) -> FolderScorer:
+        return FolderScorer(folder.entries, journal, self._vectors, self._base, self._options.device, self._scored)
 
-    def _score(self, journal: ScoreJournal, real: Scores | None, watch: Watch | None) -> Limits:
-        """Rules by cost: each stage sees what the stages before it left open. Gives the final thresholds.
+    def _score(self, journal: ScoreJournal, real: ScoreColumns | None, watch: Watch | None) -> Judge:
+        """Rules by cost: each stage sees what the stages before it left open. Gives the judge with the final thresholds.
 
         Within a run a stage learns from what it sees, whatever else earlier runs stored, and its thresholds stand: what
         it refused later stages did not look at.
@@ -168,15 +173,13 @@ class _Run:
             scorer.score(places, so_far, watch)
             if real is None:
                 learnt |= learn(self._spec, self._rules, map(scores.known, places), False, cost)
-            limits = self._limits(learnt)
-            places = array("q", (place for place in places if self._open(so_far, limits, scores.known(place))))
-        return self._limits(learnt)
+            judge = self._judge(so_far, learnt)
+            places = array("q", (place for place in places if _is_open(judge, scores.known(place))))
+        return self._judge(self._rules, learnt)
 
-    def _open(self, rules: list[AskedRule], limits: Limits, image: Known) -> bool:
-        return image.usable and verdict(self._spec, rules, limits, image)[0] is not False
-
-    def _limits(self, data: Thresholds) -> Limits:
-        return Limits.of(self._spec, self._folder.taxonomy, data)
+    def _judge(self, rules: Sequence[Asked], learnt: Thresholds) -> Judge:
+        limits = Limits(written_limits(self._spec, self._folder.taxonomy), learnt)
+        return Judge(rules, limits, self._spec.expression())
 
     def _apply(self, kept: Bools) -> None:
         how = self._options.apply
@@ -194,6 +197,10 @@ class _Run:
                 export(open_dataset(fresh), blocks, fresh / "exports", lambda _: None)
             set_aside(self._filtered)
             self._claim.finish(outcome)  # before the folder stands, so that a kill behind it finds it known
+
+
+def _is_open(judge: Judge, image: Known) -> bool:
+    return image.usable and keeps(judge, image) is not False
 
 
 def _absolute(path: Path | None) -> str | None:

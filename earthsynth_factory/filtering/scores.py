@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.filtering.columns import Scores
-from earthsynth_factory.filtering.row import Row
+from earthsynth_factory.filtering.columns import ScoreColumns
+from earthsynth_factory.filtering.row import ScoreRow
 from earthsynth_factory.io.atomic import disk_error
 from earthsynth_factory.io.compact import Places
 from earthsynth_factory.io.jsonl import append_line, open_to_append, placed_records
@@ -29,29 +29,29 @@ class ScoreJournal:
     def __init__(self, path: Path, names: Iterable[str], settings: Mapping[str, str]) -> None:
         """names: of the folder's images, in their order. settings: rule → digest of those it is asked with."""
         known = Places(names)
-        self.scores = Scores(len(known), settings)
+        self.scores = ScoreColumns(len(known), settings)
         self._path = path
         self._lines = np.full(len(known), -1, np.int64)
-        for start, row in placed_records(path, Row.parse, _REMEDY):
+        for start, row in placed_records(path, ScoreRow.parse, _REMEDY):
             place = known.get(row.name)
             if place is not None:
                 self._note(place, row, start)
         self._file = open_to_append(path)
 
-    def row(self, place: int) -> Row | None:
+    def row(self, place: int) -> ScoreRow | None:
         """All that is stored of one image; None where nothing is."""
         if self._lines[place] < 0:
             return None
         try:
             with self._path.open("rb") as lines:
                 lines.seek(int(self._lines[place]))
-                return Row.parse(lines.readline())
+                return ScoreRow.parse(lines.readline())
         except OSError as error:
             raise disk_error(self._path, error) from error
         except ValueError as error:
             raise StoreError(f"{self._path}: was changed while it was read ({error}); {_REMEDY}") from error
 
-    def put(self, rows: Mapping[int, Row]) -> None:
+    def put(self, rows: Mapping[int, ScoreRow]) -> None:
         """Record rows whole, by place; on disk when this returns. Raises DiskError."""
         lines = [row.line() for row in rows.values()]
         end = self._file.seek(0, os.SEEK_END)
@@ -60,7 +60,7 @@ class ScoreJournal:
             self._note(place, row, end)
             end += len(line)
 
-    def _note(self, place: int, row: Row, start: int) -> None:
+    def _note(self, place: int, row: ScoreRow, start: int) -> None:
         self._lines[place] = start
         self.scores.note(place, row)
 

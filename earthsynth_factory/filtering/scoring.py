@@ -8,7 +8,6 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -16,14 +15,15 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate
-from earthsynth_factory.errors import SourceError, StoreError
-from earthsynth_factory.filtering.labelled_folder import Entry
-from earthsynth_factory.filtering.row import Measured, Row
+from earthsynth_factory.errors import InputError, SourceError, StoreError
+from earthsynth_factory.filtering.labelled_folder import LabelledImage
+from earthsynth_factory.filtering.row import Measured, ScoreRow
 from earthsynth_factory.filtering.scores import ScoreJournal
 from earthsynth_factory.models.clip_cache import EmbeddingCache, cache_file, content_hash
 from earthsynth_factory.recipe.thresholds import lasting_settings
 from earthsynth_factory.rfilter.base import MeasuredRule, RuleSpec
 from earthsynth_factory.rfilter.clip_rule import ClipRuleSpec
+from earthsynth_factory.rfilter.judge import AskedRule, build_rules
 from earthsynth_factory.rfilter.selections.duplicates import perceptual_hash
 
 BATCH = 32
@@ -33,36 +33,32 @@ Watch = Callable[[int, int], None]
 """Called with images done and images in all."""
 
 
-@dataclass(frozen=True)
-class AskedRule:
-    """A rule with what its stored numbers depend on. `settings` changes when they would."""
-
-    spec: RuleSpec
-    rule: MeasuredRule
-    settings: str
-
-    @property
-    def name(self) -> str:
-        return self.spec.kind
+Asked = AskedRule[MeasuredRule]
+"""A rule whose numbers are stored."""
 
 
-def asked(rules: Iterable[tuple[RuleSpec, MeasuredRule]], context: StageContext) -> list[AskedRule]:
-    """Rules with the digests of their settings. Raises ModelError where weights lack."""
+def asked_rules(specs: Iterable[RuleSpec], context: StageContext) -> list[Asked]:
+    """Rules with the digests of their settings. Raises InputError for a plug-in that cannot decide from stored numbers,
+    ModelError if weights lack.
+    """
     words = [context.taxonomy[target].words for target in context.targets]
     found = []
-    for spec, rule in rules:
+    for asked in build_rules(specs, context):
+        spec = asked.spec
+        if not isinstance(asked.rule, MeasuredRule):
+            raise InputError(f"rule {spec.kind!r}: derive it from MeasuredRule, so that its scores can be stored")
         lasting = {"kind": spec.kind, **lasting_settings(spec)}
         facts = orjson.dumps([lasting, dict(spec.identity(context.base)), words], option=orjson.OPT_SORT_KEYS)
-        found.append(AskedRule(spec, rule, hashlib.blake2b(facts, digest_size=8).hexdigest()))
+        found.append(Asked(asked.name, spec, asked.rule, hashlib.blake2b(facts, digest_size=8).hexdigest()))
     return found
 
 
-class Scorer:
+class FolderScorer:
     """Measures the images of one folder. Models are loaded when the first image needs them."""
 
     def __init__(
         self,
-        entries: Sequence[Entry],
+        entries: Sequence[LabelledImage],
         journal: ScoreJournal,
         vectors: Path,
         base: Path,
@@ -75,7 +71,7 @@ class Scorer:
         self._scored: Counter[str] = Counter() if scored is None else scored
         self._open: set[str] = set()
 
-    def score(self, places: Sequence[int], rules: Sequence[AskedRule], watch: Watch | None = None) -> None:
+    def score(self, places: Sequence[int], rules: Sequence[Asked], watch: Watch | None = None) -> None:
         """Ask every rule of these images, as far as it is not known. Raises ModelError, DiskError."""
         waiting = array("q", (place for place in places if self._lacks(place, rules)))
         total, done = len(places), len(places) - len(waiting)
@@ -91,15 +87,18 @@ class Scorer:
                 if watch:
                     watch(done, total)
 
-    def _lacks(self, place: int, rules: Sequence[AskedRule]) -> bool:
+    def _lacks(self, place: int, rules: Sequence[Asked]) -> bool:
         scores = self._journal.scores
         return scores.lacks(place, [rule.name for rule in rules]) or not scores.is_current(
             place, self._entries[place].stamp()
         )
 
     def _measured(
-        self, places: Sequence[int], loaded: Sequence[tuple[Entry, Candidate | SourceError]], rules: Sequence[AskedRule]
-    ) -> list[Row]:
+        self,
+        places: Sequence[int],
+        loaded: Sequence[tuple[LabelledImage, Candidate | SourceError]],
+        rules: Sequence[Asked],
+    ) -> list[ScoreRow]:
         rows = [self._row(place, *found) for place, found in zip(places, loaded, strict=True)]
         good = [(row, found) for row, (_, found) in zip(rows, loaded, strict=True) if isinstance(found, Candidate)]
         for rule in rules:
@@ -112,17 +111,17 @@ class Scorer:
                     row.measured[rule.name] = Measured.of(rule.settings, numbers)
         return rows
 
-    def _row(self, place: int, entry: Entry, found: Candidate | SourceError) -> Row:
+    def _row(self, place: int, entry: LabelledImage, found: Candidate | SourceError) -> ScoreRow:
         stamp = entry.stamp()
         if isinstance(found, SourceError):
-            return Row(entry.name, stamp, fault=str(found))
+            return ScoreRow(entry.name, stamp, fault=str(found))
         known = self._journal.row(place)
         if known is not None and known.stamp == stamp and not known.fault:
             return known
         digest, phash = content_hash(found.image).hex(), f"{perceptual_hash(found.image):016x}"
-        return Row(entry.name, stamp, found.slot.category, digest, phash)
+        return ScoreRow(entry.name, stamp, found.slot.category, digest, phash)
 
-    def _ready(self, rule: AskedRule) -> None:
+    def _ready(self, rule: Asked) -> None:
         if rule.name in self._open:
             return
         rule.rule.open()
@@ -136,7 +135,7 @@ class Scorer:
         self._open.add(rule.name)
 
 
-def read(entry: Entry) -> Candidate | SourceError:
+def read(entry: LabelledImage) -> Candidate | SourceError:
     """The image and its labels, or why they cannot be used."""
     try:
         return entry.load()

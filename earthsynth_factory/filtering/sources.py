@@ -14,25 +14,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
-from earthsynth_factory.datasets.open import open_dataset
-from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.open import is_dataset, open_dataset
+from earthsynth_factory.datasets.prepared.masks import lacks_pictures
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Slot
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.filtering.earthsynth_output import TEST_OUTPUT, open_test_output, without_controls
-from earthsynth_factory.filtering.labelled_folder import Entry, Folder, candidate
+from earthsynth_factory.filtering.labelled_folder import LabelledFolder, LabelledImage, candidate
 from earthsynth_factory.importers import imagery
 from earthsynth_factory.importers.classes import ClassMap, read_map
-from earthsynth_factory.importers.crops import CropRules, cut
+from earthsynth_factory.importers.crops import CropRules, cut_crops
 from earthsynth_factory.importers.given_path import name_of, open_path
-from earthsynth_factory.importers.process_scene import check_whole
+from earthsynth_factory.importers.process_scene import check_area
 from earthsynth_factory.importers.readers import READERS
-from earthsynth_factory.importers.recognise import choose
-from earthsynth_factory.importers.scene import Notes, ReadContext, Reader, Request, Scene, Source
+from earthsynth_factory.importers.recognise import choose_reader
+from earthsynth_factory.importers.scene import Notes, ReadContext, Reader, ReadRequest, Scene, Source
 from earthsynth_factory.io.pictures import Picture, Rendering
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
@@ -45,17 +44,17 @@ def open_folder(
     kind: str = "auto",
     stretch: str | None = None,
     bands: tuple[int, int, int] | None = None,
-) -> Folder:
+) -> LabelledFolder:
     """Recognise and list `path`; nothing in it is changed. workspace: a folder of ours, where archives are unpacked.
 
-    kind: `auto`, one of `prepare`'s, or one that an earlier run recognised, as `Folder.kind` has it. stretch, bands: how
-    images in another's format become pictures of 8 bits, as `prepare` takes them; settled once in the workspace.
+    kind: `auto`, one of `prepare`'s, or one that an earlier run recognised, as `LabelledFolder.kind` has it. stretch, bands:
+    how images in another's format become pictures of 8 bits, as `prepare` takes them; settled once in the workspace.
 
     Raises SourceError, InputError where it is of no known kind or holds no labelled image.
     """
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder")
-    if Layout(path).run.is_file() or PreparedLayout(path).dataset.is_file():
+    if is_dataset(path):
         folder = _stored(path)
     elif kind in ("auto", TEST_OUTPUT) and (made := open_test_output(path)):
         folder = made
@@ -66,23 +65,23 @@ def open_folder(
     return folder
 
 
-def _stored(path: Path) -> Folder:
+def _stored(path: Path) -> LabelledFolder:
     store = open_dataset(path)
     if isinstance(store, PreparedDataset):
-        entries: Sequence[Entry] = Listed(list(store.about.items), partial(_prepared_entry, store))
+        entries: Sequence[LabelledImage] = ListedImages(list(store.about.items), partial(_prepared_entry, store))
         why = f"a prepared dataset: {store.name}"
     else:
         assert isinstance(store, BuildReader)
         entries = BuiltEntries(store)
         why = f"the output of a build: {store.name}"
     kind = "prepared" if isinstance(store, PreparedDataset) else "build"
-    return Folder(path, kind, why, store.taxonomy, tuple(sorted(store.targets)), entries)
+    return LabelledFolder(path, kind, why, store.taxonomy, tuple(sorted(store.targets)), entries)
 
 
-class Listed(Sequence[Entry]):
+class ListedImages(Sequence[LabelledImage]):
     """Entries that are made when they are asked for, from what lists them."""
 
-    def __init__(self, listed: Sequence[str], make: Callable[[str], Entry]) -> None:
+    def __init__(self, listed: Sequence[str], make: Callable[[str], LabelledImage]) -> None:
         self._listed, self._make = listed, make
 
     def __len__(self) -> int:
@@ -92,7 +91,7 @@ class Listed(Sequence[Entry]):
         return self._make(self._listed[place])
 
 
-class BuiltEntries(Sequence[Entry]):
+class BuiltEntries(Sequence[LabelledImage]):
     """The accepted images of a build, read when they are asked for. Memory: 12 bytes an image."""
 
     def __init__(self, store: BuildReader) -> None:
@@ -109,27 +108,20 @@ class BuiltEntries(Sequence[Entry]):
         shard = self._store.layout.shard(self._shards[place])
         return built_entry(self._store, self._store.sample_at(shard, self._starts[place]))
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[LabelledImage]:
         return (built_entry(self._store, record) for record in self._store.samples())
 
 
-def _prepared_entry(store: PreparedDataset, stem: str) -> Entry:
-    layout = PreparedLayout(store.root)
-    listed = store.about.items[stem].image or f"{stem}.png"
-    try:
-        image = store.path_of(stem)
-    except SourceError:
-        image = layout.image(listed)  # said when it is loaded
-
+def _prepared_entry(store: PreparedDataset, stem: str) -> LabelledImage:
     def load() -> Candidate:
         store.path_of(stem)
         numbers = store.read_numbers(stem)
         return candidate(store.read_image(stem), store.read_mask(stem), numbers, store.taxonomy, stem)
 
-    return Entry(stem, (image, layout.mask(stem), layout.instances(stem)), load)
+    return LabelledImage(stem, store.files_of(stem), load)
 
 
-def built_entry(store: BuildReader, record: SampleRecord) -> Entry:
+def built_entry(store: BuildReader, record: SampleRecord) -> LabelledImage:
     """An accepted image of a build, with what it was made from."""
     shard = store.shard_of(record)
     files = (shard.image(record.stem), shard.mask(record.stem), shard.instances(record.stem))
@@ -153,7 +145,7 @@ def built_entry(store: BuildReader, record: SampleRecord) -> Entry:
             raise SourceError(f"{files[1]}: {error}") from error
         return Candidate(slot, record.attempt, record.image_seed, condition, image)
 
-    return Entry(record.stem, files, load)
+    return LabelledImage(record.stem, files, load)
 
 
 def _foreign(
@@ -163,13 +155,13 @@ def _foreign(
     kind: str,
     stretch: str | None,
     bands: tuple[int, int, int] | None,
-) -> Folder:
+) -> LabelledFolder:
     notes = Notes()
     reader, why, source = _opened(path, workspace / "unpacked", classes, notes, kind)
     classes.check(source.words, path)
     rendering = imagery.settle(workspace, source.scenes, stretch, bands, notes)
     targets = sorted({found for word in source.words if (found := classes.find(word))})
-    return Folder(
+    return LabelledFolder(
         path,
         reader.kind,
         why,
@@ -183,8 +175,8 @@ def _foreign(
 def _opened(path: Path, workspace: Path, classes: ClassMap, notes: Notes, kind: str) -> tuple[Reader, str, Source]:
     """The reader for `path`, why it was chosen, and the dataset."""
     try:
-        request = Request(open_path(path, workspace, notes), name_of(path), classes, notes)
-        reader, why = choose(request, READERS, kind)
+        request = ReadRequest(open_path(path, workspace, notes), name_of(path), classes, notes)
+        reader, why = choose_reader(request, READERS, kind)
         return reader, why, reader.open(request)
     except InputError as error:
         if said := (kind == "auto" and (without_controls(path) or _without_images(path))):
@@ -196,15 +188,17 @@ def _opened(path: Path, workspace: Path, classes: ClassMap, notes: Notes, kind: 
 
 def _without_images(path: Path) -> str | None:
     """What to do about masks that have no images; None if that is not what is wrong."""
-    if not (path / "masks").is_dir() or (path / "images").is_dir():
+    if (pictures := lacks_pictures(path)) is None:
         return None
     return (
-        f"{path}: masks without images, so there is nothing to judge; put the images into {path / 'images'} under the same "
+        f"{path}: masks without images, so there is nothing to judge; put the images into {pictures} under the same "
         "names, or have them made: `earthsynth-factory recipe init --for own-masks`"
     )
 
 
-def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap, rendering: Rendering) -> Iterator[Entry]:
+def _scenes(
+    reader: Reader, scenes: Sequence[Scene], classes: ClassMap, rendering: Rendering
+) -> Iterator[LabelledImage]:
     seen: Counter[str] = Counter()
     for scene in scenes:
         seen[scene.stem] += 1
@@ -212,15 +206,15 @@ def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap, renderin
         labels = scene.labels if isinstance(scene.labels, tuple | list) else (scene.labels,)
         own = (part for part in labels if isinstance(part, Path) and part not in scene.shared)
         files = (scene.image, *own)
-        yield Entry(name, files, partial(_load_scene, reader, scene, classes, rendering), scene.split or "")
+        yield LabelledImage(name, files, partial(_load_scene, reader, scene, classes, rendering), scene.split or "")
 
 
 def _load_scene(reader: Reader, scene: Scene, classes: ClassMap, rendering: Rendering) -> Candidate:
     with Picture(scene.image, rendering) as picture:
-        check_whole(picture)
+        check_area(picture)
         labels = reader.labels(scene, ReadContext(picture.shape, classes, Notes(strict=True)))
         try:
-            [crop] = cut(picture, labels, classes, CropRules(0, 0.0, 0.0), Counter())
+            [crop] = cut_crops(picture, labels, classes, CropRules(0, 0.0, 0.0), Counter())
         finally:
             if labels.raster is not None:
                 labels.raster.close()

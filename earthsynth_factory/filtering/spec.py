@@ -18,13 +18,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, SerializeAsAny, model_validator
 
-from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.spec import Field, Spec
-from earthsynth_factory.errors import InputError
 from earthsynth_factory.recipe.cross_checks import MeaningError, Problem
 from earthsynth_factory.recipe.load import load_block
 from earthsynth_factory.recipe.plugin_blocks import BlockParser, RuleBlock
-from earthsynth_factory.rfilter.base import DEFAULT_RULES, MeasuredRule, RuleSpec
+from earthsynth_factory.rfilter.base import DEFAULT_RULES
 from earthsynth_factory.rfilter.expression import Expression, ExpressionError
 from earthsynth_factory.rfilter.selections import base as selections
 
@@ -77,14 +75,3 @@ def _expression(text: str, names: tuple[str, ...]) -> Expression:
 def load_filter(path: Path | None, plugins: bool = False) -> FilterSpec:
     """The configuration in a file, or the one that ships. Raises RecipeError with every fault of the file."""
     return FilterSpec() if path is None else load_block(path, lambda _: FilterSpec, plugins=plugins)
-
-
-def build_rules(spec: FilterSpec, context: StageContext) -> list[tuple[RuleSpec, MeasuredRule]]:
-    """The rules by cost, not yet opened. Raises InputError for a plug-in that cannot decide from stored numbers."""
-    found = []
-    for block in sorted(spec.rules, key=lambda rule: rule.cost):
-        rule = block.build(context)
-        if not isinstance(rule, MeasuredRule):
-            raise InputError(f"rule {block.kind!r}: derive it from MeasuredRule, so that its scores can be stored")
-        found.append((block, rule))
-    return found

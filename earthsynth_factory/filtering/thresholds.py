@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,63 +10,33 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.outcome import Reason
-from earthsynth_factory.domain.sample import Score
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import InputError
-from earthsynth_factory.filtering.columns import Known, Scores
-from earthsynth_factory.filtering.scoring import AskedRule
+from earthsynth_factory.filtering.columns import Known, ScoreColumns
+from earthsynth_factory.filtering.scoring import Asked
 from earthsynth_factory.filtering.spec import FilterSpec
 from earthsynth_factory.models.clip_cache import EmbeddingCache, cache_file
 from earthsynth_factory.rfilter.clip_rule import ClipRuleSpec
+from earthsynth_factory.rfilter.judge import Judge, is_written
 from earthsynth_factory.rfilter.selections.base import Bools, Gathered, Prints
 from earthsynth_factory.rfilter.thresholds import Thresholds, calibrate, grouped
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Where each threshold comes from. data: percentiles. own: category → rule → value, as the user wrote them."""
-
-    data: Thresholds
-    own: Mapping[int, Mapping[str, float]]
-
-    @classmethod
-    def of(cls, spec: FilterSpec, taxonomy: Taxonomy, data: Thresholds) -> Limits:
-        """Raises InputError where `per_class` names no category."""
-        own = {}
-        for name, limits in spec.per_class.items():
-            found = taxonomy.find(name)
-            if found is None:
-                near = ", ".join(taxonomy.nearest(name))
-                raise InputError(f"per_class: no category is called {name!r}" + (f"; near: {near}" if near else ""))
-            own[found.id] = limits
-        return cls(data, own)
-
-    def least(self, rule: AskedRule, category: int | None) -> float:
-        """The least value of the rule's primary measure for this class."""
-        written = self.own.get(category, {}).get(rule.name) if category is not None else None
-        if written is not None:
-            return written
-        found = None if fixed(rule) else self.data.of(rule.name, category)
+def written_limits(spec: FilterSpec, taxonomy: Taxonomy) -> Thresholds:
+    """What `per_class` says. Raises InputError if it names no category."""
+    least: dict[str, dict[int | None, float]] = {}
+    for name, limits in spec.per_class.items():
+        found = taxonomy.find(name)
         if found is None:
-            return rule.rule.least
-        # Few real images tell a model's scale, but say little of how bad pixels look: there they only loosen.
-        return found if rule.spec.cost else min(found, rule.rule.least)
-
-    def score(self, rule: AskedRule, image: Known) -> Score | None:
-        """The rule's score of an image; None where it was not asked."""
-        measures = image.measured.get(rule.name)
-        if measures is None:
-            return None
-        return rule.rule.decide(measures, image.category, self.least(rule, image.category))
-
-
-def fixed(rule: AskedRule) -> bool:
-    """Whether the user wrote the rule's threshold down."""
-    return rule.spec.threshold in rule.spec.model_fields_set
+            near = ", ".join(taxonomy.nearest(name))
+            raise InputError(f"per_class: no category is called {name!r}" + (f"; near: {near}" if near else ""))
+        for rule, value in limits.items():
+            least.setdefault(rule, {})[found.id] = value
+    return Thresholds(least)
 
 
 def learn(
-    spec: FilterSpec, rules: Sequence[AskedRule], images: Iterable[Known], real: bool, cost: int | None = None
+    spec: FilterSpec, rules: Sequence[Asked], images: Iterable[Known], real: bool, cost: int | None = None
 ) -> Thresholds:
     """Percentiles of these images; within a run (not `real`) for rules with a model alone, pixels need no comparison.
 
@@ -75,14 +44,14 @@ def learn(
 
     cost: learn for rules of this cost alone. The part that each has of the false rejects is the same either way.
     """
-    learning = [rule for rule in rules if not fixed(rule) and (real or rule.spec.cost)]
+    learning = [rule for rule in rules if not is_written(rule.spec) and (real or rule.spec.cost)]
     now = [rule for rule in learning if cost in (None, rule.spec.cost)]
     values = grouped((image.category, _values(image, now)) for image in (images if now else ()) if image.usable)
     found = calibrate(values, spec.false_reject / max(len(learning), 1), spec.least_images)
     return found if real else found.at_least({rule.name: rule.rule.least for rule in now})
 
 
-def _values(image: Known, rules: Sequence[AskedRule]) -> dict[str, float]:
+def _values(image: Known, rules: Sequence[Asked]) -> dict[str, float]:
     found = {}
     for rule in rules:
         measures = image.measured.get(rule.name)
@@ -91,25 +60,21 @@ def _values(image: Known, rules: Sequence[AskedRule]) -> dict[str, float]:
     return found
 
 
-def verdict(
-    spec: FilterSpec, rules: Sequence[AskedRule], limits: Limits, image: Known
-) -> tuple[bool | None, dict[str, Score]]:
-    """Kept, not kept, or None where rules not yet asked decide; and the scores there are."""
-    found = {rule.name: score for rule in rules if (score := limits.score(rule, image)) is not None}
-    measures = {rule.name: image.measured.get(rule.name, {}) for rule in rules}
-    return spec.expression()(found, measures), found
+def keeps(judge: Judge, image: Known) -> bool | None:
+    """Whether the rules keep an image; None if rules not yet asked decide."""
+    return judge.keeps(judge.decide(image.measured, image.category), image.measured)
 
 
-def reasons(scores: Mapping[str, Score]) -> list[Reason]:
+def reasons_of(judge: Judge, image: Known) -> list[Reason]:
     """Those of every rule that did not pass; the expression if all passed and it refused all the same."""
-    failed = [Reason(name, score.reason) for name, score in scores.items() if not score.passed]
-    return failed or [Reason("keep", "the expression refuses it")]
+    found = judge.decide(image.measured, image.category).reasons
+    return found or [Reason("keep", "the expression refuses it")]
 
 
 def select(
     spec: FilterSpec,
-    rules: Sequence[AskedRule],
-    scores: Scores,
+    rules: Sequence[Asked],
+    scores: ScoreColumns,
     kept: Bools,
     prints: Prints,
     real: Prints | None,
@@ -127,7 +92,7 @@ def select(
     return gone
 
 
-def prints_of(names: Sequence[str], scores: Scores, rules: Sequence[AskedRule], vectors: Path, base: Path) -> Prints:
+def prints_of(names: Sequence[str], scores: ScoreColumns, rules: Sequence[Asked], vectors: Path, base: Path) -> Prints:
     """What tells the images apart; vectors from the first CLIP that looked at whole images."""
     clips = [r.spec for r in rules if isinstance(r.spec, ClipRuleSpec) and r.spec.kind == "clip_score"]
     cache = EmbeddingCache(cache_file(vectors, clips[0].model, base)) if clips else None
@@ -138,7 +103,7 @@ def prints_of(names: Sequence[str], scores: Scores, rules: Sequence[AskedRule], 
 class _Digests(Sequence[str]):
     """(N,) digests of the images' pixels, as text."""
 
-    def __init__(self, scores: Scores) -> None:
+    def __init__(self, scores: ScoreColumns) -> None:
         self._scores = scores
 
     def __len__(self) -> int:
@@ -151,7 +116,7 @@ class _Digests(Sequence[str]):
 class _StoredVectors:
     """(N, D) vectors of the images that are read when they are asked for."""
 
-    def __init__(self, scores: Scores, cache: EmbeddingCache) -> None:
+    def __init__(self, scores: ScoreColumns, cache: EmbeddingCache) -> None:
         self._scores, self._cache = scores, cache
 
     def __getitem__(self, places: Any) -> npt.NDArray[np.float32]:

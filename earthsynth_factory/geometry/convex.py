@@ -16,16 +16,16 @@ def shared(one: Points, other: Points) -> Points:
     return one
 
 
-def area(polygon: Points) -> float:
+def polygon_area(polygon: Points) -> float:
     """Area in square pixels."""
     following = np.roll(polygon, -1, axis=0)
     return float(np.sum(polygon[:, 0] * following[:, 1] - following[:, 0] * polygon[:, 1]) / 2)
 
 
-def agreement(one: Points, other: Points) -> float:
+def convex_iou(one: Points, other: Points) -> float:
     """Intersection over union, 0–1, of two polygons that have an area; `other` is convex."""
-    common = area(shared(one, other))
-    return common / (area(one) + area(other) - common)
+    common = polygon_area(shared(one, other))
+    return common / (polygon_area(one) + polygon_area(other) - common)
 
 
 def _right_of(polygon: Points, start: Points, end: Points) -> Points:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.geometry.polygons import joined
+from earthsynth_factory.geometry.polygons import joined_rings
 
 if TYPE_CHECKING:
     from shapely import Geometry, Polygon
@@ -63,7 +63,7 @@ class Given:
             return self.polygons
         if self.corners:
             return (self.corners,)
-        return (rectangle(*self.box),) if self.box else ()
+        return (rectangle_ring(*self.box),) if self.box else ()
 
     def bounds(self) -> Box:
         """The upright box: the source's own, else the tightest around the outline."""
@@ -141,17 +141,17 @@ def cut_to(given: Given, window: Cut) -> Given | None:
     return _shifted(moved, -window.left, -window.top) if window.left or window.top else moved
 
 
-def rectangle(left: float, top: float, width: float, height: float) -> Flat:
+def rectangle_ring(left: float, top: float, width: float, height: float) -> Flat:
     """The four corners of an upright box, clockwise from the upper left."""
     right, bottom = left + width, top + height
     return (left, top, right, top, right, bottom, left, bottom)
 
 
-def one_line(rings: Sequence[Flat]) -> Flat:
+def one_ring(rings: Sequence[Flat]) -> Flat:
     """All parts as one closed line, joined by cuts of no width, for formats that hold no more than one."""
     line = np.reshape(rings[0], (-1, 2))
     for ring in rings[1:]:
-        line = joined(line, np.reshape(ring, (-1, 2)))
+        line = joined_rings(line, np.reshape(ring, (-1, 2)))
     return tuple(line.ravel().tolist())
 
 
@@ -241,4 +241,4 @@ def _parts(found: Geometry) -> list[Polygon]:
 def _flat(part: Polygon) -> Flat:
     """One line around a polygon and, over cuts, its holes."""
     rings = [tuple(np.asarray(ring.coords)[:-1].ravel().tolist()) for ring in (part.exterior, *part.interiors)]
-    return one_line(rings)
+    return one_ring(rings)

@@ -38,11 +38,11 @@ def polygons_of(mask: npt.NDArray[np.bool_], tolerance: float = 0.0) -> list[lis
     parents = hierarchy[0, :, 3]
     outlines = {index: rings[index] for index in np.flatnonzero(parents < 0)}
     for index in np.flatnonzero(parents >= 0):
-        outlines[parents[index]] = joined(outlines[parents[index]], rings[index])
+        outlines[parents[index]] = joined_rings(outlines[parents[index]], rings[index])
     return [[float(number) for number in ring.ravel()] for ring in outlines.values()]
 
 
-def agreement(polygons: list[list[float]], mask: npt.NDArray[np.bool_]) -> float:
+def outline_iou(polygons: list[list[float]], mask: npt.NDArray[np.bool_]) -> float:
     """Intersection over union, 0–1, of an (H, W) mask and its polygons as pycocotools rasterises them."""
     if not polygons:
         return float(not mask.any())
@@ -50,7 +50,7 @@ def agreement(polygons: list[list[float]], mask: npt.NDArray[np.bool_]) -> float
     return float((drawn & mask).sum() / (drawn | mask).sum())
 
 
-def joined(outline: Line, ring: Line) -> Line:
+def joined_rings(outline: Line, ring: Line) -> Line:
     """One ring of two: the outline led to the other's nearest corner, around it, and back on the same line."""
     at, to = _nearest(outline, ring)
     around = np.roll(ring, -to, axis=0)

@@ -15,7 +15,7 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry import rle
 from earthsynth_factory.geometry.given import Cut, Given, cut_to
 from earthsynth_factory.importers.classes import ClassMap
-from earthsynth_factory.importers.scene import Labels, SceneObject
+from earthsynth_factory.importers.scene import SceneLabels, SceneObject
 from earthsynth_factory.io.pictures import Picture
 
 MAX_BAND = 1 << 24
@@ -82,8 +82,13 @@ class _Part:
         return (not self.known.one.crowd, -self.known.area)
 
 
-def cut(
-    picture: Picture, labels: Labels, classes: ClassMap, rules: CropRules, left_out: Counter[str], pixels: bool = True
+def cut_crops(
+    picture: Picture,
+    labels: SceneLabels,
+    classes: ClassMap,
+    rules: CropRules,
+    left_out: Counter[str],
+    pixels: bool = True,
 ) -> Iterator[Crop]:
     """The crops of a scene from top to bottom; memory is that of one band of rows. `left_out` counts what is dropped.
 

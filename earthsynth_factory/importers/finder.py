@@ -30,7 +30,7 @@ class ImageFinder:
         self._holds: Counter[Path] = Counter()
         self._sizes: Counter[Path] = Counter()
         for path in tree.images():
-            name = plain(unquote(path.name))
+            name = folded(unquote(path.name))
             self._by_name[name].append(path)
             self._by_stem[name.rpartition(".")[0]].append(path)
             self._sizes[path.parent] += 1
@@ -68,7 +68,7 @@ class ImageFinder:
         return found[0] if len(found) == 1 else None
 
 
-def plain(text: str) -> str:
+def folded(text: str) -> str:
     """One spelling for names that only differ in case or in how accents are composed."""
     return unicodedata.normalize("NFC", text).casefold()
 
@@ -82,7 +82,7 @@ def key_of(name: str) -> Key:
         text = urlsplit(text).path
     if "?d=" in text:  # a labelling tool's link to a file of its server
         text = text.partition("?d=")[2]
-    parts = [plain(unquote(part)) for part in text.split("/") if part not in ("", ".", "..")]
+    parts = [folded(unquote(part)) for part in text.split("/") if part not in ("", ".", "..")]
     return tuple(reversed(parts))
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, PreparedLayout
+from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.prepared.writer import open_lists, write_document
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import Notes, Scene, Source
-from earthsynth_factory.io.atomic import new_file, write_bytes
+from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.printable import one_line
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class PrepareSummary:
     """What a prepared folder holds. pixels, objects: by category name. left_out: what was dropped, by reason.
     remarks: what was used otherwise than it stands in the source, by sentence.
     ignored: pixels of which nobody says what they are. found: images, objects and classes that the source has, and how many
@@ -38,7 +40,7 @@ class Summary:
     found: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, out: Path, kind: str, recognised: str) -> Summary:
+    def of(cls, out: Path, kind: str, recognised: str) -> PrepareSummary:
         """As `dataset.json` states it."""
         try:
             document = orjson.loads(PreparedLayout(out).dataset.read_bytes())
@@ -59,7 +61,20 @@ class _Tally:
     problems: list[str]
 
 
-def finished(out: Path) -> bool:
+def problems_of(out: Path) -> tuple[Path, list[str]]:
+    """The file in which is written down what was skipped and why, and its sentences."""
+    place = PreparedLayout(out).problems
+    return place, place.read_text(encoding="utf-8").splitlines()
+
+
+def write_problems(out: Path, problems: Iterable[str]) -> Path:
+    """Write down what was skipped and why; gives the file. Raises DiskError."""
+    place = PreparedLayout(out).problems
+    write_bytes(place, "".join(f"{one_line(problem)}\n" for problem in problems).encode())
+    return place
+
+
+def is_finished(out: Path) -> bool:
     """Whether every derived file stands."""
     layout = PreparedLayout(out)
     return all(path.is_file() for path in (layout.dataset, layout.train, layout.problems))
@@ -78,11 +93,10 @@ def finish(
 
     Raises `SourceError` where no scene could be used at all; then no dataset.json is written.
     """
-    layout = PreparedLayout(out)
     tally = _Tally(Counter(), Counter(), Counter(notes.left_out), +notes.remarks, list(notes.faults))
     items: dict[str, Any] = {}
     used = 0
-    with new_file(layout.train) as lines, new_file(layout.instance_lines) as instances:
+    with open_lists(out) as lists:
         for record in journal.records(scene.stem for scene in scenes):
             tally.left_out.update(record["left_out"])
             tally.remarks.update(record.get("remarks", {}))
@@ -91,18 +105,13 @@ def finish(
             for item in record["items"]:
                 items[item["stem"]] = item["about"]
                 _count(tally, item)
-                lines.writelines(orjson.dumps(line) + b"\n" for line in item["lines"])
-                if item["instances"] is not None:
-                    line = {"stem": item["stem"], "size": item["about"]["size"], "instances": item["instances"]}
-                    instances.write(orjson.dumps(line) + b"\n")
+                lists.add(item["stem"], item["about"]["size"], item["lines"], item["instances"])
     tally.left_out, tally.remarks = +tally.left_out, +tally.remarks
-    write_bytes(layout.problems, "".join(f"{one_line(problem)}\n" for problem in tally.problems).encode())
+    place = write_problems(out, tally.problems)
     if not items:
-        raise SourceError(f"{source.info.name}: {_nothing_left(tally, len(scenes), layout.problems)}")
+        raise SourceError(f"{source.info.name}: {_nothing_left(tally, len(scenes), place)}")
     ignored = tally.pixels.pop(IGNORE, 0)
-    document = {
-        "format": FORMAT,
-        "version": VERSION,
+    facts = {
         **asdict(source.info),
         **({"imagery": imagery} if imagery else {}),
         "classes": {str(c): taxonomy[c].name for c in sorted(tally.pixels) if c != BACKGROUND},
@@ -120,9 +129,8 @@ def finish(
                 "images used": used,
             },
         },
-        "items": items,
     }
-    write_bytes(layout.dataset, orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+    write_document(out, facts, items)
 
 
 def _nothing_left(tally: _Tally, images: int, place: Path) -> str:

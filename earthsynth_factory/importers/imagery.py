@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.errors import InputError, SourceError, StoreError
 from earthsynth_factory.importers.scene import Notes, Scene
 from earthsynth_factory.io.atomic import write_json
@@ -28,9 +27,9 @@ _EIGHT_BITS = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp")
 
 
 def settle(
-    out: Path, scenes: Sequence[Scene], rule: str | None, bands: tuple[int, int, int] | None, notes: Notes
+    place: Path, scenes: Sequence[Scene], rule: str | None, bands: tuple[int, int, int] | None, notes: Notes
 ) -> Rendering:
-    """The rendering of the dataset's images; read from `out` where an earlier run settled it.
+    """The rendering of the dataset's images; read from the file `place` if an earlier run settled it.
 
     rule: as `--stretch`, None for the usual one if an image that is looked at has more than 8 bits. Raises `InputError` where
     the rule or the bands cannot be, `StoreError` where what was settled is damaged.
@@ -40,7 +39,6 @@ def settle(
         raise InputError(
             f"--bands {','.join(map(str, bands))}: three numbers from 1, for red, green and blue, as 4,3,2"
         )
-    place = PreparedLayout(out).imagery
     rendering = _settled(place) if place.is_file() else _measured(scenes, wanted, bands)
     if (rendering.stretch or bands) and not place.is_file():
         write_json(place, fields(rendering))

@@ -25,7 +25,7 @@ _QUOTE, _LIST, _OBJECT = b'"[{'
 _OPEN = (_LIST, _OBJECT)
 
 
-class Piece(NamedTuple):
+class JsonPiece(NamedTuple):
     """key: the list it stands in, "" in a file that is itself a list. start, length: bytes of the file."""
 
     key: str
@@ -34,7 +34,7 @@ class Piece(NamedTuple):
     value: dict[str, Any]
 
 
-def pieces(path: Path, *keys: str, lists: set[str] | None = None) -> Iterator[Piece]:
+def pieces(path: Path, *keys: str, lists: set[str] | None = None) -> Iterator[JsonPiece]:
     """The objects of these top-level lists (none named: of all), in the file's order; a text among them is an empty object.
 
     lists: takes in which of the keys are lists at all, be they empty.
@@ -44,7 +44,7 @@ def pieces(path: Path, *keys: str, lists: set[str] | None = None) -> Iterator[Pi
     met: set[bytes] = set()
     for key, start, data in _spans(path, {key.encode() for key in keys}, met):
         value = parse_json(data, path)
-        yield Piece(key, start, len(data), value if isinstance(value, dict) else {})
+        yield JsonPiece(key, start, len(data), value if isinstance(value, dict) else {})
     if lists is not None:
         lists.update(key.decode("utf-8", "replace") for key in met)
 

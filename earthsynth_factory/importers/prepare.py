@@ -19,17 +19,15 @@ from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.importers import imagery
 from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
-from earthsynth_factory.importers.finish import Summary, finish, finished
+from earthsynth_factory.importers.finish import PrepareSummary, finish, is_finished, write_problems
 from earthsynth_factory.importers.given_path import name_of, open_path
-from earthsynth_factory.importers.prepare_journal import Journal, has_records, stamp
+from earthsynth_factory.importers.prepare_journal import Journal, has_records, scene_stamp
 from earthsynth_factory.importers.process_scene import SceneTask, drop_old_files, forget_gone, work
 from earthsynth_factory.importers.readers import READERS
-from earthsynth_factory.importers.recognise import choose
-from earthsynth_factory.importers.scene import Notes, Reader, Request, Scene, Source
-from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.importers.recognise import choose_reader
+from earthsynth_factory.importers.scene import Notes, Reader, ReadRequest, Scene, Source
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
 from earthsynth_factory.io.gates import write_below
-from earthsynth_factory.io.printable import one_line
 from earthsynth_factory.io.processes import be_a_child, spawning
 from earthsynth_factory.io.raster_files import gdal_settings
 
@@ -61,7 +59,7 @@ class PrepareOptions:
     workers: int | None = None
 
 
-def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None = None) -> Summary:
+def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None = None) -> PrepareSummary:
     """Reads `path`, writes the prepared layout into `out`.
 
     Raises `InputError` for options, unknown classes or a path of no known kind; `StoreError` where `out` was prepared
@@ -73,18 +71,18 @@ def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None 
     with claimed(out, "prepare", settings, folders=FOLDERS, same=begun) as claim:
         claim.begin()
         tree = open_path(path, write_below(out / "unpacked", out), notes)
-        request = Request(tree, name_of(path), classes, notes, options.segments)
-        reader, why = choose(request, READERS, options.kind)
+        request = ReadRequest(tree, name_of(path), classes, notes, options.segments)
+        reader, why = choose_reader(request, READERS, options.kind)
         source, scenes = _listed(reader, request, out)
         rules = options.rules if reader.cuts else replace(options.rules, side=0)
         augment = options.augment if options.augment is not None else not reader.cuts
-        rendering = imagery.settle(out, scenes, options.stretch, options.bands, notes)
+        rendering = imagery.settle(PreparedLayout(out).imagery, scenes, options.stretch, options.bands, notes)
         task = SceneTask(reader, classes, out, rules, options.keep_empty, augment, options.strict, rendering)
         _prepare(task, source, scenes, notes, claim, options.workers, watch)
-    return Summary.of(out, reader.kind, why)
+    return PrepareSummary.of(out, reader.kind, why)
 
 
-def _listed(reader: Reader, request: Request, out: Path) -> tuple[Source, list[Scene]]:
+def _listed(reader: Reader, request: ReadRequest, out: Path) -> tuple[Source, list[Scene]]:
     """The dataset and its scenes. What was found wrong is written down, also if nothing is left. Raises as `prepare`."""
     notes = request.notes
     try:
@@ -93,8 +91,7 @@ def _listed(reader: Reader, request: Request, out: Path) -> tuple[Source, list[S
     except SourceError as error:
         if not notes.faults:
             raise SourceError("; ".join([str(error), *notes.left_out, *notes.remarks])) from error
-        place = PreparedLayout(out).problems
-        write_bytes(place, "".join(f"{one_line(problem)}\n" for problem in notes.faults).encode())
+        place = write_problems(out, notes.faults)
         first = f"{len(notes.faults)} problems, listed in {place}; the first: {notes.faults[0]}"
         raise SourceError(f"{error}; {first}") from error
     for word in request.classes.check(source.words, request.path):
@@ -125,8 +122,8 @@ def _prepare(
                 watch(done, len(scenes))
         journal.flush()
         noted = (notes.faults, notes.left_out, notes.remarks)
-        outcome = digest_of(asdict(source.info), *noted, [[scene.stem, stamp(scene)] for scene in scenes])
-        if not (claim.done(outcome) and finished(task.out)):
+        outcome = digest_of(asdict(source.info), *noted, [[scene.stem, scene_stamp(scene)] for scene in scenes])
+        if not (claim.done(outcome) and is_finished(task.out)):
             claim.reopen()
             forget_gone(task.out, journal, scenes)
             finish(task.out, source, task.classes.taxonomy, scenes, journal, notes, imagery.fields(task.rendering))

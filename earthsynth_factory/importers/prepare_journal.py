@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 from earthsynth_factory.datasets.build.records import ClassId, Objects, Side, parsed
 from earthsynth_factory.domain.taxonomy import IGNORE
 from earthsynth_factory.importers.scene import Scene
-from earthsynth_factory.io.gates import plain
+from earthsynth_factory.io.gates import plain_name
 from earthsynth_factory.io.jsonl import append_line, open_to_append, placed_records
 from earthsynth_factory.io.stamps import stamp_or_none
 
@@ -28,7 +28,7 @@ FLUSH_SECONDS = 2.0
 GONE = "gone"
 """In place of the stamp of a scene that the source has no more."""
 
-Name = Annotated[str, AfterValidator(plain)]
+Name = Annotated[str, AfterValidator(plain_name)]
 
 MaskValue = Annotated[int, Field(ge=0, le=IGNORE)]
 """A category's id, or `IGNORE`."""
@@ -53,7 +53,7 @@ class SingleLine:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemRecord:
+class JournalItem:
     """An image of a scene."""
 
     stem: Name
@@ -69,7 +69,7 @@ class SceneRecord:
 
     scene: str
     stamp: str
-    items: tuple[ItemRecord, ...]
+    items: tuple[JournalItem, ...]
     faults: tuple[str, ...]
     left_out: dict[str, int]
     remarks: dict[str, int] = field(default_factory=dict)
@@ -94,11 +94,13 @@ class Journal:
     def __contains__(self, scene: Scene) -> bool:
         """Whether this very scene, its files unchanged, is done."""
         known = self._places.get(scene.stem)
-        return known is not None and known[1] == stamp(scene)
+        return known is not None and known[1] == scene_stamp(scene)
 
     def add(self, scene: Scene, record: dict[str, Any]) -> None:
         """Take in a record; it reaches the disk within `FLUSH_SECONDS`, or in `flush`."""
-        self._waiting.append((scene.stem, (mark := stamp(scene)), orjson.dumps({**record, "stamp": mark}) + b"\n"))
+        self._waiting.append(
+            (scene.stem, (mark := scene_stamp(scene)), orjson.dumps({**record, "stamp": mark}) + b"\n")
+        )
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
@@ -151,7 +153,7 @@ def has_records(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
-def stamp(scene: Scene) -> str:
+def scene_stamp(scene: Scene) -> str:
     """Changes when the scene's image, its label file or its listed labels change."""
     parts = [str(scene.group), str(scene.split), str(scene.metres_per_pixel)]
     labels = scene.labels if isinstance(scene.labels, tuple | list) else (scene.labels,)

@@ -7,18 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from earthsynth_factory.datasets.build.records import instance_fields
-from earthsynth_factory.datasets.prepared.layout import PreparedLayout
-from earthsynth_factory.datasets.prepared.training_list import training_lines
+from earthsynth_factory.datasets.prepared.train_list import training_lines
+from earthsynth_factory.datasets.prepared.writer import put_categories, put_item, remove_item
 from earthsynth_factory.domain.masks import classes_of, pixel_counts
 from earthsynth_factory.domain.seeds import unit
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
-from earthsynth_factory.importers.crops import Crop, CropRules, cut
+from earthsynth_factory.importers.crops import Crop, CropRules, cut_crops
 from earthsynth_factory.importers.prepare_journal import Journal
-from earthsynth_factory.importers.scene import Labels, Notes, ReadContext, Reader, Scene, SceneObject
+from earthsynth_factory.importers.scene import Notes, ReadContext, Reader, Scene, SceneLabels, SceneObject
 from earthsynth_factory.io.atomic import put_file, write_bytes
 from earthsynth_factory.io.pictures import Picture, Rendering
 from earthsynth_factory.io.png import encode_png
@@ -90,7 +88,7 @@ def _distinct(objects: tuple[SceneObject, ...], notes: Notes) -> tuple[SceneObje
     return tuple(found.values())
 
 
-def check_whole(picture: Picture) -> None:
+def check_area(picture: Picture) -> None:
     """Raises `SourceError` where an image is too large to be worked on in one piece."""
     height, width = picture.shape
     if height * width > MAX_WHOLE:
@@ -131,16 +129,16 @@ def _remarks(picture: Picture) -> list[str]:
 
 
 def _crops(
-    task: SceneTask, scene: Scene, picture: Picture, labels: Labels, left_out: Counter[str]
+    task: SceneTask, scene: Scene, picture: Picture, labels: SceneLabels, left_out: Counter[str]
 ) -> list[dict[str, Any]]:
     whole = task.rules.side == 0
     if whole:
-        check_whole(picture)
+        check_area(picture)
     ground = picture.georeference()
     scale = scene.metres_per_pixel or (ground.metres_per_pixel(picture.shape[1], picture.shape[0]) if ground else None)
     items = []
     for number, crop in enumerate(
-        cut(picture, labels, task.classes, task.rules, left_out, pixels=not _as_is(task, scene, picture))
+        cut_crops(picture, labels, task.classes, task.rules, left_out, pixels=not _as_is(task, scene, picture))
     ):
         stem = scene.stem if whole else f"{scene.stem}_{number}"
         counts = pixel_counts(crop.mask)
@@ -159,24 +157,22 @@ def _crops(
 
 def _write(task: SceneTask, scene: Scene, crop: Crop, stem: str, categories: list[int]) -> str:
     """Every file of one crop; gives the image's file name. Flushed to disk by whoever writes the journal."""
-    layout = PreparedLayout(task.out)
     name = stem + (scene.image.suffix.lower() if crop.image is None else ".png")
-    image = layout.image(name)
-    if crop.image is not None:
-        write_bytes(image, encode_png(crop.image), durable=False)
-    elif scene.image.is_relative_to(task.out):
-        put_file(scene.image, image, link=True)  # what was unpacked here is ours: no second copy
-    else:
-        put_file(scene.image, image, link=False)
-    write_bytes(layout.mask(stem), encode_png(crop.mask), durable=False)
-    if crop.numbers is not None:
-        write_bytes(layout.instances(stem), encode_png(crop.numbers), durable=False)
+
+    def put(target: Path) -> None:
+        if crop.image is not None:
+            write_bytes(target, encode_png(crop.image), durable=False)
+        elif scene.image.is_relative_to(task.out):
+            put_file(scene.image, target, link=True)  # what was unpacked here is ours: no second copy
+        else:
+            put_file(scene.image, target, link=False)
+
+    image = put_item(task.out, stem, name, put, crop.mask, crop.numbers)
     if task.augment:
-        for category in categories:
-            known = task.classes.taxonomy[category].name
-            alone = (crop.mask == category) * np.uint8(category)
-            write_bytes(layout.category_mask(stem, known), encode_png(alone), durable=False)
-            put_file(image, layout.category_image(stem, known, image.suffix), link=True)
+        names = {category: task.classes.taxonomy[category].name for category in categories}
+        put_categories(
+            task.out, stem, image.suffix, lambda target: put_file(image, target, link=True), crop.mask, names
+        )
     return name
 
 
@@ -232,11 +228,5 @@ def forget_gone(out: Path, journal: Journal, scenes: list[Scene]) -> None:
 
 def _remove(out: Path, items: list[dict[str, Any]]) -> None:
     """Take back the files of items that do not stand."""
-    layout = PreparedLayout(out)
     for item in items:
-        stem = item["stem"]
-        paths = [layout.image(item["about"]["image"]), layout.mask(stem), layout.instances(stem)]
-        for line in item["lines"][1:]:
-            paths += [out / line["file_name"], out / line["mask_name"]]
-        for path in paths:
-            path.unlink(missing_ok=True)
+        remove_item(out, item["stem"], item["about"]["image"], item["lines"])

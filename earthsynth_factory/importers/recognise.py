@@ -7,13 +7,13 @@ from dataclasses import replace
 from importlib import import_module
 
 from earthsynth_factory.errors import FactoryError, InputError
-from earthsynth_factory.importers.scene import Evidence, Notes, Reader, Request, Source, Strength
+from earthsynth_factory.importers.scene import Evidence, Notes, Reader, ReadRequest, Source, Strength
 
 SHOWN = 8
 """Classes that are named of what a reader would read."""
 
 
-def choose(request: Request, readers: Mapping[str, Reader], kind: str = "auto") -> tuple[Reader, str]:
+def choose_reader(request: ReadRequest, readers: Mapping[str, Reader], kind: str = "auto") -> tuple[Reader, str]:
     """The reader and why. kind: `auto`, a reader's, or a plug-in's `package.module:Class`.
 
     Raises `InputError` where the kind is unknown, nothing fits, several do, or the evidence is weak; then what each would
@@ -41,7 +41,7 @@ def choose(request: Request, readers: Mapping[str, Reader], kind: str = "auto") 
     return readers[name], f"{name}: {evidence.why}{also}"
 
 
-def _evidence(request: Request, readers: Mapping[str, Reader]) -> dict[str, Evidence]:
+def _evidence(request: ReadRequest, readers: Mapping[str, Reader]) -> dict[str, Evidence]:
     """What each reader says. One that stumbles over a file says nothing: the file may have to do with another."""
     found = {}
     for name, reader in readers.items():
@@ -54,7 +54,7 @@ def _evidence(request: Request, readers: Mapping[str, Reader]) -> dict[str, Evid
     return found
 
 
-def _question(request: Request, readers: Mapping[str, Reader], found: Mapping[str, Evidence]) -> str:
+def _question(request: ReadRequest, readers: Mapping[str, Reader], found: Mapping[str, Evidence]) -> str:
     place = request.path
     head = (
         f"{place}: may be of several kinds; say which with --kind, or give the folder of one"
@@ -68,7 +68,7 @@ def _question(request: Request, readers: Mapping[str, Reader], found: Mapping[st
     return "\n".join([head, *lines])
 
 
-def _preview(reader: Reader, request: Request) -> str:
+def _preview(reader: Reader, request: ReadRequest) -> str:
     try:
         return summary(reader.open(replace(request, notes=Notes())))
     except FactoryError as error:

@@ -108,7 +108,7 @@ class Raster(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class SceneLabels:
     """All that is known of a scene: a dense raster, objects, or both (then the raster decides a pixel's class)."""
 
     raster: Raster | None = None
@@ -140,7 +140,7 @@ class Notes:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReadRequest:
     """What is to be opened. name: the dataset's, as the path says it. segments: masks that a segmenter made of boxes."""
 
     tree: Tree
@@ -194,7 +194,7 @@ class Reader(ABC):
     cuts: ClassVar[bool] = True
     """Whether its images are cut into crops; False where they are crops already."""
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         """What in the tree shows that it is of this kind; None where it is not, which is what plug-ins may leave it at.
 
         Looks at few files. The map file may say what ids or colours mean, and so be evidence.
@@ -203,9 +203,9 @@ class Reader(ABC):
         return None
 
     @abstractmethod
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         """List the scenes. Raises `SourceError` where the path is not of this kind; smaller faults go to the notes."""
 
     @abstractmethod
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         """Read the labels of a scene. Raises `SourceError` where it is unusable; smaller faults go to the notes."""

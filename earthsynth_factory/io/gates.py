@@ -20,7 +20,7 @@ def is_plain(name: str) -> bool:
     return parts == (name, name) and name not in ("", ".", "..") and name.isprintable() and _short(name)
 
 
-def plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """The name itself. Raises ValueError where it is not plain."""
     if not is_plain(name):
         raise ValueError(

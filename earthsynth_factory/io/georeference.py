@@ -68,7 +68,7 @@ class Georeference:
 
     def fields(self) -> dict[str, object]:
         """As plain values: `crs` as `EPSG:…` or WKT, `transform` as six numbers (a, b, c, d, e, f)."""
-        return {"crs": name_of(self.crs) if self.crs else None, "transform": list(self.transform)[:6]}
+        return {"crs": crs_name(self.crs) if self.crs else None, "transform": list(self.transform)[:6]}
 
     def _on_ground(self, column: float, row: float) -> tuple[float, float]:
         a, b, c, d, e, f = self.transform[:6]
@@ -95,7 +95,7 @@ class Georeference:
         return (across + down) / 2 * float(unit) if name not in ("degree", "grad", "unknown") else None
 
 
-def name_of(system: CRS) -> str:
+def crs_name(system: CRS) -> str:
     """`EPSG:32632`, or WKT if it has no code."""
     code = system.to_epsg()
     return f"EPSG:{code}" if code else str(system.to_wkt())
@@ -108,7 +108,7 @@ def moved(
     try:
         found = to_system(source, target, xs, ys)
     except (RasterioError, CPLE_BaseError, CRSError, ValueError) as error:
-        raise SourceError(f"no way from {name_of(source)} to {name_of(target)} ({error})") from error
+        raise SourceError(f"no way from {crs_name(source)} to {crs_name(target)} ({error})") from error
     return np.asarray(found[0], float), np.asarray(found[1], float)
 
 

@@ -10,24 +10,24 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class FileNames:
     """The files of a folder: how many, and a digest of their names that does not depend on their order."""
 
     count: int
     digest: str
 
 
-def names_of(folder: Path, but: Path | None = None) -> Names:
+def names_of(folder: Path, but: Path | None = None) -> FileNames:
     """The names of all files below a folder, all but one, if that is named. Raises OSError."""
     total = count = 0
     for name, entry in _walk(folder, ""):
         if but is None or Path(entry.path) != but:
             total += int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=16).digest(), "big")
             count += 1
-    return Names(count, f"{total % (1 << 128):032x}")
+    return FileNames(count, f"{total % (1 << 128):032x}")
 
 
-def strangers(folder: Path, written: Names, mark: Path) -> str:
+def strangers(folder: Path, written: FileNames, mark: Path) -> str:
     """Some files that came to a folder since it was written; empty where there are none. mark: the file that holds `written`.
 
     Raises OSError.

@@ -139,7 +139,7 @@ def crop_square(image: Image, box: tuple[int, int, int, int], context: float, le
     return image[top : top + side, left : left + side]
 
 
-def facts(name: ClipName, base: Path) -> Mapping[str, Any]:
+def clip_facts(name: ClipName, base: Path) -> Mapping[str, Any]:
     """For the run record: what was loaded."""
     local = clip_folder(name, base) or clip_checkpoint(name, base)
     return {"clip": str(name) if isinstance(name, str) else f"{name.name} ({name.pretrained})", "local": bool(local)}

@@ -13,7 +13,15 @@ from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.geometry.windows import Window, windows_of
 from earthsynth_factory.io.log import LOGGER
-from earthsynth_factory.models.denoise import Request, Sampling, Start, controlnets, decode, denoise, encode
+from earthsynth_factory.models.denoise import (
+    DenoiseRequest,
+    Sampling,
+    Start,
+    controlnets,
+    decode_latents,
+    denoise,
+    encode_pixels,
+)
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.models.loading import load_pipe
 from earthsynth_factory.models.prompt_words import PromptWords, Words
@@ -151,9 +159,9 @@ class ControlNetPipeline:
     def _one_batch(self, asked: Asked) -> list[Image]:
         count, full, windows = len(asked.prompts), asked.filled(self._at_once(asked)), self._windows(asked)
         pictures = full.pictures
-        latents = None if pictures is None else encode(self.pipe.vae, pictures.pixels)
+        latents = None if pictures is None else encode_pixels(self.pipe.vae, pictures.pixels)
         words, unguided = self._read(full)
-        request = Request(
+        request = DenoiseRequest(
             words=words,
             unguided=unguided,
             controls=[image.to(self.device, self.pipe.unet.dtype) for image in full.controls],
@@ -162,10 +170,10 @@ class ControlNetPipeline:
             windows=windows,
         )
         made = denoise(self.pipe, self.sampling, request, self.on_step)
-        out = decode(self.pipe.vae, made, windows)
+        out = decode_latents(self.pipe.vae, made, windows)
         self._refuse_no_numbers(full.seeds, made, out)
         if pictures is not None and latents is not None and pictures.residual:
-            out = (out + pictures.pixels.to(out) - decode(self.pipe.vae, latents)).clamp(0, 1)
+            out = (out + pictures.pixels.to(out) - decode_latents(self.pipe.vae, latents)).clamp(0, 1)
         pixels = out[:count].mul(255).round().to(torch.uint8)
         return list(np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy()))
 

@@ -60,7 +60,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Request:
+class DenoiseRequest:
     """What a batch is made from. unguided: words of the negative prompts, None where `Sampling.guided` is False.
 
     controls: the control images of each ControlNet. start: what to begin at; None for noise alone.
@@ -89,7 +89,7 @@ class Start:
 
 
 def denoise(
-    pipe: Any, sampling: Sampling, request: Request, on_step: Callable[[int, int], None] = lambda *_: None
+    pipe: Any, sampling: Sampling, request: DenoiseRequest, on_step: Callable[[int, int], None] = lambda *_: None
 ) -> Tensor:
     """Latents (B, C, h, w) float32. pipe: a diffusers pipeline with ControlNets; its scheduler is used up and set anew.
 
@@ -124,14 +124,14 @@ def controlnets(pipe: Any) -> list[Any]:
     return list(getattr(pipe.controlnet, "nets", [pipe.controlnet]))
 
 
-def decode(vae: Any, latents: Tensor, windows: Sequence[Window] = ()) -> Tensor:
+def decode_latents(vae: Any, latents: Tensor, windows: Sequence[Window] = ()) -> Tensor:
     """Pixels (B, 3, H, W) in [0, 1] of latents, a few images at once; all by one shape, so that their place says nothing.
 
     windows: of the latents, to be decoded one by one where an image is too large for one go.
     """
     factor = _factor(vae)
     if windows and latents.shape[-2] * latents.shape[-1] * factor**2 > DECODED_PIXELS:
-        views = ((window.times(factor), decode(vae, latents[(..., *window.place)])) for window in windows)
+        views = ((window.times(factor), decode_latents(vae, latents[(..., *window.place)])) for window in windows)
         return _blended(views, _scaled(latents.shape, factor))
     latents = (latents / vae.config.scaling_factor).to(vae.dtype)
     pixels = latents.shape[-2] * latents.shape[-1] * factor**2
@@ -162,14 +162,14 @@ def _blended(parts: Iterable[tuple[Window, Tensor]], shape: Sequence[int]) -> Te
     return total / weight
 
 
-def encode(vae: Any, pixels: Tensor) -> Tensor:
+def encode_pixels(vae: Any, pixels: Tensor) -> Tensor:
     """Latents (B, C, h, w) float32, scaled, of pixels (B, 3, H, W) in [0, 1]; the mode of the encoder's distribution."""
     seen = (pixels * 2 - 1).to(vae.device, vae.dtype).contiguous(memory_format=torch.channels_last)
     latents: Tensor = vae.encode(seen).latent_dist.mode().float() * vae.config.scaling_factor
     return latents
 
 
-def _begin(pipe: Any, sampling: Sampling, request: Request) -> tuple[Tensor, Tensor]:
+def _begin(pipe: Any, sampling: Sampling, request: DenoiseRequest) -> tuple[Tensor, Tensor]:
     """The times still to go, and the latents at the first of them. Pictures enter as far along as `strength` says."""
     scheduler, start, device = pipe.scheduler, request.start, request.words.tokens.device
     if start is None:
@@ -205,7 +205,7 @@ class _Denoiser:
     What those that do not would add is zeros of the same shapes, made once: the UNet sees one shape all the way.
     """
 
-    def __init__(self, pipe: Any, sampling: Sampling, request: Request) -> None:
+    def __init__(self, pipe: Any, sampling: Sampling, request: DenoiseRequest) -> None:
         self._unet, self._controls = pipe.unet, controlnets(pipe)
         self._images, self._scales = request.controls, [control.scale for control in sampling.controls]
         self._guidance = _strength_input(pipe, sampling, request)
@@ -248,7 +248,7 @@ class _Windowed:
     picture (MultiDiffusion, arXiv 2302.08113; the fading weights are ours). Its memory is that of one window.
     """
 
-    def __init__(self, pipe: Any, sampling: Sampling, request: Request) -> None:
+    def __init__(self, pipe: Any, sampling: Sampling, request: DenoiseRequest) -> None:
         factor = pipe.vae_scale_factor
         self._parts = [
             (window, _Denoiser(pipe, sampling, _within(request, window.times(factor)))) for window in request.windows
@@ -269,7 +269,7 @@ class _Windowed:
         self.on_window = lambda _: None  # the pass without guidance is of the same step
 
 
-def _within(request: Request, window: Window) -> Request:
+def _within(request: DenoiseRequest, window: Window) -> DenoiseRequest:
     """The request for a window, in pixels, of its images."""
     return replace(request, controls=[image[(..., *window.place)] for image in request.controls], windows=())
 
@@ -278,7 +278,7 @@ def _as_arguments(down: Sequence[Tensor], middle: Tensor) -> dict[str, Any]:
     return {"down_block_additional_residuals": tuple(down), "mid_block_additional_residual": middle}
 
 
-def _sizes(pipe: Any, request: Request) -> Tensor | None:
+def _sizes(pipe: Any, request: DenoiseRequest) -> Tensor | None:
     """(B, 6) for Stable Diffusion XL: the image's size, no crop, its size again, as diffusers says by default."""
     if request.words.pooled is None:
         return None
@@ -287,7 +287,7 @@ def _sizes(pipe: Any, request: Request) -> Tensor | None:
     return sizes.repeat(len(request.words.tokens), 1).to(request.words.tokens.device)
 
 
-def _strength_input(pipe: Any, sampling: Sampling, request: Request) -> Tensor | None:
+def _strength_input(pipe: Any, sampling: Sampling, request: DenoiseRequest) -> Tensor | None:
     """The guidance as an input, for distilled UNets that have learnt it; None for others."""
     width = pipe.unet.config.time_cond_proj_dim
     if width is None:
@@ -297,7 +297,7 @@ def _strength_input(pipe: Any, sampling: Sampling, request: Request) -> Tensor |
     return embedding.to(request.words.tokens.device, pipe.unet.dtype)
 
 
-def _noise(pipe: Any, request: Request) -> Tensor:
+def _noise(pipe: Any, request: DenoiseRequest) -> Tensor:
     """Drawn on the CPU in float32, each image's from its own generator: the same on every device, in every precision."""
     height, width = (side // pipe.vae_scale_factor for side in request.controls[0].shape[-2:])
     shape = (1, pipe.unet.config.in_channels, height, width)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.errors import ModelError
-from earthsynth_factory.models.part import Part, read_json
+from earthsynth_factory.models.part import Part, read_config
 
 DRIVEN = "Stable Diffusion 1.x, 2.x and XL are driven here"
 
@@ -98,11 +98,11 @@ _SHAPES = {
 def vocabulary(folder: Path) -> int:
     """How many token ids a tokenizer's folder can give. Raises ModelError where its files lack."""
     if (folder / "tokenizer.json").is_file():
-        document = read_json(folder / "tokenizer.json")
+        document = read_config(folder / "tokenizer.json")
         words = (document.get("model") or {}).get("vocab", {})
         ids = [*words.values(), *(entry.get("id", 0) for entry in document.get("added_tokens", []))]
     else:
-        ids = list(read_json(folder / "vocab.json").values())
+        ids = list(read_config(folder / "vocab.json").values())
         if not (folder / "merges.txt").is_file():
             raise ModelError(f"{folder}: merges.txt is missing; fetch the model again")
     return 1 + max((int(number) for number in ids), default=-1)

@@ -14,7 +14,7 @@ from typing import Any
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.fit import DRIVEN, base_faults, controlnet_faults, shrink_of, vae_faults
 from earthsynth_factory.models.lora import TEXT, TEXT_2, UNET, Lora, check_lora
-from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, Part, read_json, read_part
+from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, Part, read_config, read_part
 from earthsynth_factory.models.style import Style, style_faults
 
 
@@ -87,7 +87,7 @@ class Assembly:
 
 def inspect_base(folder: Path) -> BaseModel:
     """The pipeline in a folder. Raises ModelError naming what lacks, is damaged or of a family that is not driven here."""
-    index = read_json(folder / "model_index.json", "; no pipeline in diffusers' layout here")
+    index = read_config(folder / "model_index.json", "; no pipeline in diffusers' layout here")
     _refuse_other_pipelines(folder, index)
     second = None
     if (folder / "text_encoder_2").exists() or index.get("text_encoder_2", [None])[0]:
@@ -97,7 +97,7 @@ def inspect_base(folder: Path) -> BaseModel:
         unet=read_part(folder / "unet", DIFFUSION),
         vae=read_part(folder / "vae", DIFFUSION),
         text=read_part(folder / "text_encoder", TEXT_STEM),
-        scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
+        scheduler=read_config(folder / "scheduler" / "scheduler_config.json"),
         tokenizer=folder / "tokenizer",
         second=second,
         index=index,

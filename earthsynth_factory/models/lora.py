@@ -163,8 +163,11 @@ def _update(
     down, up = header[found["down"]].shape, header[found["up"]].shape
     if len(down) < 2 or len(up) < 2 or down[0] != up[1] or not down[0]:
         raise ModelError(f"{path}: {network} {layer}: its halves have the shapes {down} and {up}; fetch the file again")
+    alpha = found.get("alpha")
+    if alpha and prod(header[alpha].shape) != 1:
+        raise ModelError(f"{path}: {alpha} is no single number; fetch the file again")
     scale = scales.of(network, layer, down[0])
-    return LowRank(network, layer, found["down"], found["up"], down, up, found.get("alpha"), scale)
+    return LowRank(network, layer, found["down"], found["up"], down, up, alpha, scale)
 
 
 def _fits(update: LowRank, weight: Shape) -> bool:
@@ -189,15 +192,16 @@ class _Scales:
     def __init__(self, path: Path) -> None:
         try:
             noted = json.loads(read_metadata(path).get("lora_adapter_metadata", "{}"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"{path}: its notes on the adapter are no JSON ({error}); fetch the file again") from error
         self._noted: Mapping[str, Any] = noted if isinstance(noted, dict) else {}
 
     def of(self, network: str, layer: str, rank: int) -> float:
         """What up · down is multiplied with, the recipe's weight apart; 1 where nothing is noted."""
         alpha = self._noted.get(f"{network}.lora_alpha")
-        patterns = self._noted.get(f"{network}.alpha_pattern") or {}
-        alpha = next((value for name, value in patterns.items() if layer.endswith(spelt(str(name)))), alpha)
+        patterns = self._noted.get(f"{network}.alpha_pattern")
+        own = patterns.items() if isinstance(patterns, Mapping) else ()
+        alpha = next((value for name, value in own if layer.endswith(spelt(str(name)))), alpha)
         if not isinstance(alpha, int | float):
             return 1.0
         return float(alpha) / (rank**0.5 if self._noted.get(f"{network}.use_rslora") else rank)

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models.lora import Lora, LowRank, misfits, spelt
 
 
@@ -28,10 +29,18 @@ def fuse(network: nn.Module, name: str, loras: Sequence[Lora], place: Path) -> N
         own = Lora(lora.path, lora.adapter, lora.weight, tuple(lora.of(name)))
         for fault in misfits(own, shapes, place):
             raise ModelError(fault)
-        tensors = load_file(lora.path)
+        tensors = _tensors(lora.path)
         for update in own.updates:
             weight = weights[update.layer]
             weight.data = weight.data.float() + lora.weight * _delta(tensors, update, lora.path).reshape(weight.shape)
+
+
+def _tensors(path: Path) -> Mapping[str, Tensor]:
+    try:
+        found: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: cannot be read ({first_line(error)}); fetch the file again") from error
+    return found
 
 
 def _delta(tensors: Mapping[str, Tensor], update: LowRank, path: Path) -> Tensor:

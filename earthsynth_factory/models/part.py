@@ -75,7 +75,7 @@ def choose_weights(names: Collection[str], stem: str) -> Chosen | None:
 
 def read_part(folder: Path, stem: str, remedy: str = "") -> Part:
     """The network in a folder; every file that it needs is looked at. Raises ModelError naming what lacks."""
-    config = read_json(folder / "config.json", remedy)
+    config = read_config(folder / "config.json", remedy)
     names = _listed(folder)
     chosen = choose_weights(names, stem)
     if chosen is None:
@@ -87,7 +87,7 @@ def read_part(folder: Path, stem: str, remedy: str = "") -> Part:
     return Part(folder, config, weights, chosen.variant, index)
 
 
-def read_json(path: Path, remedy: str = "") -> dict[str, Any]:
+def read_config(path: Path, remedy: str = "") -> dict[str, Any]:
     """An object in a JSON file. Raises ModelError: not there, not readable, too large, no JSON object."""
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
@@ -131,7 +131,7 @@ def _listed(folder: Path) -> set[str]:
 
 def _shards(index: Path, names: Collection[str]) -> tuple[Path, ...]:
     """The files that an index names; only files of its own folder are taken."""
-    weight_map = read_json(index).get("weight_map")
+    weight_map = read_config(index).get("weight_map")
     wanted = sorted({str(name) for name in weight_map.values()}) if isinstance(weight_map, dict) else []
     if not wanted:
         raise ModelError(f"{index}: names no weight files; fetch it again")

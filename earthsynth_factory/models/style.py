@@ -46,7 +46,7 @@ def read_style(adapter: Path, encoder: Path, pictures: Path, weight: float) -> S
     part = read_part(
         encoder, TEXT_STEM, "; no image encoder here, set `encoder` to the folder of a CLIPVisionModelWithProjection"
     )
-    return Style(adapter, part, _pictures(pictures), weight, plus, width, keys[0].shape[1])
+    return Style(adapter, part, _pictures(pictures), weight, plus, width, _width(adapter, keys[0]))
 
 
 def style_faults(style: Style, unet: Part) -> Iterator[str]:
@@ -70,10 +70,17 @@ def style_faults(style: Style, unet: Part) -> Iterator[str]:
 def _projection(adapter: Path, header: dict[str, TensorFacts]) -> tuple[bool, int]:
     """Whether it takes the encoder's last layer but one (Plus), and the width of what it takes."""
     if "image_proj.proj.weight" in header:
-        return False, header["image_proj.proj.weight"].shape[1]
+        return False, _width(adapter, header["image_proj.proj.weight"])
     if "image_proj.latents" in header and "image_proj.proj_in.weight" in header:
-        return True, header["image_proj.proj_in.weight"].shape[1]
+        return True, _width(adapter, header["image_proj.proj_in.weight"])
     raise ModelError(f"{adapter}: an IP-Adapter for faces; plain ones and Plus are driven here")
+
+
+def _width(adapter: Path, weight: TensorFacts) -> int:
+    """Of what a linear layer takes."""
+    if len(weight.shape) != 2:
+        raise ModelError(f"{adapter}: a layer of shape {weight.shape} where a linear one is due; fetch the file again")
+    return weight.shape[1]
 
 
 def _pictures(folder: Path) -> tuple[Path, ...]:

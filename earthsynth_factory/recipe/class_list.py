@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from earthsynth_factory.datasets.prepared.document import find_layout
+from earthsynth_factory.datasets.prepared.masks import find_masks
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.recipe.document import Document, Place, shown
 
@@ -79,7 +79,7 @@ def _masks(document: Document, base: Path) -> int:
     for source in sources if isinstance(sources, list) else ():
         if isinstance(source, dict) and isinstance(source.get("path"), str):
             try:
-                return len(find_layout(base / Path(source["path"]).expanduser()).entries)
+                return len(find_masks(base / Path(source["path"]).expanduser()).entries)
             except SourceError:
                 return 0
     return 0

@@ -50,7 +50,7 @@ def _decisive_value(value: Any, dumped: Any) -> Any:
     return dumped
 
 
-def difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+def settings_difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     """A line for each value that differs, `key.path: stored … , now …`.
 
     Both hold a recipe's plain JSON under `recipe`, and what else decides under `identity`. Keys of the recipe that decide

@@ -16,7 +16,7 @@ from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.recipe import class_list, cross_checks, overrides
 from earthsynth_factory.recipe.document import Document
 from earthsynth_factory.recipe.plugin_blocks import ExportBlock
-from earthsynth_factory.recipe.reading import Block, changed, read_text, refused, validated
+from earthsynth_factory.recipe.reading import Block, changed, read_recipe_text, refused, validated
 from earthsynth_factory.recipe.schema import Recipe
 from earthsynth_factory.recipe.thresholds import check_thresholds
 
@@ -44,7 +44,7 @@ def load_recipe(path: FilePath, changes: Sequence[str] = (), plugins: bool = Fal
 
     plugins: whether those that it names may be imported.
     """
-    text = read_text(path)
+    text = read_recipe_text(path)
     document = changed(text, str(path), changes)
     if is_training(document.data):
         raise RecipeError([f"{path} → is a recipe of a training: earthsynth-factory train {path}"])
@@ -69,9 +69,9 @@ def load_block(
 
     Raises RecipeError with all faults.
     """
-    document = changed(read_text(path), str(path), changes)
+    document = changed(read_recipe_text(path), str(path), changes)
     chosen = choose(document.data or {})
-    if "kind" in chosen.model_fields and is_dataset(document.data):
+    if "kind" in chosen.model_fields and is_build_recipe(document.data):
         raise RecipeError([f"{path} → is a recipe of a dataset: earthsynth-factory build {path}"])
     with plugins_allowed(plugins):
         return validated(document, chosen)
@@ -84,7 +84,7 @@ def is_training(data: Any) -> bool:
     )
 
 
-def is_dataset(data: Any) -> bool:
+def is_build_recipe(data: Any) -> bool:
     """Whether this is what `build` reads, by its keys."""
     return isinstance(data, dict) and "categories" in data and "data" not in data
 

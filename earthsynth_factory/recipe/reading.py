@@ -81,7 +81,7 @@ def _shown_at(data: Any, path: Path) -> str:
     return shown(data) if path else ""
 
 
-def read_text(path: FilePath) -> str:
+def read_recipe_text(path: FilePath) -> str:
     """The file's text. Raises RecipeError where it is none."""
     try:
         with path.open("rb") as file:

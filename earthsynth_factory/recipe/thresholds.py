@@ -19,7 +19,7 @@ from earthsynth_factory.errors import RecipeError
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.recipe.cross_checks import unknown_category
 from earthsynth_factory.recipe.document import Document, shown
-from earthsynth_factory.recipe.reading import changed, read_text, refused, validated
+from earthsynth_factory.recipe.reading import changed, read_recipe_text, refused, validated
 from earthsynth_factory.recipe.schema import EMBEDDED_THRESHOLDS, Recipe
 from earthsynth_factory.rfilter.base import KINDS, RuleSpec
 from earthsynth_factory.rfilter.thresholds import Thresholds
@@ -62,7 +62,7 @@ def load_thresholds(recipe: Recipe, base: Path) -> Thresholds:
     path = base / Path(recipe.rfilter.thresholds).expanduser()
     if path.exists() and not path.is_file():
         raise RecipeError([f"{path} → is no file; name the thresholds.yaml that `filter --calibrate` wrote"])
-    document = changed(read_text(path), str(path), ())
+    document = changed(read_recipe_text(path), str(path), ())
     file, taxonomy = validated(document, ThresholdFile), recipe.taxonomy()
     asked = {rule.kind: rule for rule in recipe.rfilter.rules}
     for name, found in file.rules.items():
@@ -76,7 +76,7 @@ def load_thresholds(recipe: Recipe, base: Path) -> Thresholds:
 def embedded_thresholds(rules: Sequence[RuleSpec], taxonomy: Taxonomy) -> Thresholds:
     """The least values that ship, for those of `rules` that are set as they were calibrated and have none of their own."""
     path = EMBEDDED / "thresholds.yaml"
-    file = validated(changed(read_text(path), str(path), ()), ThresholdFile)
+    file = validated(changed(read_recipe_text(path), str(path), ()), ThresholdFile)
     asked = {rule.kind: rule for rule in rules if rule.threshold and rule.threshold not in rule.model_fields_set}
     return Thresholds(
         {

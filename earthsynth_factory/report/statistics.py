@@ -63,7 +63,7 @@ def statistics(dataset: LabelledDataset, progress: Callable[[int], None]) -> lis
     return sorted(found, key=lambda one: -sum(one.images.values()))
 
 
-def table(rows: Sequence[ClassStatistics], splits: Sequence[str]) -> str:
+def text_table(rows: Sequence[ClassStatistics], splits: Sequence[str]) -> str:
     """Fixed-width text, a line a class."""
     head = ["class", *(f"images {split}" for split in splits), "pixels", "objects", "size px (5–50–95 %)", "size m"]
     lines = [head]
@@ -81,7 +81,7 @@ ROW, LABEL, BAR, SPAN, PAD = 18, 190, 260, 320, 12
 """Pixels: height of a row, widths of the label, the bar of images and the span of sizes, and the margin."""
 
 
-def plot(rows: Sequence[ClassStatistics]) -> Image:
+def draw_statistics(rows: Sequence[ClassStatistics]) -> Image:
     """(H, W, 3): for every class a bar of its images and the span of its objects' sizes on a log scale."""
     page = PIL.Image.new("RGB", (2 * PAD + LABEL + BAR + SPAN + 70, 2 * PAD + ROW * (len(rows) + 2)), "white")
     draw = PIL.ImageDraw.Draw(page)

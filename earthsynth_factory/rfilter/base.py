@@ -60,16 +60,11 @@ class MeasuredRule(Rule):
 
     def __init__(self, spec: RuleSpec, context: StageContext) -> None:
         self._spec, self._taxonomy = spec, context.taxonomy
-        self._limits = context.limits.get(spec.kind, {})
 
     @property
     def least(self) -> float:
         """The threshold that the recipe gives."""
         return float(getattr(self._spec, self._spec.threshold))
-
-    def least_for(self, category: int | None) -> float:
-        """The threshold of a category: its limit, the limit of all, or the recipe's."""
-        return self._limits.get(category, self._limits.get(None, self.least))
 
     @abstractmethod
     def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
@@ -84,10 +79,10 @@ class MeasuredRule(Rule):
         return f"{self.primary} {measures[self.primary]:.3g}, least {least:.3g}"
 
     def decide(self, measures: Measures, category: int | None, least: float | None = None) -> Score:
-        """The score of stored numbers. Where the rule does not apply it is 1 and passes."""
+        """The score of stored numbers; 1 and passed if the rule does not apply. least: in place of the recipe's threshold."""
         if self.primary not in measures:
             return Score(1.0, True)
-        faults = self.faults(measures, category, self.least_for(category) if least is None else least)
+        faults = self.faults(measures, category, self.least if least is None else least)
         return Score(measures[self.primary], not faults, ", ".join(faults))
 
     def score(self, candidates: Sequence[Candidate]) -> list[Score]:

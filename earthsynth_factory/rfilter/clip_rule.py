@@ -45,9 +45,9 @@ class ClipRule(MeasuredRule):
         self._clip: ClipModel = load_clip(self._spec.model, self._base, self._device)
 
     def describe(self) -> Mapping[str, Any]:
-        from earthsynth_factory.models.clip import facts
+        from earthsynth_factory.models.clip import clip_facts
 
-        return facts(self._spec.model, self._base)
+        return clip_facts(self._spec.model, self._base)
 
     def _caption(self, category: int) -> str:
         return caption(self._taxonomy[category].words)

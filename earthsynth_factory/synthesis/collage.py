@@ -61,13 +61,13 @@ class CollageGenerator(ImageGenerator):
 
     @override
     def generate(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> list[Image]:
-        return [picture_of(condition) for condition in conditions]
+        return [composed_picture(condition) for condition in conditions]
 
     def describe(self) -> Mapping[str, Any]:
         return {"kind": "collage", "version": VERSION, "device": "cpu", "model": "collage: real pictures, no model"}
 
 
-def picture_of(condition: Condition) -> Image:
+def composed_picture(condition: Condition) -> Image:
     """The condition's picture (H, W, 3). Raises SourceError if its source gives none."""
     if condition.picture is None:
         raise SourceError(

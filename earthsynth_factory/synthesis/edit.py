@@ -20,7 +20,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.geometry.blending import blended, feathered
 from earthsynth_factory.geometry.windows import Window, stitched, windows_of
 from earthsynth_factory.io.provenance import DigitalSource
-from earthsynth_factory.synthesis.collage import picture_of
+from earthsynth_factory.synthesis.collage import composed_picture
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec
 
 Where = Literal["objects", "around", "background", "all"]
@@ -66,7 +66,7 @@ class EditGenerator(ControlNetGenerator):
         windows = [self._windows(share) for share in shares]
         parts = iter(self._parts(conditions, seeds, windows))
         return [
-            _edited(picture_of(condition), share, there, [next(parts) for _ in there])
+            _edited(composed_picture(condition), share, there, [next(parts) for _ in there])
             for condition, share, there in zip(conditions, shares, windows, strict=True)
         ]
 
@@ -92,7 +92,7 @@ class EditGenerator(ControlNetGenerator):
                 instances.append(condition.instances[window.place])
                 shown.append(condition)
                 own.append(seed)
-                pixels.append(picture_of(condition)[window.place])
+                pixels.append(composed_picture(condition)[window.place])
                 noise.append(field[(slice(None), *self._cells(window))])
         if not masks:
             return []

@@ -13,9 +13,9 @@ import torch
 from earthsynth_factory.models.segmenter import Segmenter
 from earthsynth_factory.training import iou
 from earthsynth_factory.training.controlnet.batches import Batches
-from earthsynth_factory.training.controlnet.dataset import Dataset
+from earthsynth_factory.training.controlnet.dataset import TrainingDataset
 from earthsynth_factory.training.controlnet.setup import looked_at
-from earthsynth_factory.training.controlnet.validation import region_accuracy, spread
+from earthsynth_factory.training.controlnet.validation import region_accuracy, spread_over_classes
 from research.embedded.crops import CropSet
 
 Scores = dict[int, float]
@@ -34,7 +34,7 @@ class Judge:
 
     def __init__(self, batches: Batches, segmenter: Segmenter, count: int, device: torch.device) -> None:
         self.dataset, self._segmenter, self._device = batches.dataset, segmenter, device
-        samples = spread(looked_at(self.dataset), count)
+        samples = spread_over_classes(looked_at(self.dataset), count)
         counts = occurrences(self.dataset)
         self.crops = CropSet(
             images=np.stack([batches.image(sample) for sample in samples]),
@@ -64,12 +64,12 @@ class Judge:
         return {c: value for c, value in iou.ious(counts).items() if c in self._segmenter.categories}
 
 
-def occurrences(dataset: Dataset) -> Counter[int]:
+def occurrences(dataset: TrainingDataset) -> Counter[int]:
     """Training samples that hold each category: the count that CF-Comp's text criterion takes rarity from."""
     return Counter(c for sample in dataset.samples for c in sample.ids if c)
 
 
-def rare(dataset: Dataset, judged: Sequence[int]) -> tuple[int, ...]:
+def rare(dataset: TrainingDataset, judged: Sequence[int]) -> tuple[int, ...]:
     """The rarest third (at least one) of the `judged` categories, ascending ids."""
     counts = occurrences(dataset)
     order = sorted(judged, key=lambda c: (counts[c], c))

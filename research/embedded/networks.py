@@ -12,7 +12,7 @@ from diffusers import (
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from earthsynth_factory.training.controlnet.base_model import opened
+from earthsynth_factory.training.controlnet.base_model import scaled_residuals
 from research.embedded.recipe import AutoencoderSpec, DenoiserSpec
 
 TOKENS = 32
@@ -81,7 +81,7 @@ def build_control(spec: DenoiserSpec, latent_channels: int) -> ControlNetModel:
 
     Without attention: the mask says what is where, so the text has nothing to tell it.
     """
-    return opened(
+    return scaled_residuals(
         ControlNetModel(
             in_channels=latent_channels,
             down_block_types=("DownBlock2D",) * len(spec.channels),

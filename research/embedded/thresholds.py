@@ -20,15 +20,16 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import FactoryError
-from earthsynth_factory.filtering.labelled_folder import Entry, Folder
+from earthsynth_factory.filtering.labelled_folder import LabelledFolder, LabelledImage
 from earthsynth_factory.filtering.results import thresholds_file
 from earthsynth_factory.filtering.scores import ScoreJournal
-from earthsynth_factory.filtering.scoring import Scorer, asked
+from earthsynth_factory.filtering.scoring import FolderScorer, asked_rules
 from earthsynth_factory.filtering.sources import open_folder
-from earthsynth_factory.filtering.spec import FilterSpec, build_rules
-from earthsynth_factory.filtering.thresholds import Limits, learn
+from earthsynth_factory.filtering.spec import FilterSpec
+from earthsynth_factory.filtering.thresholds import learn
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.models.weights import EMBEDDED, weight_hashes
+from earthsynth_factory.rfilter.judge import Judge, Limits
 
 PER_CLASS = 60
 """Images of a class and dataset that are looked at, of those in which it is the largest."""
@@ -61,16 +62,16 @@ def thresholds(datasets: Sequence[Path], out: Path) -> bytes:
     spec, taxonomy = FilterSpec(false_reject=FALSE_REJECT), earthsynth()
     entries = [entry for dataset in datasets for entry in _some(dataset, out)]
     targets = sorted({category for dataset in datasets for category in open_folder(dataset, out).targets})
-    folder = Folder(out, "prepared", "real images", taxonomy, tuple(targets), entries)
+    folder = LabelledFolder(out, "prepared", "real images", taxonomy, tuple(targets), entries)
     context = StageContext(taxonomy, folder.targets, Path(), "cpu")
-    rules = asked(build_rules(spec, context), context)
+    rules = asked_rules(spec.rules, context)
     journal = ScoreJournal(out / "scores.jsonl", folder.names, {rule.name: rule.settings for rule in rules})
     with closing(journal):
-        Scorer(entries, journal, out / "vectors", Path(), "cpu").score(range(len(entries)), rules, _told)
-    limits = Limits.of(spec, taxonomy, learn(spec, rules, journal.scores, True))
+        FolderScorer(entries, journal, out / "vectors", Path(), "cpu").score(range(len(entries)), rules, _told)
+    judge = Judge(rules, Limits(learnt=learn(spec, rules, journal.scores, True)))
     names = ", ".join(dataset.name for dataset in datasets)
     said = f"{len(entries)} images of {names}, of which at most {FALSE_REJECT:.0%} are refused; weights {weights()}"
-    return thresholds_file(folder, rules, limits, said)
+    return thresholds_file(folder, judge, said)
 
 
 def weights() -> str:
@@ -79,7 +80,7 @@ def weights() -> str:
     return " ".join(digest[:12] for hashes in found for digest in hashes.values())
 
 
-def _some(dataset: Path, out: Path) -> Iterator[Entry]:
+def _some(dataset: Path, out: Path) -> Iterator[LabelledImage]:
     """Up to `PER_CLASS` images of every class; which ones follows from their names."""
     taken: dict[int | None, int] = {}
     for entry in sorted(open_folder(dataset, out).entries, key=lambda entry: derive(0, entry.name))[:OPENED]:

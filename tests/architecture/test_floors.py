@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -156,3 +157,48 @@ def test_nothing_runs_what_it_reads(path: Path) -> None:
         assert not {
             t for t in imported(tree(path)) if t.split(".")[0] in ("pickle", "shelve", "dill", "marshal", "joblib")
         }
+
+
+LAYOUT_OF_PREPARED = re.compile(
+    r"""["'](dataset\.json|instances\.jsonl|train\.jsonl|category_images|category_masks|problems\.txt|prepare\.jsonl|imagery\.json)["']"""
+    r"""|datasets\.prepared\.layout\b"""
+)
+"""Names of its files, and the module that has them all."""
+
+NAME_THE_LAYOUT = {
+    "cli/split_merge.py",  # claims the folders that it writes
+    "importers/prepare.py",  # claims them too, and keeps its journal there
+    "importers/finish.py",  # whose list of problems lies there
+    "importers/readers/prepared.py",  # recognises it
+    "importers/readers/earthsynth180k.py",  # recognises the published layout that it follows
+}
+
+
+def test_the_layout_of_a_prepared_folder_is_known_to_its_room() -> None:
+    """Whoever reads or writes one does so through `datasets/prepared`: a file more or less is a change in one place."""
+    naming = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in MODULES
+        if path.parent != PACKAGE / "datasets" / "prepared"
+        and LAYOUT_OF_PREPARED.search(path.read_text(encoding="utf-8"))
+    }
+    assert naming == NAME_THE_LAYOUT
+
+
+ONE_OF_EACH = {
+    "look": "a check before a build",
+    "main": "what a program begins with",
+    **dict.fromkeys(("build", "evaluate", "export", "generate", "prepare", "remake"), "a command, and what it calls"),
+}
+"""Functions that modules define under one name on purpose: what the name stands for."""
+
+
+def test_a_public_name_has_one_meaning() -> None:
+    """No class and no function of one module is called like another one's, so that a name can be searched for."""
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(path.relative_to(PACKAGE).as_posix())
+    several = {name: found for name, found in places.items() if len(found) > 1 and name not in ONE_OF_EACH}
+    assert not several

@@ -262,7 +262,7 @@ def _lines(inputs: Inputs) -> list[tuple[bytes, Parse]]:
     from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord, parsed
     from earthsynth_factory.datasets.prepared.document import DatasetFile
     from earthsynth_factory.datasets.prepared.reader import ObjectsLine
-    from earthsynth_factory.filtering.row import Row
+    from earthsynth_factory.filtering.row import ScoreRow
 
     kinds: list[tuple[str, Path, Parse]] = [
         ("shards/*/samples.jsonl", inputs.build, SampleRecord.parse),
@@ -270,7 +270,7 @@ def _lines(inputs: Inputs) -> list[tuple[bytes, Parse]]:
         ("shards/*.json", inputs.build, partial(parsed, kind=Marker)),
         ("instances.jsonl", inputs.prepared, partial(parsed, kind=ObjectsLine)),
         ("dataset.json", inputs.prepared, DatasetFile.model_validate_json),
-        ("scores.jsonl", inputs.filtered, Row.parse),
+        ("scores.jsonl", inputs.filtered, ScoreRow.parse),
     ]
     found: list[tuple[bytes, Parse]] = []
     for pattern, folder, parse in kinds:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,14 @@ import torch
 
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.filtering.scores import Measured, Row
-from earthsynth_factory.filtering.scoring import asked
-from earthsynth_factory.filtering.spec import FilterSpec, build_rules
-from earthsynth_factory.filtering.thresholds import Limits, learn, verdict
+from earthsynth_factory.filtering.columns import Known
+from earthsynth_factory.filtering.scoring import asked_rules
+from earthsynth_factory.filtering.spec import FilterSpec
+from earthsynth_factory.filtering.thresholds import keeps, learn
 from earthsynth_factory.models.clip import load_clip
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.rfilter.base import MeasuredRule
+from earthsynth_factory.rfilter.judge import Judge, Limits, build_rules
 from tests.rfilter.planted import area_under_curve, degenerate, right_pairs, swapped, wrong_class
 
 TARGETS = [1, 2, 4, 6, 8, 12, 17, 21, 25]
@@ -45,9 +46,9 @@ def _table(folder: Path) -> None:
     )  # fmt: skip
     with_segmenter = FilterSpec.model_validate({"rules": [{"kind": "layout_agreement", "segmenter": "embedded"}]})
     rules = [
-        (block.kind + (", segmenter" if block in with_segmenter.rules else ""), rule)
+        (asked.name + (", segmenter" if asked.spec in with_segmenter.rules else ""), asked.rule)
         for of in (spec, with_segmenter)
-        for block, rule in build_rules(of, StageContext(earthsynth(), TARGETS, Path(), "cpu"))
+        for asked in build_rules(of.rules, StageContext(earthsynth(), TARGETS, Path(), "cpu"))
     ]
     wrong = {"swapped masks": swapped(pairs), "wrong class": wrong_class(pairs, SHIP), **degenerate(pairs)}
     print(f"{len(pairs)} right pairs\nrule | " + " | ".join(wrong))
@@ -63,15 +64,16 @@ def _false_rejects(pairs: list) -> None:  # type: ignore[type-arg]
     """Every other right pair calibrates, the rest is judged by what was learnt."""
     spec = FilterSpec()
     context = StageContext(earthsynth(), TARGETS, Path(), "cpu")
-    rules = asked(build_rules(spec, context), context)
-    rows = [Row(str(n), "", pair.slot.category) for n, pair in enumerate(pairs)]
+    rules = asked_rules(spec.rules, context)
+    measured: list[dict[str, Mapping[str, float]]] = [{} for _ in pairs]
     for rule in rules:
         rule.rule.open()
-        for row, numbers in zip(rows, rule.rule.measure(pairs), strict=True):
-            row.measured[rule.name] = Measured.of(rule.settings, numbers)
-    limits = Limits.of(spec, earthsynth(), learn(spec, rules, rows[::2], True))
-    for name, part in (("calibrated on", rows[::2]), ("not seen", rows[1::2])):
-        refused = np.mean([verdict(spec, rules, limits, row)[0] is False for row in part])
+        for found, numbers in zip(measured, rule.rule.measure(pairs), strict=True):
+            found[rule.name] = numbers
+    images = [Known(pair.slot.category, True, found) for pair, found in zip(pairs, measured, strict=True)]
+    judge = Judge(rules, Limits(learnt=learn(spec, rules, images[::2], True)), spec.expression())
+    for name, part in (("calibrated on", images[::2]), ("not seen", images[1::2])):
+        refused = np.mean([keeps(judge, image) is False for image in part])
         print(f"real pairs {name}: {refused:.0%} of {len(part)} refused")
 
 

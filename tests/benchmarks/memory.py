@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 
 from earthsynth_factory.build.run import build
-from earthsynth_factory.datasets.build.layout import Layout, ShardLayout
+from earthsynth_factory.datasets.build.layout import BuildLayout, ShardLayout
 from earthsynth_factory.datasets.build.marker import Marker
 from earthsynth_factory.datasets.build.records import SampleRecord, to_line
 from earthsynth_factory.domain.condition import Origin
@@ -79,16 +79,16 @@ def make(root: Path, count: int) -> None:
     (root / "r.yaml").parent.mkdir(parents=True)
     (root / "r.yaml").write_text(RECIPE)
     build(load_recipe(root / "r.yaml"), root / "small")
-    record = orjson.loads(Layout(root / "small").run.read_bytes())
+    record = orjson.loads(BuildLayout(root / "small").run.read_bytes())
     shutil.rmtree(root / "small")
-    write_json(Layout(root).run, {**record, "images": count, "shard_size": SHARD})
+    write_json(BuildLayout(root).run, {**record, "images": count, "shard_size": SHARD})
     condition, rng = make_condition(SIDE), np.random.default_rng(0)
     candidate = Candidate(Slot(0, TANK, "train", 0), 0, 0, condition, make_image(0, SIDE))
     found = map_labels(condition, LabelSpec(), earthsynth())
     record = SampleRecord.of(Sample(candidate, Verdict({}, 0.0), found))
     labels = encode_mask(found.semantic, earthsynth()), encode_png(found.instance_map)
     for first in range(0, count, SHARD):
-        _shard(Layout(root).shard(first // SHARD), record, labels, range(first, min(first + SHARD, count)), rng)
+        _shard(BuildLayout(root).shard(first // SHARD), record, labels, range(first, min(first + SHARD, count)), rng)
 
 
 def _shard(

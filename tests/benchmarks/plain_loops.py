@@ -11,8 +11,9 @@ import PIL.Image
 import torch
 from torch.nn import functional as F
 
-from earthsynth_factory.io.atomic import encode_png, write_bytes
-from earthsynth_factory.training.controlnet.train_jsonl import Record, read_records
+from earthsynth_factory.datasets.prepared.train_list import TrainLine, read_train_list
+from earthsynth_factory.io.atomic import write_bytes
+from earthsynth_factory.io.png import encode_png
 from tests.training.scenes import scene, text_of
 
 
@@ -40,7 +41,7 @@ def training_steps(parts: Parts, data: Path, size: int, batch: int, device: torc
     """Decodes, resizes, encodes image and prompt in every step, in one process."""
     dtype = parts.unet.dtype
     optimizer = torch.optim.AdamW(parts.control.parameters(), lr=1e-5)
-    records, _ = read_records(data)
+    records, _ = read_train_list(data)
     while True:
         order = torch.randperm(len(records)).tolist()
         for first in range(0, len(order) - batch + 1, batch):
@@ -86,7 +87,7 @@ def picture(path: Path, size: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _words(some: list[Record], parts: Parts, device: torch.device) -> torch.Tensor:
+def _words(some: list[TrainLine], parts: Parts, device: torch.device) -> torch.Tensor:
     texts = [record.text for record in some]
     ids = parts.tokenizer(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
     words: torch.Tensor = parts.text(ids.to(device))[0]

@@ -17,12 +17,12 @@ from diffusers import AutoencoderKL, ControlNetModel, DDPMScheduler, UNet2DCondi
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from earthsynth_factory.datasets.prepared.train_list import read_train_list
 from earthsynth_factory.models.device import pick_dtype
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.training.controlnet.distributed import Team
 from earthsynth_factory.training.controlnet.setup import TrainingSetup, open_run
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
-from earthsynth_factory.training.controlnet.train_jsonl import read_records
 from earthsynth_factory.training.controlnet.trainer import StepResult
 from tests.benchmarks.budget import matrix_rate, steps_rate
 from tests.benchmarks.plain_loops import Parts, picture, training_steps, write_scenes
@@ -113,7 +113,7 @@ def _parts(base: Path, device: torch.device, dtype: torch.dtype) -> Parts:
 @torch.no_grad()
 def _pasting(data: Path) -> None:
     """How far a paste of latent cells is from the latent of the paste, for the embedded autoencoder and a random one."""
-    records, _ = read_records(data)
+    records, _ = read_train_list(data)
     base, donor = (picture(record.image, 128)[None] * 2 - 1 for record in records[:2])
     torch.manual_seed(0)
     print("\nPasting in latent cells against encoding the paste: error as a share of the latents' deviation")

@@ -105,3 +105,8 @@ def test_what_is_of_no_use_is_said(recipe: Path) -> None:
     warnings = "\n".join(check(load_recipe(recipe, ["synthesis.guidance=1", "synthesis.loras=[]"])))
     assert "lcm draws in few steps with weights distilled for it alone" in warnings
     assert "does nothing without guidance" in warnings
+
+
+def test_a_bare_name_that_is_no_folder_is_sought_there_first(recipe: Path, tmp_path: Path) -> None:
+    found = "\n".join(check(load_recipe(recipe, ["synthesis.model={base: bas, controlnet: embedded}"])))
+    assert f"bas: not on this machine (no such folder: {tmp_path / 'bas'})" in found

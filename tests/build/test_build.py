@@ -261,12 +261,12 @@ def test_a_category_may_have_a_scale_of_its_own(tmp_path: Path) -> None:
 
 def test_a_shard_is_not_committed_over_lines_that_found_no_room(tmp_path: Path) -> None:
     from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult
-    from earthsynth_factory.datasets.build.layout import Layout
+    from earthsynth_factory.datasets.build.layout import BuildLayout
 
     run_build(write_recipe(tmp_path), tmp_path / "out")
     store = BuildReader(tmp_path / "out")
     records = [record for record in store.samples() if record.slot < 7]
-    journal = ShardJournal(Layout(tmp_path / "new").shard(0), range(7), store.taxonomy, DigitalSource.DRAWN)
+    journal = ShardJournal(BuildLayout(tmp_path / "new").shard(0), range(7), store.taxonomy, DigitalSource.DRAWN)
     journal.open()
     assert journal._samples  # put /dev/full in its place
     journal._samples.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.layout import BuildLayout
 from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
 from tests.conditions.folders import DATA
 
@@ -92,7 +92,7 @@ def test_torn_last_line_is_redone(tmp_path: Path, torn: bytes) -> None:
     recipe = write_recipe(tmp_path)
     run_build(recipe, tmp_path / "whole")
     run_build(recipe, tmp_path / "torn")
-    shard = Layout(tmp_path / "torn").shard(1)
+    shard = BuildLayout(tmp_path / "torn").shard(1)
     lines = shard.samples.read_bytes().splitlines(keepends=True)
     shard.samples.write_bytes(b"".join(lines[:3]) + torn)
     shard.marker.unlink()

@@ -12,12 +12,13 @@ import pytest
 from pyarrow import parquet
 from typer.testing import CliRunner
 
-from earthsynth_factory.build.edit_sheet import difference
+from earthsynth_factory.build.edit_sheet import difference_picture
 from earthsynth_factory.build.pairs import TWIN, merged
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.cli import app
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.datasets.build.run_record import AskedCounts
 from earthsynth_factory.datasets.merged import Merged
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.domain.sample import Score, Verdict
@@ -78,6 +79,16 @@ def test_a_share_of_the_slots_is_paired(tmp_path: Path) -> None:
     assert sorted(slot.ordinal for slot in slots if not slot.pair or not slot.pair.counterfactual) == list(range(6))
 
 
+def test_raised_counts_put_their_pairs_behind(tmp_path: Path) -> None:
+    """What is there keeps its number, and the share holds over all."""
+    path = _recipe(tmp_path)
+    small, large = load_recipe(path).recipe, load_recipe(path, ["categories.0.count=10"]).recipe
+    first, plan = Plan.of(small), Plan.of(large, (AskedCounts(categories=(6,), negatives=0),))
+    assert len(plan) == large.images == 15 and int(plan.seconds.sum()) == large.pairs == 5
+    assert [plan.slot(index) for index in range(len(first))] == [first.slot(index) for index in range(len(first))]
+    assert len({plan.slot(index).seed for index in range(len(plan))}) == 10
+
+
 def test_the_images_of_a_pair_differ_by_one_object_alone(built: Path) -> None:
     store = BuildReader(built)
     pairs = _pairs(store)
@@ -130,7 +141,7 @@ def test_a_sheet_shows_pictures_before_and_after(built: Path, tmp_path: Path) ->
         rows, columns = picture.shape
     assert rows < page.shape[0] and columns == page.shape[1]
     one = np.zeros((4, 4, 3), np.uint8)
-    assert not difference(one, one).any() and difference(one, one + np.uint8(9)).min() == 18
+    assert not difference_picture(one, one).any() and difference_picture(one, one + np.uint8(9)).min() == 18
 
 
 def test_a_build_from_nothing_has_no_such_sheet(tmp_path: Path) -> None:

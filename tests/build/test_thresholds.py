@@ -15,7 +15,8 @@ from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.filtering.run import FilterOptions, run_filter
 from earthsynth_factory.recipe.load import load_recipe
-from earthsynth_factory.rfilter.chain import RuleChain
+from earthsynth_factory.rfilter.judge import Judge, Limits
+from earthsynth_factory.rfilter.thresholds import Thresholds
 from tests.build.building import RECIPE, run_build, write_recipe
 from tests.making import make_store
 from tests.recipe.plugins import Threshold
@@ -91,4 +92,4 @@ def test_a_rule_that_cannot_take_them_says_so(tmp_path: Path) -> None:
 
     spec = Plain(kind="plain")
     with pytest.raises(InputError, match="rule 'plain': derive it from MeasuredRule"):
-        RuleChain.of([spec], StageContext(earthsynth(), [], tmp_path, "cpu", {"plain": {None: 1.0}}))
+        Judge.of([spec], StageContext(earthsynth(), [], tmp_path, "cpu"), Limits(Thresholds({"plain": {None: 1.0}})))

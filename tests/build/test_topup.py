@@ -10,7 +10,7 @@ from earthsynth_factory.build import set_aside
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.remake import remake
 from earthsynth_factory.build.run import build
-from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.recipe.load import load_recipe
@@ -55,16 +55,16 @@ def test_raised_attempts_go_on_in_place_and_come_to_what_an_uninterrupted_build_
 def test_a_kill_while_it_is_reopened_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_recipe(tmp_path, FUSSY.replace("CONTRAST", f"{contrast_that_half_pass(tmp_path):.6f}"))
     run_build(path, tmp_path / "out", "rfilter.max_attempts=2")
-    cut = set_aside.cut
+    cut = set_aside.cut_journal
 
     def dies(*words: object) -> None:
         cut(*words)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(set_aside, "cut", dies)
+    monkeypatch.setattr(set_aside, "cut_journal", dies)
     with pytest.raises(KeyboardInterrupt):
         run_build(path, tmp_path / "out", "rfilter.max_attempts=8")
-    monkeypatch.setattr(set_aside, "cut", cut)
+    monkeypatch.setattr(set_aside, "cut_journal", cut)
     run_build(path, tmp_path / "out", "rfilter.max_attempts=8")
     run_build(path, tmp_path / "straight", "rfilter.max_attempts=8")
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "straight")
@@ -98,7 +98,7 @@ def test_attempts_are_raised_in_a_build_that_is_not_done(tmp_path: Path) -> None
     path = write_recipe(tmp_path, FUSSY.replace("CONTRAST", f"{contrast_that_half_pass(tmp_path):.6f}"))
     run_build(path, tmp_path / "out", "rfilter.max_attempts=2")
     for number in (0, 2):
-        Layout(tmp_path / "out").shard(number).marker.unlink()
+        BuildLayout(tmp_path / "out").shard(number).marker.unlink()
     run_build(path, tmp_path / "out", "rfilter.max_attempts=8")
     run_build(path, tmp_path / "straight", "rfilter.max_attempts=8")
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "straight")

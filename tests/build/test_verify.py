@@ -11,42 +11,42 @@ import pytest
 
 from earthsynth_factory.build import run as build_run
 from earthsynth_factory.build.run import BuildResult, build
-from earthsynth_factory.datasets.build.layout import Layout
+from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.errors import Interrupted, StoreError
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import run_build, tree_hash, write_recipe
 
-Harm = Callable[[Layout], None]
+Harm = Callable[[BuildLayout], None]
 
 
-def _delete_image(layout: Layout) -> None:
+def _delete_image(layout: BuildLayout) -> None:
     layout.shard(0).image("0000003").unlink()
 
 
-def _empty_image(layout: Layout) -> None:
+def _empty_image(layout: BuildLayout) -> None:
     layout.shard(0).image("0000003").unlink()  # it is linked into exports
     layout.shard(0).image("0000003").write_bytes(b"")
 
 
-def _cut_mask(layout: Layout) -> None:
+def _cut_mask(layout: BuildLayout) -> None:
     mask = layout.shard(0).mask("0000003")
     mask.write_bytes(mask.read_bytes()[:-9])
 
 
-def _delete_journal(layout: Layout) -> None:
+def _delete_journal(layout: BuildLayout) -> None:
     layout.shard(0).samples.unlink()
 
 
-def _delete_shard(layout: Layout) -> None:
+def _delete_shard(layout: BuildLayout) -> None:
     shutil.rmtree(layout.shard(0).root)
 
 
-def _empty_marker(layout: Layout) -> None:
+def _empty_marker(layout: BuildLayout) -> None:
     layout.shard(0).marker.write_bytes(b"")
 
 
-def _zeros(layout: Layout) -> None:
+def _zeros(layout: BuildLayout) -> None:
     journal = layout.shard(1).samples
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([*lines[:2], b"\0" * 400 + b"\n", *lines[3:]]))
@@ -61,7 +61,7 @@ def test_the_same_command_makes_it_again(tmp_path: Path, harm: Harm) -> None:
     recipe, out = write_recipe(tmp_path), tmp_path / "out"
     run_build(recipe, out)
     before = tree_hash(out)
-    harm(Layout(out))
+    harm(BuildLayout(out))
     result = run_build(recipe, out)
     assert (result.accepted, result.short) == (32, {})
     assert tree_hash(out) == before
@@ -75,7 +75,7 @@ def _said(result: BuildResult) -> list[str]:
 def test_swapped_masks_are_seen_by_their_digest(tmp_path: Path) -> None:
     recipe, out = write_recipe(tmp_path), tmp_path / "out"
     run_build(recipe, out)
-    before, shard = tree_hash(out), Layout(out).shard(0)
+    before, shard = tree_hash(out), BuildLayout(out).shard(0)
     one = shard.mask("0000003").read_bytes()
     other = bytes([*one[:-20], one[-20] ^ 1, *one[-19:]])
     shard.mask("0000003").write_bytes(other)
@@ -91,7 +91,7 @@ def test_shards_that_vanish_while_the_build_goes_on_are_no_success(tmp_path: Pat
     def vanish(_: object) -> None:
         seen[0] += 1
         if seen[0] == 20:
-            shutil.rmtree(Layout(out).shard(0).root)
+            shutil.rmtree(BuildLayout(out).shard(0).root)
 
     with pytest.raises(Interrupted, match="run the same command again"):
         build(load_recipe(recipe), out, watch=vanish)
@@ -101,7 +101,7 @@ def test_shards_that_vanish_while_the_build_goes_on_are_no_success(tmp_path: Pat
 def test_a_doubled_slot_is_refused(tmp_path: Path) -> None:
     recipe, out = write_recipe(tmp_path), tmp_path / "out"
     run_build(recipe, out)
-    shard = Layout(out).shard(0)
+    shard = BuildLayout(out).shard(0)
     lines = shard.samples.read_bytes().splitlines(keepends=True)
     shard.samples.write_bytes(b"".join([*lines[:3], lines[2], *lines[3:]]))
     with pytest.raises(StoreError, match="slot 2 stands twice or out of order"):

@@ -171,7 +171,7 @@ def test_a_build_moves_while_it_loads_and_answers_the_first_ctrl_c(tmp_path: Pat
 
 def test_rates_are_of_a_window_and_not_of_a_burst() -> None:
     now = [0.0]
-    window = progress.Window(lambda: now[0])
+    window = progress.RateWindow(lambda: now[0])
     window.add(5000)
     assert window.rate is None  # a burst right at the start says nothing
     now[0] = 10.0

@@ -13,12 +13,12 @@ from earthsynth_factory.conditions.compose import ComposeSource, ComposeSpec
 from earthsynth_factory.conditions.ground import LyingTable
 from earthsynth_factory.conditions.masks import bank as mask_bank
 from earthsynth_factory.conditions.masks.bank import MaskBank
-from earthsynth_factory.conditions.masks.crop import Crop
+from earthsynth_factory.conditions.masks.crop import MaskCrop
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
 from earthsynth_factory.conditions.masks.objects import length, objects_of
-from earthsynth_factory.conditions.masks.view import View
-from earthsynth_factory.conditions.placement import Stamp, find_place, render
-from earthsynth_factory.conditions.scene import Scene
+from earthsynth_factory.conditions.masks.view import MaskView
+from earthsynth_factory.conditions.placement import ObjectStamp, find_place, render_object
+from earthsynth_factory.conditions.scene import ComposedScene
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.errors import InputError, NoCondition
 from earthsynth_factory.geometry.components import components
@@ -51,12 +51,12 @@ def _ships(folder: Path) -> Path:
     return write_prepared(folder, mask, instances)
 
 
-def _stamp(height: int, width: int) -> Stamp:
-    return Stamp(np.ones((height, width), bool), (height // 2, width // 2), min(height, width) / 2)
+def _stamp(height: int, width: int) -> ObjectStamp:
+    return ObjectStamp(np.ones((height, width), bool), (height // 2, width // 2), min(height, width) / 2)
 
 
-def _plain(height: int, width: int, ground: int = 6) -> Crop:
-    return Crop(np.full((height, width), ground, np.uint8), np.zeros((height, width), np.uint16), {})
+def _plain(height: int, width: int, ground: int = 6) -> MaskCrop:
+    return MaskCrop(np.full((height, width), ground, np.uint8), np.zeros((height, width), np.uint16), {})
 
 
 def test_objects_and_components() -> None:
@@ -67,7 +67,7 @@ def test_objects_and_components() -> None:
 
 
 def test_hidden_parts_are_counted_and_bounded() -> None:
-    scene = Scene(_plain(20, 20))
+    scene = ComposedScene(_plain(20, 20))
     assert scene.put(_stamp(10, 10), 17, 0, 0, 0.5)
     assert scene.put(_stamp(10, 10), 17, 0, 7, 0.5)  # hides 30 of 100 pixels
     assert not scene.put(_stamp(10, 10), 17, 5, 0, 0.5)  # would leave 35
@@ -79,23 +79,23 @@ def test_hidden_parts_are_counted_and_bounded() -> None:
 def test_ground_objects_keep_ids_and_their_cut_share() -> None:
     crop = _plain(10, 10)
     crop.mask[0:2, 0:5], crop.instances[0:2, 0:5] = 8, 900
-    scene = Scene(Crop(crop.mask, crop.instances, {900: 0.5}))
+    scene = ComposedScene(MaskCrop(crop.mask, crop.instances, {900: 0.5}))
     scene.put(_stamp(2, 1), 17, 0, 0, 0.1)
     assert scene.visible() == {1: 8 / 20} and scene.instances.max() == 2
 
 
 def test_gap_keeps_objects_apart() -> None:
-    scene = Scene(_plain(30, 30))
+    scene = ComposedScene(_plain(30, 30))
     scene.put(_stamp(4, 4), 17, 10, 10, 0.5)
     free = scene.free([6], 3)
     assert not free[6:18, 10:14].any() and free[10:14, 18:].all() and scene.free([6], None).all()
 
 
 def test_stamp_keeps_hole_parts_and_size() -> None:
-    same = render(_ring(), 1.0, 0.0, False)
+    same = render_object(_ring(), 1.0, 0.0, False)
     assert same is not None and np.array_equal(same.shape, _ring()[5:25, 5:36])
     for angle in (0.3, 1.1, 2.0):
-        turned = render(_ring(), 2.0, angle, True)
+        turned = render_object(_ring(), 2.0, angle, True)
         assert turned is not None and abs(turned.area - 4 * _ring().sum()) < 0.06 * 4 * _ring().sum()
         assert components(turned.shape.astype(np.uint8), [1]).max() == 2
         assert components((~np.pad(turned.shape, 1)).astype(np.uint8), [1]).max() == 2
@@ -105,7 +105,7 @@ def test_place_is_found_where_it_is_and_only_there() -> None:
     free = np.zeros((60, 60), bool)
     free[20:30, 20:30] = True
     rng = np.random.default_rng(0)
-    stamp = render(np.ones((10, 10), bool), 1.0, 0.0, False)
+    stamp = render_object(np.ones((10, 10), bool), 1.0, 0.0, False)
     assert stamp is not None
     places = {find_place(free, stamp, 1.0, rng) for _ in range(30)} - {None}
     assert places == {(20, 20)}
@@ -151,7 +151,7 @@ def _ground_of(drawn: Condition, backgrounds: MaskFolder) -> np.ndarray:
     detail = drawn.origin.detail
     item = next(item for item in backgrounds.items if item.entry.stem == detail["ground"])
     y, x, step, angle = (float(detail[name]) for name in ("y", "x", "step", "angle"))
-    return View(y, x, *drawn.mask.shape, step, angle, bool(detail["mirror"])).sample(backgrounds.read(item).mask)
+    return MaskView(y, x, *drawn.mask.shape, step, angle, bool(detail["mirror"])).sample(backgrounds.read(item).mask)
 
 
 def test_objects_without_touching_are_apart(cache: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from earthsynth_factory.conditions.from_dataset import DatasetSource, DatasetSpec
-from earthsynth_factory.conditions.masks.view import Variants, View, choose_view
+from earthsynth_factory.conditions.masks.view import MaskView, Variants, choose_view
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.errors import NoCondition
 from tests.conditions.folders import TAXONOMY, context, shared, want, write_masks, write_prepared
@@ -40,7 +40,7 @@ def _same(one: Condition, other: Condition) -> bool:
 @pytest.mark.parametrize("angle", [0.0, 0.5, np.pi / 2, np.pi])
 def test_a_view_copies_pixels_and_shows_what_it_says(angle: float) -> None:
     source = np.arange(40 * 40, dtype=np.uint16).reshape(40, 40)
-    view = View(20.0, 20.0, 16, 16, 1.0, angle, mirror=True)
+    view = MaskView(20.0, 20.0, 16, 16, 1.0, angle, mirror=True)
     seen = set(view.sample(source).ravel().tolist())
     rows, columns = np.mgrid[:40, :40]
     shown = set(source[view.shows(rows, columns)].tolist())
@@ -51,7 +51,7 @@ def test_a_view_copies_pixels_and_shows_what_it_says(angle: float) -> None:
 
 def test_quarter_turns_are_exact() -> None:
     source = np.arange(64, dtype=np.uint16).reshape(8, 8)
-    turned = [View(4.0, 4.0, 8, 8, 1.0, quarter * np.pi / 2).sample(source) for quarter in range(4)]
+    turned = [MaskView(4.0, 4.0, 8, 8, 1.0, quarter * np.pi / 2).sample(source) for quarter in range(4)]
     assert all(any(np.array_equal(one, np.rot90(source, k)) for one in turned) for k in range(4))
 
 

@@ -93,14 +93,14 @@ def test_the_trainer_scores_with_the_same_functions() -> None:
     masks = rng.integers(0, 4, (3, 16, 16)).astype(np.uint8)
     stats, rare = rng.random((3, 6)), np.ones(256)
     things = np.arange(256) > 1
-    batch = criteria.Members(masks, stats, np.array(["a", "b", "a"]), rare, things)
+    batch = criteria.BatchScenes(masks, stats, np.array(["a", "b", "a"]), rare, things)
     elsewhere = batch.sources[:, None] != batch.sources[None]
-    np.testing.assert_array_equal(criteria.image_score(batch), partners.image_score(stats, stats, elsewhere))
+    np.testing.assert_array_equal(criteria.batch_image_score(batch), partners.image_score(stats, stats, elsewhere))
     regions = masks == 3
     shown = partners.mask_score(things[masks].reshape(3, -1), regions.reshape(3, -1))
-    np.testing.assert_array_equal(criteria.mask_score(batch, regions, (0.0, 1.0)), shown)
+    np.testing.assert_array_equal(criteria.batch_mask_score(batch, regions, (0.0, 1.0)), shown)
     brought = np.zeros((3, 256), bool)
     brought[:, 9] = True
     np.testing.assert_array_equal(
-        criteria.text_score(batch, brought), partners.text_score(batch.shares() > 0, brought, rare)
+        criteria.batch_text_score(batch, brought), partners.text_score(batch.shares() > 0, brought, rare)
     )

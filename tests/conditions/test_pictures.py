@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from earthsynth_factory.conditions.compose import ComposeSource, ComposeSpec
 from earthsynth_factory.conditions.from_dataset import DatasetSource, DatasetSpec
-from earthsynth_factory.conditions.masks.view import View
+from earthsynth_factory.conditions.masks.view import MaskView
 from earthsynth_factory.conditions.pasting import GAIN, SHIFT, Light, coverage, in_light, light_of
 from earthsynth_factory.errors import NoCondition, SourceError
 from earthsynth_factory.geometry.blending import blended
@@ -67,7 +67,7 @@ def test_a_view_at_step_one_copies_pixels() -> None:
     source = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     for turn in range(4):
         for mirror in (False, True):
-            view = View(20.0, 25.0, 16, 16, 1.0, turn * np.pi / 2, mirror)
+            view = MaskView(20.0, 25.0, 16, 16, 1.0, turn * np.pi / 2, mirror)
             np.testing.assert_array_equal(
                 view.sample_picture(source), np.stack([view.sample(source[..., c]) for c in range(3)], axis=-1)
             )
@@ -75,7 +75,7 @@ def test_a_view_at_step_one_copies_pixels() -> None:
 
 def test_a_shrinking_view_averages() -> None:
     source = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, axis=2)
-    small = View(32.0, 32.0, 16, 16, 4.0).sample_picture(source)
+    small = MaskView(32.0, 32.0, 16, 16, 4.0).sample_picture(source)
     assert small.min() >= 126 and small.max() <= 129
 
 
@@ -132,13 +132,13 @@ def test_the_sun_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     from earthsynth_factory.conditions import compose
 
     turns: list[tuple[float, bool]] = []
-    real = compose.render
+    real = compose.render_object
 
     def watched(shape: np.ndarray, scale: float, angle: float, mirror: bool, piece: object = None) -> object:
         turns.append((angle, mirror))
         return real(shape, scale, angle, mirror, piece)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(compose, "render", watched)
+    monkeypatch.setattr(compose, "render_object", watched)
     source = _composer(tmp_path, sun="keep", turn=10)
     for seed in range(4):
         turns.clear()

@@ -7,7 +7,7 @@ import pytest
 from earthsynth_factory.conditions.ground import LyingTable
 from earthsynth_factory.conditions.procedural.figures import BUILDERS, FIGURES
 from earthsynth_factory.conditions.procedural.scenes import SCENES
-from earthsynth_factory.domain.categories import Row, rows
+from earthsynth_factory.domain.categories import CategoryRow, rows
 from earthsynth_factory.domain.taxonomy import earthsynth
 
 NAMES = {row.name for row in rows()}
@@ -21,7 +21,7 @@ def test_ids_are_earthsynths() -> None:
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)
-def test_a_line_names_what_there_is(row: Row) -> None:
+def test_a_line_names_what_there_is(row: CategoryRow) -> None:
     assert {*row.on, *row.ground} <= NAMES and (row.parent is None or row.parent in NAMES)
     assert row.figure is None or row.figure in BUILDERS
     assert bool(row.figure) == bool(row.size), "what is drawn has a size, and the other way round"

@@ -11,7 +11,7 @@ from earthsynth_factory.evaluation.draws import draws
 from earthsynth_factory.evaluation.plan import Run, covering, material, runs_of
 from earthsynth_factory.evaluation.pool import Pool
 from earthsynth_factory.evaluation.spec import ArmName
-from earthsynth_factory.evaluation.views import noise, plain, seen, turned_boxes
+from earthsynth_factory.evaluation.views import noise_of, seen, turned_boxes, unaugmented
 from earthsynth_factory.training.order import dihedral
 from tests.evaluation import planted
 from tests.evaluation.test_scores import make_pool
@@ -107,7 +107,7 @@ def test_pasted_objects_bring_their_pixels_boxes_and_classes(objects: Pool) -> N
             assert len(one.boxes) == len(one.columns)
             for (x1, y1, x2, y2), column in zip(one.boxes.astype(int), one.columns, strict=True):
                 assert (one.mask[y1:y2, x1:x2] == column).any()
-            grown += len(one.boxes) > len(plain(objects, int(place)).boxes)
+            grown += len(one.boxes) > len(unaugmented(objects, int(place)).boxes)
     assert grown > 5
 
 
@@ -115,7 +115,7 @@ def test_noise_takes_the_place_of_made_images_alone(pool: Pool) -> None:
     places = np.array([pool.of("train")[0], pool.of("synthetic")[0]])
     kept, replaced = seen(pool, Run("noise", 1.0, 1.0, 0), places, pool.of("train"), 7, 0)
     assert (kept.image == pool.images[places[0]]).all()
-    assert (replaced.image == noise(int(places[1]), pool.side)).all()
+    assert (replaced.image == noise_of(int(places[1]), pool.side)).all()
     assert (replaced.mask == pool.masks[places[1]]).all()
 
 

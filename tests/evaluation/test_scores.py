@@ -13,9 +13,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from earthsynth_factory.evaluation.average_precision import _found, _truth
-from earthsynth_factory.evaluation.classes import classes_of
+from earthsynth_factory.evaluation.classes import evaluated_classes
 from earthsynth_factory.evaluation.members import gather
-from earthsynth_factory.evaluation.metrics import Scorer
+from earthsynth_factory.evaluation.metrics import MetricScorer
 from earthsynth_factory.evaluation.outcomes import outcome_of
 from earthsynth_factory.evaluation.pool import Pool, PoolOptions, write_pool
 from earthsynth_factory.evaluation.spec import Task
@@ -28,7 +28,9 @@ def make_pool(folder: Path, task: Task, side: int = planted.SIDE) -> Pool:
     real = planted.real(folder / "real", 0, objects=objects)
     recipe = planted.asked(real, planted.made(folder / "made", planted.more(folder, 0, 4, objects=objects)), task)
     members = gather(recipe, lambda _: None)
-    return write_pool(folder / "pool", members, classes_of(members, task), PoolOptions(side, 64, 0), lambda _: None)
+    return write_pool(
+        folder / "pool", members, evaluated_classes(members, task), PoolOptions(side, 64, 0), lambda _: None
+    )
 
 
 def _guesses(pool: Pool, random: np.random.Generator) -> list[Any]:
@@ -46,7 +48,7 @@ def _guesses(pool: Pool, random: np.random.Generator) -> list[Any]:
 def test_average_precision_is_pycocotools(tmp_path: Path) -> None:
     pool = make_pool(tmp_path, "detect")
     outcomes, places = _guesses(pool, np.random.default_rng(1)), pool.of("test")
-    scores = Scorer("detect", pool, "test")(outcomes, np.ones((1, len(places)), np.int64))
+    scores = MetricScorer("detect", pool, "test")(outcomes, np.ones((1, len(places)), np.int64))
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         images = [{"id": number, "width": pool.side, "height": pool.side} for number in range(len(places))]
@@ -70,7 +72,7 @@ def test_a_weight_is_a_repetition(tmp_path: Path, task: Task) -> None:
     outcomes = _outcomes(pool, task, random)
     weights = random.integers(0, 3, (1, len(places)))
     repeated = np.repeat(np.arange(len(places)), weights[0])
-    scorer, again = Scorer(task, pool, "test"), Scorer(task, pool, "test")
+    scorer, again = MetricScorer(task, pool, "test"), MetricScorer(task, pool, "test")
     again._places = places[repeated]
     ones = np.ones((1, len(repeated)), np.int64)
     weighted, doubled = scorer(outcomes, weights), again([outcomes[number] for number in repeated], ones)
@@ -94,7 +96,7 @@ def test_iou_is_that_of_the_trainer(tmp_path: Path) -> None:
     truth = np.stack([pool.masks[place] for place in pool.of("test")])
     seen = np.where(random.random(truth.shape) < 0.3, 1, truth).astype(np.uint8)
     outcomes = [outcome_of("segment", pool, int(p), view) for p, view in zip(pool.of("test"), seen, strict=True)]
-    score = Scorer("segment", pool, "test")(outcomes, np.ones((1, len(outcomes)), np.int64)).metrics["mIoU"][0]
+    score = MetricScorer("segment", pool, "test")(outcomes, np.ones((1, len(outcomes)), np.int64)).metrics["mIoU"][0]
     expected = iou.mean_iou(iou.confusion(truth, seen, np.ones(len(truth), bool), []))
     assert score == pytest.approx(expected)
 

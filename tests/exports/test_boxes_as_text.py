@@ -17,7 +17,7 @@ from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.exports.dota import DotaSpec
 from earthsynth_factory.exports.voc import VocSpec
 from earthsynth_factory.geometry.boxes import clockwise, oriented_box
-from earthsynth_factory.geometry.convex import agreement
+from earthsynth_factory.geometry.convex import convex_iou
 from tests.exports.stores import ODD, crowded_store, odd_store, write
 from tests.making import make_store
 
@@ -38,7 +38,7 @@ def test_dota_lines_are_rectangles_clockwise_in_pixels(store: BuildReader, tmp_p
             *numbers, name, difficult = line.split()
             corners = np.array(numbers, dtype=float).reshape(4, 2)
             wanted = oriented_box(store.instances(record) == instance.id)
-            assert agreement(corners, clockwise(wanted)) > 0.999
+            assert convex_iou(corners, clockwise(wanted)) > 0.999
             assert np.array_equal(corners, clockwise(corners))
             assert (names[name], difficult) == (ODD[instance.category], "0")
 

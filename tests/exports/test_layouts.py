@@ -13,6 +13,7 @@ from torchvision.datasets import ImageFolder
 
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.merged import Merged
+from earthsynth_factory.datasets.prepared.train_list import read_train_list
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.exports.base import KINDS, ExportSpec
 from earthsynth_factory.exports.earthsynth import EarthSynthSpec
@@ -21,7 +22,6 @@ from earthsynth_factory.exports.imagefolder import ImageFolderSpec, folder_name
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.recipe.load import export_blocks
-from earthsynth_factory.training.controlnet.train_jsonl import read_records
 from tests.exports.stores import ODD, hashes, odd_store, read, write
 from tests.making import SHIP, WATER, make_store
 
@@ -100,7 +100,7 @@ def test_earthsynths_list_is_read_by_the_trainer(store: BuildReader, tmp_path: P
     summary = write(store, tmp_path, EarthSynthSpec())
     assert summary.notes == ()
     for split in store.splits:
-        records, faults = read_records(tmp_path / "earthsynth" / split)
+        records, faults = read_train_list(tmp_path / "earthsynth" / split)
         assert faults == []
         truth = {record.stem: record for record in store.samples() if record.split == split}
         assert {record.scene for record in records} == set(truth)
@@ -115,7 +115,7 @@ def test_earthsynths_list_is_read_by_the_trainer(store: BuildReader, tmp_path: P
 
 def test_earthsynth_without_augmentation_has_whole_lines_only(store: BuildReader, tmp_path: Path) -> None:
     write(store, tmp_path, EarthSynthSpec(augment=False))
-    records, _ = read_records(tmp_path / "earthsynth" / "train")
+    records, _ = read_train_list(tmp_path / "earthsynth" / "train")
     assert len(records) == 4 and all(record.whole for record in records)
     assert not (tmp_path / "earthsynth" / "train" / "category_masks").exists()
 

@@ -17,7 +17,7 @@ from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.yolo import YoloDetectSpec, YoloObbSpec, YoloSegmentSpec
 from earthsynth_factory.geometry.boxes import clockwise, oriented_box
-from earthsynth_factory.geometry.convex import agreement
+from earthsynth_factory.geometry.convex import convex_iou
 from tests.exports.stores import ODD, crowded_store, odd_store, slanted_store, write
 from tests.making import make_store
 
@@ -112,7 +112,7 @@ def test_rectangles_are_the_smallest(store: BuildReader, tmp_path: Path) -> None
         corners = found.data["xyxyxyxy"] if len(found) else []
         for instance, read in zip(record.instances, corners, strict=True):
             wanted = oriented_box(store.instances(record) == instance.id)
-            assert agreement(np.asarray(read, dtype=np.float64), clockwise(wanted)) > 0.999
+            assert convex_iou(np.asarray(read, dtype=np.float64), clockwise(wanted)) > 0.999
     assert summary.notes == (), "upright objects do not leave the image"
 
 

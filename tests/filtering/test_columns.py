@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.filtering.columns import MOST_MEASURES, Scores
-from earthsynth_factory.filtering.row import Measured, Row
+from earthsynth_factory.filtering.columns import MOST_MEASURES, ScoreColumns
+from earthsynth_factory.filtering.row import Measured, ScoreRow
 from earthsynth_factory.filtering.scores import ScoreJournal
 
 SETTINGS = {"a": "s", "b": "t"}
 
 
-def _row(name: str, category: int | None, **measured: Measured) -> Row:
-    return Row(name, f"stamp of {name}", category, "0" * 31 + "7", "f" * 16, measured)
+def _row(name: str, category: int | None, **measured: Measured) -> ScoreRow:
+    return ScoreRow(name, f"stamp of {name}", category, "0" * 31 + "7", "f" * 16, measured)
 
 
 def test_a_journal_read_again_says_the_same(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
     journal = ScoreJournal(path, ["x", "y", "z"], SETTINGS)
     first = _row("x", 17, a=Measured.of("s", {"value": 0.25, "other": None}))
-    journal.put({0: first, 2: Row("z", "stamp of z", fault="broken")})
+    journal.put({0: first, 2: ScoreRow("z", "stamp of z", fault="broken")})
     journal.put(
         {0: _row("x", 17, a=first.measured["a"], b=Measured.of("t", {})), 1: _row("y", None, a=Measured("old", {}))}
     )
@@ -38,12 +38,12 @@ def test_a_journal_read_again_says_the_same(tmp_path: Path) -> None:
         assert scores.is_current(places[0], "stamp of x") and not scores.is_current(places[0], "another")
         assert scores.digest(places[0]).hex() == "0" * 31 + "7" and scores.hashes[places[0]] == 2**64 - 1
         np.testing.assert_array_equal(scores.column("a", "value")[list(places)], [0.25, math.nan, math.nan])
-    assert again.row(0) == Row("z", "stamp of z", fault="broken")
+    assert again.row(0) == ScoreRow("z", "stamp of z", fault="broken")
     again.close()
 
 
 def test_a_journal_of_a_thousand_measures_takes_no_memory() -> None:
-    scores = Scores(4, SETTINGS)
+    scores = ScoreColumns(4, SETTINGS)
     with pytest.raises(StoreError, match="measures of one rule"):
         for number in range(MOST_MEASURES + 2):
             scores.note(0, _row("x", 1, a=Measured.of("s", {f"m{number}": 1.0})))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from earthsynth_factory.geometry.boxes import clockwise
-from earthsynth_factory.geometry.convex import agreement, area, shared
+from earthsynth_factory.geometry.convex import convex_iou, polygon_area, shared
 
 SQUARE = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 4.0], [0.0, 4.0]])
 
@@ -16,11 +16,11 @@ SQUARE = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 4.0], [0.0, 4.0]])
 )
 def test_shifted_squares(by: tuple[int, int], common: float) -> None:
     moved = SQUARE + by
-    assert abs(area(shared(SQUARE, moved))) == pytest.approx(common)
-    assert agreement(SQUARE, moved) == pytest.approx(common / (32 - common))
+    assert abs(polygon_area(shared(SQUARE, moved))) == pytest.approx(common)
+    assert convex_iou(SQUARE, moved) == pytest.approx(common / (32 - common))
 
 
 def test_a_corner_that_is_cut_off() -> None:
     diamond = clockwise(np.array([[2.0, -1.0], [5.0, 2.0], [2.0, 5.0], [-1.0, 2.0]]))
     assert len(shared(diamond, SQUARE)) == 8
-    assert area(shared(diamond, SQUARE)) == pytest.approx(18 - 4 * 1)
+    assert polygon_area(shared(diamond, SQUARE)) == pytest.approx(18 - 4 * 1)

@@ -8,7 +8,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earthsynth_factory.geometry.given import Cut, Given, cut_to, is_upright, one_line
+from earthsynth_factory.geometry.given import Cut, Given, cut_to, is_upright, one_ring
 
 WHOLE = Cut.whole(100, 80)
 INNER = Cut(20, 10, 60, 50, 100, 80)
@@ -66,7 +66,7 @@ def test_an_oriented_box_is_left_alone_at_the_images_border_and_fitted_at_a_crop
 
 def test_holes_and_parts_become_one_line_of_the_same_area() -> None:
     outer, hole = shapely.box(0, 0, 30, 30), shapely.box(10, 10, 20, 20)
-    line = one_line([(0, 0, 30, 0, 30, 30, 0, 30), (10, 10, 10, 20, 20, 20, 20, 10)])
+    line = one_ring([(0, 0, 30, 0, 30, 30, 0, 30), (10, 10, 10, 20, 20, 20, 20, 10)])
     found = cut_to(Given.of_polygons([line]), Cut(0, 0, 15, 40, 60, 60))
     assert found is not None
     assert shape(found.polygons).area == pytest.approx((outer - hole).intersection(shapely.box(0, 0, 15, 40)).area)

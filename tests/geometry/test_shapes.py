@@ -11,7 +11,7 @@ from pycocotools import mask as coco
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.boxes import oriented_box, tight_boxes, touches_border
 from earthsynth_factory.geometry.components import components
-from earthsynth_factory.geometry.polygons import agreement, polygons_of
+from earthsynth_factory.geometry.polygons import outline_iou, polygons_of
 from earthsynth_factory.geometry.rle import decode, decode_patch, encode, encode_runs
 from earthsynth_factory.geometry.runs import find_runs
 
@@ -112,14 +112,14 @@ def test_polygons_have_one_part_each() -> None:
     mask[3:9, 4:20] = mask[15:28, 15:17] = True
     polygons = polygons_of(mask)
     assert len(polygons) == 2
-    assert agreement(polygons, mask) == 1.0
+    assert outline_iou(polygons, mask) == 1.0
 
 
 @given(SEEDS)
 @settings(max_examples=60)
 def test_polygons_of_any_mask_lose_nothing_holes_included(seed: int) -> None:
     mask = _noise(seed)
-    assert agreement(polygons_of(mask), mask) == 1.0
+    assert outline_iou(polygons_of(mask), mask) == 1.0
 
 
 def test_what_polygons_lose_is_measured_as_drawn() -> None:
@@ -128,5 +128,5 @@ def test_what_polygons_lose_is_measured_as_drawn() -> None:
     mask[6:14, 6:14] = False
     filled = np.zeros_like(mask)
     filled[2:18, 2:18] = True
-    assert agreement(polygons_of(filled), mask) == pytest.approx(192 / 256)
-    assert agreement([], mask) == 0.0
+    assert outline_iou(polygons_of(filled), mask) == pytest.approx(192 / 256)
+    assert outline_iou([], mask) == 0.0

@@ -13,7 +13,7 @@ from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import InputError, SourceError, StoreError
 from earthsynth_factory.importers import crops
 from earthsynth_factory.importers.crops import CropRules
-from earthsynth_factory.importers.finish import Summary
+from earthsynth_factory.importers.finish import PrepareSummary
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
 from tests.importers import layouts
 from tests.io.test_pictures import tif
@@ -42,7 +42,7 @@ def turned(path: Path) -> Path:
     return path
 
 
-def read(source: Path, out: Path, options: PrepareOptions = WHOLE) -> tuple[PreparedDataset, Summary]:
+def read(source: Path, out: Path, options: PrepareOptions = WHOLE) -> tuple[PreparedDataset, PrepareSummary]:
     summary = prepare(source, out, options)
     return PreparedDataset(out), summary
 

@@ -16,7 +16,7 @@ import pytest
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.importers.crops import CropRules
-from earthsynth_factory.importers.finish import Summary
+from earthsynth_factory.importers.finish import PrepareSummary
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
 from earthsynth_factory.importers.readers.yolo import Yolo
 from tests.importers import layouts
@@ -45,7 +45,7 @@ def coco(annotation: dict[str, Any] | None = None, **changes: Any) -> dict[str, 
     }
 
 
-def done(make: Make, tmp_path: Path, kind: str = "auto", **options: Any) -> tuple[PreparedDataset, Summary]:
+def done(make: Make, tmp_path: Path, kind: str = "auto", **options: Any) -> tuple[PreparedDataset, PrepareSummary]:
     make(tmp_path / "in")
     chosen = PrepareOptions(kind, CropRules(0), keep_empty=1.0, workers=1, **options)
     given = tmp_path / "in.zip" if (tmp_path / "in.zip").is_file() else tmp_path / "in"

@@ -15,7 +15,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from earthsynth_factory.datasets.prepared.document import find_layout
+from earthsynth_factory.datasets.prepared.masks import find_masks
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import InputError, SourceError, StoreError
 from earthsynth_factory.exports.coco import CocoSpec
@@ -263,7 +263,7 @@ def test_coco_comes_back_equal(tmp_path: Path) -> None:
 
 def test_the_mask_sources_read_what_was_prepared(tmp_path: Path) -> None:
     prepare(layouts.samrs(tmp_path / "in"), tmp_path / "out", SMALL)
-    layout = find_layout(tmp_path / "out")
+    layout = find_masks(tmp_path / "out")
     assert {entry.group for entry in layout.entries} == {"SOTA_P1"}
     assert all(entry.instances is not None for entry in layout.entries)
 

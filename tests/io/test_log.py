@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from earthsynth_factory.cli import app
-from earthsynth_factory.cli.verbosity import choose
+from earthsynth_factory.cli.verbosity import set_verbosity
 from earthsynth_factory.io.log import LOGGER, console, log_file
 
 
@@ -39,11 +39,11 @@ def test_warnings_of_ours_and_of_libraries_are_in_the_file(tmp_path: Path) -> No
 
 
 def test_quiet_shows_no_progress_and_verbose_says_more() -> None:
-    choose(verbose=False, quiet=True)
+    set_verbosity(verbose=False, quiet=True)
     assert console().quiet and not LOGGER.isEnabledFor(logging.WARNING)
-    choose(verbose=True, quiet=False)
+    set_verbosity(verbose=True, quiet=False)
     assert not console().quiet and LOGGER.isEnabledFor(logging.INFO) and len(LOGGER.handlers) == 1
-    choose(verbose=False, quiet=False)
+    set_verbosity(verbose=False, quiet=False)
     assert LOGGER.isEnabledFor(logging.WARNING) and not LOGGER.isEnabledFor(logging.INFO)
 
 

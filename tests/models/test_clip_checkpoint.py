@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.errors import ModelError
-from earthsynth_factory.models.clip import facts, load_clip
+from earthsynth_factory.models.clip import clip_facts, load_clip
 from earthsynth_factory.models.clip_files import OpenClipModel, clip_checkpoint, clip_identity
 from earthsynth_factory.recipe.plugin_blocks import RULE
 from tests.making import make_image
@@ -155,7 +155,7 @@ def test_the_file_decides_the_fingerprint(weights: dict[str, torch.Tensor], tmp_
     model = _model(tmp_path / "w.pt")
     before = clip_identity(model, tmp_path)
     assert (before["architecture"], len(before["weights"])) == (NAME, 64)
-    assert facts(model, tmp_path) == {"clip": f"{NAME} (w.pt)", "local": True}
+    assert clip_facts(model, tmp_path) == {"clip": f"{NAME} (w.pt)", "local": True}
     assert clip_checkpoint(OpenClipModel(name="ViT-B-32", pretrained="laion2b_s34b_b79k"), tmp_path) is None
     torch.save({**weights, "visual.proj": weights["visual.proj"] + 1}, tmp_path / "w.pt")
     assert clip_identity(model, tmp_path) != before

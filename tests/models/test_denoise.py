@@ -10,7 +10,7 @@ import torch
 
 from earthsynth_factory.models.card import Scheduler
 from earthsynth_factory.models.controlnet_pipeline import compile_networks
-from earthsynth_factory.models.denoise import Control, Request, Sampling, decode, denoise
+from earthsynth_factory.models.denoise import Control, DenoiseRequest, Sampling, decode_latents, denoise
 from earthsynth_factory.models.prompt_words import PromptWords
 from earthsynth_factory.models.schedulers import SAMPLERS, make_scheduler
 from tests.tiny_models import make_pipeline
@@ -43,8 +43,8 @@ def generators() -> list[torch.Generator]:
 def ours(pipe: Any, how: Sampling) -> torch.Tensor:
     words = PromptWords(pipe, torch.device("cpu"))
     unguided = words.against(["blurry"] * 2) if how.guided else None
-    request = Request(words(["a road"] * 2), unguided, [control()], generators())
-    return decode(pipe.vae, denoise(pipe, how, request))
+    request = DenoiseRequest(words(["a road"] * 2), unguided, [control()], generators())
+    return decode_latents(pipe.vae, denoise(pipe, how, request))
 
 
 def theirs(pipe: Any, how: Sampling) -> torch.Tensor:
@@ -94,12 +94,12 @@ def test_guidance_that_ends_saves_its_passes(pipe: Any, monkeypatch: pytest.Monk
 
 def test_decoding_in_parts_is_decoding_at_once(pipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     latents = torch.randn(6, 4, 4, 4)
-    whole = decode(pipe.vae, latents)
+    whole = decode_latents(pipe.vae, latents)
     monkeypatch.setattr("earthsynth_factory.models.denoise.DECODED_PIXELS", 4 * 32 * 32)
     sizes: list[int] = []
     real = pipe.vae.decode
     monkeypatch.setattr(pipe.vae, "decode", lambda z, **knobs: sizes.append(len(z)) or real(z, **knobs))
-    assert away(decode(pipe.vae, latents), whole) < 0.01
+    assert away(decode_latents(pipe.vae, latents), whole) < 0.01
     assert sizes == [3, 3], "parts of one shape"
 
 

@@ -19,7 +19,7 @@ from diffusers import (
 
 from earthsynth_factory.models.card import Scheduler
 from earthsynth_factory.models.controlnet_pipeline import Asked, ControlNetPipeline
-from earthsynth_factory.models.denoise import Control, Request, Sampling, decode, denoise
+from earthsynth_factory.models.denoise import Control, DenoiseRequest, Sampling, decode_latents, denoise
 from earthsynth_factory.models.loading import load_pipe
 from earthsynth_factory.models.prompt_words import PromptWords
 from earthsynth_factory.models.registry import ModelFiles
@@ -69,8 +69,8 @@ def ours(model: ModelFiles, how: Sampling) -> torch.Tensor:
     if (style := model.inspect().style) is not None:
         shown, nothing = StyleImages(pipe, style, torch.device("cpu"))(SEEDS)
         asked, unguided = replace(asked, style=shown), unguided and replace(unguided, style=nothing)
-    request = Request(asked, unguided, images(len(how.controls)), generators)
-    return decode(pipe.vae, denoise(pipe, how, request))
+    request = DenoiseRequest(asked, unguided, images(len(how.controls)), generators)
+    return decode_latents(pipe.vae, denoise(pipe, how, request))
 
 
 def theirs(pipe: Any, how: Sampling, negatives: list[str] | None = NEGATIVES, **more: Any) -> torch.Tensor:

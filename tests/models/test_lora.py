@@ -17,7 +17,7 @@ from earthsynth_factory.models.lora import read_lora
 from earthsynth_factory.models.lora_fusing import fuse
 from earthsynth_factory.models.registry import ModelFiles
 from earthsynth_factory.models.sgm_names import from_sgm
-from tests.models.loras import ALPHA, RANK, SPELLINGS, Halves, peft, random_halves
+from tests.models.loras import ALPHA, RANK, SPELLINGS, Halves, kohya, peft, random_halves
 from tests.tiny_models import make_pipeline
 
 
@@ -152,6 +152,33 @@ def test_a_file_that_is_refused(
     files = ModelFiles(tiny_pipeline, tiny_pipeline / "controlnet", loras=((path, "mine", 1.0),))
     with pytest.raises(ModelError, match=words):
         files.inspect()
+
+
+@pytest.mark.parametrize(
+    "notes", ["no json", "[" * 100_000, '{"unet.alpha_pattern": [1]}', '{"unet.lora_alpha": "x"}', "[]", "1"]
+)
+def test_notes_of_strangers(halves: Halves, tmp_path: Path, notes: str) -> None:
+    """They come to nothing, or to an error of ours."""
+    path = peft(halves, tmp_path / "lora.safetensors")
+    save_file(load_file(path), path, {"lora_adapter_metadata": notes})
+    try:
+        assert all(update.scale == 1 for update in read_lora(path, "mine", 1.0).updates)
+    except ModelError as error:
+        assert "fetch the file again" in str(error)
+
+
+def test_an_alpha_that_is_no_single_number(halves: Halves, tmp_path: Path) -> None:
+    path = kohya(halves, tmp_path / "lora.safetensors")
+    save_file({name: torch.ones(3) if name.endswith("alpha") else one for name, one in load_file(path).items()}, path)
+    with pytest.raises(ModelError, match=r"\.alpha is no single number; fetch the file again"):
+        read_lora(path, "mine", 1.0)
+
+
+def test_a_file_that_was_cut_since_it_was_looked_at(networks: Any, halves: Halves, tmp_path: Path) -> None:
+    lora = read_lora(peft(halves, tmp_path / "lora.safetensors"), "mine", 1.0)
+    lora.path.write_bytes(lora.path.read_bytes()[:-8])
+    with pytest.raises(ModelError, match=r"lora\.safetensors: cannot be read"):
+        fuse(networks.unet, "unet", [lora], tmp_path)
 
 
 def test_a_lora_that_is_no_number(networks: Any, halves: Halves, tmp_path: Path) -> None:

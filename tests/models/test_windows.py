@@ -14,7 +14,7 @@ from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.geometry.windows import Window, windows_of
-from earthsynth_factory.models.denoise import Control, Request, Sampling, decode, denoise
+from earthsynth_factory.models.denoise import Control, DenoiseRequest, Sampling, decode_latents, denoise
 from earthsynth_factory.models.prompt_words import PromptWords
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec
 from tests.tiny_models import make_pipeline
@@ -32,7 +32,9 @@ def _drawn(pipe: Any, windows: list[Window], told: list[tuple[int, int]] | None 
     words = PromptWords(pipe, torch.device("cpu"))
     control = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(5))
     generators = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
-    request = Request(words(["a road"] * 2), words.against(["blurry"] * 2), [control], generators, windows=windows)
+    request = DenoiseRequest(
+        words(["a road"] * 2), words.against(["blurry"] * 2), [control], generators, windows=windows
+    )
     on_step = (lambda done, total: told.append((done, total))) if told is not None else (lambda *_: None)
     return denoise(pipe, HOW, request, on_step)
 
@@ -59,9 +61,9 @@ def test_a_large_picture_is_decoded_in_windows(pipe: Any, monkeypatch: pytest.Mo
     from earthsynth_factory.models import denoise as module
 
     latents = torch.randn(1, pipe.unet.config.in_channels, 12, 12, generator=torch.Generator().manual_seed(1))
-    whole = decode(pipe.vae, latents)
+    whole = decode_latents(pipe.vae, latents)
     monkeypatch.setattr(module, "DECODED_PIXELS", 64)
-    parts = decode(pipe.vae, latents, windows_of((12, 12), 8, 1))
+    parts = decode_latents(pipe.vae, latents, windows_of((12, 12), 8, 1))
     assert parts.shape == whole.shape and (parts - whole).abs().mean() < 0.05
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from earthsynth_factory.domain.plugins import plugins_allowed
-from earthsynth_factory.recipe.fingerprint import decisive, difference, fingerprint
+from earthsynth_factory.recipe.fingerprint import decisive, fingerprint, settings_difference
 from earthsynth_factory.recipe.load import parse_recipe
 from earthsynth_factory.recipe.schema import Recipe
 
@@ -79,13 +79,13 @@ def record(made: Recipe, **identity: Any) -> dict[str, Any]:
 def test_difference_in_words() -> None:
     stored = record(recipe(), weights="aa")
     given = record(recipe("seed=4", "categories.1={name: ship, count: 1}", "engine.workers=3", "name=z"), weights="bb")
-    lines = difference(stored, given)
+    lines = settings_difference(stored, given)
     assert lines[0] == "identity.weights: stored 'aa', now 'bb'"
     assert lines[1].startswith("recipe.categories.1: stored nothing, now {name, count}")
     assert lines[2:] == ["recipe.seed: stored 0, now 4"]
-    assert difference(stored, record(recipe("engine.writers=1"), weights="aa")) == []
+    assert settings_difference(stored, record(recipe("engine.writers=1"), weights="aa")) == []
 
 
 def test_difference_to_a_record_of_another_version() -> None:
-    lines = difference({"recipe": {"name": "x", "old_key": 1}, "identity": {}}, record(recipe()))
+    lines = settings_difference({"recipe": {"name": "x", "old_key": 1}, "identity": {}}, record(recipe()))
     assert "recipe.old_key: stored 1, now nothing" in lines

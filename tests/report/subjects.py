@@ -15,7 +15,7 @@ from earthsynth_factory.domain.outcome import NO_CONDITION, NOT_BEST, Outcome, R
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.taxonomy import Taxonomy, make_category
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.report.html.model import ALL, NOTHING, Entry, Pixels, RuleFacts, Subject
+from earthsynth_factory.report.html.model import ALL, NOTHING, ImagePixels, ReportImage, RuleFacts, Subject
 
 SCRIPT = "</script><script>document.title='broken'</script>"
 IMAGE = "<img src=x onerror=\"document.title='broken'\">"
@@ -39,17 +39,17 @@ def picture(seed: int, side: int = 64) -> np.ndarray:
     return np.kron(blocks, np.ones((side // 8, side // 8, 1), np.uint8))
 
 
-def pixels(seed: int, class_id: int, masked: bool = True, side: int = 64) -> Pixels:
+def pixels(seed: int, class_id: int, masked: bool = True, side: int = 64) -> ImagePixels:
     mask, numbers = np.zeros((side, side), np.uint8), np.zeros((side, side), np.uint16)
     mask[8:40, 8:24], numbers[8:40, 8:24] = class_id, 1
-    return Pixels(picture(seed, side), mask, numbers) if masked else Pixels(picture(seed, side))
+    return ImagePixels(picture(seed, side), mask, numbers) if masked else ImagePixels(picture(seed, side))
 
 
-def _broken() -> Pixels:
+def _broken() -> ImagePixels:
     raise SourceError(f"{SCRIPT}: missing")
 
 
-def entries(count: int = 24, side: int = 64) -> Iterator[Entry]:
+def entries(count: int = 24, side: int = 64) -> Iterator[ReportImage]:
     """Kept, rejected and spare images of every class, one unreadable, two alike in different splits."""
     for number in range(count):
         class_id, hostile = 1 + number % 4, HOSTILE[number % 4]
@@ -66,17 +66,17 @@ def entries(count: int = 24, side: int = 64) -> Iterator[Entry]:
         }
         box = Instance(1, class_id, (8, 8, 16, 32), 512, "", 1.0, False)
         load = _broken if number == 7 else lambda t=twin, c=class_id: pixels(t, c, side=side)
-        yield Entry(
+        yield ReportImage(
             name=f"{number:07d}{hostile}", outcome=Outcome.KEPT, instances=(box,), size=(side, side),
             metres_per_pixel=0.5, pixels=load, **common,
         )  # fmt: skip
         outcome = Outcome.REJECTED if number % 3 else Outcome.SPARE
         reason = Reason(hostile, hostile) if number % 3 else Reason(NOT_BEST, "another was better")
         missing = None if number % 5 == 0 else lambda n=number, c=class_id: pixels(1000 + n, c, n % 2 == 0, side)
-        yield Entry(
+        yield ReportImage(
             name=f"{number:07d}", outcome=outcome, reasons=(reason,), pixels=missing, **{**common, "attempt": 1},
         )  # fmt: skip
-    yield Entry(
+    yield ReportImage(
         "none", Outcome.UNDRAWN, (NOTHING,), "train", (Reason(NO_CONDITION, "nothing fits"),), attempt=0, final=True
     )
 

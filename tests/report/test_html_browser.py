@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from earthsynth_factory.report.html.write import report
+from earthsynth_factory.report.html.write import render_report
 from tests.report.subjects import IMAGE, SCRIPT, hostile_subject
 
 pytestmark = pytest.mark.slow
@@ -33,7 +33,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     file = tmp_path_factory.mktemp("report") / "index.html"
-    file.write_bytes(report(hostile_subject()))
+    file.write_bytes(render_report(hostile_subject()))
     return Path(file).as_uri()
 
 

@@ -13,8 +13,8 @@ from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.report.html import charts
 from earthsynth_factory.report.html.clusters import find_clusters
 from earthsynth_factory.report.html.markup import Html, escaped, island, number, plain, tag
-from earthsynth_factory.report.html.model import Entry, Pixels
-from earthsynth_factory.report.html.sketch import LIMIT, Reservoir, Sketch, quantiles, spread
+from earthsynth_factory.report.html.model import ImagePixels, ReportImage
+from earthsynth_factory.report.html.sketch import LIMIT, Reservoir, Sketch, common_bins, quantiles
 from tests.report.subjects import HOSTILE, Page, picture
 
 
@@ -96,7 +96,7 @@ def test_spread_loses_nothing(first: list[float], second: list[float]) -> None:
         for value in values:
             sketch.add(value)
     low, high = quantiles(sketches[:1], (0.1, 0.9))
-    left, right, counts = spread(sketches, low, high, 32)
+    left, right, counts = common_bins(sketches, low, high, 32)
     assert [sum(row) for row in counts] == [len(first), len(second)]
     assert left <= low <= high <= right and len(counts[0]) <= 34
 
@@ -128,9 +128,9 @@ def test_ticks_stand_at_powers_of_two() -> None:
 
 
 def test_clusters_are_chains_of_near_pictures() -> None:
-    def entry(name: str, seed: int, noise: int = 0) -> Entry:
+    def entry(name: str, seed: int, noise: int = 0) -> ReportImage:
         image = np.clip(picture(seed).astype(int) + np.random.default_rng(noise).integers(-2, 3, (64, 64, 3)), 0, 255)
-        return Entry(name, Outcome.KEPT, (1,), "train", pixels=lambda: Pixels(image.astype(np.uint8)))
+        return ReportImage(name, Outcome.KEPT, (1,), "train", pixels=lambda: ImagePixels(image.astype(np.uint8)))
 
     alone = [entry(f"alone {seed}", seed) for seed in range(10, 30)]
     found = find_clusters(

@@ -16,14 +16,14 @@ import pytest
 from earthsynth_factory.domain.outcome import Outcome, Reason
 from earthsynth_factory.domain.taxonomy import Taxonomy, make_category
 from earthsynth_factory.report.html.markup import plain
-from earthsynth_factory.report.html.model import Entry, Pixels, Subject
-from earthsynth_factory.report.html.write import report
+from earthsynth_factory.report.html.model import ImagePixels, ReportImage, Subject
+from earthsynth_factory.report.html.write import render_report
 from tests.report.subjects import HOSTILE, IMAGE, QUOTES, SCRIPT, UNSEEN, Page, hostile_subject
 
 
 @pytest.fixture(scope="module")
 def data() -> bytes:
-    return report(hostile_subject())
+    return render_report(hostile_subject())
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +121,10 @@ def test_thresholds_are_those_of_the_class(page: Page) -> None:
 
 
 def test_equal_datasets_give_equal_bytes(data: bytes) -> None:
-    assert report(hostile_subject()) == data
+    assert render_report(hostile_subject()) == data
     subject = hostile_subject()
     backwards = replace(subject, entries=lambda: iter(list(subject.entries())[::-1]))
-    one, other = Page.of(data), Page.of(report(backwards))
+    one, other = Page.of(data), Page.of(render_report(backwards))
     assert one.data == other.data and one.texts == other.texts
 
 
@@ -133,20 +133,20 @@ def test_size_is_bounded_whatever_the_dataset() -> None:
     classes = Taxonomy(tuple(make_category(number, f"{number}" + "&" * 76) for number in range(1, 255)))
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
     mask = np.random.default_rng(1).integers(0, 200, (300, 300)).astype(np.uint8)
-    pixels = Pixels(noise, mask, mask.astype(np.uint16))
+    pixels = ImagePixels(noise, mask, mask.astype(np.uint16))
 
     def entries():  # type: ignore[no-untyped-def]
         for number in range(2600):
             outcome = Outcome.KEPT if number % 3 else Outcome.REJECTED
             scores = {f"rule {number % 40}": float(number), "other": 1 / (number + 1)}
             reasons = () if number % 3 else (Reason(f"&{number}", "&" * 5000),)
-            yield Entry(
+            yield ReportImage(
                 f"{number:05d}", outcome, (1 + number % 254,), "train", reasons, scores, (), (300, 300), 0.5,
                 "&" * 5000, 0, 1, 1, pixels=lambda: pixels,
             )  # fmt: skip
 
     asked = {(category.id, "train"): 50 for category in classes}
-    made = report(
+    made = render_report(
         Subject("big", "", classes, ["train"], entries, asked=asked, document="&" * 10**6, command="x {name}")
     )
     assert len(made) < 12_000_000
@@ -157,21 +157,21 @@ def test_size_is_bounded_whatever_the_dataset() -> None:
 
 def test_an_empty_dataset_has_a_page() -> None:
     subject = hostile_subject(0)
-    page = Page.of(report(replace(subject, entries=lambda: iter(()), asked={(1, "train"): 3})))
+    page = Page.of(render_report(replace(subject, entries=lambda: iter(()), asked={(1, "train"): 3})))
     assert not page.problems
     assert "0 of 3 images kept" in page.text and "No objects" in page.text
     assert "Scores" not in page.texts
 
 
 def test_scores_that_are_no_numbers_are_left_out() -> None:
-    entry = Entry(
+    entry = ReportImage(
         "a",
         Outcome.KEPT,
         (1,),
         "train",
         scores={"r": None, "s": float("inf"), "t": 1.0},
-        pixels=lambda: Pixels(np.zeros((8, 8, 3), np.uint8)),
+        pixels=lambda: ImagePixels(np.zeros((8, 8, 3), np.uint8)),
     )  # type: ignore[dict-item]  # what JSON's null becomes
-    page = Page.of(report(replace(hostile_subject(), entries=lambda: iter([entry]))))
+    page = Page.of(render_report(replace(hostile_subject(), entries=lambda: iter([entry]))))
     titles = [text for text in page.texts if text.startswith("Histogram of")]
     assert titles == ["Histogram of 1 scores of t"] * 2

@@ -187,6 +187,10 @@ def style_of_another_family(folder: Path) -> dict[str, Any]:
     return changed(folder, lambda name, one: (name, torch.cat([one, one], 1) if "_ip." in name else one))
 
 
+def style_of_flat_layers(folder: Path) -> dict[str, Any]:
+    return changed(folder, lambda name, one: (name, one.flatten()))
+
+
 def style_for_faces(folder: Path) -> dict[str, Any]:
     return changed(folder, lambda name, one: (name.replace("proj.weight", "proj.3.weight"), one))
 
@@ -245,6 +249,7 @@ def steps_beyond_lcm(folder: Path) -> dict[str, Any]:
             style_of_another_family,
             r"ip.safetensors: made for text of width 64, .*pipeline/unet reads 32: an IP-Adapter of",
         ),
+        (style_of_flat_layers, r"ip.safetensors: a layer of shape \(\d+,\) where a linear one is due; fetch"),
         (style_for_faces, r"ip.safetensors: an IP-Adapter for faces; plain ones and Plus are driven here"),
         (style_that_is_a_lora, r"ip.safetensors: no IP-Adapter \(lora\.1"),
         (style_without_pictures, r"looks: 0 pictures; 1 to 1000 are taken"),

@@ -19,7 +19,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.windows import stitched, windows_of
-from earthsynth_factory.models.denoise import Request, Sampling, Start, _begin, decode, denoise
+from earthsynth_factory.models.denoise import DenoiseRequest, Sampling, Start, _begin, decode_latents, denoise
 from earthsynth_factory.models.prompt_words import PromptWords
 from earthsynth_factory.models.schedulers import make_scheduler, saved_scheduler
 from earthsynth_factory.synthesis.edit import EditGenerator, EditSpec, feathered, may_change
@@ -213,8 +213,8 @@ def test_the_loop_is_diffusers_own(tmp_path: Path, name: Any) -> None:
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(2))
     words = PromptWords(pipe, torch.device("cpu"))(["a road"])
     how = Sampling(8, 1.0, name)
-    request = Request(words, None, [control], [torch.Generator().manual_seed(2)], Start(latents, noise, 0.5))
-    made = decode(pipe.vae, denoise(pipe, how, request))
+    request = DenoiseRequest(words, None, [control], [torch.Generator().manual_seed(2)], Start(latents, noise, 0.5))
+    made = decode_latents(pipe.vae, denoise(pipe, how, request))
     assert float((made - wanted).abs().max()) * 255 < 1
 
 

@@ -10,9 +10,9 @@ from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.training.cf_comp import criteria
 from earthsynth_factory.training.cf_comp.compose import Composed, paste
-from earthsynth_factory.training.cf_comp.criteria import Members
+from earthsynth_factory.training.cf_comp.criteria import BatchScenes
 from earthsynth_factory.training.cf_comp.preview import tile
-from earthsynth_factory.training.cf_comp.select import choose
+from earthsynth_factory.training.cf_comp.select import choose_pairs
 from earthsynth_factory.training.cf_comp.spec import CfCompSpec
 
 ROAD, WATER, BUILDING, TANK = 4, 6, 8, 25
@@ -28,24 +28,26 @@ def masks(*classes: int, rows: int = 8) -> np.ndarray:
     return out
 
 
-def members(labels: np.ndarray, colour_stats: np.ndarray | None = None, sources: list[str] | None = None) -> Members:
+def members(
+    labels: np.ndarray, colour_stats: np.ndarray | None = None, sources: list[str] | None = None
+) -> BatchScenes:
     things = np.zeros(256, bool)
     things[[c.id for c in earthsynth() if c.thing]] = True
     held = np.bincount([i for mask in labels for i in np.unique(mask)], minlength=256)
     if colour_stats is None:
         colour_stats = np.linspace(0, 1, len(labels))[:, None].repeat(6, 1)
-    return Members(labels, colour_stats, np.array(sources or ["AA"] * len(labels)), partners.rarity(held), things)
+    return BatchScenes(labels, colour_stats, np.array(sources or ["AA"] * len(labels)), partners.rarity(held), things)
 
 
-def draws(batch: Members, spec: CfCompSpec, count: int, times: int = 200) -> list:
-    return [c for n in range(times) for c in choose(batch, spec, count, np.random.default_rng(n))[0]]
+def draws(batch: BatchScenes, spec: CfCompSpec, count: int, times: int = 200) -> list:
+    return [c for n in range(times) for c in choose_pairs(batch, spec, count, np.random.default_rng(n))[0]]
 
 
 def test_pixels_come_from_exactly_the_right_source() -> None:
     random = np.random.default_rng(0)
     labels = masks(ROAD, WATER, BUILDING, TANK)
     images = random.integers(0, 255, (4, SIZE, SIZE, 3), dtype=np.uint8)
-    choices, regions = choose(members(labels), CfCompSpec(), 4, random)
+    choices, regions = choose_pairs(members(labels), CfCompSpec(), 4, random)
     assert len(choices) == 4
     for choice in choices:
         i, j, region = choice.base, choice.donor, regions[choice.donor]
@@ -70,7 +72,7 @@ def test_sizes_must_agree() -> None:
 def test_pairs_are_merged_both_ways_and_nobody_comes_twice_before_all_had_a_turn() -> None:
     labels = masks(ROAD, WATER, BUILDING, TANK, ROAD, WATER, BUILDING, TANK)
     for seed in range(20):
-        choices, _ = choose(members(labels), CfCompSpec(), 8, np.random.default_rng(seed))
+        choices, _ = choose_pairs(members(labels), CfCompSpec(), 8, np.random.default_rng(seed))
         assert [(c.base, c.donor) for c in choices[::2]] == [(c.donor, c.base) for c in choices[1::2]]
         assert sorted(c.base for c in choices) == list(range(8))
 
@@ -84,10 +86,10 @@ def test_the_figure_is_the_default_eight_real_give_four() -> None:
 
 def test_image_criterion_prefers_what_looks_different_and_other_datasets() -> None:
     colour_stats = np.array([0.2, 0.21, 0.8])[:, None].repeat(6, 1)
-    score = criteria.image_score(members(masks(ROAD, ROAD, ROAD), colour_stats))
+    score = criteria.batch_image_score(members(masks(ROAD, ROAD, ROAD), colour_stats))
     assert np.diag(score).tolist() == [0, 0, 0]
     assert score[0, 1] < 0.15 < 0.85 < score[0, 2]
-    elsewhere = criteria.image_score(members(masks(ROAD, ROAD, ROAD), colour_stats, ["AA", "BB", "BB"]))
+    elsewhere = criteria.batch_image_score(members(masks(ROAD, ROAD, ROAD), colour_stats, ["AA", "BB", "BB"]))
     assert 0.5 <= elsewhere[0, 1] < elsewhere[0, 2]
 
 
@@ -96,10 +98,10 @@ def test_mask_criterion_wants_a_fitting_area_and_spares_objects_of_the_base() ->
     labels[2] = 0
     labels[2, :4] = TANK  # half on the building of 0, clear of the water of 1
     batch = members(labels)
-    score = criteria.mask_score(batch, labels > 0, (0.01, 0.6))
+    score = criteria.batch_mask_score(batch, labels > 0, (0.01, 0.6))
     assert score[0, 2] == 0
     assert score[1, 2] == 1
-    assert criteria.mask_score(batch, labels > 0, (0.3, 0.6)).max() == 0
+    assert criteria.batch_mask_score(batch, labels > 0, (0.3, 0.6)).max() == 0
 
 
 def test_pasted_areas_stay_within_bounds_in_the_baseline_too() -> None:
@@ -137,7 +139,7 @@ def test_text_score_counts_only_what_the_base_lacks() -> None:
     batch = members(masks(ROAD, ROAD, TANK))
     brought = np.stack([np.bincount(np.unique(m), minlength=256) > 0 for m in batch.masks])
     brought[:, 0] = False
-    score = criteria.text_score(batch, brought)
+    score = criteria.batch_text_score(batch, brought)
     assert score[0, 1] == 0
     assert score[0, 2] == 1
     assert score[2, 0] == pytest.approx(np.sqrt(1 / 2))
@@ -166,7 +168,7 @@ def test_scenes_without_foreground_lend_nothing_and_are_passed_over() -> None:
 
 def test_choices_follow_the_generator_alone() -> None:
     batch = members(masks(ROAD, WATER, BUILDING, TANK, ROAD, TANK))
-    first, again, other = (choose(batch, CfCompSpec(), 4, np.random.default_rng(s))[0] for s in (3, 3, 5))
+    first, again, other = (choose_pairs(batch, CfCompSpec(), 4, np.random.default_rng(s))[0] for s in (3, 3, 5))
     assert first == again != other
 
 
@@ -179,7 +181,7 @@ def test_classes_of_a_composed_mask() -> None:
 def test_a_picture_shows_base_donor_pasted_and_result() -> None:
     labels = masks(ROAD, TANK)
     images = np.stack([np.full((SIZE, SIZE, 3), value, np.uint8) for value in (50, 200)])
-    choices, regions = choose(members(labels), CfCompSpec(), 2, np.random.default_rng(1))
+    choices, regions = choose_pairs(members(labels), CfCompSpec(), 2, np.random.default_rng(1))
     choice = choices[0]
     pairs = list(zip(images, labels, strict=True))
     one = Composed(choice, pairs[choice.base], pairs[choice.donor], regions[choice.donor], "A satellite image of road")

@@ -11,26 +11,26 @@ import PIL.Image
 import pytest
 
 from earthsynth_factory.conditions.prompts import PromptWriter
+from earthsynth_factory.datasets.prepared.train_list import read_train_list, resolve
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.io.rgb import read_rgb
 from earthsynth_factory.training.controlnet.batches import Batches
-from earthsynth_factory.training.controlnet.dataset import Dataset, open_dataset
+from earthsynth_factory.training.controlnet.dataset import TrainingDataset, open_training_data
 from earthsynth_factory.training.controlnet.pictures import fit_image, fit_mask
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe, DataSpec
-from earthsynth_factory.training.controlnet.train_jsonl import read_records, resolve
 from tests.training.scenes import TANK, scene, text_of, write_about, write_layout
 
 HERE = DataSpec(path=".", held_out=0)
 
 
-def opened(root: Path, **knobs: object) -> Dataset:
+def opened(root: Path, **knobs: object) -> TrainingDataset:
     spec = DataSpec.model_validate({"path": ".", "held_out": 0, **knobs})
-    return open_dataset(root, spec, root.parent / "index.json", seed=1)
+    return open_training_data(root, spec, root.parent / "index.json", seed=1)
 
 
-def batches(dataset: Dataset, rank: int = 0, world: int = 1, **blocks: dict) -> Batches:
+def batches(dataset: TrainingDataset, rank: int = 0, world: int = 1, **blocks: dict) -> Batches:
     recipe = ControlNetRecipe.model_validate(
         {"name": "t", "size": 32, "data": {"path": ".", **blocks.pop("data", {})},
          "optim": {"batch": 6, **blocks.pop("optim", {})}, "loss": {"prompt_dropout": 0}, **blocks}
@@ -47,7 +47,7 @@ def rewrite(root: Path, changed: list[dict]) -> None:
 
 
 def test_whole_and_single_lines_are_told_apart_and_share_their_scene(tmp_path: Path) -> None:
-    records, faults = read_records(write_layout(tmp_path / "d", 2))
+    records, faults = read_train_list(write_layout(tmp_path / "d", 2))
     assert faults == []
     assert [(r.whole, r.scene) for r in records] == [
         (False, "AA_0_0"), (True, "AA_0_0"), (False, "AA_1_0"), (True, "AA_1_0"),

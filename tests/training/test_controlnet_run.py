@@ -419,26 +419,26 @@ def test_mask_fidelity_by_class_where_a_segmenter_is_at_hand(tmp_path: Path, mon
 
 
 def test_regions_are_the_largest_of_each_class() -> None:
-    from earthsynth_factory.training.controlnet.validation import PER_CLASS, regions
+    from earthsynth_factory.training.controlnet.validation import PER_CLASS, class_regions
 
     mask = np.zeros((64, 64), np.uint8)
     for number in range(6):
         mask[10 * number : 10 * number + 2 + number, 4:10] = 25
     mask[60, 60] = 4  # a speck
-    found = regions(mask)
+    found = class_regions(mask)
     assert [category for category, _ in found] == [25] * PER_CLASS
     assert found[0] == (25, (4, 50, 6, 7))
 
 
 def test_the_data_digest_depends_on_what_is_learnt(tmp_path: Path) -> None:
-    from earthsynth_factory.training.controlnet.dataset import open_dataset
+    from earthsynth_factory.training.controlnet.dataset import open_training_data
     from earthsynth_factory.training.controlnet.spec import DataSpec
 
     root = write_layout(tmp_path / "d", 3)
     spec = DataSpec(path=".", held_out=0)
-    before = runs.data_digest(open_dataset(root, spec, tmp_path / "i.json", 1))
-    assert before == runs.data_digest(open_dataset(root, spec, tmp_path / "j.json", 1))
+    before = runs.data_digest(open_training_data(root, spec, tmp_path / "i.json", 1))
+    assert before == runs.data_digest(open_training_data(root, spec, tmp_path / "j.json", 1))
     text = (root / "train.jsonl").read_text().replace("satellite", "drone", 1)
     (root / "train.jsonl").write_text(text)
-    assert before != runs.data_digest(open_dataset(root, spec, tmp_path / "i.json", 1))
+    assert before != runs.data_digest(open_training_data(root, spec, tmp_path / "i.json", 1))
     assert np.unique(scene(0)[1]).tolist() == [0, 4, 25]

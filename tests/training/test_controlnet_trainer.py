@@ -226,18 +226,18 @@ def test_folded_updates_are_the_updates(tiny_pipeline: Path, data: Path, tmp_pat
     setup = setup_of(recipe_of(tiny_pipeline, data, **exact), tmp_path)
     unet = setup.trainer.denoiser.unet
     for module in unet.modules():
-        if isinstance(module, lora.LowRank):
+        if isinstance(module, lora.TrainedLowRank):
             torch.nn.init.normal_(module.up.weight, std=0.02)
     x, t, words = torch.randn(1, 4, 4, 4), torch.tensor([500]), torch.randn(1, 77, 32)
     folded = merged_unet(setup.trainer.denoiser, setup.base)
     with torch.no_grad():
         torch.testing.assert_close(folded(x, t, words).sample, unet(x, t, words).sample, rtol=1e-3, atol=1e-4)
         for module in unet.modules():
-            if isinstance(module, lora.LowRank):
+            if isinstance(module, lora.TrainedLowRank):
                 module.up.weight.zero_()
         assert (folded(x, t, words).sample - unet(x, t, words).sample).abs().max() > 1e-2
-    assert not any(isinstance(module, lora.LowRank) for module in folded.modules())
-    names = lora.export(unet)
+    assert not any(isinstance(module, lora.TrainedLowRank) for module in folded.modules())
+    names = lora.export_lora(unet)
     assert "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight" in names
     assert len(names) == 2 * 8 * 16  # A and B, eight projections a block, sixteen blocks
 

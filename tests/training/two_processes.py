@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from earthsynth_factory.training.controlnet.distributed import joined
+from earthsynth_factory.training.controlnet.distributed import process_group
 from earthsynth_factory.training.controlnet.setup import open_run
 from tests.training.controlnet_runs import recipe_of
 
 base, scenes, out = map(Path, sys.argv[1:])
-with joined(torch.device("cpu")) as team:
+with process_group(torch.device("cpu")) as team:
     setup = open_run(recipe_of(base, scenes), out, out, team, lambda what, done, total: None)
     trainer = setup.trainer
     seen = []

@@ -11,7 +11,7 @@ Report = Callable[[Any], None]
 """Called with whatever a task has to tell; the engine carries it to the caller's process and thread."""
 
 
-class Task(Protocol):
+class NumberedTask(Protocol):
     """Work that comes in numbered items. Must be picklable; `open` is called once in each worker."""
 
     def open(self, device: str, report: Report) -> Callable[[int, threading.Event], None]:
@@ -22,5 +22,5 @@ class Engine(ABC):
     """Runs a task's items. Items are independent; which worker does which is the engine's own affair."""
 
     @abstractmethod
-    def run(self, task: Task, items: Sequence[int], report: Report, stop: threading.Event) -> None:
+    def run(self, task: NumberedTask, items: Sequence[int], report: Report, stop: threading.Event) -> None:
         """Do all items, or until `stop` is set. Raises what a task raises; items not done can be run again."""

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from earthsynth_factory.build.engines.base import Engine, Report, Task
+from earthsynth_factory.build.engines.base import Engine, NumberedTask, Report
 from earthsynth_factory.errors import FactoryError, Interrupted
 from earthsynth_factory.io.processes import be_a_child, spawning
 
@@ -26,7 +26,7 @@ class LocalEngine(Engine):
 
     devices: Sequence[str]
 
-    def run(self, task: Task, items: Sequence[int], report: Report, stop: threading.Event) -> None:
+    def run(self, task: NumberedTask, items: Sequence[int], report: Report, stop: threading.Event) -> None:
         if len(self.devices) > 1:
             _Processes(task, items, report, stop).run(self.devices)
             return
@@ -40,7 +40,7 @@ class LocalEngine(Engine):
 class _Processes:
     """Several processes, each at the end of a pipe of its own: one that is killed takes no shared lock with it."""
 
-    def __init__(self, task: Task, items: Sequence[int], report: Report, stop: threading.Event) -> None:
+    def __init__(self, task: NumberedTask, items: Sequence[int], report: Report, stop: threading.Event) -> None:
         # Fresh interpreters: forking a process that has threads or a CUDA context can hang.
         self._context = mp.get_context("spawn")
         self._task = task
@@ -103,7 +103,7 @@ class _Processes:
             )
 
 
-def _work(task: Task, device: str, pipe: Connection, halt: Any) -> None:
+def _work(task: NumberedTask, device: str, pipe: Connection, halt: Any) -> None:
     """Body of a worker process. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
     be_a_child()
     stop = threading.Event()

@@ -18,7 +18,7 @@ SCALE_SLACK = 2.0
 """Metres per pixel this many times beyond the outermost scales of a card are not warned of."""
 
 
-def card_of(recipe: Recipe, base: FilePath) -> ModelCard | None:
+def card_at_hand(recipe: Recipe, base: FilePath) -> ModelCard | None:
     """The card of the recipe's model; None if it is not on this machine, or cannot be read, which is said elsewhere."""
     try:
         return recipe.synthesis.card_at_hand(base)
@@ -36,7 +36,7 @@ def unknown_targets(recipe: Recipe, card: ModelCard) -> list[str]:
 def look(loaded: LoadedRecipe) -> Findings:
     """Classes, context, size and scale beyond the card."""
     recipe = loaded.recipe
-    card = card_of(recipe, loaded.base)
+    card = card_at_hand(recipe, loaded.base)
     if card is None or recipe.synthesis.model_dump().get("kind") == "fake":
         return
     yield from _classes(recipe, card)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.preflight.finding import Finding, Findings, Stops
-from earthsynth_factory.build.preflight.model_fit import card_of
+from earthsynth_factory.build.preflight.model_fit import card_at_hand
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.domain.taxonomy import Category
@@ -34,7 +34,7 @@ def look_at_sources(loaded: LoadedRecipe) -> Findings:
 
 
 def _opened(loaded: LoadedRecipe) -> tuple[list[ConditionSource], list[Finding]]:
-    recipe, card = loaded.recipe, card_of(loaded.recipe, loaded.base)
+    recipe, card = loaded.recipe, card_at_hand(loaded.recipe, loaded.base)
     taxonomy = recipe.taxonomy()
     prompts = PromptWriter(taxonomy, card.prompt_template, card.scales) if card else PromptWriter(taxonomy)
     context = SourceContext(taxonomy, prompts, recipe.splits, recipe.seed, loaded.base, cache_folder())

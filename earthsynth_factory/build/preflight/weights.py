@@ -42,11 +42,13 @@ def _generator(loaded: LoadedRecipe) -> Findings:
     if not missing:
         return
     names = " and ".join(dict.fromkeys(one.name for one in missing))
+    bare = [one.name for one in missing if "/" not in one.name]  # most likely a folder's name, misspelt
+    sought = f" (no such folder: {(base / bare[0]).resolve()})" if bare else ""
     if why := unreachable():
-        said = f"{names}: not on this machine, and {why}; fetch it with a network, or set `model: embedded`"
+        said = f"{names}: not on this machine{sought}, and {why}; fetch it with a network, or set `model: embedded`"
         yield Finding(("synthesis", "model"), said, Stops.BUILD)
     else:
-        yield Finding(("synthesis", "model"), f"{names}: not on this machine; the build downloads it first")
+        yield Finding(("synthesis", "model"), f"{names}: not on this machine{sought}; the build downloads it first")
 
 
 def unreachable() -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.conditions.masks.folder import Item, MaskFolder, Pixels
+from earthsynth_factory.conditions.masks.folder import MaskFolder, MaskItem, MaskPixels
 from earthsynth_factory.conditions.masks.objects import Object
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import Taxonomy
@@ -39,7 +39,7 @@ class Cutout:
 
     shape: npt.NDArray[np.bool_]
     category: int
-    item: Item
+    item: MaskItem
     id: int
     corner: tuple[int, int]
 
@@ -125,7 +125,7 @@ def _build(folder: MaskFolder, taxonomy: Taxonomy) -> dict[str, npt.NDArray[Any]
     }
 
 
-def _whole_things(item: Item, pixels: Pixels, things: set[int], left_out: Counter[str]) -> Iterator[Object]:
+def _whole_things(item: MaskItem, pixels: MaskPixels, things: set[int], left_out: Counter[str]) -> Iterator[Object]:
     height, width = item.shape
     for one in pixels.objects.values():
         if one.category not in things:

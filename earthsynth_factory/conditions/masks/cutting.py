@@ -19,7 +19,6 @@ import numpy.typing as npt
 from earthsynth_factory.conditions.masks.bank import MIN_PIXELS, Cutout
 from earthsynth_factory.conditions.masks.folder import MaskFolder
 from earthsynth_factory.conditions.masks.pictures import FolderPictures
-from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.datasets.prepared.reader import object_lines
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.errors import SourceError
@@ -43,10 +42,10 @@ Bits = npt.NDArray[np.bool_]
 
 def boxed_objects(folder: MaskFolder) -> frozenset[tuple[str, int]]:
     """(stem, instance id) of the objects known by an upright box alone, as the folder's list of objects says."""
-    path = PreparedLayout(folder.path).instance_lines
-    if folder.about is None or not path.is_file():
+    if folder.about is None:
         return frozenset()
-    return frozenset((line.stem, one.id) for line in object_lines(path) for one in line.instances if _boxed(one))
+    lines = object_lines(folder.path)
+    return frozenset((line.stem, one.id) for line in lines for one in line.instances if _boxed(one))
 
 
 def _boxed(one: Instance) -> bool:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from earthsynth_factory.conditions.base import SourceContext
 from earthsynth_factory.conditions.masks import index as mask_index
 from earthsynth_factory.conditions.masks.objects import Object, objects_of
-from earthsynth_factory.datasets.prepared.document import Entry, Layout, find_layout
+from earthsynth_factory.datasets.prepared.masks import MaskEntry, MaskListing, find_masks
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.domain.splits import assign_groups
@@ -48,13 +48,13 @@ class FolderSpec(Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class MaskItem:
     """One mask: shape (H, W) pixels, categories present, instances per category (None where it has no instance map).
 
     unlabelled: whether some of its pixels are background.
     """
 
-    entry: Entry
+    entry: MaskEntry
     group: str
     split: str
     metres_per_pixel: float | None
@@ -65,7 +65,7 @@ class Item:
 
 
 @dataclass(frozen=True, eq=False)
-class Pixels:
+class MaskPixels:
     """One mask in memory. instances: (H, W) uint16: the file's own ids, or connected components of things where it has
     none (`known` is False). objects: instance id → where it lies and how large it is.
     """
@@ -86,25 +86,25 @@ class MaskFolder:
         it is if their pictures are used. Others are dealt.
         """
         self.path = context.base / Path(spec.path).expanduser()
-        layout = find_layout(self.path, spec.group_pattern)
-        counts = mask_index.index(layout, context.cache)
-        self.about = layout.about
-        self.name = layout.about.name if layout.about else self.path.stem
+        self.listing = listing = find_masks(self.path, spec.group_pattern)
+        counts = mask_index.index(listing, context.cache)
+        self.about = listing.about
+        self.name = listing.about.name if listing.about else self.path.stem
         self._taxonomy = context.taxonomy
-        self._table = _id_table(spec, layout, context.taxonomy, self.path)
-        self.items = _items(spec, layout, counts, self._table, context, own_splits)
+        self._table = _id_table(spec, listing, context.taxonomy, self.path)
+        self.items = _items(spec, listing, counts, self._table, context, own_splits)
         meaning = hashlib.blake2b(self._table.tobytes(), digest_size=16).hexdigest()
         items = [f"{item.entry.stem} {item.group} {item.metres_per_pixel}" for item in self.items]
-        self.content = mask_index.fingerprint(counts, [meaning, *items])
+        self.content = mask_index.masks_fingerprint(counts, [meaning, *items])
         """Changes with the masks, what their ids mean, the choice among them or their scale; not with the splits."""
-        self._by_need: dict[tuple[str, int | None], list[Item]] = {}
+        self._by_need: dict[tuple[str, int | None], list[MaskItem]] = {}
         for item in self.items:
             for need in (None, *item.categories, *([BACKGROUND] if item.unlabelled else [])):
                 self._by_need.setdefault((item.split, need), []).append(item)
-        self._cache: OrderedDict[str, Pixels] = OrderedDict()
+        self._cache: OrderedDict[str, MaskPixels] = OrderedDict()
         self._lock = Lock()
 
-    def with_category(self, category: int | None, split: str) -> list[Item]:
+    def with_category(self, category: int | None, split: str) -> list[MaskItem]:
         """The items of a split that hold the category, or background, in the order of their stems; None: all of the split."""
         return self._by_need.get((split, category), [])
 
@@ -112,7 +112,7 @@ class MaskFolder:
         """Category id → masks that hold it, over all splits."""
         return Counter(category for item in self.items for category in item.categories)
 
-    def read(self, item: Item) -> Pixels:
+    def read(self, item: MaskItem) -> MaskPixels:
         """Raises SourceError where the file is damaged, was changed since it was counted, or has an unknown id."""
         stem = item.entry.stem
         with self._lock:
@@ -134,7 +134,7 @@ class MaskFolder:
             return [f"{self.name}: masks without a stated licence"]
         return [f"{about.name}: {about.licence}; {about.credit}"]
 
-    def _decode(self, item: Item) -> Pixels:
+    def _decode(self, item: MaskItem) -> MaskPixels:
         raw = read_ids(item.entry.mask)
         if raw.shape != item.shape:
             raise SourceError(f"{item.entry.mask}: changed while the line was running; start it again")
@@ -142,10 +142,10 @@ class MaskFolder:
         known = item.entry.instances is not None
         if known:
             nothing = (mask == BACKGROUND) | (mask == IGNORE)
-            instances = np.where(nothing, 0, mask_index.read_map(item.entry, raw.shape)).astype(np.uint16)
+            instances = np.where(nothing, 0, mask_index.read_instance_map(item.entry, raw.shape)).astype(np.uint16)
         else:
             instances = self._parts(mask, item.entry.mask)
-        return Pixels(mask, instances, known, {one.id: one for one in objects_of(mask, instances)})
+        return MaskPixels(mask, instances, known, {one.id: one for one in objects_of(mask, instances)})
 
     def _parts(self, mask: Mask, path: Path) -> InstanceMap:
         try:
@@ -154,15 +154,15 @@ class MaskFolder:
             raise SourceError(f"{path}: {error}") from error
 
 
-def _weight(pixels: Pixels) -> int:
+def _weight(pixels: MaskPixels) -> int:
     return pixels.mask.nbytes + pixels.instances.nbytes
 
 
-def _id_table(spec: FolderSpec, layout: Layout, taxonomy: Taxonomy, path: Path) -> npt.NDArray[np.int16]:
+def _id_table(spec: FolderSpec, listing: MaskListing, taxonomy: Taxonomy, path: Path) -> npt.NDArray[np.int16]:
     """(65536,) int16: id in the files → category id, or −1 where the id means nothing. 255 is `IGNORE` if no class has it."""
     table = np.full(1 << 16, -1, np.int16)
     table[IGNORE] = IGNORE
-    names = spec.classes or (layout.about.classes if layout.about else None)
+    names = spec.classes or (listing.about.classes if listing.about else None)
     if names is None:
         for category in taxonomy:
             table[category.id] = category.id
@@ -201,7 +201,7 @@ def _name_it(file_id: int) -> str:
     return f"say which it is under `classes`, as `classes: {{{file_id}: ship}}` (`background` if it is none)"
 
 
-def _check_ids(counts: Mapping[str, mask_index.Counts], table: npt.NDArray[np.int16], root: Path) -> None:
+def _check_ids(counts: Mapping[str, mask_index.MaskCounts], table: npt.NDArray[np.int16], root: Path) -> None:
     """Raises SourceError that names every id without a meaning and how many masks hold it."""
     unknown = Counter(file_id for found in counts.values() for file_id in found.pixels if table[file_id] < 0)
     if unknown:
@@ -211,38 +211,40 @@ def _check_ids(counts: Mapping[str, mask_index.Counts], table: npt.NDArray[np.in
 
 def _items(
     spec: FolderSpec,
-    layout: Layout,
-    counts: Mapping[str, mask_index.Counts],
+    listing: MaskListing,
+    counts: Mapping[str, mask_index.MaskCounts],
     table: npt.NDArray[np.int16],
     context: SourceContext,
     own_splits: bool,
-) -> tuple[Item, ...]:
-    _check_ids(counts, table, layout.root)
+) -> tuple[MaskItem, ...]:
+    _check_ids(counts, table, listing.root)
     # Dealt by the ids of the files and before any choice among items, so that two sources on one folder agree.
     groups: dict[str, set[int]] = {}
-    for entry in layout.entries:
+    for entry in listing.entries:
         groups.setdefault(entry.group, set()).update(counts[entry.stem].pixels.keys() - {0})
     splits = assign_groups(groups, context.shares, context.seed)
     if own_splits:
-        splits |= {entry.group: entry.split for entry in layout.entries if entry.split}
-    chosen = [entry for entry in layout.entries if spec.only_split in (None, entry.split)]
+        splits |= {entry.group: entry.split for entry in listing.entries if entry.split}
+    chosen = [entry for entry in listing.entries if spec.only_split in (None, entry.split)]
     if not chosen:
-        known = ", ".join(sorted({str(entry.split) for entry in layout.entries}))
-        raise SourceError(f"{layout.root}: no item is of the split {spec.only_split!r}; `only_split` may be {known}")
+        known = ", ".join(sorted({str(entry.split) for entry in listing.entries}))
+        raise SourceError(f"{listing.root}: no item is of the split {spec.only_split!r}; `only_split` may be {known}")
     return tuple(
         _item(entry, counts[entry.stem], table, (own_splits and entry.split) or splits[entry.group], spec)
         for entry in chosen
     )
 
 
-def _item(entry: Entry, counts: mask_index.Counts, table: npt.NDArray[np.int16], split: str, spec: FolderSpec) -> Item:
+def _item(
+    entry: MaskEntry, counts: mask_index.MaskCounts, table: npt.NDArray[np.int16], split: str, spec: FolderSpec
+) -> MaskItem:
     instances: Counter[int] | None = None
     if counts.instances is not None:
         instances = Counter()
         for file_id, number in counts.instances.items():
             instances[int(table[file_id])] += number
     found = {int(table[file_id]) for file_id in counts.pixels}
-    return Item(
+    return MaskItem(
         entry=entry,
         group=entry.group,
         split=split,

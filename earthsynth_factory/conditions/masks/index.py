@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from earthsynth_factory.datasets.prepared.document import Entry, Layout
+from earthsynth_factory.datasets.prepared.masks import MaskEntry, MaskListing
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.id_masks import Ids, read_ids
@@ -26,7 +26,7 @@ _SAVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class MaskCounts:
     """One mask counted. shape: (H, W). pixels, instances: id in the file → number; `instances` None without a map."""
 
     shape: tuple[int, int]
@@ -35,17 +35,17 @@ class Counts:
     instances: dict[int, int] | None
 
 
-def index(layout: Layout, cache: Path) -> dict[str, Counts]:
-    """Stem → counts for every mask of the layout. Raises SourceError on the first mask that cannot be used."""
-    path = cache / f"masks-{_name(layout.root.resolve())}.json"
+def index(listing: MaskListing, cache: Path) -> dict[str, MaskCounts]:
+    """Stem → counts for every mask of the listing. Raises SourceError on the first mask that cannot be used."""
+    path = cache / f"masks-{_name(listing.root.resolve())}.json"
     lines = _load(path)
-    counts: dict[str, Counts] = {}
+    counts: dict[str, MaskCounts] = {}
     fresh: dict[str, Any] = {}
     saved = time.monotonic()
-    for entry in layout.entries:
+    for entry in listing.entries:
         line = lines.get(entry.stem)
         known = _parse(line, entry)
-        counts[entry.stem] = known or count(entry)
+        counts[entry.stem] = known or count_mask(entry)
         fresh[entry.stem] = line if known else _line(entry, counts[entry.stem])
         if known is None and time.monotonic() - saved >= _SAVE_SECONDS:
             _save(path, lines | fresh)
@@ -55,7 +55,7 @@ def index(layout: Layout, cache: Path) -> dict[str, Counts]:
     return counts
 
 
-def count(entry: Entry) -> Counts:
+def count_mask(entry: MaskEntry) -> MaskCounts:
     """Read and count one mask and its instance map."""
     mask = read_ids(entry.mask)
     digest = hashlib.blake2b(f"{mask.shape}".encode() + mask.tobytes(), digest_size=16)
@@ -63,13 +63,13 @@ def count(entry: Entry) -> Counts:
     pixels = {int(i): int(numbers_of[i]) for i in np.flatnonzero(numbers_of)}
     instances = None
     if entry.instances is not None:
-        numbers = read_map(entry, mask.shape)
+        numbers = read_instance_map(entry, mask.shape)
         digest.update(numbers.tobytes())
         instances = _count_instances(mask, numbers, entry.instances)
-    return Counts((mask.shape[0], mask.shape[1]), digest.hexdigest(), pixels, instances)
+    return MaskCounts((mask.shape[0], mask.shape[1]), digest.hexdigest(), pixels, instances)
 
 
-def read_map(entry: Entry, shape: tuple[int, ...]) -> Ids:
+def read_instance_map(entry: MaskEntry, shape: tuple[int, ...]) -> Ids:
     """The entry's instance map, (H, W) uint16, of the mask's own shape."""
     assert entry.instances is not None
     numbers = read_ids(entry.instances)
@@ -81,7 +81,7 @@ def read_map(entry: Entry, shape: tuple[int, ...]) -> Ids:
     return numbers
 
 
-def fingerprint(counts: dict[str, Counts], extra: Iterable[str]) -> str:
+def masks_fingerprint(counts: dict[str, MaskCounts], extra: Iterable[str]) -> str:
     """A digest of the masks' contents and of `extra` texts; where the folder lies does not matter."""
     digest = hashlib.blake2b(digest_size=16)
     for text in (*(f"{stem}:{counts[stem].digest}" for stem in sorted(counts)), *extra):
@@ -110,7 +110,7 @@ def _name(root: Path) -> str:
     return hashlib.blake2b(str(root).encode(), digest_size=8).hexdigest()
 
 
-def _line(entry: Entry, counts: Counts) -> dict[str, Any]:
+def _line(entry: MaskEntry, counts: MaskCounts) -> dict[str, Any]:
     return {
         "stamp": list(entry.stamp),
         "shape": list(counts.shape),
@@ -122,7 +122,7 @@ def _line(entry: Entry, counts: Counts) -> dict[str, Any]:
     }
 
 
-def _parse(line: Any, entry: Entry) -> Counts | None:
+def _parse(line: Any, entry: MaskEntry) -> MaskCounts | None:
     """The counts a cache line holds, or None where it is of another file or not to be understood."""
     try:
         if tuple(line["stamp"]) != entry.stamp:
@@ -131,7 +131,7 @@ def _parse(line: Any, entry: Entry) -> Counts | None:
         pixels = {int(class_id): int(number) for class_id, number in line["pixels"].items()}
         listed = line["instances"]
         instances = None if listed is None else {int(class_id): int(number) for class_id, number in listed.items()}
-        return Counts((int(height), int(width)), str(line["digest"]), pixels, instances)
+        return MaskCounts((int(height), int(width)), str(line["digest"]), pixels, instances)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 

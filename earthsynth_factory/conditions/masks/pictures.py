@@ -10,11 +10,12 @@ from typing import Any
 
 import orjson
 
-from earthsynth_factory.conditions.masks.folder import Item, MaskFolder
+from earthsynth_factory.conditions.masks.folder import MaskFolder, MaskItem
+from earthsynth_factory.datasets.prepared.masks import picture_path
 from earthsynth_factory.domain.condition import Image
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.atomic import write_bytes
-from earthsynth_factory.io.pictures import SUFFIXES, Picture
+from earthsynth_factory.io.pictures import Picture
 
 CACHE_BYTES = 256 << 20
 """Decoded pictures kept in memory, per folder."""
@@ -26,17 +27,17 @@ class FolderPictures:
     def __init__(self, folder: MaskFolder, cache: Path) -> None:
         """Raises SourceError if an item has no picture."""
         self._root = folder.path
-        self._paths = {item.entry.stem: _path_of(folder, item) for item in folder.items}
+        self._paths = {item.entry.stem: picture_path(folder.listing, item.entry) for item in folder.items}
         self.content = _digest(self._paths, cache / f"pictures-{folder.content}.json")
         """Changes with what the files hold, wherever they lie."""
         self._cache: OrderedDict[str, Image] = OrderedDict()
         self._lock = Lock()
 
-    def name(self, item: Item) -> str:
+    def name(self, item: MaskItem) -> str:
         """Which picture it is, for a record: the folder's name and the file's path in it."""
         return f"{self._root.name}/{self._paths[item.entry.stem].relative_to(self._root).as_posix()}"
 
-    def read(self, item: Item) -> Image:
+    def read(self, item: MaskItem) -> Image:
         """(H, W, 3) uint8 sRGB, as large as the mask. Raises SourceError if it is damaged or of another size."""
         stem = item.entry.stem
         with self._lock:
@@ -57,21 +58,6 @@ class FolderPictures:
             while held > CACHE_BYTES and len(self._cache) > 1:
                 held -= self._cache.popitem(last=False)[1].nbytes
         return pixels
-
-
-def _path_of(folder: MaskFolder, item: Item) -> Path:
-    """The picture of a mask: named in dataset.json, or of the mask's own stem (EarthSynth: with `image` for `mask`)."""
-    stem, images = item.entry.stem, item.entry.mask.parent.parent / "images"
-    record = folder.about.items.get(stem) if folder.about else None
-    stems = dict.fromkeys([stem, stem.replace("mask", "image")])
-    names = [record.image] if record and record.image else [f"{one}{suffix}" for one in stems for suffix in SUFFIXES]
-    inside = folder.path.resolve()
-    for path in (images / name for name in names):
-        if path.is_file() and path.resolve().is_relative_to(inside):
-            return path
-    raise SourceError(
-        f"{images}: no picture for the mask {stem!r}; `pictures: true` needs a prepared folder, or images/ beside masks/"
-    )
 
 
 def _digest(paths: dict[str, Path], cache: Path) -> str:

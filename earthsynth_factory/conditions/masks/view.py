@@ -42,7 +42,7 @@ class Variants(Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class MaskView:
     """height × width output pixels around a source position. step: source pixels per output pixel; angle: radians."""
 
     y: float
@@ -118,7 +118,7 @@ def choose_view(
     step: float,
     near: tuple[float, float] | None,
     rng: np.random.Generator,
-) -> View | None:
+) -> MaskView | None:
     """A view of `size` (height, width) into a source of `shape`, at `step`; None where the source is too small for it.
 
     near: a source position (y, x) that the view is to hold, or None for anywhere. A free turn that would reach beyond
@@ -129,7 +129,7 @@ def choose_view(
     jitter_y, jitter_x = rng.random(), rng.random()
     angles = {"none": (0.0,), "quarter": (quarter,), "free": (free, quarter)}[variants.rotate]
     for angle in angles:
-        view = View(0.0, 0.0, size[0], size[1], step, angle, mirror)
+        view = MaskView(0.0, 0.0, size[0], size[1], step, angle, mirror)
         reach_y, reach_x = view.reach()
         fits = 2 * reach_y <= shape[0] + 1e-6 and 2 * reach_x <= shape[1] + 1e-6
         if not (fits or (variants.pad and angle == angles[-1])):
@@ -138,7 +138,7 @@ def choose_view(
             near, jitter_y, jitter_x = None, 0.5, 0.5
         y = _centre(reach_y, shape[0], near and near[0], jitter_y, step)
         x = _centre(reach_x, shape[1], near and near[1], jitter_x, step)
-        return View(y, x, size[0], size[1], step, angle, mirror)
+        return MaskView(y, x, size[0], size[1], step, angle, mirror)
     return None
 
 

@@ -52,7 +52,7 @@ class Knobs:
     shapes: dict[str, Shape]
 
 
-def key_of(category: Category) -> str:
+def look_key(category: Category) -> str:
     """The name our tables know a category by, or its own."""
     return _BUILTIN.get(normalise(category.name), category.name)
 
@@ -75,7 +75,7 @@ class Drawing:
         self.rng = rng(want.seed, "procedural")
         self.board = Board(want.height, want.width, want.metres_per_pixel)
         self.extent = Extent(want.width * want.metres_per_pixel, want.height * want.metres_per_pixel)
-        self.target = key_of(want.category) if want.category else ""
+        self.target = look_key(want.category) if want.category else ""
         self.stands_on = stands_on
         self._shape = shape_of(want.category, knobs.shapes) if want.category else None
         self._codes: dict[str, int] = {}

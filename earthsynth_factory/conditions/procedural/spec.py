@@ -8,9 +8,9 @@ from typing import Literal
 from typing_extensions import override
 
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
-from earthsynth_factory.conditions.procedural.drawing import Drawing, Knobs, key_of, shape_of
+from earthsynth_factory.conditions.procedural.drawing import Drawing, Knobs, look_key, shape_of
 from earthsynth_factory.conditions.procedural.figures import FIGURES, Shape
-from earthsynth_factory.conditions.procedural.scenes import LAND, OWN, SCENES, STANDS_ON, Scene
+from earthsynth_factory.conditions.procedural.scenes import LAND, OWN, SCENES, STANDS_ON, DrawScene
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.seeds import derive
@@ -72,7 +72,7 @@ class Procedural(ConditionSource):
             name = want.category.name if want.category else ""
             raise NoCondition(f"no layout shows {name!r}; give it a shape under `shapes` of the procedural source")
         scene = scenes[derive(want.seed, "scene") % len(scenes)]
-        stands_on = STANDS_ON.get(key_of(want.category), ()) if want.category else ()
+        stands_on = STANDS_ON.get(look_key(want.category), ()) if want.category else ()
         drawing = Drawing(want, self._knobs, self._context.taxonomy, stands_on)
         scene(drawing)
         if drawing.lacking() > 0:
@@ -92,11 +92,11 @@ class Procedural(ConditionSource):
             visible=drawing.board.visible(),
         )
 
-    def _scenes(self, category: Category | None) -> tuple[Scene, ...]:
+    def _scenes(self, category: Category | None) -> tuple[DrawScene, ...]:
         if category is None:
             return LAND
         if category.thing and shape_of(category, self._knobs.shapes):
-            return SCENES.get(key_of(category), OWN) if key_of(category) in FIGURES else OWN
+            return SCENES.get(look_key(category), OWN) if look_key(category) in FIGURES else OWN
         if category.thing:
-            return SCENES.get(key_of(category), ()) if key_of(category) in FIGURES else ()
-        return SCENES.get(key_of(category), LAND[:1]) if category.id else ()
+            return SCENES.get(look_key(category), ()) if look_key(category) in FIGURES else ()
+        return SCENES.get(look_key(category), LAND[:1]) if category.id else ()

@@ -132,7 +132,7 @@ def container_crane(length: float, width: float) -> Silhouette:
     return (booms | ties | legs | sills | rectangle(0.14, 0.5, -0.4)).fitted(length, width)
 
 
-def dam(length: float, width: float) -> Silhouette:
+def dam_shape(length: float, width: float) -> Silhouette:
     """A wall whose crest bows upstream (towards -y), thicker in the middle, with the spillway's apron below."""
     run = np.linspace(-0.5, 0.5, 17)
     up = np.stack([run, -0.5 + 1.1 * run**2], axis=1)
@@ -141,7 +141,7 @@ def dam(length: float, width: float) -> Silhouette:
     return (Silhouette((wall,)) | rectangle(0.22, 0.62, 0.06, 0.19)).fitted(length, width)
 
 
-def train_station(length: float, width: float) -> Silhouette:
+def train_station_shape(length: float, width: float) -> Silhouette:
     """Long platforms side by side, crossed by the hall."""
     shape = rectangle(0.22, 1.0, -0.1)
     for y in (-0.42, -0.14, 0.14, 0.42):
@@ -149,7 +149,7 @@ def train_station(length: float, width: float) -> Silhouette:
     return shape.fitted(length, width)
 
 
-def toll_station(length: float, width: float) -> Silhouette:
+def toll_station_shape(length: float, width: float) -> Silhouette:
     """The roof across the lanes with the booths' islands standing out on both sides; y lies across the road."""
     shape = rectangle(0.4, 1.0)
     for y in np.linspace(-0.44, 0.44, 8):
@@ -157,7 +157,7 @@ def toll_station(length: float, width: float) -> Silhouette:
     return shape.fitted(length, width)
 
 
-def service_area(length: float, width: float) -> Silhouette:
+def service_area_shape(length: float, width: float) -> Silhouette:
     """A compound on one side of an expressway (at +y), narrowing to its ramps at both ends."""
     half = ((0.5, 0.5), (0.27, -0.3), (0.2, -0.5))
     return polygon(*half, *((-x, y) for x, y in reversed(half))).fitted(length, width)
@@ -168,7 +168,7 @@ def jetty(length: float, width: float) -> Silhouette:
     return (rectangle(1.0, 0.6) | rectangle(0.16, 1.0, 0.42)).fitted(length, width)
 
 
-def marina(length: float, width: float) -> Silhouette:
+def marina_shape(length: float, width: float) -> Silhouette:
     """A floating walkway with fingers on both sides, between which boats lie."""
     shape = rectangle(1.0, min(0.16, 4.0 / width))
     count = max(2, round(length / 9))
@@ -177,6 +177,6 @@ def marina(length: float, width: float) -> Silhouette:
     return shape.fitted(length, width)
 
 
-def plot(rng: np.random.Generator, length: float, width: float) -> Silhouette:
+def plot_shape(rng: np.random.Generator, length: float, width: float) -> Silhouette:
     """A rounded patch with a wandering edge."""
     return blob(rng, length, width, 0.15).fitted(length, width)

@@ -27,7 +27,7 @@ Box = tuple[float, float, float, float]
 _ROUND = ellipse(2, 2, corners=12).parts[0]
 
 
-def noise(drawing: Drawing, feature: float) -> npt.NDArray[np.float32]:
+def terrain_noise(drawing: Drawing, feature: float) -> npt.NDArray[np.float32]:
     """(H, W) smooth random field; hills and hollows are about `feature` metres across."""
     height, width = drawing.board.codes.shape
     cell = max(feature / drawing.board.metres_per_pixel, 2.0)
@@ -42,7 +42,7 @@ def noise(drawing: Drawing, feature: float) -> npt.NDArray[np.float32]:
 
 def patches(drawing: Drawing, share: float, feature: float, ragged: float = 0.25) -> Bools:
     """(H, W) True on about `share` of the picture, in patches of this size whose edges are a little ragged."""
-    field = noise(drawing, feature) + ragged * noise(drawing, feature / 5)
+    field = terrain_noise(drawing, feature) + ragged * terrain_noise(drawing, feature / 5)
     return np.asarray(field > np.quantile(field[::8, ::8], 1 - share))
 
 
@@ -58,7 +58,7 @@ def mottled(drawing: Drawing, base: str, *others: tuple[str, float], feature: fl
         wood(drawing, name, share, feature)
 
 
-def split(drawing: Drawing, box: Box, size: float) -> Iterator[Box]:
+def split_box(drawing: Drawing, box: Box, size: float) -> Iterator[Box]:
     """Cut a box across its longer side until its parts are about `size` long."""
     left, top, right, bottom = box
     wide, high = right - left, bottom - top
@@ -73,7 +73,7 @@ def split(drawing: Drawing, box: Box, size: float) -> Iterator[Box]:
         middle = top + share * high
         halves = ((left, top, right, middle), (left, middle, right, bottom))
     for half in halves:
-        yield from split(drawing, half, size)
+        yield from split_box(drawing, half, size)
 
 
 def parcels(drawing: Drawing, size: float, frame: Pose | None = None) -> list[Silhouette]:
@@ -81,7 +81,7 @@ def parcels(drawing: Drawing, size: float, frame: Pose | None = None) -> list[Si
     frame = frame or drawing.frame
     reach = drawing.reach * 1.3
     skew = np.array([[1.0, float(drawing.rng.uniform(-0.25, 0.25))], [0.0, 1.0]])
-    fields = (_field(box, 1.2) for box in split(drawing, (-reach, -reach, reach, reach), size))
+    fields = (_field(box, 1.2) for box in split_box(drawing, (-reach, -reach, reach, reach), size))
     return [Silhouette((field.parts[0] @ skew,)).at(frame) for field in fields]
 
 

@@ -22,7 +22,7 @@ MAX_BLOCKS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class VectorBlock:
     """Column and row count from the lower left corner of the area. left, bottom, right, top: metres, without the gap."""
 
     column: int
@@ -44,7 +44,7 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class VectorGround:
     """The blocks of an area that show something, by split, and which features reach into them.
 
     area: where tiles may lie, in the features' system. of_split: split → its blocks. reached: (split, category) → rows of
@@ -52,13 +52,13 @@ class Ground:
     """
 
     area: shapely.Geometry
-    of_split: Mapping[str, tuple[Block, ...]]
+    of_split: Mapping[str, tuple[VectorBlock, ...]]
     reached: Mapping[tuple[str, int], npt.NDArray[np.int64]]
 
 
 def laid_out(
     features: Features, area: shapely.Geometry, side: float, gap: float, shares: Mapping[str, float], seed: int
-) -> Ground:
+) -> VectorGround:
     """Blocks of `side` metres, of which a rim of half the gap stays free. Raises SourceError where there are too many."""
     blocks = _blocks(area, side, gap)
     numbers, pieces = features.tree.query([one.box for one in blocks], predicate="intersects")
@@ -71,7 +71,7 @@ def laid_out(
     for number, piece, one in zip(numbers.tolist(), pieces.tolist(), category.tolist(), strict=True):
         split, spot = place[blocks[number].name]
         reached.setdefault((split, one), []).append((piece, spot))
-    return Ground(area, of_split, {key: np.array(sorted(rows)) for key, rows in reached.items()})
+    return VectorGround(area, of_split, {key: np.array(sorted(rows)) for key, rows in reached.items()})
 
 
 def area_of(given: Area | str | None, features: Features, base: Path) -> shapely.Geometry:
@@ -99,7 +99,7 @@ def _polygons(given: str, base: Path, features: Features) -> shapely.Geometry:
     return shapely.union_all(shapely.make_valid(np.array(found, object)))
 
 
-def _blocks(area: shapely.Geometry, side: float, gap: float) -> list[Block]:
+def _blocks(area: shapely.Geometry, side: float, gap: float) -> list[VectorBlock]:
     left, bottom, right, top = area.bounds
     columns, rows = (max(1, int(np.ceil((high - low) / side))) for low, high in ((left, right), (bottom, top)))
     if columns * rows > MAX_BLOCKS:
@@ -107,7 +107,7 @@ def _blocks(area: shapely.Geometry, side: float, gap: float) -> list[Block]:
             f"the area has {columns * rows:,} blocks of {side:g} m; name a smaller `area` or larger `block`"
         )
     found = [
-        Block(
+        VectorBlock(
             column,
             row,
             left + column * side + gap / 2,

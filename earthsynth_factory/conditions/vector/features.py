@@ -16,11 +16,11 @@ from rasterio.crs import CRS
 
 from earthsynth_factory.conditions.vector.layers import Area, Layer, read_layers
 from earthsynth_factory.conditions.vector.projection import Shapes, metric_system, reprojected
-from earthsynth_factory.conditions.vector.rules import ANY_OTHER, Metres, Rule
+from earthsynth_factory.conditions.vector.rules import ANY_OTHER, FeatureRule, Metres
 from earthsynth_factory.conditions.vector.tags import Tags, names_in
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.io.georeference import DEGREES, name_of
+from earthsynth_factory.io.georeference import DEGREES, crs_name
 from earthsynth_factory.io.log import LOGGER
 
 MANY_CORNERS = 1000
@@ -53,7 +53,7 @@ class Features:
         return left, bottom, right, top
 
 
-def read_features(path: Path, rules: Sequence[Rule], taxonomy: Taxonomy, area: Area | None) -> Features:
+def read_features(path: Path, rules: Sequence[FeatureRule], taxonomy: Taxonomy, area: Area | None) -> Features:
     """The features that a rule takes, first rule first. Raises SourceError where there is none, or a rule is wrong."""
     tags = list(dict.fromkeys(name for rule in rules for name in _tags_of(rule)))
     named = None if any(rule.layer is None for rule in rules) else frozenset(str(rule.layer) for rule in rules)
@@ -74,7 +74,7 @@ def read_features(path: Path, rules: Sequence[Rule], taxonomy: Taxonomy, area: A
     return _features(path, np.concatenate(shapes), np.concatenate(categories), system, layers)
 
 
-def _tags_of(rule: Rule) -> Iterator[str]:
+def _tags_of(rule: FeatureRule) -> Iterator[str]:
     yield from names_in(rule.where or "")
     if rule.tag:
         yield rule.tag
@@ -106,7 +106,7 @@ class _Table:
         self._told = told
         told["without a shape, or with corners that lie nowhere: left out"] += int((self._kind < 0).sum())
 
-    def taken(self, rule: Rule, category: int) -> Shapes:
+    def taken(self, rule: FeatureRule, category: int) -> Shapes:
         """The areas that the rule makes of its features."""
         before = self._taken.setdefault(category, set())
         chosen = np.array([one for one in self._tags.matching(rule.where) if one not in before], np.int64)
@@ -177,7 +177,7 @@ def _features(
         seen = "; ".join(f"{layer.name}: {len(layer.shapes)} features" for layer in layers)
         raise SourceError(f"{path}: no rule takes anything of it ({seen}); check `area`, `rules` and their `where`")
     pieces, feature = _pieces(shapes)
-    digest = hashlib.blake2b(name_of(system).encode(), digest_size=16)
+    digest = hashlib.blake2b(crs_name(system).encode(), digest_size=16)
     for shape, category in zip(shapely.to_wkb(shapes), categories.tolist(), strict=True):
         digest.update(category.to_bytes())
         digest.update(shape)

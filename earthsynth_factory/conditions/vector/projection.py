@@ -11,7 +11,7 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.io.georeference import DEGREES, Georeference, moved, name_of
+from earthsynth_factory.io.georeference import DEGREES, Georeference, crs_name, moved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def metric_system(system: CRS, bounds: Sequence[float]) -> CRS:
     longitude, latitude = (float(values[0]) for values in moved([centre[0]], [centre[1]], system, DEGREES))
     if not (np.isfinite(longitude) and abs(latitude) <= 90):
         raise SourceError(
-            f"{centre[0]:g}, {centre[1]:g} in {name_of(system)} is no place on the globe; is it that system?"
+            f"{centre[0]:g}, {centre[1]:g} in {crs_name(system)} is no place on the globe; is it that system?"
         )
     return CRS.from_epsg(_zone(longitude, latitude))
 

@@ -20,7 +20,7 @@ ANY_OTHER = "*"
 Metres = float | dict[str, float]
 
 
-class Rule(Spec):
+class FeatureRule(Spec):
     """Features of one category. Areas are always taken, lines if there is a `width`, points if there is a `radius`."""
 
     category: str
@@ -37,7 +37,7 @@ class Rule(Spec):
     """Metres around points, written like `width`."""
 
     @model_validator(mode="after")
-    def _sizes(self) -> Rule:
+    def _sizes(self) -> FeatureRule:
         for name, value in (("width", self.width), ("radius", self.radius)):
             numbers = value.values() if isinstance(value, dict) else [] if value is None else [value]
             if not all(0 < number <= 10_000 for number in numbers):
@@ -54,7 +54,7 @@ class Rule(Spec):
 
 
 class _Table(Spec):
-    rule: tuple[Rule, ...] = Field(min_length=1)
+    rule: tuple[FeatureRule, ...] = Field(min_length=1)
 
 
 def osm_table() -> str:
@@ -62,7 +62,7 @@ def osm_table() -> str:
     return (files("earthsynth_factory.conditions.vector") / "osm.toml").read_text(encoding="utf-8")
 
 
-def read_rules(given: str | tuple[Rule, ...], base: Path) -> tuple[Rule, ...]:
+def read_rules(given: str | tuple[FeatureRule, ...], base: Path) -> tuple[FeatureRule, ...]:
     """`osm`, a file of rules (TOML, relative to `base`), or rules. Raises SourceError naming what is wrong in the file."""
     if not isinstance(given, str):
         return given
@@ -79,7 +79,7 @@ def read_rules(given: str | tuple[Rule, ...], base: Path) -> tuple[Rule, ...]:
         ) from error
 
 
-def _parsed(text: str, name: str) -> tuple[Rule, ...]:
+def _parsed(text: str, name: str) -> tuple[FeatureRule, ...]:
     try:
         return _Table.model_validate(tomllib.loads(text)).rule
     except tomllib.TOMLDecodeError as error:

@@ -16,19 +16,19 @@ from pydantic import field_validator
 from typing_extensions import override
 
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
-from earthsynth_factory.conditions.vector.blocks import Block, area_of, laid_out
+from earthsynth_factory.conditions.vector.blocks import VectorBlock, area_of, laid_out
 from earthsynth_factory.conditions.vector.features import read_features
 from earthsynth_factory.conditions.vector.layers import Area
 from earthsynth_factory.conditions.vector.painting import Painted, Tile, paint
 from earthsynth_factory.conditions.vector.projection import Shapes
-from earthsynth_factory.conditions.vector.rules import Rule, read_rules
+from earthsynth_factory.conditions.vector.rules import FeatureRule, read_rules
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import NoCondition, SourceError
-from earthsynth_factory.io.georeference import name_of
+from earthsynth_factory.io.georeference import crs_name
 
 LAYOUT_VERSION = 1
 """Raised whenever the same want would give other pixels."""
@@ -51,7 +51,7 @@ class VectorSpec(SourceSpec):
     kind: Literal["vector"]
     path: str
     """A GeoPackage, GeoJSON, Shapefile, FlatGeobuf or OpenStreetMap extract (`.osm.pbf`), relative to the recipe."""
-    rules: str | tuple[Rule, ...] = Field(default="osm", min_length=1)
+    rules: str | tuple[FeatureRule, ...] = Field(default="osm", min_length=1)
     """Which features are what, in the order they are painted, later ones on top: `osm` for OpenStreetMap's tags (`recipe
     osm-rules` prints the table), a TOML file like it, or the rules themselves."""
     area: Area | str | None = None
@@ -99,8 +99,8 @@ class VectorSource(ConditionSource):
         area = area_of(spec.area, self._features, context.base)
         self._ground = laid_out(self._features, area, spec.block, spec.gap, context.shares, context.seed)
         self._below = context.taxonomy.named(spec.ground).id if spec.ground else BACKGROUND
-        self._system = name_of(self._features.system)
-        self._grids: OrderedDict[tuple[object, ...], list[tuple[float, float, Block]]] = OrderedDict()
+        self._system = crs_name(self._features.system)
+        self._grids: OrderedDict[tuple[object, ...], list[tuple[float, float, VectorBlock]]] = OrderedDict()
         self._lock = Lock()
 
     def fingerprint(self) -> str:
@@ -179,7 +179,7 @@ class VectorSource(ConditionSource):
         side, block = max(want.width, want.height) * want.metres_per_pixel, self._spec.block
         return f"a tile of {side:.0f} m does not fit into the area, or a square of {block:g} m in it; give a larger `block`"
 
-    def _anywhere(self, want: Want, angle: float, rng: np.random.Generator) -> tuple[float, float, Block] | str:
+    def _anywhere(self, want: Want, angle: float, rng: np.random.Generator) -> tuple[float, float, VectorBlock] | str:
         """The centre of a tile in a square of the split, what is wanted in view; or why there is none."""
         blocks = self._ground.of_split.get(want.split, ())
         if want.category is None:
@@ -201,7 +201,7 @@ class VectorSource(ConditionSource):
             centre.append(min(max(moved, low + reach), high - reach))
         return centre[0], centre[1], block
 
-    def _on(self, shape: shapely.Geometry, block: Block, rng: np.random.Generator) -> tuple[float, float]:
+    def _on(self, shape: shapely.Geometry, block: VectorBlock, rng: np.random.Generator) -> tuple[float, float]:
         """A point of the shape within the block: by chance, else one that surely is."""
         inside = shapely.clip_by_rect(shape, block.left, block.bottom, block.right, block.top)
         left, bottom, right, top = inside.bounds
@@ -212,7 +212,7 @@ class VectorSource(ConditionSource):
         sure = inside.representative_point()
         return sure.x, sure.y
 
-    def _next(self, want: Want, angle: float) -> tuple[float, float, Block] | str:
+    def _next(self, want: Want, angle: float) -> tuple[float, float, VectorBlock] | str:
         """The want's own place in the grid of its split; or why there is none."""
         half = self._half(want, angle)
         found = self._grid(want, half)
@@ -222,7 +222,7 @@ class VectorSource(ConditionSource):
             return f"its squares of {want.split} have {len(found)} tiles that show this class, and all are used"
         return found[want.ordinal]
 
-    def _grid(self, want: Want, half: tuple[float, float]) -> list[tuple[float, float, Block]]:
+    def _grid(self, want: Want, half: tuple[float, float]) -> list[tuple[float, float, VectorBlock]]:
         category = want.category.id if want.category else None
         key = (want.split, category, half)
         with self._lock:
@@ -232,7 +232,9 @@ class VectorSource(ConditionSource):
                     self._grids.popitem(last=False)
             return self._grids[key]
 
-    def _laid(self, split: str, category: int | None, half: tuple[float, float]) -> list[tuple[float, float, Block]]:
+    def _laid(
+        self, split: str, category: int | None, half: tuple[float, float]
+    ) -> list[tuple[float, float, VectorBlock]]:
         found = []
         for block in self._ground.of_split.get(split, ()):
             columns = int((block.right - block.left) // (2 * half[0]))

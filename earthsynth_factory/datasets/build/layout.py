@@ -68,7 +68,7 @@ class ShardLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class BuildLayout:
     """The paths of one output folder."""
 
     root: Path

@@ -52,7 +52,7 @@ def read_marker(layout: ShardLayout) -> Marker | None:
         return None
 
 
-def difference(layout: ShardLayout, marker: Marker, digests: bool = False) -> str | None:
+def marker_difference(layout: ShardLayout, marker: Marker, digests: bool = False) -> str | None:
     """How the shard differs from its marker, in words; None where it does not. digests: look at the contents too."""
     try:
         sizes = [path.stat().st_size for path in _files(layout)]

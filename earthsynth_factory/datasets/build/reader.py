@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.datasets.build.layout import Layout, ShardLayout
+from earthsynth_factory.datasets.build.layout import BuildLayout, ShardLayout
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
 from earthsynth_factory.datasets.build.run_record import RunRecord, read_record
 from earthsynth_factory.domain.condition import InstanceMap, Mask
@@ -38,8 +38,8 @@ class BuildReader:
     root: Path
 
     @cached_property
-    def layout(self) -> Layout:
-        return Layout(self.root)
+    def layout(self) -> BuildLayout:
+        return BuildLayout(self.root)
 
     @cached_property
     def run(self) -> RunRecord:

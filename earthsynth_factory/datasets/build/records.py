@@ -14,7 +14,7 @@ from earthsynth_factory.domain.condition import Origin
 from earthsynth_factory.domain.outcome import NO_CONDITION, Outcome, Reason
 from earthsynth_factory.domain.sample import Instance, Sample, Score, Slot
 from earthsynth_factory.geometry.given import Given
-from earthsynth_factory.io.gates import plain
+from earthsynth_factory.io.gates import plain_name
 
 ClassId = Annotated[int, Field(ge=0, le=254)]
 SlotNumber = Annotated[int, Field(ge=0, le=9_999_999)]
@@ -73,7 +73,7 @@ class SampleRecord:
 
     slot: SlotNumber
     category: ClassId | None
-    split: Annotated[str, AfterValidator(plain)]
+    split: Annotated[str, AfterValidator(plain_name)]
     width: Side
     height: Side
     metres_per_pixel: Annotated[float, Field(ge=0, lt=1e6)]

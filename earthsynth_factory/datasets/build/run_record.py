@@ -57,14 +57,14 @@ class Making(BaseModel):
 Images = Annotated[int, Field(ge=0, le=9_999_999)]
 
 
-class Asked(BaseModel):
+class AskedCounts(BaseModel):
     """How many images a recipe asks for: of each of its categories, in its order, and negatives."""
 
     model_config = ConfigDict(frozen=True)
     categories: tuple[Images, ...]
     negatives: Images = 0
 
-    def covers(self, less: Asked) -> bool:
+    def covers(self, less: AskedCounts) -> bool:
         """Whether the same classes are asked for as in `less`, and no fewer images of any."""
         pairs = [*zip(self.categories, less.categories, strict=False), (self.negatives, less.negatives)]
         same = [bool(count) for count in self.categories] == [bool(count) for count in less.categories]
@@ -88,9 +88,9 @@ class RunRecord(BaseModel):
     taxonomy: tuple[Category, ...]
     targets: tuple[int, ...]
     unknown: tuple[str, ...] = ()
-    splits: tuple[Annotated[str, AfterValidator(gates.plain)], ...]
+    splits: tuple[Annotated[str, AfterValidator(gates.plain_name)], ...]
     images: Images
-    earlier: tuple[Asked, ...] = ()
+    earlier: tuple[AskedCounts, ...] = ()
     shard_size: int = Field(gt=0, le=9_999_999)
     software: dict[str, str]
     line: Making = Making()
@@ -110,13 +110,13 @@ class RunRecord(BaseModel):
         return self
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> AskedCounts:
         """What the recipe asks for. Raises ValueError where its counts are none."""
         blocks = self.recipe.get("categories", [])
         if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
             raise ValueError("recipe.categories: is no list of blocks")
         counts = [block.get("count", 0) for block in blocks]
-        return Asked.model_validate({"categories": counts, "negatives": self.recipe.get("negatives", 0)})
+        return AskedCounts.model_validate({"categories": counts, "negatives": self.recipe.get("negatives", 0)})
 
     @property
     def rules(self) -> Sequence[Mapping[str, Any]]:

@@ -21,16 +21,17 @@ needs no journal.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from earthsynth_factory.datasets.prepared.training_list import category_image, category_mask, whole_image, whole_mask
-
 FORMAT = "earthsynth-factory/dataset"
 VERSION = 1
+DOCUMENT, LIST = "dataset.json", "train.jsonl"
+IMAGES, MASKS, INSTANCES = "images", "masks", "instances"
+CATEGORY_IMAGES, CATEGORY_MASKS = "category_images", "category_masks"
 
-
-FOLDERS = ("images", "masks", "instances", "category_images", "category_masks")
+FOLDERS = (IMAGES, MASKS, INSTANCES, CATEGORY_IMAGES, CATEGORY_MASKS)
 """The folders in it."""
 
 
@@ -42,11 +43,11 @@ class PreparedLayout:
 
     @property
     def dataset(self) -> Path:
-        return self.root / "dataset.json"
+        return self.root / DOCUMENT
 
     @property
     def train(self) -> Path:
-        return self.root / "train.jsonl"
+        return self.root / LIST
 
     @property
     def instance_lines(self) -> Path:
@@ -71,10 +72,35 @@ class PreparedLayout:
         return self.root / whole_mask(stem)
 
     def instances(self, stem: str) -> Path:
-        return self.root / "instances" / f"{stem}.png"
+        return self.root / INSTANCES / f"{stem}.png"
 
     def category_image(self, stem: str, category: str, suffix: str = ".png") -> Path:
         return self.root / category_image(stem, category, suffix)
 
     def category_mask(self, stem: str, category: str) -> Path:
         return self.root / category_mask(stem, category)
+
+
+def whole_image(name: str) -> str:
+    """The image of a line with all its categories; name: with its suffix."""
+    return f"{IMAGES}/{name}"
+
+
+def whole_mask(stem: str) -> str:
+    """Its mask."""
+    return f"{MASKS}/{stem}.png"
+
+
+def category_image(stem: str, category: str, suffix: str = ".png") -> str:
+    """The image of a single-category line."""
+    return f"{CATEGORY_IMAGES}/{stem}_{_word(category)}{suffix}"
+
+
+def category_mask(stem: str, category: str) -> str:
+    """The mask of a single-category line: that category's id, else 0."""
+    return f"{CATEGORY_MASKS}/{stem}_{_word(category)}.png"
+
+
+def _word(category: str) -> str:
+    """The name as part of a file name; a slash in it must not lead into another folder."""
+    return re.sub(r"[\s/\\]", "_", category)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from earthsynth_factory.datasets.build.records import Objects, SampleRecord, parsed
 from earthsynth_factory.datasets.prepared.document import read_about
-from earthsynth_factory.datasets.prepared.layout import PreparedLayout
+from earthsynth_factory.datasets.prepared.layout import IMAGES, PreparedLayout
 from earthsynth_factory.domain.condition import Origin
 from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.sample import Instance
@@ -25,6 +25,7 @@ from earthsynth_factory.geometry.components import components
 from earthsynth_factory.geometry.runs import find_runs
 from earthsynth_factory.io.gates import read_below
 from earthsynth_factory.io.id_masks import read_ids
+from earthsynth_factory.io.jsonl import placed_records
 from earthsynth_factory.io.pictures import Picture
 
 UNSPLIT = "train"
@@ -55,7 +56,7 @@ class PreparedDataset:
 
     def __init__(self, root: Path) -> None:
         """Raises `SourceError` where `root` holds no dataset.json, or one of another format."""
-        about = read_about(PreparedLayout(root).dataset)
+        about = read_about(root)
         if about is None:
             raise SourceError(f"{root}: holds no dataset.json; prepare the dataset first")
         self.root, self.about = root, about
@@ -102,11 +103,29 @@ class PreparedDataset:
                 found, waiting = waiting[1], next(lines, None)
             yield self._record(slot, stem, found)
 
+    @property
+    def lines(self) -> Path:
+        """The file with a line of objects for every item; it may be missing."""
+        return self._layout.instance_lines
+
+    def placed_lines(self) -> Iterator[tuple[int, ObjectsLine]]:
+        """Where each line of `lines` begins, and what it says. Raises SourceError at a damaged line."""
+        if self.lines.is_file():
+            yield from placed_records(self.lines, parse_line, "prepare the dataset again")
+
+    def files_of(self, stem: str) -> tuple[Path, Path, Path]:
+        """Image, mask and instance map of an item; also if one of them is missing."""
+        try:
+            image = self.path_of(stem)
+        except SourceError:
+            image = self._layout.image(self.about.items[stem].image or f"{stem}.png")
+        return image, self._layout.mask(stem), self._layout.instances(stem)
+
     def image_path(self, record: SampleRecord) -> Path:
         return self.path_of(record.stem)
 
     def stamp(self, record: SampleRecord) -> str:
-        paths = self.path_of(record.stem), self._layout.mask(record.stem), self._layout.instances(record.stem)
+        paths = (self.path_of(record.stem), *self.files_of(record.stem)[1:])
         stats = [path.stat() if path.is_file() else None for path in paths]
         return " ".join(f"{stat.st_size} {stat.st_mtime_ns}" if stat else "-" for stat in stats)
 
@@ -126,7 +145,7 @@ class PreparedDataset:
         names = [listed] if listed else [f"{stem}{suffix}" for suffix in (".png", ".jpg", ".jpeg")]
         found = next((path for path in map(self._layout.image, names) if path.is_file()), None)
         if found is None:
-            raise SourceError(f"{self.root / 'images'}: no image for {stem!r}; prepare the dataset again")
+            raise SourceError(f"{self.root / IMAGES}: no image for {stem!r}; prepare the dataset again")
         return read_below(found, self.root)
 
     def read_image(self, stem: str) -> npt.NDArray[np.uint8]:
@@ -206,9 +225,7 @@ class PreparedDataset:
 
     def _lines(self) -> Iterator[tuple[str, tuple[Instance, ...]]]:
         path = self._layout.instance_lines
-        if not path.is_file():
-            return
-        for number, record in enumerate(object_lines(path), start=1):
+        for number, record in enumerate(object_lines(self.root), start=1):
             strange = {one.category for one in record.instances if not self._known[one.category]}
             if strange:
                 raise SourceError(
@@ -218,14 +235,22 @@ class PreparedDataset:
             yield record.stem, record.instances
 
 
-def object_lines(path: Path) -> Iterator[ObjectsLine]:
-    """The lines of an instances.jsonl. Raises SourceError for one that is damaged."""
+def object_lines(root: Path) -> Iterator[ObjectsLine]:
+    """The lines of a folder's instances.jsonl; none if there is no such file. Raises SourceError for a damaged one."""
+    path = PreparedLayout(root).instance_lines
+    if not path.is_file():
+        return
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                yield parsed(line, ObjectsLine)
+                yield parse_line(line)
             except ValueError as error:
                 raise SourceError(f"{path}:{number}: damaged line ({error}); prepare the dataset again") from error
+
+
+def parse_line(line: bytes) -> ObjectsLine:
+    """A line of instances.jsonl. Raises ValueError if it is damaged."""
+    return parsed(line, ObjectsLine)
 
 
 def instance_categories(mask: npt.NDArray[np.uint8], numbers: npt.NDArray[np.uint16]) -> dict[int, int]:

@@ -16,17 +16,17 @@ from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.geometry.given import Box, Given
 from earthsynth_factory.importers.json_pieces import read_piece
 from earthsynth_factory.importers.outlines import Patch, fill, read_rle, usable_rings
-from earthsynth_factory.importers.readers.coco_document import flag, looks_like_coco, read_document
+from earthsynth_factory.importers.readers.coco_document import flag, looks_like_coco, read_coco
 from earthsynth_factory.importers.readers.coco_join import join
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     SceneObject,
     Source,
     Strength,
@@ -42,21 +42,21 @@ class Coco(Reader):
 
     kind = "coco"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for file in json_files(tree):
             if looks_like_coco(file):
                 return Evidence(Strength.FORMAT, f"{tree.relative(file)} has images, annotations and categories")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         files = [file for file in json_files(request.tree) if looks_like_coco(file)]
         if not files:
             raise SourceError(f"{request.path}: no JSON with images, annotations and categories")
         source = f"COCO annotations, {request.path.name}"
         return read_files(files, request, DatasetInfo(request.name, source, "unknown", "", dense=False))
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         return coco_labels(scene, context.size, context.notes)
 
 
@@ -72,7 +72,11 @@ def json_files(tree: Tree) -> list[Path]:
 
 
 def read_files(
-    files: list[Path], request: Request, info: DatasetInfo, segments: Mapping[int, Any] | None = None, prefix: str = ""
+    files: list[Path],
+    request: ReadRequest,
+    info: DatasetInfo,
+    segments: Mapping[int, Any] | None = None,
+    prefix: str = "",
 ) -> Source:
     """Scenes of several COCO files. segments: annotation id → run lengths that stand in for a box alone.
 
@@ -81,7 +85,7 @@ def read_files(
     documents = []
     for file in files:
         try:
-            document = read_document(file, request.notes, segments or {})
+            document = read_coco(file, request.notes, segments or {})
         except SourceError as error:
             request.notes.error(error)
             continue
@@ -108,7 +112,7 @@ def renamed(scene: Scene, words: Mapping[str, str]) -> Scene:
     return replace(scene, labels=(named,))
 
 
-def coco_labels(scene: Scene, size: tuple[int, int], notes: Notes) -> Labels:
+def coco_labels(scene: Scene, size: tuple[int, int], notes: Notes) -> SceneLabels:
     """The objects of a scene made by `read_files`."""
     found = []
     for entry in scene.labels[0]:
@@ -124,7 +128,7 @@ def coco_labels(scene: Scene, size: tuple[int, int], notes: Notes) -> Labels:
         # `difficult` is not COCO's own; our writer has it.
         crowd, difficult = flag(annotation.get("iscrowd")), flag(annotation.get("difficult"))
         found.append(SceneObject(entry.word, *patch, crowd, difficult, given))
-    return Labels(objects=tuple(found))
+    return SceneLabels(objects=tuple(found))
 
 
 def shape(

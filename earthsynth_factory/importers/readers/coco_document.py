@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.importers.json_pieces import Piece, pieces
+from earthsynth_factory.importers.json_pieces import JsonPiece, pieces
 from earthsynth_factory.importers.scene import Notes
 
 KEYS = ("images", "annotations", "categories")
@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class CocoImage:
     """An image as it is listed. size: (H, W) pixels, None where that is missing or makes no sense. scale: metres per pixel,
     which our own writer adds.
     """
@@ -54,7 +54,7 @@ class CocoDocument:
 
     file: Path
     names: dict[Identity, str] = field(default_factory=dict)
-    images: dict[Identity, Picture] = field(default_factory=dict)
+    images: dict[Identity, CocoImage] = field(default_factory=dict)
     places: dict[Identity, list[_Place]] = field(default_factory=lambda: defaultdict(list))
     unread: set[Identity] = field(default_factory=set)
     is_labels: bool = False
@@ -84,7 +84,7 @@ def looks_like_coco(path: Path) -> bool:
     return named >= 2 or (named == 1 and b'"file_name"' in ends)
 
 
-def read_document(path: Path, notes: Notes, segments: Mapping[int, Any]) -> CocoDocument:
+def read_coco(path: Path, notes: Notes, segments: Mapping[int, Any]) -> CocoDocument:
     """Everything but the annotations' own content. Raises `SourceError` on malformed JSON; smaller faults are noted."""
     found, faults, twice = CocoDocument(path), Counter[str](), set[Identity]()
     lists: set[str] = set()
@@ -148,12 +148,12 @@ def _image(found: CocoDocument, entry: Mapping[str, Any], twice: set[Identity], 
         faults["an image without id and file_name"] += 1
         return
     scale = entry.get("metres_per_pixel")
-    picture = Picture(name, size_of(entry), scale if isinstance(scale, float) and 0 < scale < 1000 else None)
+    picture = CocoImage(name, coco_size(entry), scale if isinstance(scale, float) and 0 < scale < 1000 else None)
     if found.images.setdefault(index, picture).name != name:
         twice.add(index)
 
 
-def size_of(entry: Mapping[str, Any]) -> tuple[int, int] | None:
+def coco_size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
     """(H, W) that an image's entry says, None where that is missing or makes no sense."""
     height, width = identity(entry.get("height")), identity(entry.get("width"))
     if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
@@ -162,7 +162,7 @@ def size_of(entry: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _annotation(
-    found: CocoDocument, piece: Piece, segments: Mapping[int, Any], faults: Counter[str], number: int
+    found: CocoDocument, piece: JsonPiece, segments: Mapping[int, Any], faults: Counter[str], number: int
 ) -> None:
     entry = piece.value
     image, category, own = (

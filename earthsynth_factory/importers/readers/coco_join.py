@@ -10,7 +10,7 @@ from pathlib import Path
 
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.readers.coco_document import CocoDocument, Identity
-from earthsynth_factory.importers.scene import Request, Scene
+from earthsynth_factory.importers.scene import ReadRequest, Scene
 from earthsynth_factory.importers.words_of_layout import group_of, prefixed, safe_stem, split_of, split_word
 
 
@@ -27,7 +27,7 @@ class _Listing:
         return self.document.marks(self.image)
 
 
-def join(documents: list[CocoDocument], request: Request, prefix: str) -> list[Scene]:
+def join(documents: list[CocoDocument], request: ReadRequest, prefix: str) -> list[Scene]:
     """A scene for every image that is there. Raises ValueError where files contradict each other."""
     tree, finder = request.tree, ImageFinder(request.tree)
     splits = _splits([document.file for document in documents])
@@ -68,7 +68,7 @@ def _splits(files: list[Path]) -> dict[Path, str | None]:
     return found
 
 
-def _chosen(found: list[_Listing], request: Request) -> list[_Listing]:
+def _chosen(found: list[_Listing], request: ReadRequest) -> list[_Listing]:
     """What is taken of the listings of one image: one of equals, all of such with other classes."""
     if len(found) == 1:
         return found
@@ -101,7 +101,7 @@ def _refuse(chosen: Iterable[list[_Listing]]) -> None:
         raise ValueError("\n".join(["files say different things of the same images; give the one to read", *lines]))
 
 
-def _scene(path: Path, listings: list[_Listing], request: Request, prefix: str) -> Scene:
+def _scene(path: Path, listings: list[_Listing], request: ReadRequest, prefix: str) -> Scene:
     entries = [entry for one in listings for entry in one.document.of(one.image)]
     files = tuple(sorted({one.document.file for one in listings}))
     picture = listings[0].document.images[listings[0].image]

@@ -18,7 +18,7 @@ NOTHING = (0x000000, 0xFFFFFF, 0xE0E0C0)
 """Colours of no object: black, white (padding), and VOC's pale border between objects."""
 
 
-def regions(path: Path, size: tuple[int, int]) -> list[SceneObject]:
+def colour_regions(path: Path, size: tuple[int, int]) -> list[SceneObject]:
     """What each colour covers, without a class yet. Raises `SourceError` where the picture has another size than `size`."""
     from skimage.measure import regionprops  # takes half a second to import
 

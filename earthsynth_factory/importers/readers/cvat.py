@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
-from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.outlines import trim
+from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, format_evidence
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
-from earthsynth_factory.importers.readers.turned import ellipse, turned_box
+from earthsynth_factory.importers.readers.turned import ellipse_corners, turned_box
 from earthsynth_factory.importers.scene import (
-    DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     SceneObject,
     Source,
-    Strength,
 )
 from earthsynth_factory.importers.texts import read_text, read_xml
 from earthsynth_factory.importers.tree import Tree
-from earthsynth_factory.importers.words_of_layout import group_of, safe_stem, split_of, split_word
+from earthsynth_factory.importers.words_of_layout import split_of, split_word
 
 SHAPES = ("box", "polygon", "ellipse", "mask")
 
@@ -41,45 +37,35 @@ class Cvat(Reader):
 
     kind = "cvat"
 
-    def recognise(self, request: Request) -> Evidence | None:
-        tree = request.tree
-        for file in _files(tree):
-            return Evidence(Strength.FORMAT, f"{tree.relative(file)}: <annotations> of <image>s with shapes")
-        return None
+    def recognise(self, request: ReadRequest) -> Evidence | None:
+        return format_evidence(request.tree, _files(request.tree), "<annotations> of <image>s with shapes")
 
-    def open(self, request: Request) -> Source:
-        tree, finder = request.tree, ImageFinder(request.tree)
-        words, scenes = Counter[str](), []
-        for file in _files(tree):
+    def open(self, request: ReadRequest) -> Source:
+        found = AnnotatedImages(request)
+        for file in _files(request.tree):
             root = read_xml(file)
-            words.update({name.text or "": 0 for name in root.iterfind(".//label/name")})
+            found.words.update({name.text or "": 0 for name in root.iterfind(".//label/name")})
             images = list(root.iterfind("image"))
             if tracks := len(root.findall("track")):
                 request.notes.fault(file, f"{tracks} tracks of a video are not read; export it as CVAT for images")
-            finder.expect(image.get("name", "") for image in images)
+            found.finder.expect(image.get("name", "") for image in images)
             for number, image in enumerate(images):
-                path = finder.find(image.get("name", ""), file.parent)
+                path = found.find(file, image.get("name", ""))
                 if path is None:
-                    request.notes.fault(
-                        file, f"image {image.get('name', '')[:200]!r} is missing, or several have its name"
-                    )
                     continue
-                words.update(shape.get("label", "") for shape in image if shape.tag in SHAPES)
+                found.words.update(shape.get("label", "") for shape in image if shape.tag in SHAPES)
                 _say_left(image, request.notes)
                 if len(image) and all(shape.tag == "tag" for shape in image):
                     request.notes.left_out["image with a tag alone, which says nothing of places"] += 1
                     continue
-                split = split_word(image.get("subset", "")) or split_of(path, tree.root)
-                labels, group = (file, number), group_of(path, tree.root)
-                scenes.append(Scene(safe_stem(path.stem), path, labels, group, split, None, _size(image), (file,)))
-        if not scenes:
-            raise SourceError(f"{request.path}: no XML of CVAT (annotations of images) with its images")
-        return Source(DatasetInfo(request.name, "CVAT annotations", "unknown", "", dense=False), words, scenes)
+                split = split_word(image.get("subset", "")) or split_of(path, request.tree.root)
+                found.add(path, (file, number), split, _size(image), (file,))
+        return found.source("CVAT", "XML of CVAT (annotations of images) with its images")
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         file, number = scene.labels
         image = _images(file)[number]
-        return Labels(
+        return SceneLabels(
             objects=(
                 *filled(_drawn(image, file, context.notes), context.size, context.notes),
                 *_masks(image, file, context),
@@ -141,7 +127,7 @@ def _given(shape: Element) -> Given:
         points = [float(text) for pair in shape.attrib["points"].split(";") for text in pair.split(",")]
         return Given.of_polygons([points])
     if shape.tag == "ellipse":
-        return ellipse(number["cx"], number["cy"], number["rx"], number["ry"], angle)
+        return ellipse_corners(number["cx"], number["cy"], number["rx"], number["ry"], angle)
     left, top, right, bottom = (number[key] for key in ("xtl", "ytl", "xbr", "ybr"))
     return turned_box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top, angle)
 

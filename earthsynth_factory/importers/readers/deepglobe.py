@@ -10,11 +10,11 @@ from earthsynth_factory.importers.readers.dense import colours_table, uncounted
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -49,13 +49,13 @@ class DeepGlobe(Reader):
     kind = "deepglobe"
     forms = ("masks",)
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for mask, image in _pairs(tree):
             return Evidence(Strength.OWN, f"{mask.name} with {image.name}")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         by_size: dict[tuple[int, int], list[tuple[Path, Path]]] = {}
         for mask, image in _pairs(request.tree):
             try:
@@ -79,11 +79,11 @@ class DeepGlobe(Reader):
             raise SourceError(f"{request.path}: no <id>_mask.png with <id>_sat.jpg; give DeepGlobe's folder")
         return Source(_info(dense), words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         mask, which = scene.labels
         if which == "road":
-            return Labels(raster=threshold_raster(mask, THRESHOLD, context.classes.id_of("road")))
-        return Labels(raster=colour_raster(mask, colours_table(COLOURS, context.classes), context.notes.remarks))
+            return SceneLabels(raster=threshold_raster(mask, THRESHOLD, context.classes.id_of("road")))
+        return SceneLabels(raster=colour_raster(mask, colours_table(COLOURS, context.classes), context.notes.remarks))
 
 
 def _info(dense: bool) -> DatasetInfo:

@@ -11,11 +11,11 @@ from earthsynth_factory.importers.readers.voc import open_voc, voc_labels
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -39,15 +39,15 @@ class Dior(Reader):
     kind = "dior"
     forms = ("voc",)
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         found = [folder for folder in tree.named(*ORIENTED, *HORIZONTAL) if tree.listing(folder, ".xml")]
         return Evidence(Strength.OWN, f"a folder {found[0].name}") if found else None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         return open_voc(request, INFO, "DIOR_", _files(request.tree))
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         return voc_labels(scene, context)
 
 

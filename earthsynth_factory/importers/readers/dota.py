@@ -17,12 +17,12 @@ from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -53,7 +53,7 @@ class Dota(Reader):
 
     kind = "dota"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for folder in tree.folders:
             for file in tree.listing(folder, ".txt")[:LOOKED_AT]:
@@ -61,7 +61,7 @@ class Dota(Reader):
                     return Evidence(Strength.FORMAT, f"{tree.relative(file)}: eight corners, class and difficulty")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, finder = request.tree, ImageFinder(request.tree)
         by_image: dict[Path, list[Path]] = defaultdict(list)
         for file in _label_files(tree):
@@ -84,8 +84,8 @@ class Dota(Reader):
         own = DatasetInfo(request.name, "oriented boxes in DOTA's form", "unknown", "", dense=False)
         return Source(INFO if ours else own, words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
-        return Labels(objects=filled(_drawn(scene.labels, context.notes), context.size, context.notes))
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
+        return SceneLabels(objects=filled(_drawn(scene.labels, context.notes), context.size, context.notes))
 
 
 def _label_files(tree: Tree) -> list[Path]:
@@ -117,7 +117,7 @@ def _version(file: Path, tree: Tree) -> float:
     return float(found[-1]) if found else 0.0
 
 
-def _say_left(request: Request, by_image: dict[Path, list[Path]], chosen: dict[Path, Path]) -> None:
+def _say_left(request: ReadRequest, by_image: dict[Path, list[Path]], chosen: dict[Path, Path]) -> None:
     tree, notes = request.tree, request.notes
     taken, there = (
         sorted({_version(file, tree) for file in files} - {0.0})

@@ -10,11 +10,11 @@ from earthsynth_factory.importers.readers.dense import colours_table, uncounted
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -53,14 +53,14 @@ class Dubai(Reader):
     kind = "dubai"
     forms = ("masks",)
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         found = [
             tile for tile in _tiles(tree) if (mask := _masks(tree, tile)) and mask[0].stem.startswith("image_part_")
         ]
         return Evidence(Strength.OWN, f"{tree.relative(found[0])} of masks called image_part_…") if found else None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, scenes = request.tree, []
         for tile in _tiles(tree):
             beside = tree.inner(tile, "images")
@@ -74,8 +74,8 @@ class Dubai(Reader):
             raise SourceError(f"{request.path}: no `Tile N/masks/*.png`; give the folder that holds the tiles")
         return Source(INFO, uncounted(COLOURS), scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
-        return Labels(
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
+        return SceneLabels(
             raster=colour_raster(scene.labels, colours_table(COLOURS, context.classes), context.notes.remarks)
         )
 

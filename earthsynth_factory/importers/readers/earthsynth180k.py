@@ -8,18 +8,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from earthsynth_factory.datasets.prepared.document import earthsynth_group
+from earthsynth_factory.datasets.prepared.document import is_prepared
+from earthsynth_factory.datasets.prepared.layout import LIST
+from earthsynth_factory.datasets.prepared.masks import earthsynth_group
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.dense import ids_table
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -47,19 +49,19 @@ class EarthSynth180K(Reader):
     forms = ("masks",)
     cuts: ClassVar[bool] = False
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for masks in tree.named("masks"):
-            if not tree.inner(masks.parent, "images") or (masks.parent / "dataset.json").is_file():
+            if not tree.inner(masks.parent, "images") or is_prepared(masks.parent):
                 continue
             named = tree.listing(masks, ".png")[:LOOKED_AT]
             if named and all(mask.stem.startswith(PREFIXES) for mask in named):
                 return Evidence(Strength.OWN, f"{tree.relative(masks)} with stems such as {named[0].stem}")
-            if (list_ := masks.parent / "train.jsonl").is_file() and _is_its_list(list_):
-                return Evidence(Strength.OWN, f"{tree.relative(masks)} beside its train.jsonl")
+            if (list_ := masks.parent / LIST).is_file() and _is_its_list(list_):
+                return Evidence(Strength.OWN, f"{tree.relative(masks)} beside its {LIST}")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, scenes = request.tree, []
         for folder in tree.named("masks"):
             beside = tree.inner(folder.parent, "images")
@@ -76,10 +78,10 @@ class EarthSynth180K(Reader):
         own = DatasetInfo(request.name, "EarthSynth's training layout", "unknown", "", dense=False)
         return Source(INFO if ours else own, dict.fromkeys(category.name for category in earthsynth()), scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         # Ids beyond EarthSynth's are those that the map file gives to categories of the user's own.
         words = {category.id: category.name for category in context.classes.taxonomy}
-        return Labels(
+        return SceneLabels(
             raster=id_raster(scene.labels, ids_table(words | {255: "ignore"}, context.classes), context.notes.remarks)
         )
 

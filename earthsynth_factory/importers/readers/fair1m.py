@@ -11,18 +11,17 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.voc import size_of
-from earthsynth_factory.importers.readers.xml_pairs import pair_xml
+from earthsynth_factory.importers.readers.xml_pairs import first_evidence, pair_xml
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
-    Strength,
 )
 from earthsynth_factory.importers.texts import read_xml
 from earthsynth_factory.importers.words_of_layout import group_of, prefixed, safe_stem, split_of
@@ -35,24 +34,16 @@ INFO = DatasetInfo(
     dense=False,
 )
 
-LOOKED_AT = 8
-
 
 class Fair1m(Reader):
     """The fifth point of a box repeats the first."""
 
     kind = "fair1m"
 
-    def recognise(self, request: Request) -> Evidence | None:
-        tree = request.tree
-        for number, file in enumerate(tree.files(".xml")):
-            if number >= LOOKED_AT:
-                break
-            if _is_ours(read_xml(file)):
-                return Evidence(Strength.OWN, f"{tree.relative(file)}: possibleresult and points")
-        return None
+    def recognise(self, request: ReadRequest) -> Evidence | None:
+        return first_evidence(request.tree, _is_ours, "possibleresult and points")
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, words, scenes = request.tree, Counter[str](), []
         for pair in pair_xml(request, list(tree.files(".xml")), _is_ours):
             words.update(one.word for one in _drawn(pair.root, pair.file, Notes()))
@@ -67,8 +58,8 @@ class Fair1m(Reader):
             raise SourceError(f"{request.path}: no XML of FAIR1M (possibleresult, points) with its image")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
-        return Labels(
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
+        return SceneLabels(
             objects=filled(_drawn(read_xml(scene.labels), scene.labels, context.notes), context.size, context.notes)
         )
 

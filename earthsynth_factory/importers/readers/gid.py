@@ -11,11 +11,11 @@ from earthsynth_factory.importers.readers.dense import ids_table, uncounted
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -48,7 +48,7 @@ class Gid(Reader):
     kind = "gid"
     forms = ("masks",)
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for folder in tree.named("labels"):
             labels = tree.listing(folder, ".png")
@@ -56,7 +56,7 @@ class Gid(Reader):
                 return Evidence(Strength.OWN, f"{tree.relative(labels[0])}: every label is called after its main class")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, scenes = request.tree, []
         for folder in tree.named("labels"):
             beside = tree.inner(folder.parent, "images")
@@ -71,5 +71,5 @@ class Gid(Reader):
             raise SourceError(f"{request.path}: no labels/*.png; give the folder that holds images/ and labels/")
         return Source(INFO, uncounted(WORDS), scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
-        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, context.classes), context.notes.remarks))
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
+        return SceneLabels(raster=id_raster(scene.labels, ids_table(WORDS, context.classes), context.notes.remarks))

@@ -11,18 +11,17 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import turned_box
 from earthsynth_factory.importers.readers.voc import number_of
-from earthsynth_factory.importers.readers.xml_pairs import Pair, image_sets, pair_xml
+from earthsynth_factory.importers.readers.xml_pairs import XmlPair, first_evidence, image_sets, pair_xml
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
-    Strength,
 )
 from earthsynth_factory.importers.texts import read_xml
 from earthsynth_factory.importers.words_of_layout import prefixed, safe_stem, split_of
@@ -38,24 +37,16 @@ INFO = DatasetInfo(
 WORD = "ship"
 """Its finer classes are numbers of the publisher's table; all are ships."""
 
-LOOKED_AT = 8
-
 
 class Hrsc2016(Reader):
     """`mbox_*` is centre, size and angle in radians; `Img_Resolution` is metres per pixel."""
 
     kind = "hrsc2016"
 
-    def recognise(self, request: Request) -> Evidence | None:
-        tree = request.tree
-        for number, file in enumerate(tree.files(".xml")):
-            if number >= LOOKED_AT:
-                break
-            if _is_ours(read_xml(file)):
-                return Evidence(Strength.OWN, f"{tree.relative(file)}: HRSC_Image")
-        return None
+    def recognise(self, request: ReadRequest) -> Evidence | None:
+        return first_evidence(request.tree, _is_ours, "HRSC_Image")
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, count, scenes = request.tree, 0, []
         splits = image_sets(tree)
         for pair in pair_xml(request, list(tree.files(".xml")), _is_ours):
@@ -67,8 +58,8 @@ class Hrsc2016(Reader):
             raise SourceError(f"{request.path}: no XML of HRSC2016 (HRSC_Image) with its image")
         return Source(INFO, Counter({WORD: count}), scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
-        return Labels(
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
+        return SceneLabels(
             objects=filled(_drawn(read_xml(scene.labels), scene.labels, context.notes), context.size, context.notes)
         )
 
@@ -96,7 +87,7 @@ def _scale(root: Element) -> float | None:
     return metres if 0.001 < metres < 1000 else None
 
 
-def _size(pair: Pair) -> tuple[int, int] | None:
+def _size(pair: XmlPair) -> tuple[int, int] | None:
     try:
         found = int(number_of(pair.root, "Img_SizeHeight")), int(number_of(pair.root, "Img_SizeWidth"))
     except ValueError:

@@ -13,17 +13,17 @@ from pathlib import Path
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.finder import ImageFinder
-from earthsynth_factory.importers.readers.colour_instances import classed, regions
+from earthsynth_factory.importers.readers.colour_instances import classed, colour_regions
 from earthsynth_factory.importers.readers.dense import colours_table, ids_table, uncounted
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Raster,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     SceneObject,
     Source,
     Strength,
@@ -71,13 +71,13 @@ class Isaid(Reader):
     kind = "isaid"
     forms = ("masks",)
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for mask in _ending(tree, _CLASS):
             return Evidence(Strength.OWN, f"{tree.relative(mask)}: class colours")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, finder, scenes = request.tree, ImageFinder(request.tree), []
         instances = {(_name(file, _INSTANCE), split_of(file, tree.root)): file for file in _ending(tree, _INSTANCE)}
         for mask in _ending(tree, _CLASS):
@@ -92,10 +92,10 @@ class Isaid(Reader):
             raise SourceError(f"{request.path}: no <P>{_CLASS}.png with its image <P>.png; give iSAID's folder")
         return Source(INFO, uncounted(COLOURS), scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         mask, instances = scene.labels
         raster = _raster(mask, context)
-        return Labels(raster, _objects(raster, instances, context) if instances else ())
+        return SceneLabels(raster, _objects(raster, instances, context) if instances else ())
 
 
 def _raster(mask: Path, context: ReadContext) -> Raster:
@@ -111,7 +111,7 @@ def _raster(mask: Path, context: ReadContext) -> Raster:
 def _objects(raster: Raster, instances: Path, context: ReadContext) -> tuple[SceneObject, ...]:
     if raster.shape != context.size:
         return ()  # a fault that is told when both are cut
-    found = classed(regions(instances, context.size), raster.rows(0, context.size[0]), (BACKGROUND, IGNORE))
+    found = classed(colour_regions(instances, context.size), raster.rows(0, context.size[0]), (BACKGROUND, IGNORE))
     return tuple(replace(one, word=context.classes.taxonomy[category].name) for category, one in found)
 
 

@@ -14,12 +14,12 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     SceneObject,
     Source,
     Strength,
@@ -58,13 +58,13 @@ class KitAis(Reader):
     kind = "kit_ais"
     forms = ("yolo",)
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         if _list(tree) is None:
             return None
         return Evidence(Strength.OWN, "classes.txt lists car, truck, bus, minibus, cyclist")
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, file = request.tree, _list(request.tree)
         if file is None:
             raise SourceError(f"{request.path}: no classes.txt of {', '.join(WORDS)}; give the folder that holds it")
@@ -82,10 +82,10 @@ class KitAis(Reader):
             raise SourceError(f"{request.path}: no frames (*.jpg) beside classes.txt")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         file, words = scene.labels
         objects = (_object(box, context) for box in _boxes(file, list(words), context.notes))
-        return Labels(objects=tuple(one for one in objects if one is not None))
+        return SceneLabels(objects=tuple(one for one in objects if one is not None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
-from earthsynth_factory.importers.finder import ImageFinder, key_of
+from earthsynth_factory.importers.finder import key_of
 from earthsynth_factory.importers.json_pieces import pieces, read_piece
+from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, format_evidence
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
-from earthsynth_factory.importers.readers.turned import ellipse, turned
+from earthsynth_factory.importers.readers.turned import ellipse_corners, turned
 from earthsynth_factory.importers.scene import (
-    DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
-    Strength,
 )
 from earthsynth_factory.importers.tree import Tree
-from earthsynth_factory.importers.words_of_layout import group_of, safe_stem, split_of
+from earthsynth_factory.importers.words_of_layout import split_of
 from earthsynth_factory.io.pictures import SUFFIXES
 
 KINDS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "keypointlabels", "labels")
@@ -38,37 +35,28 @@ class LabelStudio(Reader):
 
     kind = "label-studio"
 
-    def recognise(self, request: Request) -> Evidence | None:
-        tree = request.tree
-        for file in _files(tree):
-            return Evidence(Strength.FORMAT, f"{tree.relative(file)}: tasks with results in percent")
-        return None
+    def recognise(self, request: ReadRequest) -> Evidence | None:
+        return format_evidence(request.tree, _files(request.tree), "tasks with results in percent")
 
-    def open(self, request: Request) -> Source:
-        tree, finder = request.tree, ImageFinder(request.tree)
-        words, scenes = Counter[str](), []
-        for file in _files(tree):
+    def open(self, request: ReadRequest) -> Source:
+        found = AnnotatedImages(request)
+        for file in _files(request.tree):
             for piece in pieces(file):
                 results, name = _results(piece.value, request.notes), _image_name(piece.value)
                 if results is None or name is None:
                     request.notes.left_out["task without an answer or an image"] += 1
                     continue
-                image = finder.find(name, file.parent) or finder.find(key_of(name)[0], file.parent)
-                if image is None:
-                    request.notes.fault(file, f"image {name[:200]!r} is missing, or several have its name")
-                    continue
-                words.update(one.word for one in _drawn(results, (100, 100), name, Notes()))
-                split = split_of(image, tree.root)
-                labels, group = (file, piece.start, piece.length), group_of(image, tree.root)
-                scenes.append(Scene(safe_stem(image.stem), image, labels, group, split, None, _size(results), (file,)))
-        if not scenes:
-            raise SourceError(f"{request.path}: no JSON of Label Studio (tasks with results) with its images")
-        return Source(DatasetInfo(request.name, "Label Studio annotations", "unknown", "", dense=False), words, scenes)
+                image = found.find(file, name, key_of(name)[0])
+                if image is not None:
+                    found.words.update(one.word for one in _drawn(results, (100, 100), name, Notes()))
+                    labels, split = (file, piece.start, piece.length), split_of(image, request.tree.root)
+                    found.add(image, labels, split, _size(results), (file,))
+        return found.source("Label Studio", "JSON of Label Studio (tasks with results) with its images")
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         file, start, length = scene.labels
         results = _results(read_piece(file, start, length), Notes()) or []
-        return Labels(
+        return SceneLabels(
             objects=filled(_drawn(results, context.size, scene.image.name, context.notes), context.size, context.notes)
         )
 
@@ -156,7 +144,7 @@ def _given(value: dict[str, Any], size: tuple[int, int]) -> Given | None:
     x, y, turn = float(value["x"]) * across, float(value["y"]) * down, math.radians(float(value.get("rotation") or 0))
     if "radiusX" in value:
         rx, ry = float(value["radiusX"]) * across, float(value["radiusY"]) * down
-        return ellipse(x, y, rx, ry, turn)
+        return ellipse_corners(x, y, rx, ry, turn)
     if "height" not in value:
         return None
     width, height = float(value["width"]) * across, float(value["height"]) * down

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
-from earthsynth_factory.importers.finder import ImageFinder
+from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, format_evidence
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
-from earthsynth_factory.importers.readers.turned import ellipse
+from earthsynth_factory.importers.readers.turned import ellipse_corners
 from earthsynth_factory.importers.scene import (
-    DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
-    Strength,
 )
 from earthsynth_factory.importers.texts import read_json
 from earthsynth_factory.importers.tree import Tree
-from earthsynth_factory.importers.words_of_layout import group_of, safe_stem, split_of
+from earthsynth_factory.importers.words_of_layout import split_of
 
 LOOKED_AT = 4
 """JSON files of a folder that are looked at."""
@@ -40,15 +37,11 @@ class Labelme(Reader):
 
     kind = "labelme"
 
-    def recognise(self, request: Request) -> Evidence | None:
-        tree = request.tree
-        for file in _files(tree):
-            return Evidence(Strength.FORMAT, f"{tree.relative(file)}: shapes of an imagePath")
-        return None
+    def recognise(self, request: ReadRequest) -> Evidence | None:
+        return format_evidence(request.tree, _files(request.tree), "shapes of an imagePath")
 
-    def open(self, request: Request) -> Source:
-        tree, finder = request.tree, ImageFinder(request.tree)
-        words, scenes = Counter[str](), []
+    def open(self, request: ReadRequest) -> Source:
+        tree, found = request.tree, AnnotatedImages(request)
         for file in _files(tree, every=True):
             try:
                 document = read_json(file)
@@ -60,24 +53,16 @@ class Labelme(Reader):
             stated = str(document.get("imagePath") or f"{file.stem}.jpg")
             suffix = Path(stated.replace("\\", "/")).suffix or ".jpg"
             beside = str(tree.relative(file.with_suffix(suffix)))
-            image = finder.find(beside, file.parent) or finder.find(stated, file.parent)
-            if image is None:
-                request.notes.fault(
-                    file, "its image is missing, or several have its name (pictures inside the JSON are not read)"
-                )
-                continue
-            words.update(one.word for one in _drawn(document, file, Notes()))
-            split = split_of(file, tree.root)
-            scenes.append(
-                Scene(safe_stem(image.stem), image, file, group_of(image, tree.root), split, size=_size(document))
-            )
-        if not scenes:
-            raise SourceError(f"{request.path}: no JSON of labelme (shapes, imagePath) with its image")
-        return Source(DatasetInfo(request.name, "labelme annotations", "unknown", "", dense=False), words, scenes)
+            missing = "its image is missing, or several have its name (pictures inside the JSON are not read)"
+            image = found.find(file, beside, stated, missing=missing)
+            if image is not None:
+                found.words.update(one.word for one in _drawn(document, file, Notes()))
+                found.add(image, file, split_of(file, tree.root), _size(document))
+        return found.source("labelme", "JSON of labelme (shapes, imagePath) with its image")
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         file = scene.labels
-        return Labels(objects=filled(_drawn(read_json(file), file, context.notes), context.size, context.notes))
+        return SceneLabels(objects=filled(_drawn(read_json(file), file, context.notes), context.size, context.notes))
 
 
 def _files(tree: Tree, every: bool = False) -> Iterator[Path]:
@@ -146,7 +131,7 @@ def _given(shape: dict[str, Any]) -> Given:
         return Given.of_box(min(x0, x1), min(y0, y1), abs(x1 - x0), abs(y1 - y0))
     if kind == "circle" and len(points) == 2:
         radius = math.dist(*points)
-        return ellipse(*points[0], radius, radius)
+        return ellipse_corners(*points[0], radius, radius)
     flat = [value for point in points for value in point]
     if kind in ("rotation", "oriented_rectangle") and len(points) == 4:
         return Given.of_corners(flat)

@@ -12,11 +12,11 @@ from earthsynth_factory.importers.readers.odvg import looks_like_odvg, odvg_labe
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -38,7 +38,7 @@ class Lae(Reader):
     kind = "lae"
     forms = ("coco", "odvg")
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         named = tree.named("LAE-COD", "LAE-FOD")
         if named:
@@ -46,7 +46,7 @@ class Lae(Reader):
         files = [file for file in _files(tree) if "lae-1m" in file.name.lower()]
         return Evidence(Strength.OWN, f"{files[0].name}: annotations of LAE-1M") if files else None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         files = _files(request.tree)
         lines = [file for file in files if looks_like_odvg(file)]
         documents = [file for file in files if file not in lines and looks_like_coco(file)]
@@ -62,7 +62,7 @@ class Lae(Reader):
             words[word] = (words.get(word) or 0) + (count or 0)
         return Source(INFO, words, [*boxes.scenes, *odvg.scenes])
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         form = odvg_labels if scene.labels[0] == "odvg" else coco_labels
         return form(scene, context.size, context.notes)
 

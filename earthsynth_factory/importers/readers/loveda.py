@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import table_of_names
+from earthsynth_factory.importers.readers import beside
 from earthsynth_factory.importers.readers.dense import ids_table, uncounted
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
-    Strength,
 )
 from earthsynth_factory.importers.words_of_layout import prefixed, split_of
 from earthsynth_factory.io.label_rasters import id_raster
@@ -31,6 +31,7 @@ INFO = DatasetInfo(
 )
 
 METRES_PER_PIXEL = 0.3
+MASKS, IMAGES = "masks_png", "images_png"
 
 
 class LoveDa(Reader):
@@ -39,26 +40,17 @@ class LoveDa(Reader):
     kind = "loveda"
     forms = ("masks",)
 
-    def recognise(self, request: Request) -> Evidence | None:
-        tree = request.tree
-        found = [folder for folder in tree.named("masks_png") if tree.inner(folder.parent, "images_png")]
-        return Evidence(Strength.OWN, f"{tree.relative(found[0])} beside images_png") if found else None
+    def recognise(self, request: ReadRequest) -> Evidence | None:
+        return beside.masks_evidence(request.tree, MASKS, IMAGES)
 
-    def open(self, request: Request) -> Source:
-        tree, scenes = request.tree, []
-        for folder in tree.named("masks_png"):
-            beside = tree.inner(folder.parent, "images_png")
-            images = tree.by_stem(beside) if beside else {}
-            for mask in tree.listing(folder):
-                if mask.stem not in images:
-                    request.notes.fault(mask, "its image is missing")
-                    continue
-                stem = prefixed("LD_", mask.stem)
-                split = split_of(mask, tree.root)
-                scenes.append(Scene(stem, images[mask.stem], mask, stem, split, METRES_PER_PIXEL))
+    def open(self, request: ReadRequest) -> Source:
+        scenes = []
+        for mask, image in beside.masks_and_images(request, MASKS, IMAGES):
+            stem, split = prefixed("LD_", mask.stem), split_of(mask, request.tree.root)
+            scenes.append(Scene(stem, image, mask, stem, split, METRES_PER_PIXEL))
         if not scenes:
             raise SourceError(f"{request.path}: no masks_png/ beside images_png/; give LoveDA's top folder")
         return Source(INFO, uncounted(WORDS), scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
-        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, context.classes), context.notes.remarks))
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
+        return SceneLabels(raster=id_raster(scene.labels, ids_table(WORDS, context.classes), context.notes.remarks))

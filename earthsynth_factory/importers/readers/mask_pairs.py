@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from earthsynth_factory.importers.finder import plain
+from earthsynth_factory.importers.finder import folded
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import words
 
@@ -133,8 +133,8 @@ def _match(images: list[Path], masks: list[Path], found: Pairing) -> None:
 
 def _by_stem(images: list[Path], masks: list[Path], found: Pairing) -> None:
     for image in images:
-        exact = [mask for mask in masks if plain(mask.stem) == plain(image.stem)]
-        starts = [mask for mask in masks if plain(mask.stem).startswith(plain(image.stem) + "_")]
+        exact = [mask for mask in masks if folded(mask.stem) == folded(image.stem)]
+        starts = [mask for mask in masks if folded(mask.stem).startswith(folded(image.stem) + "_")]
         best = exact or starts
         if len(best) == 1:
             found.pairs[image] = best[0]
@@ -157,5 +157,5 @@ def _kept(tokens: list[str]) -> list[str]:
 
 def _tokens(name: str) -> list[str]:
     """Words and numbers of a name, in lower case; `img12` is two, `imageA1` one."""
-    spaced = _JOINED.sub(r"\1 ", re.sub(r"ground[ _-]?truth", "groundtruth", plain(name)).replace("_", " "))
+    spaced = _JOINED.sub(r"\1 ", re.sub(r"ground[ _-]?truth", "groundtruth", folded(name)).replace("_", " "))
     return [token for token in re.split(r"[\W_]+", spaced) if token]

@@ -11,19 +11,19 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.readers.class_tables import ClassTable, find_tables
-from earthsynth_factory.importers.readers.colour_instances import classed, regions
+from earthsynth_factory.importers.readers.colour_instances import classed, colour_regions
 from earthsynth_factory.importers.readers.dense import colours_table, ids_table
 from earthsynth_factory.importers.readers.mask_pairs import Pairing, pair_masks
 from earthsynth_factory.importers.readers.xml_pairs import image_sets
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Raster,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     SceneObject,
     Source,
     Strength,
@@ -42,7 +42,7 @@ class Masks(Reader):
 
     kind = "masks"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         table, paired = _table(tree, request.classes), pair_masks(tree)
         if not paired.pairs:
@@ -54,7 +54,7 @@ class Masks(Reader):
         named = table.file.name if table.file.name else "ids or colours in the map file"
         return Evidence(Strength.FORMAT, f"{named}, and {example}")
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, table = request.tree, _table(request.tree, request.classes)
         if table is None:
             raise SourceError(
@@ -77,7 +77,7 @@ class Masks(Reader):
         words: dict[str, int | None] = dict.fromkeys([*table.ids.values(), *table.colours.values()])
         return Source(DatasetInfo(request.name, "label images", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         mask, ids, colours, binary, objects = scene.labels
         remarks = context.notes.remarks
         if colours or context.classes.colours:
@@ -87,7 +87,7 @@ class Masks(Reader):
             table = {0: BACKGROUND, UNLABELLED: IGNORE} | ids_table(dict(ids), context.classes)
             table |= {UNLABELLED: table[1]} if binary else {}
             raster = id_raster(mask, table, remarks)
-        return Labels(raster, () if objects is None else _objects(raster, objects, context))
+        return SceneLabels(raster, () if objects is None else _objects(raster, objects, context))
 
 
 def _table(tree: Tree, classes: ClassMap) -> ClassTable | None:
@@ -98,7 +98,7 @@ def _table(tree: Tree, classes: ClassMap) -> ClassTable | None:
     return ClassTable(Path()) if classes.ids or classes.colours else None
 
 
-def _say_left(paired: Pairing, request: Request) -> None:
+def _say_left(paired: Pairing, request: ReadRequest) -> None:
     for image in paired.alone:
         request.notes.fault(image, "its label image is missing, or several have its name")
     if paired.before:
@@ -107,7 +107,7 @@ def _say_left(paired: Pairing, request: Request) -> None:
         request.notes.left_out["label image without an image"] += len(paired.orphans)
 
 
-def _is_binary(table: ClassTable, paired: Pairing, request: Request) -> bool:
+def _is_binary(table: ClassTable, paired: Pairing, request: ReadRequest) -> bool:
     """Whether 255 stands for class 1: there is no other class, and the masks hold 0 and 255 alone."""
     known = set(table.ids) | set(request.classes.ids)
     if known - {0} != {1} or not _black_and_white(paired):
@@ -138,5 +138,5 @@ def _objects(raster: Raster, path: Path, context: ReadContext) -> tuple[SceneObj
     """The objects of an image of objects, each of the class that most of its pixels have."""
     if raster.shape != context.size:
         return ()
-    found = classed(regions(path, context.size), raster.rows(0, context.size[0]), (BACKGROUND, IGNORE))
+    found = classed(colour_regions(path, context.size), raster.rows(0, context.size[0]), (BACKGROUND, IGNORE))
     return tuple(replace(one, word=context.classes.taxonomy[category].name) for category, one in found)

@@ -23,11 +23,11 @@ from earthsynth_factory.importers.readers.coco_document import Entry, looks_like
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -69,7 +69,7 @@ class Nwpu(Reader):
     kind = "nwpu"
     forms = ("coco",)
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         if folders := tree.named("positive image set"):
             return Evidence(Strength.OWN, f"a folder {folders[0].name}")
@@ -80,7 +80,7 @@ class Nwpu(Reader):
                 )
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         files = [file for file in json_files(request.tree) if looks_like_coco(file)]
         if not files:
             raise SourceError(f"{request.path}: no COCO file with NWPU VHR-10's polygons; give its top folder")
@@ -97,7 +97,7 @@ class Nwpu(Reader):
             words[known] = (words.get(known) or 0) + (count or 0)
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         return coco_labels(scene, context.size, context.notes)
 
 

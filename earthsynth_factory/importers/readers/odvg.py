@@ -17,12 +17,12 @@ from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -44,7 +44,7 @@ class Odvg(Reader):
 
     kind = "odvg"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for file in _files(tree):
             if looks_like_odvg(file):
@@ -53,7 +53,7 @@ class Odvg(Reader):
                 )
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         files = [file for file in _files(request.tree) if looks_like_odvg(file)]
         info = DatasetInfo(request.name, "ODVG annotations", "unknown", "", dense=False)
         source = read_lines_of(files, request, info)
@@ -61,7 +61,7 @@ class Odvg(Reader):
             raise SourceError(f"{request.path}: no lines of ODVG boxes with their images")
         return source
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         return odvg_labels(scene, context.size, context.notes)
 
 
@@ -72,7 +72,7 @@ def looks_like_odvg(path: Path) -> bool:
     return b'"filename"' in head and (b'"detection"' in head or b'"grounding"' in head)
 
 
-def read_lines_of(files: list[Path], request: Request, info: DatasetInfo, prefix: str = "") -> Source:
+def read_lines_of(files: list[Path], request: ReadRequest, info: DatasetInfo, prefix: str = "") -> Source:
     """Scenes of several ODVG files."""
     words, finder = Counter[str](), ImageFinder(request.tree)
     scenes: list[Scene] = []
@@ -84,7 +84,7 @@ def read_lines_of(files: list[Path], request: Request, info: DatasetInfo, prefix
     return Source(info, words, scenes)
 
 
-def odvg_labels(scene: Scene, size: tuple[int, int], notes: Notes) -> Labels:
+def odvg_labels(scene: Scene, size: tuple[int, int], notes: Notes) -> SceneLabels:
     """The boxes of a scene made by `read_lines_of`."""
 
     def given(box: _Box) -> Given:
@@ -92,7 +92,7 @@ def odvg_labels(scene: Scene, size: tuple[int, int], notes: Notes) -> Labels:
         return Given.of_box(left, top, right - left, bottom - top)
 
     drawn = (Drawn(box.word, given(box), box.place) for box in map(_Box._make, scene.labels[1]))
-    return Labels(objects=filled(drawn, size, notes))
+    return SceneLabels(objects=filled(drawn, size, notes))
 
 
 def _files(tree: Tree) -> list[Path]:
@@ -109,7 +109,7 @@ def _has_boxes(path: Path, notes: Notes) -> bool:
     return not grounding
 
 
-def _scenes(path: Path, request: Request, finder: ImageFinder, prefix: str) -> Iterator[Scene]:
+def _scenes(path: Path, request: ReadRequest, finder: ImageFinder, prefix: str) -> Iterator[Scene]:
     root = request.tree.root
     split = split_word(path.stem) or split_of(path, root)
     with path.open("rb") as file:

@@ -11,11 +11,11 @@ from earthsynth_factory.importers.readers.dense import ids_table, uncounted
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -48,7 +48,7 @@ class OpenEarthMap(Reader):
     kind = "openearthmap"
     forms = ("masks",)
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         labels = [label for folder in _regions(tree) for label in tree.listing(folder)]
         if not labels:
@@ -62,7 +62,7 @@ class OpenEarthMap(Reader):
             return Evidence(Strength.OWN, f"{example}, and {marks[0]}")
         return Evidence(Strength.SHAPE, example) if len({label.parent for label in labels}) > 1 else None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, scenes = request.tree, []
         splits = {
             name: split
@@ -85,8 +85,8 @@ class OpenEarthMap(Reader):
             )
         return Source(INFO, uncounted(WORDS), scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
-        return Labels(raster=id_raster(scene.labels, ids_table(WORDS, context.classes), context.notes.remarks))
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
+        return SceneLabels(raster=id_raster(scene.labels, ids_table(WORDS, context.classes), context.notes.remarks))
 
 
 def _regions(tree: Tree) -> list[Path]:

@@ -13,18 +13,18 @@ import numpy.typing as npt
 from earthsynth_factory.domain.taxonomy import IGNORE
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
-from earthsynth_factory.importers.finder import ImageFinder, plain
+from earthsynth_factory.importers.finder import ImageFinder, folded
 from earthsynth_factory.importers.json_pieces import pieces, read_piece
 from earthsynth_factory.importers.outlines import trim
-from earthsynth_factory.importers.readers.coco_document import flag, identity, size_of
+from earthsynth_factory.importers.readers.coco_document import coco_size, flag, identity
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     SceneObject,
     Source,
     Strength,
@@ -52,13 +52,13 @@ class Panoptic(Reader):
 
     kind = "coco-panoptic"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for file in _files(tree):
             return Evidence(Strength.FORMAT, f"{tree.relative(file)}: segments_info")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         words, scenes = Counter[str](), []
         masks, finder = _pictures(request.tree), ImageFinder(request.tree)
         for file in _files(request.tree):
@@ -75,7 +75,7 @@ class Panoptic(Reader):
         info = DatasetInfo(request.name, "COCO panoptic annotations", "unknown", "", dense=True)
         return Source(info, words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         file, start, length, mask, names = scene.labels
         known = dict(names)
         segments: dict[int, _Segment] = {}
@@ -87,7 +87,7 @@ class Panoptic(Reader):
             else:
                 context.notes.fault(f"{mask}", f"segment {one.get('id')!r} is of no listed category")
         numbers = _numbers(mask)
-        return Labels(_Raster(mask, numbers, segments, context.classes), _objects(numbers, segments))
+        return SceneLabels(_Raster(mask, numbers, segments, context.classes), _objects(numbers, segments))
 
 
 class _Raster:
@@ -159,11 +159,11 @@ def _read(path: Path) -> _Document:
 
 
 def _scene(
-    file: Path, document: _Document, image: Any, masks: _Masks, finder: ImageFinder, request: Request
+    file: Path, document: _Document, image: Any, masks: _Masks, finder: ImageFinder, request: ReadRequest
 ) -> Scene | None:
     root, place, listed = request.tree.root, document.segments[image], document.images.get(image, {})
     split = split_word(file.stem) or split_of(file, root)
-    found = masks.get((plain(file.stem), plain(Path(place.mask).stem)), [])
+    found = masks.get((folded(file.stem), folded(Path(place.mask).stem)), [])
     path = finder.find(f"{split or ''}/{listed.get('file_name', '')}", file.parent, split)
     if path is None or len(found) != 1:
         request.notes.fault(file, f"{place.mask[:200]!r}: it, or its image, is missing")
@@ -172,7 +172,7 @@ def _scene(
     scale, group = listed.get("metres_per_pixel"), group_of(path, root)
     scale = scale if isinstance(scale, float) else None
     return Scene(
-        safe_stem(path.stem), path, labels, group, split or split_of(path, root), scale, size_of(listed), (file,)
+        safe_stem(path.stem), path, labels, group, split or split_of(path, root), scale, coco_size(listed), (file,)
     )
 
 
@@ -185,7 +185,7 @@ def _pictures(tree: Tree) -> _Masks:
     """(folder, stem) → PNGs; the folder is called as the JSON is."""
     found: _Masks = {}
     for path in tree.files(".png"):
-        found.setdefault((plain(path.parent.name), plain(path.stem)), []).append(path)
+        found.setdefault((folded(path.parent.name), folded(path.stem)), []).append(path)
     return found
 
 

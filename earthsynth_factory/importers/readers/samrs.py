@@ -14,12 +14,12 @@ from earthsynth_factory.importers.readers.pickles import read_plain
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     SceneObject,
     Source,
     Strength,
@@ -64,14 +64,14 @@ class Samrs(Reader):
     kind = "samrs"
     forms = ("masks",)
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for folder in tree.named("gray", "semlabels"):
             if tree.listing(folder, ".png") and (which := _set_of(folder)):
                 return Evidence(Strength.OWN, f"{folder}: label images of {which}")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, scenes = request.tree, []
         words: dict[str, int | None] = {}
         for folder in tree.named("gray", "semlabels"):
@@ -94,11 +94,11 @@ class Samrs(Reader):
             raise SourceError(f"{request.path}: no gray/*.png with images; give SAMRS's folder (SOTA, SIOR, FAST)")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         mask, pickled, which = scene.labels
         table = ids_table(dict(enumerate(words_of(which))), context.classes) | {UNLABELLED: IGNORE}
         objects = [] if pickled is None else _objects(pickled, words_of(which), context.size, context.notes)
-        return Labels(id_raster(mask, table, context.notes.remarks), tuple(objects))
+        return SceneLabels(id_raster(mask, table, context.notes.remarks), tuple(objects))
 
 
 def _objects(path: Path, names: list[str], size: tuple[int, int], notes: Notes) -> list[SceneObject]:

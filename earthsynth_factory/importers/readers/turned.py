@@ -25,7 +25,7 @@ def turned_box(x: float, y: float, width: float, height: float, angle: float) ->
     return Given.of_corners(turned(((-a, -b), (a, -b), (a, b), (-a, b)), x, y, angle))
 
 
-def ellipse(x: float, y: float, across: float, down: float, angle: float = 0.0) -> Given:
+def ellipse_corners(x: float, y: float, across: float, down: float, angle: float = 0.0) -> Given:
     """A polygon for an ellipse around (x, y) with two half axes."""
     steps = (2 * math.pi * number / CORNERS for number in range(CORNERS))
     return Given.of_polygons([turned(((across * math.cos(s), down * math.sin(s)) for s in steps), x, y, angle)])

@@ -12,12 +12,12 @@ from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -38,7 +38,7 @@ class UcasAod(Reader):
 
     kind = "ucas-aod"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for folder in tree.named("CAR", "PLANE"):
             files = tree.listing(folder, ".txt")[:3]
@@ -46,7 +46,7 @@ class UcasAod(Reader):
                 return Evidence(Strength.OWN, f"{tree.relative(files[0])}: thirteen numbers, in a folder {folder.name}")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, words, scenes = request.tree, Counter[str](), []
         for folder in tree.named("CAR", "PLANE", "Neg"):
             labels = tree.by_stem(folder, ".txt")
@@ -62,9 +62,9 @@ class UcasAod(Reader):
             raise SourceError(f"{request.path}: no CAR/, PLANE/ with images and text files")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         drawn = _drawn(scene.labels, context.notes) if scene.labels else ()
-        return Labels(objects=filled(drawn, context.size, context.notes))
+        return SceneLabels(objects=filled(drawn, context.size, context.notes))
 
 
 def _drawn(path: Path, notes: Notes) -> Iterator[Drawn]:

@@ -43,7 +43,7 @@ _MAGIC = {".gpkg": b"SQLite format 3\0", ".shp": b"\x00\x00\x27\x0a", ".fgb": b"
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class FileLayer:
     """crs: None where the file says none. geometries lie in `tree` in the order of `words`.
 
     flat: features without an area.
@@ -72,7 +72,7 @@ def is_vector_file(path: Path) -> bool:
     return head.startswith(_MAGIC[suffix]) if suffix in _MAGIC else b'"FeatureCollection"' in head.replace(b" ", b"")
 
 
-def read_layer(path: Path, taxonomy: Taxonomy) -> Layer:
+def read_layer(path: Path, taxonomy: Taxonomy) -> FileLayer:
     """Every feature of a file that has an area; the last files are kept. Raises `SourceError` where it cannot be read."""
     key = (path, path.stat().st_mtime_ns)
     if key not in _kept or _kept[key][0] is not taxonomy:
@@ -82,10 +82,10 @@ def read_layer(path: Path, taxonomy: Taxonomy) -> Layer:
     return _kept[key][1]
 
 
-_kept: dict[tuple[Path, int], tuple[Taxonomy, Layer]] = {}
+_kept: dict[tuple[Path, int], tuple[Taxonomy, FileLayer]] = {}
 
 
-def _read(path: Path, taxonomy: Taxonomy) -> Layer:
+def _read(path: Path, taxonomy: Taxonomy) -> FileLayer:
     import shapely
 
     crs, features = _open(path)
@@ -96,7 +96,7 @@ def _read(path: Path, taxonomy: Taxonomy) -> Layer:
             geometries.append(geometry)
         else:
             flat += 1
-    return Layer(crs, tuple(words), shapely.STRtree(geometries), flat)
+    return FileLayer(crs, tuple(words), shapely.STRtree(geometries), flat)
 
 
 def word_of(about: Mapping[str, Any], path: Path, taxonomy: Taxonomy) -> str:

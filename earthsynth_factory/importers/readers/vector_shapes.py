@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from earthsynth_factory.geometry.given import Flat, one_line
+from earthsynth_factory.geometry.given import Flat, one_ring
 
 if TYPE_CHECKING:
     from shapely import Geometry
 
 
-def polygons_of(geometry: Geometry) -> list[Flat]:
+def shape_polygons(geometry: Geometry) -> list[Flat]:
     """Every polygon in it as one line around, holes led to by cuts. Raises ValueError where there is none."""
     import numpy as np
     import shapely  # takes a tenth of a second to import
@@ -22,7 +22,7 @@ def polygons_of(geometry: Geometry) -> list[Flat]:
     for part in parts:
         assert isinstance(part, shapely.Polygon)
         rings = (part.exterior, *part.interiors)
-        found.append(one_line([tuple(np.asarray(ring.coords)[:-1, :2].ravel().tolist()) for ring in rings]))
+        found.append(one_ring([tuple(np.asarray(ring.coords)[:-1, :2].ravel().tolist()) for ring in rings]))
     return found
 
 

@@ -16,17 +16,17 @@ from rasterio.warp import transform, transform_bounds
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
-from earthsynth_factory.importers.readers.vector_layers import SUFFIXES, Layer, is_vector_file, read_layer
-from earthsynth_factory.importers.readers.vector_shapes import polygons_of
+from earthsynth_factory.importers.readers.vector_layers import SUFFIXES, FileLayer, is_vector_file, read_layer
+from earthsynth_factory.importers.readers.vector_shapes import shape_polygons
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -42,7 +42,7 @@ MANY = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class GroundFrame:
     """Where an image lies. size: (H, W) pixels."""
 
     crs: CRS
@@ -61,7 +61,7 @@ class Vectors(Reader):
 
     kind = "vectors"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         files = _files(tree)
         image = next((path for path in _images(tree) if _ground(path) is not None), None) if files else None
@@ -75,7 +75,7 @@ class Vectors(Reader):
             Strength.FORMAT, f"{tree.relative(files[0])}: outlines on the ground, and images that lie there"
         )
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, files = request.tree, _files(request.tree)
         grounds = {path: ground for path in _images(tree) if (ground := _ground(path)) is not None}
         named = _by_name(list(grounds), files)
@@ -99,15 +99,15 @@ class Vectors(Reader):
             raise SourceError(f"{request.path}: no image that the outlines lie over{': ' if left else ''}{left}")
         return Source(DatasetInfo(request.name, "outlines on the ground", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         ground = _ground(scene.image)
         if ground is None:
             raise SourceError(f"{scene.image}: lies nowhere; it lost its georeference")
         drawn = (one for file in scene.labels for one in _drawn(file, ground, context))
-        return Labels(objects=filled(drawn, context.size, context.notes))
+        return SceneLabels(objects=filled(drawn, context.size, context.notes))
 
 
-def _say(layer: Layer, ground: Ground | None, notes: Notes) -> None:
+def _say(layer: FileLayer, ground: GroundFrame | None, notes: Notes) -> None:
     if layer.flat:
         notes.left_out["features without an area (points, lines, none)"] += layer.flat
     if ground is not None and layer.crs != _crs(layer, ground):
@@ -127,14 +127,14 @@ def _images(tree: Tree) -> list[Path]:
     return list(tree.images())
 
 
-def _ground(path: Path) -> Ground | None:
+def _ground(path: Path) -> GroundFrame | None:
     """None where it is not georeferenced."""
     try:
         with Picture(
             path
         ) as picture:  # one known decoder: by itself GDAL would follow what a file says of other places
             found = picture.georeference()
-            return Ground(found.crs, found.transform, picture.stored_shape) if found and found.crs else None
+            return GroundFrame(found.crs, found.transform, picture.stored_shape) if found and found.crs else None
     except SourceError:
         return None
 
@@ -158,7 +158,7 @@ def _name_key(path: Path) -> str:
     return "_".join(tokens[first:])
 
 
-def _reaches(file: Path, ground: Ground, request: Request) -> bool:
+def _reaches(file: Path, ground: GroundFrame, request: ReadRequest) -> bool:
     layer = read_layer(file, request.classes.taxonomy)
     crs, bounds = _crs(layer, ground), layer.bounds()
     if bounds is None:
@@ -167,7 +167,7 @@ def _reaches(file: Path, ground: Ground, request: Request) -> bool:
     return bounds[0] < right and bounds[2] > left and bounds[1] < top and bounds[3] > bottom
 
 
-def _crs(layer: Layer, ground: Ground) -> CRS:
+def _crs(layer: FileLayer, ground: GroundFrame) -> CRS:
     """The layer's CRS; the image's where the layer says none, or longitudes that cannot be such."""
     bounds = layer.bounds()
     if layer.crs is None:
@@ -176,7 +176,7 @@ def _crs(layer: Layer, ground: Ground) -> CRS:
     return ground.crs if degrees else layer.crs
 
 
-def _drawn(file: Path, ground: Ground, context: ReadContext) -> Iterator[Drawn]:
+def _drawn(file: Path, ground: GroundFrame, context: ReadContext) -> Iterator[Drawn]:
     import shapely  # takes a tenth of a second to import
 
     layer = read_layer(file, context.classes.taxonomy)
@@ -184,12 +184,12 @@ def _drawn(file: Path, ground: Ground, context: ReadContext) -> Iterator[Drawn]:
     for number in sorted(layer.tree.query(shapely.box(*ground.bounds(crs))).tolist()):
         shape = _in_pixels(layer.tree.geometries[number], crs, ground)
         try:
-            yield Drawn(layer.words[number], Given.of_polygons(polygons_of(shape)), f"{file}, feature {number + 1}")
+            yield Drawn(layer.words[number], Given.of_polygons(shape_polygons(shape)), f"{file}, feature {number + 1}")
         except ValueError as error:
             context.notes.fault(f"{file}, feature {number + 1}", str(error))
 
 
-def _in_pixels(shape: Geometry, crs: CRS, ground: Ground) -> Geometry:
+def _in_pixels(shape: Geometry, crs: CRS, ground: GroundFrame) -> Geometry:
     import numpy as np
     import shapely
 

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
-from earthsynth_factory.importers.finder import ImageFinder
+from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImages, format_evidence
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
-from earthsynth_factory.importers.readers.turned import ellipse
+from earthsynth_factory.importers.readers.turned import ellipse_corners
 from earthsynth_factory.importers.scene import (
-    DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
-    Strength,
 )
 from earthsynth_factory.importers.texts import read_json
 from earthsynth_factory.importers.tree import Tree
-from earthsynth_factory.importers.words_of_layout import group_of, safe_stem, split_of, split_word
+from earthsynth_factory.importers.words_of_layout import split_of, split_word
 
 CLASS_KEYS = ("class", "label", "name", "type", "category", "object")
 """Region attributes that hold the class, the first that is there; if there is one attribute alone, it does."""
@@ -37,39 +33,27 @@ class Via(Reader):
 
     kind = "via"
 
-    def recognise(self, request: Request) -> Evidence | None:
-        tree = request.tree
-        for file in _files(tree):
-            return Evidence(Strength.FORMAT, f"{tree.relative(file)}: regions with shape_attributes")
-        return None
+    def recognise(self, request: ReadRequest) -> Evidence | None:
+        return format_evidence(request.tree, _files(request.tree), "regions with shape_attributes")
 
-    def open(self, request: Request) -> Source:
-        tree, finder = request.tree, ImageFinder(request.tree)
-        words, scenes = Counter[str](), []
-        for file in _files(tree):
+    def open(self, request: ReadRequest) -> Source:
+        root, found = request.tree.root, AnnotatedImages(request)
+        for file in _files(request.tree):
             entries = _entries(read_json(file))
-            finder.expect(str(entry["filename"]) for entry in entries)
+            found.finder.expect(str(entry["filename"]) for entry in entries)
             for entry in entries:
                 name = str(entry["filename"])
-                image = finder.find(name, file.parent)
-                if image is None:
-                    request.notes.fault(file, f"image {name[:200]!r} is missing, or several have its name")
-                    continue
-                regions = _regions(entry)
-                words.update(one.word for one in _drawn(regions, name, Notes()))
-                split = split_of(file, tree.root) or split_word(file.stem) or split_of(image, tree.root)
-                scenes.append(
-                    Scene(
-                        safe_stem(image.stem), image, (regions, name), group_of(image, tree.root), split, shared=(file,)
-                    )
-                )
-        if not scenes:
-            raise SourceError(f"{request.path}: no JSON of VIA (regions with shape_attributes) with its images")
-        return Source(DatasetInfo(request.name, "VIA annotations", "unknown", "", dense=False), words, scenes)
+                image = found.find(file, name)
+                if image is not None:
+                    regions = _regions(entry)
+                    found.words.update(one.word for one in _drawn(regions, name, Notes()))
+                    split = split_of(file, root) or split_word(file.stem) or split_of(image, root)
+                    found.add(image, (regions, name), split, shared=(file,))
+        return found.source("VIA", "JSON of VIA (regions with shape_attributes) with its images")
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         regions, name = scene.labels
-        return Labels(objects=filled(_drawn(regions, name, context.notes), context.size, context.notes))
+        return SceneLabels(objects=filled(_drawn(regions, name, context.notes), context.size, context.notes))
 
 
 def _files(tree: Tree) -> Iterator[Path]:
@@ -138,7 +122,7 @@ def _given(shape: dict[str, Any]) -> Given | None:
         return Given.of_polygons([[float(value) for point in points for value in point]])
     if kind in ("circle", "ellipse"):
         across, down = (shape["r"], shape["r"]) if kind == "circle" else (shape["rx"], shape["ry"])
-        return ellipse(shape["cx"], shape["cy"], across, down, float(shape.get("theta", 0)))
+        return ellipse_corners(shape["cx"], shape["cy"], across, down, float(shape.get("theta", 0)))
     if kind in ("point", "polyline"):
         return None
     raise ValueError(f"shape {kind!r}")

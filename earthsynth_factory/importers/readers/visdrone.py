@@ -12,12 +12,12 @@ from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -60,7 +60,7 @@ class VisDrone(Reader):
 
     kind = "visdrone"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for folder, _ in _folders(tree):
             files = tree.listing(folder, ".txt")[:LOOKED_AT]
@@ -68,7 +68,7 @@ class VisDrone(Reader):
                 return Evidence(Strength.OWN, f"{tree.relative(files[0])}: eight numbers with commas")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, words, scenes = request.tree, Counter[str](), []
         for folder, home in _folders(tree):
             images = tree.by_stem(home)
@@ -90,8 +90,8 @@ class VisDrone(Reader):
             raise SourceError(f"{request.path}: no annotations/*.txt of VisDrone with images/")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
-        return Labels(objects=filled(_drawn(scene.labels, context), context.size, context.notes))
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
+        return SceneLabels(objects=filled(_drawn(scene.labels, context), context.size, context.notes))
 
 
 def _folders(tree: Tree) -> list[tuple[Path, Path]]:

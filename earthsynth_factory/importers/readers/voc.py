@@ -17,18 +17,18 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.coco_document import flag
-from earthsynth_factory.importers.readers.colour_instances import regions
+from earthsynth_factory.importers.readers.colour_instances import colour_regions
 from earthsynth_factory.importers.readers.turned import turned_box
-from earthsynth_factory.importers.readers.xml_pairs import Pair, image_sets, pair_xml
+from earthsynth_factory.importers.readers.xml_pairs import XmlPair, image_sets, pair_xml
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     SceneObject,
     Source,
     Strength,
@@ -46,7 +46,7 @@ class Voc(Reader):
 
     kind = "voc"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for number, file in enumerate(tree.files(".xml")):
             if number >= LOOKED_AT:
@@ -55,15 +55,15 @@ class Voc(Reader):
                 return Evidence(Strength.FORMAT, f"{tree.relative(file)}: <annotation> with objects and boxes")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         info = DatasetInfo(request.name, "Pascal VOC annotations", "unknown", "", dense=False)
         return open_voc(request, info)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         return voc_labels(scene, context)
 
 
-def open_voc(request: Request, info: DatasetInfo, prefix: str = "", xml: list[Path] | None = None) -> Source:
+def open_voc(request: ReadRequest, info: DatasetInfo, prefix: str = "", xml: list[Path] | None = None) -> Source:
     """Scenes of all VOC XML below the root (or of these). Raises `SourceError` if there is none."""
     tree, words, scenes = request.tree, Counter[str](), []
     splits = image_sets(tree)
@@ -80,11 +80,11 @@ def open_voc(request: Request, info: DatasetInfo, prefix: str = "", xml: list[Pa
     return Source(info, words, scenes)
 
 
-def voc_labels(scene: Scene, context: ReadContext) -> Labels:
+def voc_labels(scene: Scene, context: ReadContext) -> SceneLabels:
     """The objects of a scene made by `open_voc`. Raises `SourceError` on XML that cannot be read."""
     file, segmented = scene.labels
     objects = filled(drawn_in(read_xml(file), file, context.notes), context.size, context.notes)
-    return Labels(objects=objects if segmented is None else _with_masks(objects, segmented, context))
+    return SceneLabels(objects=objects if segmented is None else _with_masks(objects, segmented, context))
 
 
 def drawn_in(root: Element, path: Path, notes: Notes) -> Iterator[Drawn]:
@@ -97,7 +97,7 @@ def drawn_in(root: Element, path: Path, notes: Notes) -> Iterator[Drawn]:
             notes.fault(place, str(error))
 
 
-def size_of(pair: Pair) -> tuple[int, int] | None:
+def size_of(pair: XmlPair) -> tuple[int, int] | None:
     """(H, W) that the XML says, None where it says nothing of use."""
     size = pair.root.find("size")
     try:
@@ -171,7 +171,7 @@ def _oriented(box: Element) -> Given:
 
 def _with_masks(objects: tuple[SceneObject, ...], segmented: Path, context: ReadContext) -> tuple[SceneObject, ...]:
     """Each object with the pixels of the region that its box is around; one without such a region keeps its own."""
-    shapes = regions(segmented, context.size)
+    shapes = colour_regions(segmented, context.size)
     found = []
     for one in objects:
         best = max(shapes, key=lambda shape: _overlap(one, shape), default=None)

@@ -12,16 +12,16 @@ from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
-from earthsynth_factory.importers.readers.vector_shapes import polygons_of
+from earthsynth_factory.importers.readers.vector_shapes import shape_polygons
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -45,13 +45,13 @@ class Xbd(Reader):
 
     kind = "xbd"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for file in _files(tree):
             return Evidence(Strength.OWN, f"{tree.relative(file)}: outlines of a disaster as WKT")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, finder = request.tree, ImageFinder(request.tree)
         words, scenes = Counter[str](), []
         for file in _files(tree, every=True):
@@ -74,9 +74,9 @@ class Xbd(Reader):
             raise SourceError(f"{request.path}: no labels/*.json of xBD with their images")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         drawn = _drawn(read_json(scene.labels), scene.labels, context.classes, context.notes)
-        return Labels(objects=filled(drawn, context.size, context.notes))
+        return SceneLabels(objects=filled(drawn, context.size, context.notes))
 
 
 def _files(tree: Tree, every: bool = False) -> Iterator[Path]:
@@ -105,7 +105,7 @@ def _drawn(document: Any, file: Path, classes: ClassMap, notes: Notes) -> Iterat
         place = f"{file}, object {number}"
         try:
             about = feature["properties"]
-            rings = polygons_of(shapely.from_wkt(feature["wkt"]))
+            rings = shape_polygons(shapely.from_wkt(feature["wkt"]))
         except (KeyError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
             notes.fault(place, f"no outline in WKT ({error})")
             continue

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.finder import ImageFinder
-from earthsynth_factory.importers.scene import Request
+from earthsynth_factory.importers.scene import Evidence, ReadRequest, Strength
 from earthsynth_factory.importers.texts import read_names, read_xml
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import split_of
 
+LOOKED_AT = 8
+"""XML files that are looked at to recognise a dataset."""
+
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class XmlPair:
     """An image with its XML, parsed."""
 
     image: Path
@@ -25,7 +29,15 @@ class Pair:
     root: Element
 
 
-def pair_xml(request: Request, files: list[Path], wanted: Callable[[Element], bool]) -> Iterator[Pair]:
+def first_evidence(tree: Tree, wanted: Callable[[Element], bool], why: str) -> Evidence | None:
+    """The first of a few XML files whose root is wanted, as a mark of a published dataset. Raises SourceError."""
+    for file in islice(tree.files(".xml"), LOOKED_AT):
+        if wanted(read_xml(file)):
+            return Evidence(Strength.OWN, f"{tree.relative(file)}: {why}")
+    return None
+
+
+def pair_xml(request: ReadRequest, files: list[Path], wanted: Callable[[Element], bool]) -> Iterator[XmlPair]:
     """Pairs of all files whose root is wanted. Images of a folder of pairs that have no XML are counted: nobody knows what is
     in them, so they are no negatives. An XML that cannot be read is a fault, and its image is left out.
     """
@@ -48,7 +60,7 @@ def pair_xml(request: Request, files: list[Path], wanted: Callable[[Element], bo
             request.notes.left_out["label file of an image that has another one"] += 1
         else:
             met[image.parent].add(image)
-            yield Pair(image, file, root)
+            yield XmlPair(image, file, root)
     alone = sum(len(tree.listing(folder)) - len(images) for folder, images in met.items()) - broken
     if alone > 0:
         request.notes.left_out["image without a label file"] += alone

@@ -13,11 +13,11 @@ from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -82,13 +82,13 @@ class XView(Reader):
 
     kind = "xview"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         for file in _files(tree):
             return Evidence(Strength.OWN, f"{tree.relative(file)}: bounds_imcoords and type_id")
         return None
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, finder = request.tree, ImageFinder(request.tree)
         words, scenes = Counter[str](), []
         for file in _files(tree):
@@ -108,12 +108,12 @@ class XView(Reader):
             raise SourceError(f"{request.path}: no GeoJSON of xView (bounds_imcoords, type_id) with its images")
         return Source(INFO, words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         drawn = (
             Drawn(word, Given.of_box(*box), f"{scene.image}, object {n}")
             for n, (word, box) in enumerate(scene.labels, 1)
         )
-        return Labels(objects=filled(drawn, context.size, context.notes))
+        return SceneLabels(objects=filled(drawn, context.size, context.notes))
 
 
 def _files(tree: Tree) -> list[Path]:
@@ -131,7 +131,7 @@ def _head_fits(path: Path) -> bool:
 
 
 def _take(
-    feature: dict[str, object], boxes: dict[str, list[tuple[str, tuple[float, ...]]]], file: Path, request: Request
+    feature: dict[str, object], boxes: dict[str, list[tuple[str, tuple[float, ...]]]], file: Path, request: ReadRequest
 ) -> None:
     about = feature.get("properties")
     try:

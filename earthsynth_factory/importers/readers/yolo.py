@@ -18,12 +18,12 @@ from earthsynth_factory.importers.readers.yolo_layout import Names, Splits, find
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
-    Labels,
     Notes,
     ReadContext,
     Reader,
-    Request,
+    ReadRequest,
     Scene,
+    SceneLabels,
     Source,
     Strength,
 )
@@ -40,7 +40,7 @@ class Yolo(Reader):
 
     kind = "yolo"
 
-    def recognise(self, request: Request) -> Evidence | None:
+    def recognise(self, request: ReadRequest) -> Evidence | None:
         tree = request.tree
         names = find_names(tree)
         found = [label for _, label in pairs(tree) if label][:LOOKED_AT]
@@ -54,7 +54,7 @@ class Yolo(Reader):
             Strength.FORMAT, f"{tree.relative(names[0].file)} names the classes, and images have .txt files"
         )
 
-    def open(self, request: Request) -> Source:
+    def open(self, request: ReadRequest) -> Source:
         tree, names = request.tree, _one(request)
         splits, words, scenes = Splits(tree, names), Counter(dict.fromkeys(names.words.values(), 0)), []
         for line in splits.missing:
@@ -82,14 +82,14 @@ class Yolo(Reader):
             raise SourceError(f"{request.path}: no images with .txt files, in labels/ or beside them")
         return Source(DatasetInfo(request.name, "YOLO annotations", "unknown", "", dense=False), words, scenes)
 
-    def labels(self, scene: Scene, context: ReadContext) -> Labels:
+    def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         label, names, points = scene.labels
-        return Labels(
+        return SceneLabels(
             objects=filled(_drawn(label, dict(names), points, context.size, context.notes), context.size, context.notes)
         )
 
 
-def _one(request: Request) -> Names:
+def _one(request: ReadRequest) -> Names:
     """The file that names the classes. Raises `SourceError` where there is none, or several contradict each other."""
     found = find_names(request.tree)
     if not found:

@@ -14,7 +14,7 @@ from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.domain.plugins import spec_class
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.report.html.markup import number
-from earthsynth_factory.report.html.model import ALL, NOTHING, Entry, Pixels, RuleFacts, Subject
+from earthsynth_factory.report.html.model import ALL, NOTHING, ImagePixels, ReportImage, RuleFacts, Subject
 from earthsynth_factory.rfilter.base import KINDS, RuleSpec
 
 
@@ -76,7 +76,7 @@ def _doubts(store: BuildReader) -> tuple[str, ...]:
     return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
-def _entries(store: BuildReader, split_of: Callable[[int], str]) -> Iterator[Entry]:
+def _entries(store: BuildReader, split_of: Callable[[int], str]) -> Iterator[ReportImage]:
     for slot, rejects, sample in store.slots():
         split = sample.split if sample else split_of(slot)
         light = replace(sample, instances=()) if sample else None
@@ -86,8 +86,8 @@ def _entries(store: BuildReader, split_of: Callable[[int], str]) -> Iterator[Ent
             yield _kept(store, sample, light)
 
 
-def _kept(store: BuildReader, record: SampleRecord, light: SampleRecord) -> Entry:
-    return Entry(
+def _kept(store: BuildReader, record: SampleRecord, light: SampleRecord) -> ReportImage:
+    return ReportImage(
         name=record.stem,
         outcome=Outcome.KEPT,
         groups=(_group(record.category),),
@@ -101,20 +101,20 @@ def _kept(store: BuildReader, record: SampleRecord, light: SampleRecord) -> Entr
         condition_seed=record.condition_seed,
         image_seed=record.image_seed,
         origin=record.origin,
-        pixels=lambda: Pixels(store.image(light), store.mask(light), store.instances(light)),
+        pixels=lambda: ImagePixels(store.image(light), store.mask(light), store.instances(light)),
     )
 
 
-def _rejected(store: BuildReader, reject: RejectRecord, split: str, sample: SampleRecord | None) -> Entry:
+def _rejected(store: BuildReader, reject: RejectRecord, split: str, sample: SampleRecord | None) -> ReportImage:
     """What is known of a candidate's condition beyond its seed is known where the slot's sample has the same one."""
     same = sample if sample and sample.condition_seed == reject.condition_seed else None
     kept = reject.image_seed is not None and store.rejected_path(reject).is_file()
 
-    def pixels() -> Pixels:
+    def pixels() -> ImagePixels:
         image = store.rejected_image(reject)
-        return Pixels(image, store.mask(same), store.instances(same)) if same else Pixels(image)
+        return ImagePixels(image, store.mask(same), store.instances(same)) if same else ImagePixels(image)
 
-    return Entry(
+    return ReportImage(
         name=f"{reject.slot:07d}",
         outcome=reject.outcome,
         groups=(_group(reject.category),),

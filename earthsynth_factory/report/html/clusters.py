@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.report.html.model import Entry
+from earthsynth_factory.report.html.model import ReportImage
 from earthsynth_factory.rfilter.selections.duplicates import perceptual_hash
 
 BITS = 4
@@ -20,15 +20,15 @@ BITS = 4
 class Clusters:
     """groups: near duplicates, the largest cluster first, members by name. compared: images looked at."""
 
-    groups: tuple[tuple[Entry, ...], ...]
+    groups: tuple[tuple[ReportImage, ...], ...]
     compared: int
     unreadable: int
 
 
-def find_clusters(entries: Sequence[Entry]) -> Clusters:
+def find_clusters(entries: Sequence[ReportImage]) -> Clusters:
     """Read and compare these images. Memory: 8 bytes an image, and one image."""
     hashes: list[int] = []
-    readable: list[Entry] = []
+    readable: list[ReportImage] = []
     for entry in sorted(entries, key=lambda entry: entry.key):
         assert entry.pixels, "kept images have pixels"
         try:
@@ -36,7 +36,7 @@ def find_clusters(entries: Sequence[Entry]) -> Clusters:
             readable.append(entry)
         except SourceError:
             continue
-    groups: dict[int, list[Entry]] = {}
+    groups: dict[int, list[ReportImage]] = {}
     for entry, root in zip(readable, _roots(np.array(hashes, np.uint64)), strict=True):
         groups.setdefault(root, []).append(entry)
     found = sorted(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from earthsynth_factory.domain.outcome import Outcome, Reason
 from earthsynth_factory.domain.sample import Instance
-from earthsynth_factory.report.html.model import ALL, Entry, Subject
+from earthsynth_factory.report.html.model import ALL, ReportImage, Subject
 from earthsynth_factory.report.html.sketch import Reservoir, Sketch
 
 PER_CLASS = 24
@@ -77,8 +77,8 @@ class Tally:
     final: Counter[int] = field(default_factory=Counter)
     objects: dict[int, Shapes] = field(default_factory=lambda: defaultdict(Shapes))
     scores: dict[tuple[str, int, Outcome], Sketch] = field(default_factory=lambda: defaultdict(Sketch))
-    galleries: dict[tuple[int, Outcome], Reservoir[Entry]] = field(default_factory=dict)
-    compared: Reservoir[Entry] = field(default_factory=lambda: Reservoir(COMPARED, "compared"))
+    galleries: dict[tuple[int, Outcome], Reservoir[ReportImage]] = field(default_factory=dict)
+    compared: Reservoir[ReportImage] = field(default_factory=lambda: Reservoir(COMPARED, "compared"))
     _rules: set[str] = field(default_factory=set)
     _reasons: set[str] = field(default_factory=set)
 
@@ -90,7 +90,7 @@ class Tally:
             tally.add(entry)
         return tally
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ReportImage) -> None:
         """Count an entry."""
         self.outcomes[entry.outcome] += 1
         self.images.update((group, entry.split, entry.outcome) for group in entry.groups)
@@ -124,7 +124,7 @@ class Tally:
         """Rules that gave scores, by name."""
         return sorted(self._rules)
 
-    def _score(self, entry: Entry, rule: str, value: object) -> None:
+    def _score(self, entry: ReportImage, rule: str, value: object) -> None:
         # A rule that does not apply says nothing that could be drawn; JSON has no NaN and writes null.
         if not isinstance(value, int | float) or not math.isfinite(value):
             return
@@ -139,7 +139,7 @@ class Tally:
             return reason
         return OTHER
 
-    def _remember(self, entry: Entry) -> None:
+    def _remember(self, entry: ReportImage) -> None:
         if entry.outcome not in (Outcome.KEPT, Outcome.REJECTED):
             return
         light = entry.without_instances()

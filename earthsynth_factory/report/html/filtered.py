@@ -18,7 +18,7 @@ from earthsynth_factory.datasets.decisions import DECISIONS, Decision
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.io.jsonl import records
-from earthsynth_factory.report.html.model import ALL, NOTHING, Entry, RuleFacts, Subject
+from earthsynth_factory.report.html.model import ALL, NOTHING, ReportImage, RuleFacts, Subject
 from earthsynth_factory.report.html.prepared import entry_of
 
 DECISION = "filter.json"
@@ -28,7 +28,7 @@ REMEDY = "run the same filter command again"
 
 
 @dataclass(frozen=True)
-class Source:
+class FilteredSource:
     """The images that were filtered. entries: all of them in the order of the folder, each as if it were kept; one without
     a group is counted under the class that the filter judged it by. absent: as a subject has it.
     """
@@ -36,14 +36,14 @@ class Source:
     name: str
     taxonomy: Taxonomy
     splits: Sequence[str]
-    entries: Callable[[], Iterator[Entry]]
+    entries: Callable[[], Iterator[ReportImage]]
     absent: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, dataset: LabelledDataset) -> Source:
+    def of(cls, dataset: LabelledDataset) -> FilteredSource:
         """A build or a prepared dataset."""
 
-        def entries() -> Iterator[Entry]:
+        def entries() -> Iterator[ReportImage]:
             return (entry_of(dataset, record) for record in dataset.samples())
 
         return cls(dataset.name, dataset.taxonomy, dataset.splits, entries)
@@ -68,7 +68,7 @@ def read_decision(folder: Path) -> Mapping[str, Any]:
         raise StoreError(f"{path}: damaged ({error}); {REMEDY}") from error
 
 
-def subject_of_filter(folder: Path, decision: Mapping[str, Any], source: Source) -> Subject:
+def subject_of_filter(folder: Path, decision: Mapping[str, Any], source: FilteredSource) -> Subject:
     """decision: as `read_decision` gives it. source: of the decision. Raises StoreError where they do not fit together."""
     learnt = {"real": "percentiles of real images", "run": "percentiles within the run, for want of real images"}
     facts = [(name, str(decision.get(name, ""))) for name in ("recognised", "images", "kept")]
@@ -96,7 +96,7 @@ def _limits(taxonomy: Taxonomy, least: Mapping[str, float]) -> RuleFacts:
     return RuleFacts(found)
 
 
-def _entries(folder: Path, decision: Mapping[str, Any], source: Source) -> Iterator[Entry]:
+def _entries(folder: Path, decision: Mapping[str, Any], source: FilteredSource) -> Iterator[ReportImage]:
     """Records and decisions side by side; both are in the order of the folder."""
     path = folder / DECISIONS
     for entry, decided in zip_longest(source.entries(), records(path, Decision.parse, REMEDY)):

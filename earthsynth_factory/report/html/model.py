@@ -18,7 +18,7 @@ ALL = -2
 
 
 @dataclass(frozen=True, eq=False)
-class Pixels:
+class ImagePixels:
     """image: (H, W, 3) sRGB. mask: (H, W) class ids, numbers: (H, W) instance ids; None where neither was kept."""
 
     image: Image
@@ -27,7 +27,7 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ReportImage:
     """One image. groups: class ids it is counted under (its target; of real images, all in it), or `NOTHING`.
 
     attempt, seeds, prompt, metres_per_pixel, origin: None where they are not known. pixels: reads them; raises
@@ -49,14 +49,14 @@ class Entry:
     image_seed: int | None = None
     origin: Origin | None = None
     final: bool = False
-    pixels: Callable[[], Pixels] | None = None
+    pixels: Callable[[], ImagePixels] | None = None
 
     @property
     def key(self) -> str:
         """Unique in the dataset."""
         return f"{self.name}/{self.attempt}"
 
-    def without_instances(self) -> Entry:
+    def without_instances(self) -> ReportImage:
         """The entry as a gallery needs it: a scene with a thousand objects takes as little memory as any."""
         return replace(self, instances=())
 
@@ -87,7 +87,7 @@ class Subject:
     lead: str
     taxonomy: Taxonomy
     splits: Sequence[str]
-    entries: Callable[[], Iterator[Entry]]
+    entries: Callable[[], Iterator[ReportImage]]
     asked: Mapping[tuple[int, str], int] = field(default_factory=dict)
     state: str = ""
     doubts: Sequence[str] = ()

@@ -18,7 +18,7 @@ CLASSES = 255
 """Classes in the filter: all that a mask can hold."""
 
 
-def render(subject: Subject, tally: Tally, sections: Sequence[Section]) -> bytes:
+def render_page(subject: Subject, tally: Tally, sections: Sequence[Section]) -> bytes:
     """The page as UTF-8."""
     style, script = resource("style.css"), resource("page.js")
     filled = {

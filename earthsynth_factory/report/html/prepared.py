@@ -10,7 +10,7 @@ from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.licences import terms_of
 from earthsynth_factory.domain.outcome import Outcome
-from earthsynth_factory.report.html.model import NOTHING, Entry, Pixels, Subject
+from earthsynth_factory.report.html.model import NOTHING, ImagePixels, ReportImage, Subject
 
 _ABSENT = {
     "scores": "No scores: nothing was filtered here. `earthsynth-factory filter` scores this folder.",
@@ -34,15 +34,15 @@ def subject_of_prepared(dataset: LabelledDataset) -> Subject:
     )
 
 
-def _entries(dataset: LabelledDataset) -> Iterator[Entry]:
+def _entries(dataset: LabelledDataset) -> Iterator[ReportImage]:
     for record in dataset.samples():
         yield entry_of(dataset, record)
 
 
-def entry_of(dataset: LabelledDataset, record: SampleRecord) -> Entry:
+def entry_of(dataset: LabelledDataset, record: SampleRecord) -> ReportImage:
     """A kept image: counted under the class it was made for, or where there is none under all that are in it."""
     light = replace(record, instances=())
-    return Entry(
+    return ReportImage(
         name=record.stem,
         outcome=Outcome.KEPT,
         groups=(record.category,) if record.category is not None else record.classes or (NOTHING,),
@@ -52,5 +52,5 @@ def entry_of(dataset: LabelledDataset, record: SampleRecord) -> Entry:
         metres_per_pixel=record.metres_per_pixel or None,
         prompt=record.prompt,
         origin=record.origin,
-        pixels=lambda: Pixels(dataset.image(light), dataset.mask(light), dataset.instances(light)),
+        pixels=lambda: ImagePixels(dataset.image(light), dataset.mask(light), dataset.instances(light)),
     )

@@ -70,7 +70,7 @@ def quantiles(sketches: Sequence[Sketch], shares: Sequence[float]) -> list[float
     return found
 
 
-def spread(sketches: Sequence[Sketch], low: float, high: float, bars: int) -> tuple[float, float, list[list[int]]]:
+def common_bins(sketches: Sequence[Sketch], low: float, high: float, bars: int) -> tuple[float, float, list[list[int]]]:
     """The sketches as at most `bars` + 1 equal bins over low … high: (left edge, right edge, counts of each sketch).
 
     What lies outside is counted in the first and the last bin.

@@ -13,7 +13,7 @@ import PIL.Image
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.report.html.model import Pixels
+from earthsynth_factory.report.html.model import ImagePixels
 from earthsynth_factory.report.sheets import OVERLAY, outlines
 
 SIDE = 256
@@ -36,7 +36,7 @@ class Thumbnail:
         return len(self.image) + len(self.labels or "")
 
 
-def thumbnail(pixels: Pixels, taxonomy: Taxonomy) -> Thumbnail:
+def thumbnail(pixels: ImagePixels, taxonomy: Taxonomy) -> Thumbnail:
     """The picture and its labels, of one size."""
     height, width = pixels.image.shape[:2]
     factor = min(1.0, SIDE / max(height, width))

@@ -8,7 +8,7 @@ from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.report.html.clusters import find_clusters
 from earthsynth_factory.report.html.counts import Tally
 from earthsynth_factory.report.html.model import Subject
-from earthsynth_factory.report.html.page import render
+from earthsynth_factory.report.html.page import render_page
 from earthsynth_factory.report.html.sections.duplicates import duplicates
 from earthsynth_factory.report.html.sections.gallery import Wall, gallery
 from earthsynth_factory.report.html.sections.making import making
@@ -20,10 +20,10 @@ from earthsynth_factory.report.html.sections.scores import scores
 
 def write_report(subject: Subject, path: Path) -> None:
     """Write the report. Raises StoreError, SourceError where the records are damaged, DiskError."""
-    write_bytes(path, report(subject))
+    write_bytes(path, render_report(subject))
 
 
-def report(subject: Subject) -> bytes:
+def render_report(subject: Subject) -> bytes:
     """The report as UTF-8; equal datasets give equal bytes."""
     tally, wall = Tally.of(subject), Wall(subject)
     pictures = gallery(tally, wall)
@@ -37,4 +37,4 @@ def report(subject: Subject) -> bytes:
         duplicates(tally, find_clusters(tally.compared.items()), wall),
         making(subject),
     ]
-    return render(subject, tally, [section for section in found if section is not None])
+    return render_page(subject, tally, [section for section in found if section is not None])

@@ -24,7 +24,7 @@ KINDS = {
 Bools = npt.NDArray[np.bool_]
 
 
-class Vectors(Protocol):
+class ImageVectors(Protocol):
     """(N, D) float32 unit vectors, in memory or on the disk; a row of NaN where one is missing."""
 
     def __getitem__(self, places: Any, /) -> npt.NDArray[np.float32]:
@@ -42,7 +42,7 @@ class Prints:
     names: Sequence[str]
     digests: Sequence[str]
     hashes: npt.NDArray[np.uint64]
-    vectors: Vectors | None
+    vectors: ImageVectors | None
 
 
 @dataclass(frozen=True, eq=False)

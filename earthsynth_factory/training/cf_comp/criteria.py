@@ -18,7 +18,7 @@ GRID = 128
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Members:
+class BatchScenes:
     """What the choice knows of a batch of B samples.
 
     masks: uint8 (B, H, W) class ids. colour_stats: float (B, 6), mean and deviation of red, green and blue, 0–1.
@@ -41,13 +41,13 @@ class Members:
         return np.asarray(counts / self.masks[0].size, np.float64)
 
 
-def image_score(members: Members) -> Scores:
+def batch_image_score(members: BatchScenes) -> Scores:
     """How different two scenes look. From another dataset: at least one half, whatever the colours."""
     elsewhere = members.sources[:, None] != members.sources[None]
     return partners.image_score(members.colour_stats, members.colour_stats, elsewhere)
 
 
-def mask_score(members: Members, regions: npt.NDArray[np.bool_], area: tuple[float, float]) -> Scores:
+def batch_mask_score(members: BatchScenes, regions: npt.NDArray[np.bool_], area: tuple[float, float]) -> Scores:
     """1 less the share of the donor's regions (B, H, W) that would hide objects of the base; 0 outside `area`."""
     step = max(1, members.masks.shape[1] // GRID)
     objects = members.things[members.masks[:, ::step, ::step]].reshape(len(members), -1)
@@ -57,6 +57,6 @@ def mask_score(members: Members, regions: npt.NDArray[np.bool_], area: tuple[flo
     return np.asarray(scores * fits, np.float64)
 
 
-def text_score(members: Members, brought: npt.NDArray[np.bool_]) -> Scores:
+def batch_text_score(members: BatchScenes, brought: npt.NDArray[np.bool_]) -> Scores:
     """The rarity of the rarest class that the donor brings, (B, 256), and the base lacks; 0 where it brings no new one."""
     return partners.text_score(members.shares() > 0, brought, members.rarity)

@@ -12,7 +12,7 @@ from earthsynth_factory.domain import partners
 from earthsynth_factory.domain.partners import Scores
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.training.cf_comp import criteria
-from earthsynth_factory.training.cf_comp.criteria import Members
+from earthsynth_factory.training.cf_comp.criteria import BatchScenes
 from earthsynth_factory.training.cf_comp.spec import CfCompSpec
 
 FURTHER = 0.5
@@ -34,8 +34,8 @@ class Choice:
         return asdict(self)
 
 
-def choose(
-    members: Members, spec: CfCompSpec, count: int, generator: np.random.Generator
+def choose_pairs(
+    members: BatchScenes, spec: CfCompSpec, count: int, generator: np.random.Generator
 ) -> tuple[list[Choice], npt.NDArray[np.bool_]]:
     """`count` choices, and the regions (B, H, W) that each sample would lend.
 
@@ -63,18 +63,18 @@ def choose(
 
 
 def _scores(
-    members: Members, brought: npt.NDArray[np.bool_], regions: npt.NDArray[np.bool_], spec: CfCompSpec
+    members: BatchScenes, brought: npt.NDArray[np.bool_], regions: npt.NDArray[np.bool_], spec: CfCompSpec
 ) -> dict[str, Scores]:
     """The criteria that are on, by name."""
     known: dict[str, Callable[[], Scores]] = {
-        "image": lambda: criteria.image_score(members),
-        "mask": lambda: criteria.mask_score(members, regions, spec.area),
-        "text": lambda: criteria.text_score(members, brought),
+        "image": lambda: criteria.batch_image_score(members),
+        "mask": lambda: criteria.batch_mask_score(members, regions, spec.area),
+        "text": lambda: criteria.batch_text_score(members, brought),
     }
     return {name: score() for name, score in known.items() if spec.mode == "cf-comp" and getattr(spec, name)}
 
 
-def _classes_to_lend(members: Members, spec: CfCompSpec, generator: np.random.Generator) -> npt.NDArray[np.bool_]:
+def _classes_to_lend(members: BatchScenes, spec: CfCompSpec, generator: np.random.Generator) -> npt.NDArray[np.bool_]:
     """(B, 256): for each sample a first class and perhaps further ones.
 
     Under the text criterion rare classes come first. The area stays within bounds, in the baseline too, or an ablation

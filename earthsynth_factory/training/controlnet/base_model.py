@@ -88,7 +88,7 @@ def load_unet(files: BaseModel) -> Any:
 def _fresh(spec: ModelSpec, unet: Any) -> Any:
     """A ControlNet that begins as the UNet's encoder."""
     control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=_stem_widths(unet))
-    return opened(control) if spec.train == "scratch" else control
+    return scaled_residuals(control) if spec.train == "scratch" else control
 
 
 def _start(name: str | HubControlNet, recipe_folder: Path) -> tuple[Part | None, ModelCard | None]:
@@ -112,7 +112,7 @@ def _stem_widths(unet: Any) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def opened(control: Any) -> Any:
+def scaled_residuals(control: Any) -> Any:
     """The same ControlNet, its residuals at `CONTROL_SHARE` of its own features.
 
     The usual zero convolutions protect a trained UNet. If there is none, two of them in a row only keep the mask's

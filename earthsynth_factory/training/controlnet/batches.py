@@ -18,9 +18,9 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.io.rgb import read_rgb
 from earthsynth_factory.training import order
 from earthsynth_factory.training.cf_comp.compose import Composed, Pair
-from earthsynth_factory.training.cf_comp.criteria import Members
-from earthsynth_factory.training.cf_comp.select import choose
-from earthsynth_factory.training.controlnet.dataset import Dataset, Sample
+from earthsynth_factory.training.cf_comp.criteria import BatchScenes
+from earthsynth_factory.training.cf_comp.select import choose_pairs
+from earthsynth_factory.training.controlnet.dataset import TrainingDataset, TrainingSample
 from earthsynth_factory.training.controlnet.pictures import fit_image, fit_mask, read_classes
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 from earthsynth_factory.training.order import dihedral
@@ -47,7 +47,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.prompts)
 
-    def choices(self, dataset: Dataset) -> list[dict[str, object]]:
+    def choices(self, dataset: TrainingDataset) -> list[dict[str, object]]:
         """The composed samples as plain JSON: what was pasted on what, with which scores."""
         names = [dataset.samples[pick].mask.stem for pick in self.picks]
         return [
@@ -59,7 +59,9 @@ class Batch:
 class Batches:
     """Batches of one process (`rank` of `world`). Positions count real samples of all processes from the run's start."""
 
-    def __init__(self, dataset: Dataset, recipe: ControlNetRecipe, writer: PromptWriter, rank: int, world: int) -> None:
+    def __init__(
+        self, dataset: TrainingDataset, recipe: ControlNetRecipe, writer: PromptWriter, rank: int, world: int
+    ) -> None:
         self.dataset, self.recipe, self.writer = dataset, recipe, writer
         self.rank, self.world = rank, world
         self.composed = recipe.cf_comp.composed(recipe.optim.batch)
@@ -100,47 +102,47 @@ class Batches:
             composed=tuple(composed),
         )
 
-    def symmetries(self, sample: Sample) -> list[int]:
+    def symmetries(self, sample: TrainingSample) -> list[int]:
         """The symmetries of a sample that are learnt from; the first is the image as it is."""
         others = 1 + rng(self.recipe.seed, "turns", sample.digest).permutation(7)
         return [0, *others.tolist()][: self.recipe.data.variants]
 
-    def prompt(self, sample: Sample) -> str:
+    def prompt(self, sample: TrainingSample) -> str:
         """The prompt of a real sample."""
         if self.recipe.data.prompts == "file":
             return sample.text
         return self.writer.write(sample.ids, self._scale(sample))
 
-    def mask(self, sample: Sample, turn: int = 0) -> npt.NDArray[np.uint8]:
+    def mask(self, sample: TrainingSample, turn: int = 0) -> npt.NDArray[np.uint8]:
         """Its mask (S, S) at the training size, in one of the square's symmetries."""
         fitted = fit_mask(read_classes(sample.mask, self.dataset.lut), self.recipe.size)
         return np.ascontiguousarray(dihedral(fitted, turn))
 
-    def image(self, sample: Sample, turn: int = 0) -> npt.NDArray[np.uint8]:
+    def image(self, sample: TrainingSample, turn: int = 0) -> npt.NDArray[np.uint8]:
         """Its image (S, S, 3), likewise."""
         return np.ascontiguousarray(dihedral(fit_image(read_rgb(sample.image), self.recipe.size), turn))
 
-    def _scale(self, sample: Sample) -> float:
+    def _scale(self, sample: TrainingSample) -> float:
         """Metres per pixel at the training size."""
         return sample.metres_per_pixel * sample.side / self.recipe.size
 
     def _compose(
         self,
-        samples: Sequence[Sample],
+        samples: Sequence[TrainingSample],
         turns: npt.NDArray[np.int64],
         masks: npt.NDArray[np.uint8],
         random: np.random.Generator,
     ) -> list[Composed]:
         if not self.composed:
             return []
-        members = Members(
+        members = BatchScenes(
             masks=masks,
             colour_stats=np.array([sample.colour_stats for sample in samples]),
             sources=np.array([sample.source for sample in samples]),
             rarity=self._rarity,
             things=self._things,
         )
-        choices, regions = choose(members, self.recipe.cf_comp, self.composed, random)
+        choices, regions = choose_pairs(members, self.recipe.cf_comp, self.composed, random)
         used = {place for choice in choices for place in (choice.base, choice.donor)}
         pairs: dict[int, Pair] = {
             place: (self.image(samples[place], int(turns[place])), masks[place]) for place in sorted(used)

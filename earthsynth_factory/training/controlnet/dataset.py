@@ -10,21 +10,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.datasets.prepared.document import DatasetFile, earthsynth_group, read_about
+from earthsynth_factory.datasets.prepared.document import DatasetFile, read_about
+from earthsynth_factory.datasets.prepared.masks import earthsynth_group
+from earthsynth_factory.datasets.prepared.train_list import TrainLine, read_train_list
 from earthsynth_factory.domain.partners import rarity
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import IGNORE, MAX_ID, Taxonomy, earthsynth, make_category
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.training.controlnet.file_index import FileIndex, index_files
 from earthsynth_factory.training.controlnet.spec import DataSpec
-from earthsynth_factory.training.controlnet.train_jsonl import LIST, Record, read_records
 
 SHOWN = 200
 """Most faults in one message; how many more there are is said."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class TrainingSample:
     """One line of the list. ids: category ids in the mask, background included, what is ignored not. group: what no split may
     tear apart.
 
@@ -45,15 +46,15 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Dataset:
+class TrainingDataset:
     """What is trained on (`samples`) and what is only looked at (`held_out`, whole samples of other scenes).
 
     lut: uint8 (256,), id in the mask files → category id. dense: whether background is no "unknown". about: a line on
     what it is, with its terms.
     """
 
-    samples: tuple[Sample, ...]
-    held_out: tuple[Sample, ...]
+    samples: tuple[TrainingSample, ...]
+    held_out: tuple[TrainingSample, ...]
     taxonomy: Taxonomy
     lut: npt.NDArray[np.uint8]
     dense: bool
@@ -74,11 +75,11 @@ class Dataset:
         return table
 
 
-def open_dataset(root: Path, spec: DataSpec, index: Path, seed: int, threads: int = 4) -> Dataset:
+def open_training_data(root: Path, spec: DataSpec, index: Path, seed: int, threads: int = 4) -> TrainingDataset:
     """The dataset in `root`. Raises SourceError with every fault found in it."""
-    about = read_about(root / "dataset.json")
-    taxonomy, lut = classes_of(about)
-    records, faults = read_records(root)
+    about = read_about(root)
+    taxonomy, lut = classes_by_name(about)
+    records, faults = read_train_list(root)
     facts = index_files(root, (r.image for r in records), (r.mask for r in records), index, threads)
     faults += [*facts.faults, *_contradictions(records, facts, lut)]
     if faults:
@@ -87,13 +88,13 @@ def open_dataset(root: Path, spec: DataSpec, index: Path, seed: int, threads: in
     held = _held_out(samples, records, about, spec.held_out, seed)
     kept = tuple(s for s in samples if s.group not in held)
     if not kept:
-        raise SourceError(f"{root / LIST}: all {len(samples)} samples are held out; lower data.held_out")
+        raise SourceError(f"{root}: all {len(samples)} samples are held out; lower data.held_out")
     looked_at = tuple(s for s in samples if s.group in held and s.whole)
     described = f"{about.name} ({about.licence})" if about else root.name
-    return Dataset(kept, looked_at, taxonomy, lut, bool(about and about.dense), described)
+    return TrainingDataset(kept, looked_at, taxonomy, lut, bool(about and about.dense), described)
 
 
-def classes_of(about: DatasetFile | None) -> tuple[Taxonomy, npt.NDArray[np.uint8]]:
+def classes_by_name(about: DatasetFile | None) -> tuple[Taxonomy, npt.NDArray[np.uint8]]:
     """The taxonomy and the way from file ids to its ids; `IGNORE` marks what is no category.
 
     Without dataset.json the ids are EarthSynth's. With it names decide: one that EarthSynth has takes its id, another
@@ -120,7 +121,7 @@ def classes_of(about: DatasetFile | None) -> tuple[Taxonomy, npt.NDArray[np.uint
     return taxonomy, lut
 
 
-def _contradictions(records: Iterable[Record], facts: FileIndex, lut: npt.NDArray[np.uint8]) -> Iterable[str]:
+def _contradictions(records: Iterable[TrainLine], facts: FileIndex, lut: npt.NDArray[np.uint8]) -> Iterable[str]:
     """Image and mask of different size, and ids that no category has."""
     for record in records:
         image, mask = facts.images.get(record.image), facts.masks.get(record.mask)
@@ -140,11 +141,11 @@ def _contradictions(records: Iterable[Record], facts: FileIndex, lut: npt.NDArra
 
 
 def _sample(
-    record: Record, facts: FileIndex, about: DatasetFile | None, lut: npt.NDArray[np.uint8], spec: DataSpec
-) -> Sample:
+    record: TrainLine, facts: FileIndex, about: DatasetFile | None, lut: npt.NDArray[np.uint8], spec: DataSpec
+) -> TrainingSample:
     item = about.items.get(record.scene) if about else None
     image = facts.images[record.image]
-    return Sample(
+    return TrainingSample(
         image=record.image,
         mask=record.mask,
         digest=image.digest,
@@ -160,7 +161,7 @@ def _sample(
 
 
 def _held_out(
-    samples: list[Sample], records: list[Record], about: DatasetFile | None, share: float, seed: int
+    samples: list[TrainingSample], records: list[TrainLine], about: DatasetFile | None, share: float, seed: int
 ) -> set[str]:
     """Groups kept from training: those of other splits in dataset.json; where there are none, a drawn share."""
     if about:

@@ -83,8 +83,8 @@ def merged_unet(denoiser: Denoiser, base: Base) -> Any:
 
     What is frozen may be held in bfloat16 while it trains: exported it is what the base's files say.
     """
-    if not any(isinstance(module, lora.LowRank) for module in denoiser.unet.modules()):
+    if not any(isinstance(module, lora.TrainedLowRank) for module in denoiser.unet.modules()):
         return denoiser.unet
     unet = load_unet(base.files).to(denoiser.unet.device)
-    lora.merge(denoiser.unet, unet)
+    lora.merge_lora(denoiser.unet, unet)
     return unet

@@ -43,7 +43,7 @@ class Team:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Team]:
+def process_group(device: torch.device) -> Iterator[Team]:
     """The team of this process, from the launcher's environment; each takes its own GPU."""
     rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
     if device.type == "cuda" and world > 1:

@@ -41,7 +41,7 @@ def _save(setup: TrainingSetup, folder: Path) -> None:
         setup.trainer.denoiser.control.save_pretrained(folder, safe_serialization=True)
         return
     make_pipeline(setup).save_pretrained(folder, safe_serialization=True)
-    updates = lora.export(setup.trainer.denoiser.unet)
+    updates = lora.export_lora(setup.trainer.denoiser.unet)
     if updates:
         write_tensors(folder / "lora" / LORA_FILE, updates, {"rank": setup.recipe.model.lora_rank})
 

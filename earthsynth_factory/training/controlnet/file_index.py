@@ -19,12 +19,12 @@ from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.rgb import decode_rgb, read_bytes
 from earthsynth_factory.io.stamps import stamp
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """digest: of the file's bytes. looks: mean and deviation of red, green and blue, 0–1."""
+    """digest: of the file's bytes. colour_stats: mean and deviation of red, green and blue, 0–1."""
 
     stamp: tuple[int, int]
     height: int

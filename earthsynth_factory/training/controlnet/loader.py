@@ -10,16 +10,16 @@ from torch import Tensor
 
 from earthsynth_factory.training.controlnet.batches import Batch, Batches
 from earthsynth_factory.training.controlnet.cache import LatentCache
-from earthsynth_factory.training.controlnet.dataset import Sample
+from earthsynth_factory.training.controlnet.dataset import TrainingSample
 
 
-def latent_key(sample: Sample, turn: int) -> str:
+def latent_key(sample: TrainingSample, turn: int) -> str:
     """The cache's key of an image in one of its symmetries."""
     return f"{sample.digest}-{turn}"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Prepared:
+class ReadyBatch:
     """A batch and the cached moments (R, 2C, h, w) float16 of its real samples. position: where its pass starts."""
 
     position: int
@@ -33,11 +33,11 @@ class Loader:
     def __init__(self, batches: Batches, latents: LatentCache, threads: int) -> None:
         self.batches, self._latents, self._ahead = batches, latents, threads + 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="batch")
-        self._coming: dict[int, Future[Prepared]] = {}
+        self._coming: dict[int, Future[ReadyBatch]] = {}
         self.waited = 0.0
         """Seconds that steps waited for their batch."""
 
-    def get(self, position: int) -> Prepared:
+    def get(self, position: int) -> ReadyBatch:
         """The batch of the pass that starts at `position`; raises what reading it raised."""
         stride = self.batches.stride
         for wanted in range(position, position + self._ahead * stride, stride):
@@ -54,8 +54,8 @@ class Loader:
         """Lets the threads go."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _prepare(self, position: int) -> Prepared:
+    def _prepare(self, position: int) -> ReadyBatch:
         batch = self.batches.at(position)
         samples = [self.batches.dataset.samples[pick] for pick in batch.picks]
         keys = [latent_key(sample, int(turn)) for sample, turn in zip(samples, batch.turns, strict=True)]
-        return Prepared(position, batch, self._latents.moments(keys))
+        return ReadyBatch(position, batch, self._latents.moments(keys))

@@ -9,7 +9,7 @@ TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 """Attention's linear layers, as diffusers names them."""
 
 
-class LowRank(nn.Module):
+class TrainedLowRank(nn.Module):
     """A linear layer that stays as it is, and a trainable update of rank r beside it."""
 
     def __init__(self, linear: nn.Linear, rank: int) -> None:
@@ -27,28 +27,28 @@ class LowRank(nn.Module):
 
 
 def add(network: nn.Module, rank: int) -> None:
-    """Puts a `LowRank` in place of every attention projection; of all parameters only the updates are trainable."""
+    """Puts a `TrainedLowRank` in place of every attention projection; of all parameters only the updates are trainable."""
     network.requires_grad_(False)
     found = [(name, module) for name, module in network.named_modules() if name.endswith(TARGETS)]
     for name, linear in found:
         if isinstance(linear, nn.Linear):
-            network.set_submodule(name, LowRank(linear, rank))
+            network.set_submodule(name, TrainedLowRank(linear, rank))
 
 
 @torch.no_grad()
-def merge(network: nn.Module, plain: nn.Module) -> None:
+def merge_lora(network: nn.Module, plain: nn.Module) -> None:
     """Adds every update of `network` to the layer of that name in `plain`, a network without updates."""
     for name, module in network.named_modules():
-        if isinstance(module, LowRank):
+        if isinstance(module, TrainedLowRank):
             linear = plain.get_submodule(name)
             linear.weight += module.up.weight @ module.down.weight  # type: ignore[operator]
 
 
-def export(network: nn.Module) -> dict[str, Tensor]:
+def export_lora(network: nn.Module) -> dict[str, Tensor]:
     """The updates under the names that diffusers' `load_lora_weights` reads."""
     out: dict[str, Tensor] = {}
     for name, module in network.named_modules():
-        if isinstance(module, LowRank):
+        if isinstance(module, TrainedLowRank):
             out[f"unet.{name}.lora_A.weight"] = module.down.weight.detach().cpu().clone()
             out[f"unet.{name}.lora_B.weight"] = module.up.weight.detach().cpu().clone()
     return out

@@ -85,7 +85,7 @@ class Sink(Protocol):
         ...
 
 
-class Board:
+class TensorBoard:
     """tensorboard's event files in a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -126,7 +126,7 @@ def open_trackers(names: Sequence[str], folder: Path, name: str) -> tuple[list[S
     notes = []
     for wanted in names:
         try:
-            sinks.append(Board(folder) if wanted == "tensorboard" else Service(wanted, name))
+            sinks.append(TensorBoard(folder) if wanted == "tensorboard" else Service(wanted, name))
         except Exception as error:  # a service that is down or wants a login must not cost a training
             absent = isinstance(error, ModuleNotFoundError) and error.name == wanted
             why = "is not installed" if absent else f"cannot be used ({first_line(error)})"

@@ -21,8 +21,8 @@ from earthsynth_factory.models.device import pick_device
 from earthsynth_factory.recipe.fingerprint import decisive
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet.cache import part_hash
-from earthsynth_factory.training.controlnet.dataset import Dataset
-from earthsynth_factory.training.controlnet.distributed import joined
+from earthsynth_factory.training.controlnet.dataset import TrainingDataset
+from earthsynth_factory.training.controlnet.distributed import process_group
 from earthsynth_factory.training.controlnet.export import export_model, how_to_use
 from earthsynth_factory.training.controlnet.reporting import Log, Sink, TrainingDisplay, open_trackers
 from earthsynth_factory.training.controlnet.setup import TrainingSetup, open_run
@@ -57,7 +57,7 @@ def train_controlnet(
     StoreError where `out` holds another run, or none and `resume` is asked for, and the errors of what is opened.
     """
     with (
-        joined(pick_device(recipe.run.device)) as team,
+        process_group(pick_device(recipe.run.device)) as team,
         claimed(out, "train", {}, folders=FOLDERS, ours=_holds_run(out)) if team.leads else nullcontext() as claim,
         TrainingDisplay(recipe.optim.steps, shown=team.leads) as display,
     ):
@@ -260,7 +260,7 @@ def _holds_run(out: Path) -> bool:
     return any((out / "checkpoints").glob("step-*.safetensors"))
 
 
-def data_digest(dataset: Dataset) -> str:
+def data_digest(dataset: TrainingDataset) -> str:
     """A hash over what is learnt from: images, categories and texts, in order."""
     digest = hashlib.blake2b(digest_size=8)
     for sample in dataset.samples:

@@ -17,7 +17,7 @@ from earthsynth_factory.models.registry import base_of
 from earthsynth_factory.training.controlnet.base_model import Base, load_base
 from earthsynth_factory.training.controlnet.batches import Batches
 from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCache, part_hash
-from earthsynth_factory.training.controlnet.dataset import Dataset, Sample, open_dataset
+from earthsynth_factory.training.controlnet.dataset import TrainingDataset, TrainingSample, open_training_data
 from earthsynth_factory.training.controlnet.distributed import Team
 from earthsynth_factory.training.controlnet.loader import Loader, latent_key
 from earthsynth_factory.training.controlnet.precision import training_dtype
@@ -33,7 +33,7 @@ class TrainingSetup:
     """Everything a run needs. `card` is the model's as it will be exported; `notes` are for the user's eyes."""
 
     recipe: ControlNetRecipe
-    dataset: Dataset
+    dataset: TrainingDataset
     batches: Batches
     base: Base
     card: ModelCard
@@ -41,7 +41,7 @@ class TrainingSetup:
     notes: tuple[str, ...]
 
 
-def open_data(recipe: ControlNetRecipe, recipe_folder: Path, out: Path) -> Dataset:
+def open_data(recipe: ControlNetRecipe, recipe_folder: Path, out: Path) -> TrainingDataset:
     """The checked dataset; its survey is remembered beside the caches. Raises SourceError with all faults."""
     given = Path(recipe.data.path).expanduser()
     root = (recipe_folder / given).resolve()
@@ -51,16 +51,16 @@ def open_data(recipe: ControlNetRecipe, recipe_folder: Path, out: Path) -> Datas
         )
         raise SourceError(f"{root}: no such folder, and data.path starts at the recipe's; {remedy}")
     name = hashlib.blake2b(str(root).encode(), digest_size=6).hexdigest()
-    index = cache_folder(recipe, recipe_folder, out) / f"survey-{name}.json"
-    return open_dataset(root, recipe.data, index, recipe.seed, recipe.run.loaders)
+    index = latent_cache_folder(recipe, recipe_folder, out) / f"survey-{name}.json"
+    return open_training_data(root, recipe.data, index, recipe.seed, recipe.run.loaders)
 
 
-def cache_folder(recipe: ControlNetRecipe, recipe_folder: Path, out: Path) -> Path:
+def latent_cache_folder(recipe: ControlNetRecipe, recipe_folder: Path, out: Path) -> Path:
     """Where latents and embeddings are kept."""
     return recipe_folder / Path(recipe.data.cache).expanduser() if recipe.data.cache else out / "cache"
 
 
-def make_writer(recipe: ControlNetRecipe, dataset: Dataset, card: ModelCard | None) -> PromptWriter:
+def make_writer(recipe: ControlNetRecipe, dataset: TrainingDataset, card: ModelCard | None) -> PromptWriter:
     """Writes composed scenes' prompts as the base model's card, or the recipe, wants them."""
     template = recipe.data.template_or(card.prompt_template if card else None)
     return PromptWriter(dataset.taxonomy, template, card.scales if card else ())
@@ -87,7 +87,7 @@ def open_run(
     dtype, why = training_dtype(recipe, base, team.device)
     writer = make_writer(recipe, dataset, base.card)
     batches = Batches(dataset, recipe, writer, team.rank, team.world)
-    folder = cache_folder(recipe, recipe_folder, out)
+    folder = latent_cache_folder(recipe, recipe_folder, out)
     latents = fill_latents(base, batches, folder, team, dtype, on_progress)
     prompts = _prompts(base, batches, folder, team)
     loader = Loader(batches, latents, recipe.run.loaders)
@@ -98,7 +98,7 @@ def open_run(
     return TrainingSetup(recipe, dataset, batches, base, card, trainer, notes)
 
 
-def looked_at(dataset: Dataset) -> tuple[Sample, ...]:
+def looked_at(dataset: TrainingDataset) -> tuple[TrainingSample, ...]:
     """What validation shows: held-out scenes, or training ones where none are held out."""
     return dataset.held_out or tuple(sample for sample in dataset.samples if sample.whole) or dataset.samples
 
@@ -134,7 +134,7 @@ def _prompts(base: Base, batches: Batches, folder: Path, team: Team) -> PromptCa
     return prompts
 
 
-def _card(recipe: ControlNetRecipe, dataset: Dataset, base: Base, writer: PromptWriter) -> ModelCard:
+def _card(recipe: ControlNetRecipe, dataset: TrainingDataset, base: Base, writer: PromptWriter) -> ModelCard:
     goes_on = recipe.model.controlnet != "new"  # then its control image and its categories are given
     known = base.card.categories if goes_on else ()
     before = () if recipe.model.train == "scratch" else base.card.training_data
@@ -151,7 +151,7 @@ def _card(recipe: ControlNetRecipe, dataset: Dataset, base: Base, writer: Prompt
     return base.card.model_copy(update=update)
 
 
-def _notes(dataset: Dataset, batches: Batches, prompts: PromptCache) -> tuple[str, ...]:
+def _notes(dataset: TrainingDataset, batches: Batches, prompts: PromptCache) -> tuple[str, ...]:
     long = prompts.too_long(batches.prompt(sample) for sample in dataset.samples)
     notes = [f"{len(dataset.samples)} samples, {len(dataset.held_out)} scenes held out, {dataset.about}"]
     if long:
@@ -168,6 +168,6 @@ def _notes(dataset: Dataset, batches: Batches, prompts: PromptCache) -> tuple[st
     return tuple(notes)
 
 
-def _names_a_class(prompt: str, sample: Sample, dataset: Dataset) -> bool:
+def _names_a_class(prompt: str, sample: TrainingSample, dataset: TrainingDataset) -> bool:
     words = [dataset.taxonomy[i].words.lower() for i in sample.ids if i]
     return not words or any(word in prompt.lower() for word in words)

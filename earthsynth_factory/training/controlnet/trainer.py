@@ -22,7 +22,7 @@ from earthsynth_factory.training.controlnet.batches import Batch
 from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCache
 from earthsynth_factory.training.controlnet.denoiser import Average, build_denoiser, compile_denoiser
 from earthsynth_factory.training.controlnet.distributed import Team
-from earthsynth_factory.training.controlnet.loader import Loader, Prepared
+from earthsynth_factory.training.controlnet.loader import Loader, ReadyBatch
 from earthsynth_factory.training.controlnet.norm_bound import NormBound
 from earthsynth_factory.training.controlnet.objective import Objective, cells, losses
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
@@ -123,7 +123,7 @@ class ControlNetTrainer:
             self.average.update(self.learning, number)
         return StepResult({name: float(value) for name, value in sums.items()}, norm, fault)
 
-    def inputs(self, prepared: Prepared) -> Inputs:
+    def inputs(self, prepared: ReadyBatch) -> Inputs:
         """The pass on the device: latents of composed images are encoded here, those of real ones are cached."""
         device, batch = self.team.device, prepared.batch
         moments = prepared.moments.to(device, torch.float32)
@@ -182,14 +182,14 @@ class ControlNetTrainer:
         except (KeyError, RuntimeError, ValueError) as error:
             raise InputError(f"the checkpoint is of another model ({error}); choose another --out") from error
 
-    def _prepared(self, position: int) -> Prepared:
+    def _prepared(self, position: int) -> ReadyBatch:
         try:
             return self.loader.get(position)
         except MemoryError as error:
             batch = self.recipe.optim.batch
             raise InputError(f"out of memory making a batch of {batch} ready ({error}); lower optim.batch") from error
 
-    def _descend(self, prepared: Prepared) -> dict[str, Tensor]:
+    def _descend(self, prepared: ReadyBatch) -> dict[str, Tensor]:
         try:
             inputs = self.inputs(prepared)
             return self._backward(inputs, self.network)
@@ -210,7 +210,7 @@ class ControlNetTrainer:
         """Gradients are averaged over processes in a step's last pass only."""
         return nullcontext() if last or self.team.world == 1 else self.network.no_sync()
 
-    def _what_fits(self, prepared: Prepared, reason: str) -> str:
+    def _what_fits(self, prepared: ReadyBatch, reason: str) -> str:
         """After memory ran out: the largest batch whose pass was tried and fits, in words."""
         optim = self.recipe.optim
         message = (
@@ -223,7 +223,7 @@ class ControlNetTrainer:
         wider = "" if optim.checkpointing else "set optim.checkpointing: true, or "
         return f"{message}not even one sample fits: {wider}lower size"
 
-    def _fits(self, prepared: Prepared, count: int) -> bool:
+    def _fits(self, prepared: ReadyBatch, count: int) -> bool:
         self.optimizer.zero_grad(set_to_none=True)
         if self.team.device.type == "cuda":
             torch.cuda.empty_cache()

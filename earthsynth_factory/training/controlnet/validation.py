@@ -28,7 +28,7 @@ from earthsynth_factory.models.segmenter import Segmenter
 from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.report.sheets import color_mask, grid, overlay, to_png
 from earthsynth_factory.training import iou, order
-from earthsynth_factory.training.controlnet.dataset import Sample
+from earthsynth_factory.training.controlnet.dataset import TrainingSample
 from earthsynth_factory.training.controlnet.denoiser import merged_unet
 from earthsynth_factory.training.controlnet.loader import latent_key
 from earthsynth_factory.training.controlnet.objective import cell_mean, cells
@@ -73,8 +73,8 @@ class Validation:
         self._setup, self._out = setup, out / "validation"
         spec = setup.recipe.validation
         samples = looked_at(setup.dataset)
-        self._shown = spread(samples, spec.images)
-        self._measured = spread(samples, spec.loss_samples)
+        self._shown = spread_over_classes(samples, spec.images)
+        self._measured = spread_over_classes(samples, spec.loss_samples)
 
     def measure(self, step: int) -> ValidationResult:
         """Measures and draws with the averaged weights; writes step-<n>.json and .png."""
@@ -105,7 +105,7 @@ class Validation:
         found = {f"loss at {share:.1f}": total / len(self._measured) for share, total in sums.items()}
         return {"loss": float(np.mean(list(found.values()))), **found}
 
-    def _inputs(self, samples: Sequence[Sample]) -> Inputs:
+    def _inputs(self, samples: Sequence[TrainingSample]) -> Inputs:
         trainer, batches = self._setup.trainer, self._setup.batches
         device = trainer.team.device
         moments = trainer.latents.moments(latent_key(sample, 0) for sample in samples).to(device, torch.float32)
@@ -175,13 +175,13 @@ def make_pipeline(setup: TrainingSetup, sampling: Sampling | None = None) -> Any
     return pipeline
 
 
-def spread(samples: Sequence[Sample], count: int) -> list[Sample]:
+def spread_over_classes(samples: Sequence[TrainingSample], count: int) -> list[TrainingSample]:
     """`count` samples that go round the categories, rarest first, so that every one is shown; no sample twice."""
-    holders: dict[int, list[Sample]] = {}
+    holders: dict[int, list[TrainingSample]] = {}
     for sample in samples:
         for category in sample.ids:
             holders.setdefault(category, []).append(sample)
-    chosen: dict[Sample, None] = {}
+    chosen: dict[TrainingSample, None] = {}
     waiting = sorted(holders.values(), key=len)
     while len(chosen) < min(count, len(samples)):
         before = len(chosen)
@@ -205,7 +205,7 @@ def region_accuracy(
     clip = load_clip("embedded", Path(), str(device))
     crops, truth = [], []
     for image, mask in zip(images, masks, strict=True):
-        for category, box in regions(mask):
+        for category, box in class_regions(mask):
             crops.append(crop_square(image, box, CLIP_CONTEXT, CLIP_LEAST))
             truth.append(category)
     if not crops:
@@ -223,7 +223,7 @@ def _classified(clip: ClipModel, crops: Sequence[Any], names: Sequence[str]) -> 
     return np.asarray((clip.images(crops) @ texts.T).argmax(dim=1).numpy())
 
 
-def regions(mask: npt.NDArray[np.uint8]) -> list[tuple[int, tuple[int, int, int, int]]]:
+def class_regions(mask: npt.NDArray[np.uint8]) -> list[tuple[int, tuple[int, int, int, int]]]:
     """Class and box (x, y, width, height) of the largest connected regions of each class in a mask (S, S)."""
     found = []
     for category in present_classes(mask):

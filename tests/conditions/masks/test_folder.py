@@ -15,7 +15,7 @@ from PIL import Image
 
 from earthsynth_factory.conditions.masks import index as mask_index
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
-from earthsynth_factory.datasets.prepared.document import Entry, earthsynth_group, find_layout
+from earthsynth_factory.datasets.prepared.masks import MaskEntry, earthsynth_group, find_masks
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.png import encode_png
@@ -125,8 +125,8 @@ def test_group_of_an_earthsynth_stem(stem: str, group: str) -> None:
 
 def test_published_layout_and_group_pattern(tmp_path: Path) -> None:
     write_masks(tmp_path / "d" / "masks", DG_1_0_road=IDS, DG_1_1=IDS, DG_2_0=IDS)
-    assert [entry.group for entry in find_layout(tmp_path / "d").entries] == ["DG_1", "DG_1", "DG_2"]
-    by_pattern = find_layout(tmp_path / "d", r"^(\w\w)_").entries
+    assert [entry.group for entry in find_masks(tmp_path / "d").entries] == ["DG_1", "DG_1", "DG_2"]
+    by_pattern = find_masks(tmp_path / "d", r"^(\w\w)_").entries
     assert {entry.group for entry in by_pattern} == {"DG"}
 
 
@@ -135,18 +135,18 @@ def test_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     outside = write_masks(tmp_path / "out", b=IDS) / "b.png"
     (folder / "b.png").symlink_to(outside)
     with pytest.raises(SourceError, match=r"b\.png: a link that leads out of"):
-        find_layout(folder)
+        find_masks(folder)
 
 
 def test_list_and_files_must_agree(tmp_path: Path) -> None:
     folder = write_prepared(tmp_path / "d", np.full((4, 4), 17, np.uint8), np.ones((4, 4), np.uint16))
     write_masks(folder / "masks", extra=IDS)
     with pytest.raises(SourceError, match=r"extra\.png is not in dataset\.json; list it"):
-        find_layout(folder)
+        find_masks(folder)
     (folder / "masks" / "extra.png").unlink()
     (folder / "masks" / "a.png").rename(folder / "masks" / ".a.png")
     with pytest.raises(SourceError, match="no PNG masks"):
-        find_layout(folder)
+        find_masks(folder)
 
 
 def test_broken_dataset_json_names_its_field(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_broken_dataset_json_names_its_field(tmp_path: Path) -> None:
     about["items"]["a"]["metres_per_pixel"] = -1
     (folder / "dataset.json").write_text(json.dumps(about))
     with pytest.raises(SourceError, match=r"items\.a\.metres_per_pixel: .*greater than 0.*prepare the dataset again"):
-        find_layout(folder)
+        find_masks(folder)
 
 
 def test_instance_of_two_classes_or_other_size_is_named(tmp_path: Path) -> None:
@@ -171,8 +171,8 @@ def test_instance_of_two_classes_or_other_size_is_named(tmp_path: Path) -> None:
 def test_index_is_reused_rebuilt_and_survives_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_masks(tmp_path / "m", a=IDS, b=IDS)
     read: list[str] = []
-    count = mask_index.count
-    monkeypatch.setattr(mask_index, "count", lambda entry: (read.append(entry.stem), count(entry))[1])
+    count = mask_index.count_mask
+    monkeypatch.setattr(mask_index, "count_mask", lambda entry: (read.append(entry.stem), count(entry))[1])
     first = _open(folder, tmp_path / "c").content
     assert read == ["a", "b"]
     assert _open(folder, tmp_path / "c").content == first and read == ["a", "b"]
@@ -187,19 +187,19 @@ def test_index_is_reused_rebuilt_and_survives_damage(tmp_path: Path, monkeypatch
 def test_counting_that_is_stopped_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_masks(tmp_path / "m", a=IDS, b=IDS, c=IDS)
     read: list[str] = []
-    count = mask_index.count
+    count = mask_index.count_mask
 
-    def slow(entry: Entry) -> mask_index.Counts:
+    def slow(entry: MaskEntry) -> mask_index.MaskCounts:
         if read == ["a", "b"]:
             raise KeyboardInterrupt
         read.append(entry.stem)
         return count(entry)
 
     monkeypatch.setattr(mask_index, "_SAVE_SECONDS", 0)
-    monkeypatch.setattr(mask_index, "count", slow)
+    monkeypatch.setattr(mask_index, "count_mask", slow)
     with pytest.raises(KeyboardInterrupt):
         _open(folder, tmp_path / "c")
-    monkeypatch.setattr(mask_index, "count", lambda entry: (read.append(entry.stem), count(entry))[1])
+    monkeypatch.setattr(mask_index, "count_mask", lambda entry: (read.append(entry.stem), count(entry))[1])
     _open(folder, tmp_path / "c")
     assert read == ["a", "b", "c"]
 
@@ -221,4 +221,4 @@ def test_demo_control_mask_holds_storage_tanks(tmp_path: Path) -> None:
 
 def test_missing_folder_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=re.escape(f"{tmp_path / 'x'}: no such folder or file; check `path`")):
-        find_layout(tmp_path / "x")
+        find_masks(tmp_path / "x")

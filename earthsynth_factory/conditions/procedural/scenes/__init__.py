@@ -17,7 +17,7 @@ from earthsynth_factory.conditions.procedural.scenes import (
 )
 from earthsynth_factory.domain.categories import rows
 
-Scene = Callable[[Drawing], None]
+DrawScene = Callable[[Drawing], None]
 
 _FAMILIES = {
     module.__name__.rpartition(".")[2]: module
@@ -25,20 +25,20 @@ _FAMILIES = {
 }
 
 
-def _scene(name: str) -> Scene:
+def _scene(name: str) -> DrawScene:
     """`port.quay` → the layout of that name."""
     family, _, layout = name.partition(".")
-    scene: Scene = getattr(_FAMILIES[family], layout)
+    scene: DrawScene = getattr(_FAMILIES[family], layout)
     return scene
 
 
-SCENES: dict[str, tuple[Scene, ...]] = {row.name: tuple(map(_scene, row.scenes)) for row in rows() if row.scenes}
+SCENES: dict[str, tuple[DrawScene, ...]] = {row.name: tuple(map(_scene, row.scenes)) for row in rows() if row.scenes}
 """Name → the scenes that show it; one is drawn by the seed."""
 
-LAND: tuple[Scene, ...] = (countryside.land, town.town)
+LAND: tuple[DrawScene, ...] = (countryside.land, town.town)
 """For negatives, and (the first) for a land cover of the user's own."""
 
-OWN: tuple[Scene, ...] = (countryside.meadow,)
+OWN: tuple[DrawScene, ...] = (countryside.meadow,)
 """For a thing of the user's own."""
 
 STANDS_ON: dict[str, tuple[str, ...]] = {row.name: row.ground for row in rows() if row.ground}

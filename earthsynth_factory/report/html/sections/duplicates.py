@@ -8,7 +8,7 @@ from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.report.html.clusters import BITS, Clusters
 from earthsynth_factory.report.html.counts import Tally
 from earthsynth_factory.report.html.markup import Html, count, counted, joined, tag
-from earthsynth_factory.report.html.model import Entry
+from earthsynth_factory.report.html.model import ReportImage
 from earthsynth_factory.report.html.sections.base import Section, note
 from earthsynth_factory.report.html.sections.gallery import Wall
 
@@ -47,7 +47,7 @@ def _summary(tally: Tally, clusters: Clusters, members: int) -> Html:
     )
 
 
-def _cluster(group: Sequence[Entry], wall: Wall) -> Html:
+def _cluster(group: Sequence[ReportImage], wall: Wall) -> Html:
     splits = sorted({entry.split for entry in group})
     title = [counted(len(group), "image")]
     if len(splits) > 1:

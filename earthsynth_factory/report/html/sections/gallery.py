@@ -12,7 +12,7 @@ from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.report.html.counts import Tally, shown_rule
 from earthsynth_factory.report.html.markup import Html, count, counted, joined, number, plain, tag
-from earthsynth_factory.report.html.model import Entry, Subject
+from earthsynth_factory.report.html.model import ReportImage, Subject
 from earthsynth_factory.report.html.sections.base import Section, note
 from earthsynth_factory.report.html.thumbnails import Thumbnail, thumbnail
 
@@ -38,7 +38,7 @@ class Wall:
     used: int = 0
     _ids: Iterator[int] = field(default_factory=counter)
 
-    def card(self, entry: Entry) -> Html:
+    def card(self, entry: ReportImage) -> Html:
         """A picture as a button, or its reason where the image was not kept or cannot be read."""
         shown = self._thumbnail(entry)
         self.used += shown.bytes if shown else 0
@@ -60,7 +60,7 @@ class Wall:
             ),
         )  # fmt: skip
 
-    def _thumbnail(self, entry: Entry) -> Thumbnail | None:
+    def _thumbnail(self, entry: ReportImage) -> Thumbnail | None:
         if entry.pixels is None:
             self.unkept += 1
             return None
@@ -86,7 +86,7 @@ def gallery(tally: Tally, wall: Wall) -> Section:
     return Section("pictures", "Pictures", joined(parts), ("class", "split", "verdict", "why"), wall.data)
 
 
-def choose(tally: Tally, outcome: Outcome) -> Iterator[Entry]:
+def choose_shown(tally: Tally, outcome: Outcome) -> Iterator[ReportImage]:
     """Entries of a outcome, each once: class by class in turn, so that every class is seen, at random within it."""
     waiting = [tally.galleries[one, outcome].items() for one in tally.classes if (one, outcome) in tally.galleries]
     seen: set[str] = set()
@@ -97,7 +97,7 @@ def choose(tally: Tally, outcome: Outcome) -> Iterator[Entry]:
                 yield items[turn]
 
 
-def details(subject: Subject, entry: Entry) -> dict[str, Any]:
+def details(subject: Subject, entry: ReportImage) -> dict[str, Any]:
     """What a click shows, as plain JSON: no markup in it."""
     scores = [
         [
@@ -117,7 +117,7 @@ def details(subject: Subject, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _held(subject: Subject, entry: Entry, rule: str, value: object) -> list[str]:
+def _held(subject: Subject, entry: ReportImage, rule: str, value: object) -> list[str]:
     """The threshold, and whether the score reaches it."""
     facts = subject.rules.get(rule)
     least = facts.of(entry.groups[0]) if facts and entry.groups else None
@@ -126,7 +126,7 @@ def _held(subject: Subject, entry: Entry, rule: str, value: object) -> list[str]
     return [number(least), "yes" if value >= least else "no"]
 
 
-def _facts(entry: Entry) -> list[tuple[str, str]]:
+def _facts(entry: ReportImage) -> list[tuple[str, str]]:
     origin = entry.origin
     detail = ", ".join(f"{key} {value}" for key, value in origin.detail.items()) if origin else ""
     return [
@@ -145,7 +145,7 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
     ]
 
 
-def _command(subject: Subject, entry: Entry) -> str:
+def _command(subject: Subject, entry: ReportImage) -> str:
     if not subject.command or entry.attempt is None:
         return ""
     return subject.command.format(name=shlex.quote(entry.name), attempt=int(entry.attempt))
@@ -154,7 +154,7 @@ def _command(subject: Subject, entry: Entry) -> str:
 def _group(tally: Tally, wall: Wall, outcome: Outcome, title: str) -> Html:
     cards: list[Html] = []
     before = wall.used
-    for entry in choose(tally, outcome):
+    for entry in choose_shown(tally, outcome):
         if len(cards) == MOST or wall.used - before >= BUDGET[outcome]:
             break
         cards.append(wall.card(entry))

@@ -9,7 +9,7 @@ from earthsynth_factory.report.html.model import ALL, RuleFacts, Subject
 from earthsynth_factory.report.html.sections.base import Section, heading, named, note
 from earthsynth_factory.report.html.sections.objects import CLASSES
 from earthsynth_factory.report.html.sections.overview import MADE, legend
-from earthsynth_factory.report.html.sketch import Sketch, quantiles, spread
+from earthsynth_factory.report.html.sketch import Sketch, common_bins, quantiles
 
 BARS = 32
 EDGE = 0.005
@@ -57,7 +57,7 @@ def _figure(subject: Subject, tally: Tally, rule: str, class_id: int) -> Html:
     near = least is not None and _near(least, low, high)
     if near and least is not None:
         low, high = min(low, least), max(high, least)
-    left, right, counts = spread([sketch for _, sketch in found], low, high, BARS)
+    left, right, counts = common_bins([sketch for _, sketch in found], low, high, BARS)
     mark = (
         charts.Mark((least - left) / (right - left), f"least {number(least)}") if near and least is not None else None
     )

@@ -15,8 +15,8 @@ from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.domain.sample import Candidate, Score
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.rfilter.base import Rule
-from earthsynth_factory.rfilter.chain import RuleChain
 from earthsynth_factory.rfilter.image_quality import ImageQualitySpec
+from earthsynth_factory.rfilter.judge import AskedRule, Judge
 from tests.making import make_candidate, make_image
 
 SHAPE = (48, 48, 3)
@@ -61,9 +61,13 @@ class _Fixed(Rule):
         return [Score(self.value, found.slot.index in self.passing, "why not") for found in candidates]
 
 
+def _asked(name: str, rule: Rule, rank: float) -> AskedRule[Rule]:
+    return AskedRule(name, ImageQualitySpec(kind="image_quality", rank=rank), rule)
+
+
 def test_what_one_rule_rejects_the_next_is_not_shown() -> None:
     first, second = _Fixed({0, 2}, 0.5), _Fixed({0}, 3.0)
-    verdicts = RuleChain([("a", first, 2.0), ("b", second, 1.0)]).judge([make_candidate(index) for index in range(3)])
+    verdicts = Judge([_asked("a", first, 2.0), _asked("b", second, 1.0)]).judge([make_candidate(n) for n in range(3)])
     assert second.shown == [0, 2]
     assert [verdict.kept for verdict in verdicts] == [True, False, False]
     assert [verdict.rank for verdict in verdicts] == [4.0, 1.0, 4.0]
@@ -72,9 +76,7 @@ def test_what_one_rule_rejects_the_next_is_not_shown() -> None:
 
 
 def test_a_verdict_does_not_depend_on_batch_mates() -> None:
-    chain = RuleChain.of(
-        [ImageQualitySpec(kind="image_quality", rank=1)], StageContext(earthsynth(), [17], Path(), "cpu")
-    )
+    judge = Judge.of([ImageQualitySpec(kind="image_quality", rank=1)], StageContext(earthsynth(), [17], Path(), "cpu"))
     candidates = [make_candidate(index) for index in range(4)]
-    together = chain.judge(candidates)
-    assert together == [chain.judge([candidate])[0] for candidate in candidates]
+    together = judge.judge(candidates)
+    assert together == [judge.judge([candidate])[0] for candidate in candidates]
