@@ -13,7 +13,7 @@ import numpy.typing as npt
 from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.domain.sample import Score
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.errors import InputError
+from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.filtering.columns import Known, Scores
 from earthsynth_factory.filtering.scoring import AskedRule
 from earthsynth_factory.filtering.spec import FilterSpec
@@ -54,11 +54,16 @@ class Limits:
         return found if rule.spec.cost else min(found, rule.rule.least)
 
     def score(self, rule: AskedRule, image: Known) -> Score | None:
-        """The rule's score of an image; None where it was not asked."""
+        """The rule's score of an image; None where it was not asked. Raises StoreError where stored numbers lack one."""
         measures = image.measured.get(rule.name)
         if measures is None:
             return None
-        return rule.rule.decide(measures, image.category, self.least(rule, image.category))
+        try:
+            return rule.rule.decide(measures, image.category, self.least(rule, image.category))
+        except KeyError as error:
+            raise StoreError(
+                f"scores.jsonl: lacks {error} of {rule.name}, which is always measured; choose another --out"
+            ) from error
 
 
 def fixed(rule: AskedRule) -> bool:

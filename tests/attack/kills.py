@@ -40,6 +40,7 @@ def jobs(inputs: Inputs) -> list[Job]:
     return [
         Job("build", ("build", inputs.recipe, "--out", "OUT")),
         Job("build, 2 workers", ("build", inputs.recipe, "--out", "OUT", "--set", "engine.workers=2"), True),
+        Job("build of collages", ("build", inputs.collage, "--out", "OUT")),
         Job("prepare", ("prepare", inputs.foreign, "--out", "OUT", "--workers", 1, "--crop", 32)),
         Job("prepare, 2 workers", ("prepare", inputs.foreign, "--out", "OUT", "--workers", 2, "--crop", 32), True),
         Job("filter", ("filter", inputs.build, "--out", "OUT", "--config", inputs.filter)),
