@@ -17,7 +17,7 @@ from tests.attack.inputs import Inputs
 from tests.attack.outcome import Outcome, table
 from tests.attack.running import preload
 
-PARTS = ("records", "hostile", "odd", "network", "kills", "pairs", "disks", "damage", "train", "models")
+PARTS = ("records", "hostile", "odd", "network", "kills", "signals", "pairs", "disks", "damage", "train", "models")
 
 
 def main() -> int:
@@ -58,6 +58,9 @@ def _all(given: argparse.Namespace, folder: Path, inputs: Inputs) -> Iterator[Ou
     if "kills" in only:
         for number, job in enumerate(kills.jobs(inputs)):
             yield kills.attack(job, folder / f"kills{number}", given.kills, chance)
+    if "signals" in only:
+        for number, job in enumerate(kills.jobs(inputs)):
+            yield kills.signals(job, folder / f"signals{number}", 3 * given.times, chance)
     if "pairs" in only:
         yield pairs.attack(inputs, folder / "pairs", given.times, chance)
     if "disks" in only:
