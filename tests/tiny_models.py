@@ -10,11 +10,13 @@ import torch
 from diffusers import (
     AutoencoderKL,
     ControlNetModel,
+    EulerDiscreteScheduler,
     PNDMScheduler,
     StableDiffusionControlNetPipeline,
+    StableDiffusionXLControlNetPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 TEXT_WIDTH = 32
 
@@ -73,11 +75,8 @@ def make_pipeline(folder: Path, sizes: dict[str, Any] = TINY) -> StableDiffusion
         )
     )
     unet = UNet2DConditionModel(**sizes["unet"])
-    controlnet = ControlNetModel.from_unet(unet)
-    # A new ControlNet is zero at its ends, and random words hardly move a random UNet: both would hide in rounding.
-    ends = [*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block]
-    for layer in [*ends, controlnet.controlnet_cond_embedding.conv_out]:
-        torch.nn.init.normal_(layer.weight, std=0.3)
+    controlnet = lively_controlnet(unet)
+    # Random words hardly move a random UNet: they, too, would hide in rounding.
     for name, weight in unet.named_parameters():
         if name.endswith("attn2.to_out.0.weight"):
             weight.data *= 20
@@ -94,6 +93,49 @@ def make_pipeline(folder: Path, sizes: dict[str, Any] = TINY) -> StableDiffusion
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+def make_xl_pipeline(folder: Path) -> StableDiffusionXLControlNetPipeline:
+    """Stable Diffusion XL's structure, tiny, with random weights from a fixed seed: two text encoders, three levels."""
+    torch.manual_seed(1)
+    tokenizer = _tokenizer(folder)
+    text = {**TINY["text"], "vocab_size": len(tokenizer), "max_position_embeddings": 77, "projection_dim": 24}
+    config = CLIPTextConfig(**text, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id)
+    unet = UNet2DConditionModel(
+        sample_size=8, block_out_channels=(16, 32, 32), layers_per_block=2, cross_attention_dim=2 * TEXT_WIDTH,
+        attention_head_dim=(2, 4, 4), norm_num_groups=8, use_linear_projection=True, addition_embed_type="text_time",
+        addition_time_embed_dim=8, projection_class_embeddings_input_dim=6 * 8 + 24, transformer_layers_per_block=(1, 1, 2),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    made = StableDiffusionXLControlNetPipeline(
+        vae=AutoencoderKL(**TINY["vae"], scaling_factor=0.13025),
+        text_encoder=CLIPTextModel(config),
+        text_encoder_2=CLIPTextModelWithProjection(config),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=unet,
+        controlnet=lively_controlnet(unet),
+        scheduler=EulerDiscreteScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            steps_offset=1,
+            timestep_spacing="leading",
+        ),
+        add_watermarker=False,
+    )
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def lively_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
+    """A ControlNet of the UNet's shape that does something: a new one is zero at its ends, which would hide in rounding."""
+    controlnet = ControlNetModel.from_unet(unet)
+    ends = [*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block]
+    for layer in [*ends, controlnet.controlnet_cond_embedding.conv_out]:
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    return controlnet
 
 
 def save_pipeline(folder: Path, sizes: dict[str, Any] = TINY) -> None:

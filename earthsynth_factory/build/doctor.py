@@ -42,6 +42,20 @@ def model_checks(name: str, controlnet: str | None) -> list[Check]:
     return [Check(subject, True, found) for subject, found in describe_model(name, controlnet, Path())]
 
 
+def image_checks(path: Path) -> list[Check]:
+    """What an image file says of how it came to be. Raises InputError where it cannot be read."""
+    from earthsynth_factory.errors import InputError
+    from earthsynth_factory.io.provenance import MEANING, source_type_of
+
+    try:
+        found = source_type_of(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if found is None:
+        return [Check("digital source type", True, "the file says nothing; that is no proof that a camera took it")]
+    return [Check("digital source type", True, f"{found}: {MEANING.get(found, 'see IPTC, Digital Source Type')}")]
+
+
 def _python() -> Check:
     return Check("Python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer")
 

@@ -105,4 +105,4 @@ def _refused(store: BuildReader, records: Sequence[SampleRecord]) -> Iterator[st
         verdicts = chain.judge([built_entry(store, record).load() for record in some])
         for record, verdict in zip(some, verdicts, strict=True):
             if not verdict.kept:
-                yield "negatives" if record.category is None else taxonomy[record.category].name
+                yield taxonomy.asked_for(record.category)

@@ -76,7 +76,7 @@ def generate(
     facts = {"prompt": condition.prompt, "model": card.name, "seed": seed, "objects": objects}
     write_json(made.labels, {"made_by": MADE_BY, **facts})  # first: by it the two pictures are known as ours
     write_bytes(made.mask, encode_mask(condition.mask, taxonomy))
-    write_bytes(made.image, encode_png(image))
+    write_bytes(made.image, encode_png(image, source=spec.digital_source))
     return replace(made, note=_doubt(card, wanted))
 
 

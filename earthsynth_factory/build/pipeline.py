@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from earthsynth_factory.conditions.base import ConditionSource, SourceContext, Want
-from earthsynth_factory.conditions.prompts import PromptWriter
+from earthsynth_factory.build.pairs import merged, synthesised
+from earthsynth_factory.conditions.base import ConditionSource, SourceContext, Want, WantedPair
+from earthsynth_factory.conditions.prompts import PromptSpec, PromptWriter
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
@@ -56,7 +57,9 @@ class Pipeline:
         """
         taxonomy, thresholds = recipe.taxonomy(), load_thresholds(recipe, base)
         card = recipe.synthesis.card(base)
-        prompts = PromptWriter(taxonomy, card.prompt_template, card.scales, recipe.words())
+        prompts = PromptWriter(
+            taxonomy, card.prompt_template, card.scales, recipe.words(), recipe.prompts or PromptSpec()
+        )
         blocks = {category.id: block for category, block in recipe.blocks()}
         drawing = SourceContext(taxonomy, prompts, recipe.splits, recipe.seed, base, cache_folder())
         context = StageContext(taxonomy, recipe.targets(), base, device, thresholds.least)
@@ -80,7 +83,10 @@ class Pipeline:
     def describe(self) -> dict[str, Any]:
         """Models, devices and data licences for the run record, once open."""
         return {
-            "synthesis": dict(self.generator.describe()),
+            "synthesis": {
+                **self.generator.describe(),
+                "digital_source_type": self.recipe.synthesis.digital_source.value,
+            },
             "rfilter": dict(self.rules.describe()),
             "licences": [line for source, _ in self.sources for line in source.licences()],
         }
@@ -92,7 +98,7 @@ class Pipeline:
         reason = NoCondition("never drawn")
         for draw in range(DRAWS_PER_CONDITION):
             try:
-                return source.draw(self._want(slot, derive(slot.seed, "condition", number, draw)))
+                return self._led(source.draw(self._want(slot, derive(slot.seed, "condition", number, draw))), slot)
             except NoCondition as error:
                 reason = error
         raise reason
@@ -101,18 +107,30 @@ class Pipeline:
     def synthesise(self, slots: Sequence[Slot], attempts: Sequence[int], drawn: Sequence[Condition]) -> list[Candidate]:
         """One image for each request, in one batch."""
         seeds = [derive(slot.seed, "image", attempt) for slot, attempt in zip(slots, attempts, strict=True)]
-        images = self.generator.generate(drawn, seeds)
-        return [Candidate(*parts) for parts in zip(slots, attempts, seeds, drawn, images, strict=True)]
+        return synthesised(self.generator, list(zip(slots, attempts, seeds, drawn, strict=True)))
 
     # Stage 3
     def judge(self, candidates: Sequence[Candidate]) -> list[Verdict]:
-        """A verdict for each candidate."""
-        return self.rules.judge(candidates)
+        """A verdict for each candidate; one of a pair is held to what its twin is worth, too."""
+        twins = [candidate.twin for candidate in candidates if candidate.twin is not None]
+        verdicts = self.rules.judge([*candidates, *twins])
+        others = iter(verdicts[len(candidates) :])
+        return [
+            verdict if candidate.twin is None else merged(verdict, next(others))
+            for candidate, verdict in zip(candidates, verdicts, strict=False)
+        ]
 
     # Stage 4
     def label(self, candidate: Candidate, verdict: Verdict) -> Sample:
         """The candidate as a sample, its labels read from its condition."""
         return Sample(candidate, verdict, map_labels(candidate.condition, self.recipe.labels, self.taxonomy))
+
+    def _led(self, condition: Condition, slot: Slot) -> Condition:
+        """With the negative prompt of the class that it is drawn for, if that has one."""
+        block = self.blocks.get(slot.category or 0)
+        return (
+            replace(condition, negative_prompt=block.negative_prompt) if block and block.negative_prompt else condition
+        )
 
     def _category(self, category: int | None) -> Category | None:
         return None if category is None else self.taxonomy[category]
@@ -121,7 +139,9 @@ class Pipeline:
         return [(source, weight) for source, weight in self.sources if source.supports(category, split)]
 
     def _choose(self, slot: Slot, number: int) -> ConditionSource:
-        able = self._able(self._category(slot.category), slot.split)
+        able = self._able(self._category(_asked(slot)), slot.split)
+        if slot.pair is not None:
+            able = [(source, weight) for source, weight in able if source.makes_pairs]
         mark = unit(slot.seed, "source", number) * sum(weight for _, weight in able)
         for source, weight in able:
             mark -= weight
@@ -130,12 +150,12 @@ class Pipeline:
         raise NoCondition(f"no condition source has this category in the split {slot.split}")
 
     def _want(self, slot: Slot, seed: int) -> Want:
-        image, block = self.recipe.image, self.blocks.get(slot.category or 0)
+        image, block, pair = self.recipe.image, self.blocks.get(_asked(slot) or 0), slot.pair
         low, high = (block and block.metres_per_pixel) or image.metres_per_pixel
         named = block.context if block else None
         context = None if named is None else tuple(self.taxonomy.named(name).id for name in named)
         return Want(
-            category=self._category(slot.category),
+            category=self._category(_asked(slot)),
             height=image.height,
             width=image.width,
             # Log-uniform: halving and doubling the scale are equally likely.
@@ -147,7 +167,13 @@ class Pipeline:
             split=slot.split,
             seed=seed,
             ordinal=slot.ordinal,
+            pair=None if pair is None else WantedPair(self._category(pair.instead), pair.counterfactual),
         )
+
+
+def _asked(slot: Slot) -> int | None:
+    """The class that the slot's scene is drawn for: of a pair that of the factual image."""
+    return slot.pair.category if slot.pair else slot.category
 
 
 def _learnt(card: ModelCard, taxonomy: Taxonomy, asked: Collection[int]) -> tuple[int, ...] | None:

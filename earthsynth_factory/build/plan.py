@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.run_record import Asked
-from earthsynth_factory.domain.sample import Slot
+from earthsynth_factory.domain.sample import Pair, Slot
 from earthsynth_factory.domain.seeds import derive
+from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.recipe.cross_checks import MAX_IMAGES
-from earthsynth_factory.recipe.schema import Recipe
+from earthsynth_factory.recipe.schema import ULPS, Recipe
 
 NEGATIVE = -1
 """Stands for "no category" in the column of class ids."""
@@ -36,13 +37,16 @@ class Plan:
     Where counts were raised later, the slots that were asked for first keep their numbers and those that were added follow.
 
     categories: (N,) int16 class ids, NEGATIVE for a negative. split_index: (N,) uint8 positions in `splits`. seed: the
-    recipe's.
+    recipe's. seconds: (N,) bool, slots of counterfactual images, each behind its factual one; their category is that of
+    the factual image. pairs: which slots have such.
     """
 
     categories: npt.NDArray[np.int16]
     split_index: npt.NDArray[np.uint8]
     splits: tuple[str, ...]
     seed: int
+    seconds: npt.NDArray[np.bool_]
+    pairs: _Pairs
 
     @classmethod
     def of(cls, recipe: Recipe, earlier: Sequence[Asked] = ()) -> Plan:
@@ -51,10 +55,12 @@ class Plan:
         Categories are interleaved: image i of n stands at (i + ½) / n of the way, so that a run stopped half-way has half
         of each. Each category's images are dealt to the splits on their own, so that every split has its share of it.
         """
-        blocks = list(recipe.blocks())
+        blocks, taxonomy, pairs = list(recipe.blocks()), recipe.taxonomy(), recipe.counterfactual
         asked = Asked(categories=tuple(block.count for _, block in blocks), negatives=recipe.negatives)
         ids = [category.id for category, _ in blocks]
-        return cls._of_stages(ids, (*earlier, asked), recipe.splits, recipe.seed)
+        instead = taxonomy.named(pairs.instead).id if pairs and pairs.instead else None
+        paired = _Pairs(pairs.share if pairs else 0.0, _things(taxonomy), instead)
+        return cls._of_stages(ids, (*earlier, asked), recipe.splits, recipe.seed, paired)
 
     @classmethod
     def recorded(cls, store: BuildReader) -> Plan:
@@ -68,21 +74,23 @@ class Plan:
             splits = {str(name): float(share) for name, share in recipe["splits"].items()}
             if not 0 < sum(asked.categories) + asked.negatives <= MAX_IMAGES:
                 raise ValueError("counts out of range")
-            return cls._of_stages(ids, (*store.run.earlier, asked), splits, int(recipe["seed"]))
+            return cls._of_stages(ids, (*store.run.earlier, asked), splits, int(recipe["seed"]), _recorded_pairs(store))
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise StoreError(f"{store.layout.run}: damaged ({error}); run the same build command again") from error
 
     @classmethod
-    def _of_stages(cls, ids: Sequence[int], stages: Sequence[Asked], splits: Mapping[str, float], seed: int) -> Plan:
+    def _of_stages(
+        cls, ids: Sequence[int], stages: Sequence[Asked], splits: Mapping[str, float], seed: int, pairs: _Pairs
+    ) -> Plan:
         """The plan of the last stage, whose slots come stage by stage. ids: of the categories, in the recipe's order."""
-        plan = cls(np.empty(0, np.int16), np.empty(0, np.uint8), tuple(splits), seed)
+        plan = cls(np.empty(0, np.int16), np.empty(0, np.uint8), tuple(splits), seed, np.empty(0, bool), pairs)
         for asked in stages:
             plan = plan._with(dict(zip((*ids, NEGATIVE), (*asked.categories, asked.negatives), strict=True)), splits)
         return plan
 
     def _with(self, counts: Mapping[int, int], splits: Mapping[str, float]) -> Plan:
-        """This plan with what lacks to so many images of each class behind it."""
-        had = {class_id: self.split_index[self.categories == class_id] for class_id in counts}
+        """This plan with what lacks to so many images of each class behind it, and with their counterfactual ones."""
+        had = {class_id: self.split_index[~self.seconds & (self.categories == class_id)] for class_id in counts}
         added = {
             class_id: count - len(had[class_id]) for class_id, count in counts.items() if count > len(had[class_id])
         }
@@ -92,8 +100,15 @@ class Plan:
         split = np.concatenate([_deal(count, splits, self.seed, one, had[one]) for one, count in added.items()])
         position = np.concatenate([(np.arange(count) + 0.5) / count for count in added.values()])
         order = np.argsort(position, kind="stable")
-        categories, split_index = (self.categories, ids[order]), (self.split_index, split[order])
-        return Plan(np.concatenate(categories), np.concatenate(split_index), self.splits, self.seed)
+        begun = self.pairs.begun(ids[order], {class_id: len(found) for class_id, found in had.items()})
+        places = np.repeat(order, 1 + begun)
+        seconds = np.concatenate([[False], places[1:] == places[:-1]])
+        return replace(
+            self,
+            categories=np.concatenate([self.categories, ids[places]]),
+            split_index=np.concatenate([self.split_index, split[places]]),
+            seconds=np.concatenate([self.seconds, seconds]),
+        )
 
     def __len__(self) -> int:
         return len(self.categories)
@@ -102,14 +117,23 @@ class Plan:
         """The slot of this number. Raises IndexError outside 0 … len - 1."""
         if not 0 <= index < len(self):
             raise IndexError(f"slot {index} is outside 0–{len(self) - 1}")
-        category = int(self.categories[index])
+        category, pair = int(self.categories[index]), self._pair_of(index)
+        own = None if category == NEGATIVE else category
+        first = index if pair is None else pair.id
         return Slot(
             index=index,
-            category=None if category == NEGATIVE else category,
+            category=pair.instead if pair is not None and pair.counterfactual else own,
             split=self.splits[self.split_index[index]],
-            seed=derive(self.seed, "slot", index),
-            ordinal=int(self._ordinals[index]),
+            seed=derive(self.seed, "slot", first),
+            ordinal=int(self._ordinals[first]),
+            pair=pair,
         )
+
+    def _pair_of(self, index: int) -> Pair | None:
+        second = bool(self.seconds[index])
+        if not second and not (index + 1 < len(self) and self.seconds[index + 1]):
+            return None
+        return Pair(index - second, int(self.categories[index]), self.pairs.instead, second)
 
     def split_of(self, index: int) -> str:
         """The split of the slot of this number. Raises IndexError outside 0 … len - 1."""
@@ -122,17 +146,22 @@ class Plan:
 
     @cached_property
     def _ordinals(self) -> npt.NDArray[np.int32]:
-        """(N,) each slot's number among those of its pair."""
-        order = np.argsort(self._pairs, kind="stable")
+        """(N,) each slot's number among those of its category and split; 0 for counterfactual ones, which have their
+        factual one's."""
+        order = np.argsort(np.where(self.seconds, self._pairs.max() + 1, self._pairs), kind="stable")
+        order = order[: len(self) - int(self.seconds.sum())]
         _, first, counts = np.unique(self._pairs[order], return_index=True, return_counts=True)
-        ordinals = np.empty(len(self), np.int32)
-        ordinals[order] = np.arange(len(self)) - np.repeat(first, counts)
+        ordinals = np.zeros(len(self), np.int32)
+        ordinals[order] = np.arange(len(order)) - np.repeat(first, counts)
         return ordinals
 
     def needs(self) -> list[tuple[int | None, str, int]]:
-        """(class id or None for negatives, split, images) of every pair that has images, in order of appearance."""
+        """(class id or None for negatives, split, images) of every pair that has images, in order of appearance.
+
+        Counterfactual images are not counted: they come with their factual ones or not at all.
+        """
         splits = len(self.splits)
-        pairs, first, counts = np.unique(self._pairs, return_index=True, return_counts=True)
+        pairs, first, counts = np.unique(self._pairs[~self.seconds], return_index=True, return_counts=True)
         # Categories by their first slot, splits in the recipe's order.
         begins: dict[int, int] = {}
         for pair, index in zip(pairs, first, strict=True):
@@ -144,6 +173,39 @@ class Plan:
             (None if pair // splits == NEGATIVE else pair // splits, self.splits[pair % splits], count)
             for _, pair, count in rows
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Which slots begin a pair: `share` of those of every class in `things`. instead: class id of what stands in the object's
+    place in the counterfactual image; None: nothing.
+    """
+
+    share: float
+    things: frozenset[int]
+    instead: int | None
+
+    def begun(self, ids: npt.NDArray[np.int16], had: Mapping[int, int]) -> npt.NDArray[np.int64]:
+        """(N,) 1 for a slot that begins a pair; evenly spread over each class. had: class id → slots before these."""
+        begun = np.zeros(len(ids), np.int64)
+        for category in self.things.intersection(np.unique(ids).tolist()):
+            places = np.flatnonzero(ids == category)
+            so_far = had[category] + np.arange(len(places) + 1)
+            begun[places] = np.diff(np.floor(so_far * self.share + ULPS))  # as `pairs_among`
+        return begun
+
+
+def _recorded_pairs(store: BuildReader) -> _Pairs:
+    """Those of a build. Raises KeyError, TypeError, ValueError, InputError where the record is damaged."""
+    found = store.run.recipe.get("counterfactual")
+    if not found:
+        return _Pairs(0.0, frozenset(), None)
+    instead = store.taxonomy.named(found["instead"]).id if found["instead"] else None
+    return _Pairs(float(found["share"]), _things(store.taxonomy), instead)
+
+
+def _things(taxonomy: Taxonomy) -> frozenset[int]:
+    return frozenset(category.id for category in taxonomy if category.thing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,23 +35,29 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
     NoCondition where the attempt's condition could not be drawn; ModelError, DiskError.
     """
     store = BuildReader(folder)
-    recipe = _recipe(store)
+    recipe = recorded_recipe(store)
     if not 0 <= slot < recipe.images:
         there = f"there are {recipe.images}, 0–{recipe.images - 1}"
         raise InputError(f"slot {slot}: {there}; give the number of an image, as its file is called")
-    pipeline = Pipeline.of(recipe, base, device)
-    if fingerprint(recipe, identity_of(recipe, pipeline, base)) != store.run.fingerprint:
-        raise StoreError(
-            f"{folder}: its models or mask sources are others now than when it was made (fingerprint "
-            f"{store.version}); give the folder of its recipe with --base"
-        )
+    pipeline = pipeline_of(store, recipe, base, device)
     number = _kept(store, slot) if attempt is None else attempt
     if not 0 <= number < recipe.rfilter.max_attempts:
         raise InputError(f"--attempt {number}: the recipe has the attempts 0–{recipe.rfilter.max_attempts - 1}")
     return _made(pipeline, Plan.of(recipe, store.run.earlier), slot, number, out)
 
 
-def _recipe(store: BuildReader) -> Recipe:
+def pipeline_of(store: BuildReader, recipe: Recipe, base: Path, device: str) -> Pipeline:
+    """The pipeline that made the build, not opened. Raises StoreError where its models or mask sources are others now."""
+    pipeline = Pipeline.of(recipe, base, device)
+    if fingerprint(recipe, identity_of(recipe, pipeline, base)) != store.run.fingerprint:
+        raise StoreError(
+            f"{store.root}: its models or mask sources are others now than when it was made (fingerprint "
+            f"{store.version}); give the folder of its recipe with --base"
+        )
+    return pipeline
+
+
+def recorded_recipe(store: BuildReader) -> Recipe:
     """The resolved recipe. A plug-in that it names is imported only where that is allowed."""
     try:
         return Recipe.model_validate(store.run.recipe)
@@ -74,7 +80,7 @@ def _made(pipeline: Pipeline, plan: Plan, index: int, attempt: int, out: Path) -
     labels = map_labels(condition, pipeline.recipe.labels, pipeline.taxonomy)
     stem = f"{slot.stem}_{attempt:03d}"
     made = Remade(out / f"{stem}.png", out / f"{stem}_mask.png", out / f"{stem}_instances.png")
-    write_bytes(made.image, encode_png(candidate.image))
+    write_bytes(made.image, encode_png(candidate.image, source=pipeline.recipe.synthesis.digital_source))
     write_bytes(made.mask, encode_mask(condition.mask, pipeline.taxonomy))
     write_bytes(made.instances, encode_png(labels.instance_map))
     return made

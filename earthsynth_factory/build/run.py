@@ -13,6 +13,7 @@ import orjson
 
 from earthsynth_factory.build import rates
 from earthsynth_factory.build.doubts import doubts_of, read_doubts
+from earthsynth_factory.build.edit_sheet import edit_sheet
 from earthsynth_factory.build.engines.local import LocalEngine
 from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
@@ -28,9 +29,10 @@ from earthsynth_factory.datasets.build.layout import Layout
 from earthsynth_factory.datasets.build.marker import Marker, read_marker
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.run_record import RunRecord
+from earthsynth_factory.domain.outcome import NO_CONDITION
 from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.io.atomic import json_bytes, write_changed
+from earthsynth_factory.io.atomic import json_bytes, write_bytes, write_changed
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
 from earthsynth_factory.io.jsonl import append_line, open_to_append
 from earthsynth_factory.io.log import log_file
@@ -78,7 +80,8 @@ class Tally:
 @dataclass(frozen=True)
 class BuildResult:
     """A finished build. short: (category name, split) → images that lack. reasons: why images of the whole folder were not
-    kept → how many, the commonest first. notes: what is doubtful, what was lost on the way, and what exports could not hold.
+    kept → how many, the commonest first. notes: what is doubtful, what was lost on the way, and what exports could not
+    hold. undrawn: category name → why no condition could be drawn for it.
     """
 
     out: Path
@@ -87,6 +90,7 @@ class BuildResult:
     short: dict[tuple[str, str], int]
     reasons: dict[str, int]
     notes: tuple[str, ...]
+    undrawn: dict[str, str]
 
 
 def build(
@@ -126,7 +130,7 @@ def build(
         task = ShardTask(recipe, base, out, plan, record.shard_size, keep_rejects)
         with log_file(layout.log):
             notes += _fill(task, plan, layout, record, pipeline, watch, tell)
-        return _finish(recipe, plan, layout, claim, notes)
+        return _finish(pipeline, plan, layout, claim, notes)
 
 
 def identity_of(recipe: Recipe, pipeline: Pipeline, base: Path) -> dict[str, Any]:
@@ -214,12 +218,12 @@ def _log_session(layout: Layout, tally: Tally, seconds: float, workers: int) -> 
         append_line(file, orjson.dumps(line) + b"\n", layout.sessions)
 
 
-def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: list[str]) -> BuildResult:
+def _finish(pipeline: Pipeline, plan: Plan, layout: Layout, claim: Claim, notes: list[str]) -> BuildResult:
     """Exports, dataset card, report and the final counts, from what is on disk; what is there already stays as it is.
 
     Raises Interrupted where committed shards have vanished since.
     """
-    store = BuildReader(layout.root)
+    store, recipe = BuildReader(layout.root), pipeline.recipe
     markers = _markers(store)
     accepted = sum(marker.accepted for marker in markers)
     short = shortfalls(plan, store) if accepted < len(plan) else {}
@@ -231,10 +235,12 @@ def _finish(recipe: Recipe, plan: Plan, layout: Layout, claim: Claim, notes: lis
     write_card(store, summaries, short, doubts)
     notes = [*doubts, *notes, *(note for summary in summaries for note in summary.notes)]
     if not done:
-        notes += _report(store, plan)
+        notes += _report(store, plan, pipeline)
         claim.finish(outcome)
-    reasons = dict(Counts.of(store).rejected.most_common())
-    return BuildResult(layout.root, accepted, len(plan), short, reasons, tuple(notes))
+    counts = Counts.of(store)
+    undrawn = {store.taxonomy.asked_for(category): why for category, why in counts.undrawn.items()}
+    reasons = dict(counts.rejected.most_common())
+    return BuildResult(layout.root, accepted, len(plan), short, reasons, tuple(notes), undrawn)
 
 
 def _markers(store: BuildReader) -> list[Marker]:
@@ -249,22 +255,28 @@ def _markers(store: BuildReader) -> list[Marker]:
     return found
 
 
-def _report(store: BuildReader, plan: Plan) -> list[str]:
-    """Write the report. The dataset is whole without it, so what goes wrong here becomes a note."""
+def _report(store: BuildReader, plan: Plan, pipeline: Pipeline) -> list[str]:
+    """Write the report, and a sheet of what was changed in pictures. The dataset is whole without them, so what goes wrong
+    here becomes a note."""
     path = report_path(store.root)
     try:
         report_on_build(store, plan, path)
+        if pipeline.recipe.synthesis.needs_pictures and (sheet := edit_sheet(store, plan, pipeline)):
+            write_bytes(path.with_name(EDITS), sheet)
     except Exception as error:  # a defect of the report must never cost a build its end
         return [f"{path}: no report ({error}); `earthsynth-factory report {store.root}` writes it"]
     return []
 
 
+EDITS = "edits.png"
+"""Beside the report: pictures before and after."""
+
+
 def shortfalls(plan: Plan, store: BuildReader) -> dict[tuple[str, str], int]:
     """(category name, split) → images asked for and not there."""
-    made = Counter((record.category, record.split) for record in store.samples())
-    names = {category.id: category.name for category in store.taxonomy}
+    made = Counter((record.category, record.split) for record in store.samples() if not record.counterfactual)
     lacking = {
-        ("negatives" if category is None else names[category], split): count - made[category, split]
+        (store.taxonomy.asked_for(category), split): count - made[category, split]
         for category, split, count in plan.needs()
     }
     return {where: count for where, count in lacking.items() if count > 0}
@@ -275,10 +287,20 @@ def raise_shortfall(result: BuildResult) -> None:
     if not result.short:
         return
     lines = [f"  {name} ({split}): {count} short" for (name, split), count in sorted(result.short.items())]
-    why = ", ".join(f"{rule} {count}×" for rule, count in list(result.reasons.items())[:5])
-    raise Shortfall(
-        f"{result.accepted} of {result.asked} images were accepted:\n"
-        + "\n".join(lines)
-        + f"\nWhy images were not kept: {why}.\nRaise `rfilter.max_attempts` and give the same command: it goes on in this "
-        "folder. Other rules or sources make another dataset, in another --out."
-    )
+    names = sorted({name for name, _ in result.short} & result.undrawn.keys())
+    lines += [f"  {name}: {NO_CONDITION}: {result.undrawn[name]}" for name in names]
+    judged = [f"{rule} {count}×" for rule, count in result.reasons.items() if rule != NO_CONDITION]
+    if judged:
+        lines.append(f"Why images were not kept: {', '.join(judged[:5])}.")
+    lines.append(_MORE_ATTEMPTS if judged else _OTHER_RECIPE)
+    raise Shortfall(f"{result.accepted} of {result.asked} images were accepted:\n" + "\n".join(lines))
+
+
+_MORE_ATTEMPTS = (
+    "Raise `rfilter.max_attempts` and give the same command: it goes on in this folder. Other rules or sources make another "
+    "dataset, in another --out."
+)
+
+_OTHER_RECIPE = (
+    "More attempts would end alike. Change what stands in the way; that makes another dataset, in another --out."
+)

@@ -23,6 +23,7 @@ from earthsynth_factory.io.atomic import disk_error, remove, sweep, write_bytes,
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.jsonl import append_line, open_to_append, whole_lines
 from earthsynth_factory.io.png import encode_mask, encode_png
+from earthsynth_factory.io.provenance import DigitalSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +43,11 @@ class SlotResult:
 class ShardJournal:
     """Writes one shard. There is one writer for a shard; `put_pixels` may be called from several threads."""
 
-    def __init__(self, layout: ShardLayout, slots: range, taxonomy: Taxonomy) -> None:
+    def __init__(self, layout: ShardLayout, slots: range, taxonomy: Taxonomy, source: DigitalSource) -> None:
+        """source: how the images came to be."""
         self._layout = layout
         self._slots = slots
-        self._taxonomy = taxonomy
+        self._taxonomy, self._source = taxonomy, source
         self.next_slot = slots.start
         self.accepted = 0
         self._samples: IO[bytes] | None = None
@@ -69,13 +71,14 @@ class ShardJournal:
         """Write image, mask and instance map of a sample, each whole or not at all."""
         candidate = sample.candidate
         stem, condition = candidate.slot.stem, candidate.condition
-        write_bytes(self._layout.image(stem), encode_png(candidate.image))
+        write_bytes(self._layout.image(stem), encode_png(candidate.image, source=self._source))
         write_bytes(self._layout.mask(stem), encode_mask(condition.mask, self._taxonomy))
         write_bytes(self._layout.instances(stem), encode_png(sample.labels.instance_map))
 
     def put_rejected(self, candidate: Candidate) -> None:
         """Keep the image of a rejected candidate."""
-        write_bytes(self._layout.rejected_image(candidate.slot.stem, candidate.attempt), encode_png(candidate.image))
+        path = self._layout.rejected_image(candidate.slot.stem, candidate.attempt)
+        write_bytes(path, encode_png(candidate.image, source=self._source))
 
     def settle(self, outcomes: Sequence[SlotResult]) -> None:
         """Record outcomes whose pixels are on disk; they must follow on `next_slot` without a gap."""

@@ -96,7 +96,8 @@ class ShardTask:
     def _fill_locked(self, pipeline: Pipeline, number: int, report: Report, stop: threading.Event) -> None:
         slots = shard_slots(number, self.shard_size, len(self.plan))
         layout = Layout(self.out).shard(number)
-        journal, aside = ShardJournal(layout, slots, pipeline.taxonomy), SetAside.of(layout)
+        source = pipeline.recipe.synthesis.digital_source
+        journal, aside = ShardJournal(layout, slots, pipeline.taxonomy, source), SetAside.of(layout)
         journal.open()
 
         def past(slot: int) -> Past | None:

@@ -16,6 +16,10 @@ def build(
         Path | None, typer.Option("--out", "-o", help="Output folder; by default out/<recipe's name>.")
     ] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: a.b=3. May be repeated.")] = None,
+    counterfactual: Annotated[
+        float | None,
+        typer.Option(help="Share of the images that get a second one, equal but for one object.", show_default=False),
+    ] = None,
     keep_rejects: Annotated[bool, typer.Option(help="Keep the images of rejected candidates.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what is finished with its digests; make again what differs.")
@@ -28,7 +32,8 @@ def build(
     from earthsynth_factory.cli.progress import BuildProgress
     from earthsynth_factory.recipe.load import load_recipe
 
-    loaded = load_recipe(recipe, changes or [], plugins=True)
+    pairs = [] if counterfactual is None else [f"counterfactual.share={counterfactual}"]
+    loaded = load_recipe(recipe, [*(changes or []), *pairs], plugins=True)
     folder = out or Path("out") / recipe.stem
     with BuildProgress(loaded.recipe, folder) as progress:
         result = run_build(

@@ -38,6 +38,7 @@ def status(
             "asked": asked,
             "splits": dict(counts.accepted),
             "rejected": dict(counts.rejected),
+            "undrawn": {store.taxonomy.asked_for(category): why for category, why in counts.undrawn.items()},
         }
         say(json.dumps({**facts, "fingerprint": store.run.fingerprint}))
         return
@@ -49,6 +50,8 @@ def status(
             say(f"  {category.name}: {', '.join(f'{split} {count}' for split, count in images.items())}{objects}")
     for reason, count in counts.rejected.most_common():
         say(f"  not kept: {count}× {reason}")
+    for wanted, why in counts.undrawn.items():
+        say(f"  {store.taxonomy.asked_for(wanted)}: no condition: {why}")
 
 
 def _verify(store: BuildReader) -> None:
@@ -102,8 +105,17 @@ def preview(
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=400, help="Samples on the sheet.")] = 24,
     columns: Annotated[int, typer.Option(min=1, max=20)] = 4,
     side: Annotated[int, typer.Option(min=16, max=1024, help="Pixels that each view is wide.")] = 160,
+    edits: Annotated[
+        bool, typer.Option("--edits", help="Before, after, mask and difference of what was made from pictures.")
+    ] = False,
+    base: Annotated[
+        Path | None, typer.Option(help="With --edits: folder that the recipe's paths start from. [default: FOLDER]")
+    ] = None,
 ) -> None:
     """Draw a contact sheet of samples of every category. Of each its image, mask and overlay."""
+    if edits:
+        _preview_edits(folder, base or folder, out, (count, min(columns, 2), side))
+        return
     from itertools import islice
 
     from earthsynth_factory.datasets.open import open_dataset
@@ -119,4 +131,25 @@ def preview(
         raise StoreError(f"{folder}: no sample is recorded yet")
     path = out or write_below(folder / "report", folder) / "preview.png"
     write_bytes(path, contact_sheet(store, records, columns, side))
+    say(str(path))
+
+
+def _preview_edits(folder: Path, base: Path, out: Path | None, shape: tuple[int, int, int]) -> None:
+    from earthsynth_factory.build.edit_sheet import edit_sheet
+    from earthsynth_factory.build.plan import Plan
+    from earthsynth_factory.build.remake import pipeline_of, recorded_recipe
+    from earthsynth_factory.datasets.build.reader import BuildReader
+    from earthsynth_factory.errors import InputError
+    from earthsynth_factory.io.atomic import write_bytes
+    from earthsynth_factory.io.gates import write_below
+
+    store = BuildReader(folder)
+    recipe = recorded_recipe(store)
+    sheet = edit_sheet(store, Plan.of(recipe, store.run.earlier), pipeline_of(store, recipe, base, "cpu"), *shape)
+    if not sheet:
+        raise InputError(
+            f"{folder}: nothing in it was made from pictures, or no sample is recorded yet; leave out --edits"
+        )
+    path = out or write_below(folder / "report", folder) / "edits.png"
+    write_bytes(path, sheet)
     say(str(path))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from earthsynth_factory.cli.prepare import bands_of
 from earthsynth_factory.cli.say import say
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ def filter_(
     apply: Annotated[Apply, typer.Option(help="Also write the kept images, or list them alone.")] = Apply.list,
     map_file: Annotated[Path | None, typer.Option("--map", help="YAML: class of the dataset → category.")] = None,
     kind: Annotated[str, typer.Option(help="What PATH is, in `prepare`'s words, where it is not recognised.")] = "auto",
+    stretch: Annotated[
+        str | None, typer.Option(help="How imagery of more than 8 bits becomes 8, as `prepare` has it. [p2-98]")
+    ] = None,
+    bands: Annotated[
+        str | None, typer.Option(help="Bands for red, green, blue, from 1, as 4,3,2. [as each file says]")
+    ] = None,
     allow_plugins: Annotated[
         bool, typer.Option("--allow-plugins", help="Import the plug-ins the configuration names, whose code then runs.")
     ] = False,
@@ -46,7 +53,9 @@ def filter_(
     from earthsynth_factory.cli.progress import scene_progress
     from earthsynth_factory.filtering.run import FilterOptions, run_filter
 
-    options = FilterOptions(config, calibrate, apply.value, map_file, device, kind, allow_plugins)
+    options = FilterOptions(
+        config, calibrate, apply.value, map_file, device, kind, allow_plugins, stretch, bands_of(bands)
+    )
     with scene_progress("images") as watch:
         summary = run_filter(path, out or _beside(path), options, watch)
     written = _report(summary.out) if report else None

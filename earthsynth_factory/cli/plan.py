@@ -48,6 +48,7 @@ def plan(
     facts = {
         "name": loaded.recipe.name,
         "images": len(made),
+        "pairs": loaded.recipe.pairs,
         "table": table(loaded.recipe, made),
         "images_to_make": cost.images,
         "bytes": cost.bytes,
@@ -67,7 +68,7 @@ def table(recipe: Recipe, plan: Plan) -> list[dict[str, Any]]:
     return [
         {
             "id": category,
-            "name": "negatives" if category is None else taxonomy[category].name,
+            "name": taxonomy.asked_for(category),
             "splits": {split: counts.get(split, 0) for split in plan.splits},
         }
         for category, counts in rows.items()
@@ -84,8 +85,9 @@ def _print(facts: dict[str, Any], splits: tuple[str, ...], as_json: bool) -> Non
 
     console = Console()
     console.print(_grid(facts, splits))
+    twins = f", {facts['pairs']} of them the second of a counterfactual pair" if facts["pairs"] else ""
     console.print(
-        f"{facts['images']} images; at least {facts['images_to_make']} to make; "
+        f"{facts['images']} images{twins}; at least {facts['images_to_make']} to make; "
         f"{_size(facts['bytes'])} on disk, exports not counted",
         highlight=False,
     )
@@ -110,7 +112,7 @@ def _grid(facts: dict[str, Any], splits: tuple[str, ...]) -> Any:
     grid.add_column("class", footer="all")
     for split in splits:
         grid.add_column(escape(split), justify="right", footer=str(sum(row["splits"][split] for row in facts["table"])))
-    grid.add_column("all", justify="right", footer=str(facts["images"]))
+    grid.add_column("all", justify="right", footer=str(facts["images"] - facts["pairs"]))
     for row in facts["table"]:
         numbers = [row["splits"][split] for split in splits]
         grid.add_row(

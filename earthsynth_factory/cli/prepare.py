@@ -69,7 +69,7 @@ def prepare(
         map=map_file,
         segments=segments,
         stretch=stretch,
-        bands=_bands(bands),
+        bands=bands_of(bands),
         strict=strict,
         workers=workers,
     )
@@ -100,7 +100,8 @@ def prepare(
             say(f"    {line}", err=True)
 
 
-def _bands(text: str | None) -> tuple[int, int, int] | None:
+def bands_of(text: str | None) -> tuple[int, int, int] | None:
+    """`4,3,2` as three numbers. Raises `InputError`."""
     from earthsynth_factory.errors import InputError
 
     if text is None:

@@ -1,4 +1,4 @@
-"""`recipe init|from-gaps|validate|schema|categories`: write a recipe, and be told what is wrong with it."""
+"""`recipe init|from-gaps|validate|schema|categories|osm-rules`: write a recipe, and be told what is wrong with it."""
 
 from __future__ import annotations
 
@@ -175,3 +175,11 @@ def from_gaps(
     elif predictions:
         errors, source = errors_of_predictions(dataset, predictions)
     _put(out, next_recipe(found, errors, source, dataset.name, count, model))
+
+
+@app.command("osm-rules")
+def osm_rules() -> None:
+    """Print the table that says what OpenStreetMap's tags are, to be changed and named under `rules`."""
+    from earthsynth_factory.conditions.vector.rules import osm_table
+
+    say(osm_table(), nl=False)

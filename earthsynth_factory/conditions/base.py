@@ -16,8 +16,21 @@ KINDS = {
     "dataset": "earthsynth_factory.conditions.from_dataset:DatasetSpec",
     "compose": "earthsynth_factory.conditions.compose:ComposeSpec",
     "procedural": "earthsynth_factory.conditions.procedural:ProceduralSpec",
+    "vector": "earthsynth_factory.conditions.vector:VectorSpec",
 }
 """Sources that ship: kind → spec class. A new one is a file and a line here."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedPair:
+    """The condition is to come with its `twin`: the same scene without one object, or with another in its place.
+
+    instead: category of that other object; None: nothing. counterfactual: which of the two is asked for, the other is the
+    twin.
+    """
+
+    instead: Category | None
+    counterfactual: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,7 @@ class Want:
     context: class ids the surroundings may be drawn from, or None for the source's own choice.
     avoid: class ids that must not appear. split: the source uses only groups of this split. seed: decides all else.
     ordinal: number of this want among those of its category and split, for sources that go through a list in order.
+    pair: asks for two scenes, of sources that make pairs.
     """
 
     category: Category | None
@@ -44,6 +58,7 @@ class Want:
     split: str
     seed: int
     ordinal: int = 0
+    pair: WantedPair | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,11 @@ class ConditionSource(ABC):
         Raises NoCondition where this seed leads nowhere, SourceError where a file of the source is damaged.
         """
 
+    @property
+    def makes_pairs(self) -> bool:
+        """Whether it answers wants for a pair."""
+        return False
+
     def masks_of(self) -> Mapping[int, int]:
         """Category id → masks that hold it, over all splits; empty for a source that draws."""
         return {}
@@ -98,6 +118,11 @@ class SourceSpec(Spec, ABC):
     @property
     def gives_pictures(self) -> bool:
         """Whether every condition of the source comes with a picture."""
+        return False
+
+    @property
+    def makes_pairs(self) -> bool:
+        """Whether the source can give a scene with and without an object."""
         return False
 
     @abstractmethod

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -17,12 +18,14 @@ from pydantic import BeforeValidator, ConfigDict, model_validator
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.ground import Ground, GroundChoice, LyingTable
 from earthsynth_factory.conditions.masks.bank import MIN_PIXELS, Cutout, MaskBank
+from earthsynth_factory.conditions.masks.cutting import BoxCutter
 from earthsynth_factory.conditions.masks.folder import FolderSpec, MaskFolder
 from earthsynth_factory.conditions.masks.objects import length
 from earthsynth_factory.conditions.masks.pictures import FolderPictures
 from earthsynth_factory.conditions.masks.view import Variants
+from earthsynth_factory.conditions.partners import Option, Partners, PartnersSpec, Side
 from earthsynth_factory.conditions.pasting import Piece, cut_piece
-from earthsynth_factory.conditions.placement import Stamp, find_place, render
+from earthsynth_factory.conditions.placement import Bits, Stamp, at_anchor, find_place, render
 from earthsynth_factory.conditions.scene import Scene
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Origin
@@ -94,7 +97,16 @@ class ComposeSpec(FolderSpec, SourceSpec):
     """With `sun: keep`: most degrees by which an object is turned."""
 
     sparse: bool = False
-    """With `pictures`: accept backgrounds in which objects may stand that nobody labelled."""
+    """With `pictures`: accept backgrounds in which objects may stand that nobody labelled. What has no label there is ground
+    for anything."""
+
+    segmenter: str | None = None
+    """With `pictures`: what cuts objects out of which their upright boxes alone are known: `embedded`, or the folder of a
+    trained segmenter. Without one a folder with such objects is refused."""
+
+    partners: PartnersSpec | None = None
+    """With `pictures`: choose grounds and objects by CF-Comp's criteria; `{}` takes each as it weighs in training. Left out:
+    blindly."""
 
     @model_validator(mode="after")
     def _pictures_need_ground(self) -> Self:
@@ -102,10 +114,16 @@ class ComposeSpec(FolderSpec, SourceSpec):
             raise ValueError("plain ground has no picture; with `pictures: true` leave out `plain` and `plain_share`")
         if self.pictures and self.variants.pad:
             raise ValueError("there is no picture beyond a picture's border; with `pictures: true` leave out `pad`")
+        if self.partners is not None and not self.pictures:
+            raise ValueError("`partners` compares pictures; set `pictures: true`")
         return self
 
     @property
     def gives_pictures(self) -> bool:
+        return self.pictures
+
+    @property
+    def makes_pairs(self) -> bool:
         return self.pictures
 
     def build(self, context: SourceContext) -> ComposeSource:
@@ -120,16 +138,18 @@ class ComposeSource(ConditionSource):
         """Raises SourceError or InputError where a folder or a name cannot be used."""
         taxonomy = context.taxonomy
         self._spec, self._taxonomy, self._prompts = spec, taxonomy, context.prompts
-        self._folder = MaskFolder(spec, context)
+        self._folder = MaskFolder(spec, context, own_splits=spec.pictures)
         self._bank = MaskBank(self._folder, taxonomy, context.cache)
-        self._backgrounds = MaskFolder(spec.backgrounds, context) if spec.backgrounds else None
+        self._backgrounds = MaskFolder(spec.backgrounds, context, spec.pictures) if spec.backgrounds else None
         self._pictures = FolderPictures(self._folder, context.cache) if spec.pictures else None
+        self._cutter = BoxCutter(spec.segmenter, context.base, self._folder, self._pictures) if self._pictures else None
         ground_pictures = None
         if self._pictures:
             ground_pictures = FolderPictures(self._backgrounds, context.cache) if self._backgrounds else self._pictures
             self._backgrounds = self._backgrounds or self._folder
             _check_labelled(self._backgrounds, spec.sparse)
         self._ground_pictures = ground_pictures
+        self._partners = Partners(spec.partners, self._folder.masks_of()) if spec.partners else None
         self._grounds = GroundChoice(
             taxonomy,
             LyingTable(taxonomy, spec.on),
@@ -138,16 +158,23 @@ class ComposeSource(ConditionSource):
             spec.plain,
             spec.plain_share,
             ground_pictures,
+            spec.sparse,
+            self._partners,
         )
         self._companions = {
             taxonomy.named(name).id: {taxonomy.named(other).id: span for other, span in others.items()}
             for name, others in spec.companions.items()
         }
 
+    @property
+    def makes_pairs(self) -> bool:
+        return self._spec.makes_pairs
+
     def fingerprint(self) -> str:
         backgrounds = self._backgrounds.content if self._backgrounds else "plain"
         own = self._spec.model_dump_json(exclude={"path": True, "weight": True, "backgrounds": {"path"}})
         pictures = "".join(f" {one.content}" for one in (self._pictures, self._ground_pictures) if one)
+        pictures += f" {self._cutter.identity}" if self._cutter and self._cutter.identity else ""
         return f"compose {self._folder.content} {backgrounds} {own}{pictures}"
 
     def masks_of(self) -> Mapping[int, int]:
@@ -182,18 +209,51 @@ class ComposeSource(ConditionSource):
         if isinstance(ground, str):
             return ground
         draft = _Draft(want, ground, Scene(ground.crop, self._spec.match), rng)
-        return self._populate(draft) or self._condition(draft)
+        fault = self._populate(draft)
+        return fault or (self._pair(draft) if want.pair else self._condition(draft))
+
+    def _pair(self, draft: _Draft) -> Condition | str:
+        """The scene with one more object, and as its twin the scene without it or with another in its place."""
+        want, other = draft.want, draft.copy()
+        if want.category is None or want.pair is None:
+            return "a pair needs an object by which its images differ"
+        fault = self._place(draft, want.category.id)
+        if fault is None and want.pair.instead is not None:
+            fault = self._put_instead(other, want.pair.instead.id, draft.placed[-1])
+        if fault is not None:
+            return fault
+        factual, counterfactual = self._condition(draft), self._condition(other)
+        if want.pair.counterfactual:
+            return replace(counterfactual, twin=factual)
+        return replace(factual, twin=counterfactual)
+
+    def _put_instead(self, draft: _Draft, category: int, taken: Option) -> str | None:
+        """Put an object of the category where the twin scene has another, or say why not."""
+        free, choice = self._free(draft, category), self._bank.find(category, draft.want.split)
+        name = self._taxonomy[category].name
+        for _ in range(CUTOUTS if choice else 0):
+            cutout = self._bank[choice[int(draft.rng.integers(len(choice)))]]
+            own = self._own_shape(cutout)
+            stamp = self._stamp(draft, own) if own else ""
+            if own is None or isinstance(stamp, str):
+                continue
+            place = at_anchor(free, stamp, taken.anchor, self._spec.min_visible)
+            if place is not None and draft.put(Option(own, stamp, place), self._spec.min_visible):
+                return None
+        return f"no {name!r} fits where the other object of the pair stands"
 
     def _condition(self, draft: _Draft) -> Condition:
         want, ground, scene = draft.want, draft.ground, draft.scene
         present = present_classes(scene.mask)
         detail = {**ground.detail, "bank": ", ".join(draft.groups)}
-        if scene.picture is not None:
-            detail["objects"] = " ".join(cutout.name for cutout in draft.placed)
+        if self._pictures and self._ground_pictures and ground.item:
+            detail["picture"] = self._ground_pictures.name(ground.item)
+            names = [f"{self._pictures.name(one.cutout.item)}#{one.cutout.id}" for one in draft.placed]
+            detail["objects"] = " | ".join(names)
         return Condition(
             mask=scene.mask,
             instances=scene.instances,
-            prompt=self._prompts.write(present, want.metres_per_pixel),
+            prompt=self._prompts.write(present, want.metres_per_pixel, seed=want.seed),
             metres_per_pixel=want.metres_per_pixel,
             seed=want.seed,
             origin=Origin(
@@ -204,6 +264,7 @@ class ComposeSource(ConditionSource):
             visible=scene.visible(),
             picture=scene.picture,
             changed=None if scene.picture is None else scene.changed,
+            ground=ground.crop.picture,
         )
 
     def _populate(self, draft: _Draft) -> str | None:
@@ -211,13 +272,15 @@ class ComposeSource(ConditionSource):
         want, scene, rng = draft.want, draft.scene, draft.rng
         if want.category is None:
             return None
-        spans = {want.category.id: want.instances or self._spec.count}
+        low, high = want.instances or self._spec.count
+        last = int(want.pair is not None)  # a pair's own object is put in when all others are
+        spans = {want.category.id: (max(0, low - last), max(0, high - last))}
         for other, span in self._companions.get(want.category.id, {}).items():
             if other not in want.avoid and other not in spans:
                 spans[other] = span
         there = {category: scene.count(category) for category in spans}
-        if want.instances is not None and there[want.category.id] > want.instances[1]:
-            return f"the background alone has more {want.category.name!r} than {want.instances[1]}"
+        if want.instances is not None and there[want.category.id] > spans[want.category.id][1]:
+            return f"the background alone has more {want.category.name!r} than {spans[want.category.id][1]}"
         todo = [c for c, (low, high) in spans.items() for _ in range(int(rng.integers(low, high + 1)) - there[c])]
         reasons: Counter[str] = Counter()
         misses: Counter[int] = Counter()
@@ -234,26 +297,55 @@ class ComposeSource(ConditionSource):
 
     def _place(self, draft: _Draft, category: int) -> str | None:
         """Put one object of the category into the scene, or say why not."""
-        want, scene, rng = draft.want, draft.scene, draft.rng
+        want, rng = draft.want, draft.rng
         choice = self._bank.find(category, want.split)
         name = self._taxonomy[category].name
         if not choice:
             return f"no {name!r} in this split"
-        gap = None if self._spec.touching else math.ceil(self._spec.gap / want.metres_per_pixel)
-        free = scene.free(self._grounds.lies_on(category), gap)
-        reason = ""
-        for _ in range(CUTOUTS):
-            cutout = self._bank[choice[int(rng.integers(len(choice)))]]
-            stamp = self._stamp(draft, cutout)
-            if isinstance(stamp, str):
-                reason = stamp
-                continue
-            place = find_place(free, stamp, self._spec.min_visible, rng)
-            if place is not None and scene.put(stamp, category, *place, self._spec.min_visible):
-                draft.placed.append(cutout)
+        free = self._free(draft, category)
+        reasons: list[str] = []
+        options = (self._option(draft, self._bank[choice[int(rng.integers(len(choice)))]], free) for _ in count())
+        if self._partners is None:
+            tried: Iterable[Option | str] = islice(options, CUTOUTS)
+        else:
+            tried = self._by_partners(draft, list(islice(options, self._partners.spec.among)))
+        for option in tried:
+            if isinstance(option, str):
+                reasons.append(option)
+            elif draft.put(option, self._spec.min_visible):
                 return None
-            reason = f"no room for a {name!r} of {stamp.area * want.metres_per_pixel**2:.0f} m² where it may lie"
-        return reason
+        return reasons[-1] if reasons else f"a {name!r} would hide too much of others"
+
+    def _option(self, draft: _Draft, cutout: Cutout, free: Bits) -> Option | str:
+        """The silhouette with a place for it, or why there is none."""
+        own = self._own_shape(cutout)
+        stamp = self._stamp(draft, own) if own else f"a {self._taxonomy[cutout.category].name!r} that no segmenter sees"
+        if own is None or isinstance(stamp, str):
+            return str(stamp)
+        place = find_place(free, stamp, self._spec.min_visible, draft.rng)
+        if place is None:
+            name, size = self._taxonomy[cutout.category].name, stamp.area * draft.want.metres_per_pixel**2
+            return f"no room for a {name!r} of {size:.0f} m² where it may lie"
+        return Option(own, stamp, place)
+
+    def _own_shape(self, cutout: Cutout) -> Cutout | None:
+        """The object as its pixels are, cut out of its box if that is all that is known."""
+        return self._cutter.cut(cutout) if self._cutter else cutout
+
+    def _by_partners(self, draft: _Draft, options: Sequence[Option | str]) -> list[Option | str]:
+        """Those with a place in the order in which they are to be tried, behind the reasons of the others."""
+        ground = draft.ground.item
+        assert self._partners and self._pictures and self._ground_pictures and self._backgrounds and ground
+        usable = [option for option in options if isinstance(option, Option)]
+        donor = Side(self._folder, self._pictures, ground)
+        base = Side(self._backgrounds, self._ground_pictures, ground)
+        ordered = self._partners.ordered(usable, donor, base, draft.scene.instances > 0, draft.rng)
+        return [*(option for option in options if isinstance(option, str)), *ordered]
+
+    def _free(self, draft: _Draft, category: int) -> Bits:
+        """(H, W) True where an object of the category may go."""
+        gap = None if self._spec.touching else math.ceil(self._spec.gap / draft.want.metres_per_pixel)
+        return draft.scene.free(self._grounds.lies_on(category), gap)
 
     def _stamp(self, draft: _Draft, cutout: Cutout) -> Stamp | str:
         """The silhouette at its true size (or the wanted one), turned at random; or why it cannot be shown."""
@@ -292,12 +384,23 @@ class _Draft:
     ground: Ground
     scene: Scene
     rng: np.random.Generator
-    placed: list[Cutout] = field(default_factory=list)
+    placed: list[Option] = field(default_factory=list)
+
+    def copy(self) -> _Draft:
+        """The same scene, to go on with otherwise."""
+        return replace(self, scene=self.scene.copy(), placed=list(self.placed))
+
+    def put(self, option: Option, min_visible: float) -> bool:
+        """Lay the object down, as `Scene.put`."""
+        if not self.scene.put(option.stamp, option.cutout.category, *option.corner, min_visible):
+            return False
+        self.placed.append(option)
+        return True
 
     @property
     def groups(self) -> dict[str, None]:
         """The scenes that the objects are from, each once, in the order they came."""
-        return dict.fromkeys(cutout.group for cutout in self.placed)
+        return dict.fromkeys(placed.cutout.group for placed in self.placed)
 
 
 def _check_labelled(backgrounds: MaskFolder, sparse: bool) -> None:

@@ -85,7 +85,7 @@ class DatasetSource(ConditionSource):
     def __init__(self, spec: DatasetSpec, context: SourceContext) -> None:
         self._spec, self._prompts = spec, context.prompts
         self._extra = [context.taxonomy.named(name).id for name in spec.extra_classes]
-        self._folder = MaskFolder(spec, context)
+        self._folder = MaskFolder(spec, context, own_splits=spec.pictures)
         self._pictures = FolderPictures(self._folder, context.cache) if spec.pictures else None
 
     def fingerprint(self) -> str:
@@ -140,6 +140,8 @@ class DatasetSource(ConditionSource):
         crop = self._narrowed(want, cut(pixels, view, self._pictures.read(item) if self._pictures else None))
         fault = self._fault(want, crop, pixels, step)
         detail = {"mask": item.entry.stem, **view.text()}
+        if self._pictures:
+            detail["picture"] = self._pictures.name(item)
         return fault or self._condition(want, crop, pixels.known, want.metres_per_pixel, item, detail, rng)
 
     def _step(self, want: Want, item: Item, rng: np.random.Generator) -> float:
@@ -207,7 +209,7 @@ class DatasetSource(ConditionSource):
         return Condition(
             mask=crop.mask,
             instances=crop.instances if known else np.zeros_like(crop.instances),
-            prompt=self._prompts.write(present, metres_per_pixel, self._gained(want, present, rng)),
+            prompt=self._prompts.write(present, metres_per_pixel, self._gained(want, present, rng), seed=want.seed),
             metres_per_pixel=metres_per_pixel,
             seed=want.seed,
             origin=Origin(f"dataset:{self._folder.name}", item.group, detail),
@@ -215,6 +217,7 @@ class DatasetSource(ConditionSource):
             visible=crop.visible if known else {},
             picture=crop.picture,
             changed=None if crop.picture is None else np.zeros(crop.mask.shape, bool),
+            ground=crop.picture,
         )
 
     def _gained(self, want: Want, present: list[int], rng: np.random.Generator) -> list[int]:

@@ -9,9 +9,10 @@ import numpy as np
 
 from earthsynth_factory.conditions.base import Want
 from earthsynth_factory.conditions.masks.crop import Crop, cut, target_pixel
-from earthsynth_factory.conditions.masks.folder import MaskFolder
+from earthsynth_factory.conditions.masks.folder import Item, MaskFolder
 from earthsynth_factory.conditions.masks.pictures import FolderPictures
 from earthsynth_factory.conditions.masks.view import Variants, View, choose_view
+from earthsynth_factory.conditions.partners import Partners
 from earthsynth_factory.domain.categories import rows
 from earthsynth_factory.domain.masks import present_ids
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category, Taxonomy
@@ -47,13 +48,14 @@ def _ids(taxonomy: Taxonomy, names: tuple[str, ...], strict: bool) -> list[int]:
 class Ground:
     """crop: what to place on. group: of the mask it was cut from, None for plain. detail: where it comes from.
 
-    view: how it was cut; None for plain.
+    view: how it was cut, item: of which mask; None for plain.
     """
 
     crop: Crop
     group: str | None
     detail: dict[str, str | int | float]
     view: View | None = None
+    item: Item | None = None
 
 
 class GroundChoice:
@@ -68,15 +70,20 @@ class GroundChoice:
         plain: tuple[str, ...] | None,
         plain_share: float,
         pictures: FolderPictures | None = None,
+        sparse: bool = False,
+        partners: Partners | None = None,
     ) -> None:
         """variants, plain, plain_share: see `ComposeSpec`. Raises InputError for an unknown name in `plain`.
 
-        pictures: those of the backgrounds, if the ground is to come with them.
+        pictures: those of the backgrounds, if the ground is to come with them. sparse: whether what has no label is ground
+        for anything. partners: by which grounds are chosen; None: blindly.
         """
+        self._partners = partners
+        self._unlabelled = frozenset({BACKGROUND} if sparse else ())
         self._taxonomy, self._table, self._backgrounds, self._pictures = taxonomy, table, backgrounds, pictures
         self._variants, self._plain_share = variants, plain_share
         self._plain = None if plain is None else {taxonomy.named(name).id for name in plain}
-        self._land = {category.id for category in taxonomy if not category.thing} - {BACKGROUND}
+        self._land = frozenset(category.id for category in taxonomy if not category.thing) - {BACKGROUND}
 
     def supports(self, category: Category | None, split: str) -> bool:
         """Whether there is ground for the category (None: for a negative) in the split."""
@@ -84,11 +91,11 @@ class GroundChoice:
 
     def lies_on(self, category: int) -> set[int]:
         """Classes that it may be put on. A plain ground that the recipe names is ground enough for anything."""
-        return set(self._table.of(category)) | (self._plain or set())
+        return set(self._table.of(category)) | (self._plain or set()) | self._unlabelled
 
     def choose(self, want: Want, rng: np.random.Generator) -> Ground | str:
         """A ground for the want, or why there is none."""
-        allowed = self._allowed(want.category) - want.avoid
+        allowed = set(self._allowed(want.category) - want.avoid)
         if want.context is not None:
             allowed &= {*want.context, BACKGROUND}
         plain = self._backgrounds is None or rng.random() < self._plain_share
@@ -97,8 +104,8 @@ class GroundChoice:
     def _takes_plain(self) -> bool:
         return self._backgrounds is None or self._plain_share > 0
 
-    def _allowed(self, category: Category | None) -> set[int]:
-        return self._land if category is None else set(self._table.of(category.id))
+    def _allowed(self, category: Category | None) -> frozenset[int]:
+        return self._unlabelled | (self._land if category is None else self._table.of(category.id))
 
     def _items_on(self, ground: int, split: str) -> bool:
         return self._backgrounds is not None and bool(self._backgrounds.with_category(ground, split))
@@ -120,7 +127,10 @@ class GroundChoice:
             return "no background of this split has a class that `on` and `context` allow"
         ground = choice[int(rng.integers(len(choice)))]
         items = folder.with_category(ground, want.split)
-        item = items[int(rng.integers(len(items)))]
+        if self._partners is not None:
+            item = self._partners.ground(items, None if want.category is None else want.category.id, rng)
+        else:
+            item = items[int(rng.integers(len(items)))]
         pixels = folder.read(item)
         factor = float(rng.uniform(*self._variants.rescale))
         step = want.metres_per_pixel / item.metres_per_pixel if item.metres_per_pixel else 1 / factor
@@ -135,4 +145,4 @@ class GroundChoice:
         avoided = sorted(want.avoid.intersection(present_ids(crop.mask)))
         if avoided:
             return f"a background with {self._taxonomy[avoided[0]].name!r}, which is to be avoided"
-        return Ground(crop, item.group, {"ground": item.entry.stem, **view.text()}, view)
+        return Ground(crop, item.group, {"ground": item.entry.stem, **view.text()}, view, item)

@@ -60,8 +60,8 @@ def light_of(pixels: Image, counts: npt.NDArray[np.bool_]) -> Light | None:
     """Light of the pixels (h, w, 3) that count (h, w); None if there are none."""
     if not counts.any():
         return None
-    seen = _to_lab(pixels)[counts]
-    return Light(seen.mean(axis=0), float(seen[:, 0].std()))
+    mean, deviation = cv2.meanStdDev(_to_lab(pixels), mask=counts.astype(np.uint8))
+    return Light(np.asarray(mean[:, 0], np.float32), float(deviation[0, 0]))
 
 
 def in_light(pixels: Image, own: Light | None, place: Light | None, strength: float) -> Image:
@@ -79,8 +79,13 @@ def in_light(pixels: Image, own: Light | None, place: Light | None, strength: fl
 
 def coverage(shape: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     """(h, w) in [0, 1]: how much of the object a pixel shows. All of it inside, some at the edge, nothing outside."""
-    inside = cv2.distanceTransform(np.pad(shape, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    return np.asarray(np.minimum(1, (inside + 0.5) / SOFT) * shape, np.float32)
+    return np.asarray(np.minimum(1, (depth(shape) + 0.5) / SOFT) * shape, np.float32)
+
+
+def depth(shape: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """(h, w) how far each pixel of a silhouette is from what is outside of it, beyond its own frame too."""
+    framed = cv2.copyMakeBorder(shape.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    return np.asarray(cv2.distanceTransform(framed, cv2.DIST_L2, 3)[1:-1, 1:-1], np.float32)
 
 
 def _to_lab(pixels: Image) -> Lab:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.conditions.masks.view import View
-from earthsynth_factory.conditions.pasting import MARGIN, Piece
+from earthsynth_factory.conditions.pasting import MARGIN, Piece, depth
 
 Bits = npt.NDArray[np.bool_]
 """(H, W) True where something is."""
@@ -52,10 +52,10 @@ def render(shape: Bits, scale: float, angle: float, mirror: bool, piece: Piece |
     rows, columns = np.flatnonzero(bits.any(1)), np.flatnonzero(bits.any(0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     tight = bits[box]
-    depth = cv2.distanceTransform(np.pad(tight, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    row, column = divmod(int(depth.argmax()), tight.shape[1])
+    inward = depth(tight)
+    row, column = divmod(int(inward.argmax()), tight.shape[1])
     turned_piece = piece and Piece(_moved(view, MARGIN).sample_picture(piece.pixels)[box], piece.light)
-    return Stamp(tight, (row, column), float(depth[row, column]), turned_piece)
+    return Stamp(tight, (row, column), float(inward[row, column]), turned_piece)
 
 
 def _moved(view: View, margin: int) -> View:
@@ -68,18 +68,23 @@ def find_place(free: Bits, stamp: Stamp, min_inside: float, rng: np.random.Gener
 
     All of it that the image shows is on `free` (H, W), and the image shows at least the share `min_inside` of it.
     """
-    depth = cv2.distanceTransform(free.astype(np.uint8), cv2.DIST_L2, 3)
-    roomy = np.flatnonzero(depth >= stamp.radius - 1)  # one pixel of grace: the 3×3 distance is an approximation
+    room = cv2.distanceTransform(free.astype(np.uint8), cv2.DIST_L2, 3)
+    roomy = np.flatnonzero(room >= stamp.radius - 1)  # one pixel of grace: the 3×3 distance is an approximation
     if not len(roomy):
         return None
     for place in rng.choice(roomy, size=min(PLACES, len(roomy)), replace=False).tolist():
         row, column = divmod(place, free.shape[1])
-        top, left = row - stamp.anchor[0], column - stamp.anchor[1]
-        there, part = overlap(free.shape, stamp, top, left)
-        shown = stamp.shape[part]
-        if shown.sum() >= min_inside * stamp.area and free[there][shown].all():
-            return top, left
+        if found := at_anchor(free, stamp, (row, column), min_inside):
+            return found
     return None
+
+
+def at_anchor(free: Bits, stamp: Stamp, anchor: tuple[int, int], min_inside: float) -> tuple[int, int] | None:
+    """The stamp's top left corner if its inmost pixel goes to `anchor` (row, column); None if there is no room there."""
+    top, left = anchor[0] - stamp.anchor[0], anchor[1] - stamp.anchor[1]
+    there, part = overlap(free.shape, stamp, top, left)
+    shown = stamp.shape[part]
+    return (top, left) if shown.sum() >= min_inside * stamp.area and free[there][shown].all() else None
 
 
 Window = tuple[slice, slice]

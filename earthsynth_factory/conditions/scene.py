@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 
 import cv2
@@ -35,6 +36,14 @@ class Scene:
         self._left = dict(enumerate(counts[there].tolist(), start=1))
         shares = [ground.visible.get(old, 1.0) for old in there.tolist()]
         self._full = {new: self._left[new] / share for new, share in enumerate(shares, start=1)}
+
+    def copy(self) -> Scene:
+        """The scene as it is now; what is put into the one does not show in the other."""
+        twin = copy.copy(self)
+        twin.picture = None if self.picture is None else self.picture.copy()
+        twin.changed, twin.mask, twin.instances = self.changed.copy(), self.mask.copy(), self.instances.copy()
+        twin._left, twin._full = dict(self._left), dict(self._full)
+        return twin
 
     def count(self, category: int) -> int:
         """Objects of the category that are in the scene now."""

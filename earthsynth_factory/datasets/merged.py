@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.datasets.base import LabelledDataset
-from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.datasets.build.records import PairRecord, SampleRecord
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image, Instance
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, MAX_ID, Category, Taxonomy, earthsynth, normalise
@@ -27,7 +27,7 @@ from earthsynth_factory.errors import InputError
 _FIRST_OWN: int = max(category.id for category in earthsynth()) + 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MergedRecord(SampleRecord):
     """A record with its new ids. part: number of its dataset; own: the record there."""
 
@@ -135,10 +135,11 @@ class Merged:
         return [*self._categories.notes, *renamed]
 
     def samples(self) -> Iterator[MergedRecord]:
-        slot = 0
+        slot, pairs = 0, _PairIds()
         for number, (part, ids) in enumerate(zip(self.parts, self._categories.ids, strict=True)):
             for record in part.samples():
-                yield _renumbered(record, slot, number, self._stems[number].get(record.stem, record.stem), ids)
+                renumbered = _renumbered(record, slot, number, self._stems[number].get(record.stem, record.stem), ids)
+                yield replace(renumbered, pair=pairs.of(renumbered))
                 slot += 1
 
     def image_path(self, record: SampleRecord) -> Path:
@@ -206,6 +207,22 @@ def _example(stems: Mapping[str, str]) -> str:
     return f"{old} is {new}"
 
 
+class _PairIds:
+    """Ids of counterfactual pairs that are distinct over all parts: the slot of what is left of a pair's images."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int] | None = None
+        self._id = 0
+
+    def of(self, record: MergedRecord) -> PairRecord | None:
+        """The record's pair with its new id. The images of a pair follow on one another."""
+        if record.pair is None:
+            return None
+        if self._last != (record.part, record.pair.id):
+            self._last, self._id = (record.part, record.pair.id), record.slot
+        return replace(record.pair, id=self._id)
+
+
 def _renumbered(record: SampleRecord, slot: int, part: int, stem: str, ids: Mapping[int, int]) -> MergedRecord:
     def renumbered(instance: Instance) -> Instance:
         return replace(instance, category=ids[instance.category])
@@ -216,5 +233,12 @@ def _renumbered(record: SampleRecord, slot: int, part: int, stem: str, ids: Mapp
         category=None if record.category is None else ids[record.category],
         classes=tuple(sorted({ids[category] for category in record.classes})),
         instances=tuple(map(renumbered, record.instances)),
+        pair=record.pair and _in_new_ids(record.pair, ids),
     )
     return MergedRecord(**kept, name=stem, part=part, own=record)
+
+
+def _in_new_ids(pair: PairRecord, ids: Mapping[int, int]) -> PairRecord:
+    """The pair with its classes' new ids; one that no image shows has none, and keeps its own."""
+    instead = None if pair.instead is None else ids.get(pair.instead, pair.instead)
+    return replace(pair, category=ids.get(pair.category, pair.category), instead=instead)

@@ -47,7 +47,9 @@ class Condition:
     metres_per_pixel: ground sampling distance. seed: what the source drew it from. control: (H, W) uint8, what the model is
     shown in place of the mask; None: the mask.
     picture: (H, W, 3) uint8, the picture to start from, if the source has pictures. changed: (H, W) bool, which of its
-    pixels are new; given with a picture and only then.
+    pixels are new; given with a picture and only then. ground: (H, W, 3) uint8, the picture before anything was put in.
+    negative_prompt: what its image is led away from; None: what the recipe's generator says. twin: the other scene of a pair,
+    if a pair was asked for.
 
     Raises ValueError where shapes, dtypes or the one-class rule are broken: a defect of a source, not of a user.
     """
@@ -63,6 +65,9 @@ class Condition:
     picture: Image | None = None
     changed: Changed | None = None
     control: Mask | None = None
+    negative_prompt: str | None = None
+    ground: Image | None = None
+    twin: Condition | None = None
 
     @property
     def shown(self) -> Mask:

@@ -12,12 +12,27 @@ from earthsynth_factory.geometry.given import Given
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """Two images of one scene that differ by one object, and are equal to the bit elsewhere.
+
+    id: index of the factual image's slot. category: class of the object there. instead: class of what stands in its place
+    in the counterfactual image; None: nothing. counterfactual: which of the two this is.
+    """
+
+    id: int
+    category: int
+    instead: int | None
+    counterfactual: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
     """One image the user asked for.
 
     index: its number in the plan; also file stem and COCO image id. category: the class id the image must contain, or
     None for a negative. split: the split it belongs to. seed: everything random about it derives from this.
     ordinal: its number among the slots of its category and split, for sources that go through a list in order.
+    pair: which image of which pair it is, if it is of one; both slots of a pair have one seed.
     """
 
     index: int
@@ -25,6 +40,7 @@ class Slot:
     split: str
     seed: int
     ordinal: int = 0
+    pair: Pair | None = None
 
     @property
     def stem(self) -> str:
@@ -34,13 +50,17 @@ class Slot:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A condition with an image made for it. `attempt` counts the images made for the slot, from 0."""
+    """A condition with an image made for it. `attempt` counts the images made for the slot, from 0.
+
+    twin: the other image of its pair, if the slot is of one.
+    """
 
     slot: Slot
     attempt: int
     image_seed: int
     condition: Condition
     image: Image
+    twin: Candidate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,10 @@ class Taxonomy:
         alias = _ALIASES.get(key) or _FUSED_NAMES.get(key.replace(" ", ""))
         return self._by_name.get(normalise(alias)) if alias else None
 
+    def asked_for(self, category: int | None) -> str:
+        """What images are called that were asked for with this class, or with none."""
+        return "negatives" if category is None else self[category].name
+
     def named(self, name: str) -> Category:
         """As `find`, but raises `InputError` with the nearest known names."""
         category = self.find(name)

@@ -26,6 +26,8 @@ KINDS = {
     "imagefolder": "earthsynth_factory.exports.imagefolder:ImageFolderSpec",
     "webdataset": "earthsynth_factory.exports.webdataset:WebDatasetSpec",
     "hf-parquet": "earthsynth_factory.exports.parquet:ParquetSpec",
+    "geotiff": "earthsynth_factory.exports.geotiff:GeotiffSpec",
+    "stac": "earthsynth_factory.exports.stac:StacSpec",
     "prepared": "earthsynth_factory.exports.prepared:PreparedSpec",
 }
 """Formats that ship: kind → spec class. A new one is a file and a line here."""

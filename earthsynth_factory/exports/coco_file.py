@@ -11,6 +11,7 @@ import orjson
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.exports.pairs import pair_fields
 from earthsynth_factory.exports.walk import ground
 
 
@@ -75,4 +76,5 @@ def image_entry(record: SampleRecord, name: str) -> dict[str, Any]:
         "metres_per_pixel": record.metres_per_pixel,
         "caption": record.prompt,
         **ground(record),
+        **pair_fields(record),
     }

@@ -27,6 +27,7 @@ from earthsynth_factory.domain.taxonomy import Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.losses import Losses
+from earthsynth_factory.exports.pairs import pair_fields
 from earthsynth_factory.exports.shapes import DIGITS, box
 from earthsynth_factory.exports.walk import Walk, crowd, difficult, object_classes
 from earthsynth_factory.io.atomic import write_bytes
@@ -101,7 +102,7 @@ def _grounding(
 
 
 def _append(file: IO[bytes], record: SampleRecord, name: str, **form: Any) -> None:
-    line = {"filename": name, "height": record.height, "width": record.width, **form}
+    line = {"filename": name, "height": record.height, "width": record.width, **form, **pair_fields(record)}
     file.write(orjson.dumps(line) + b"\n")
 
 

@@ -22,8 +22,9 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import card
+from earthsynth_factory.exports.pairs import pair_fields
 from earthsynth_factory.exports.shapes import box
-from earthsynth_factory.exports.walk import Walk, crowd, image_classes, object_classes
+from earthsynth_factory.exports.walk import Walk, crowd, ground, image_classes, object_classes
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
 
@@ -136,6 +137,9 @@ def _schema(arrow: Any, names: Sequence[str]) -> Any:
         "height": arrow.int32(),
         "metres_per_pixel": arrow.float64(),
         "caption": arrow.string(),
+        "pair_id": arrow.int64(),
+        "counterfactual": arrow.bool_(),
+        "crs": arrow.string(),
     }
     inner = {
         "id": arrow.int32(),
@@ -151,6 +155,7 @@ def _schema(arrow: Any, names: Sequence[str]) -> Any:
     features = {
         **{name: {"_type": "Image"} for name in PICTURES},
         **_values(plain),
+        "transform": [{"dtype": "float64", "_type": "Value"}],
         "classes": [label],
         "objects": [{**_values(inner), "category": label, "bbox": [{"dtype": "float32", "_type": "Value"}]}],
     }
@@ -158,6 +163,7 @@ def _schema(arrow: Any, names: Sequence[str]) -> Any:
         [
             *((name, picture) for name in PICTURES),
             *plain.items(),
+            ("transform", arrow.list_(arrow.float64())),
             ("classes", arrow.list_(arrow.int64())),
             ("objects", arrow.list_(boxed)),
         ],
@@ -183,6 +189,12 @@ def _row(store: LabelledDataset, record: SampleRecord, labels: dict[int, int]) -
         "height": record.height,
         "metres_per_pixel": record.metres_per_pixel or None,
         "caption": record.prompt,
+        "pair_id": None,
+        "counterfactual": None,
+        **pair_fields(record),
+        "crs": None,
+        "transform": None,
+        **ground(record),
         "classes": [labels[category] for category in record.classes],
         "objects": [_object(record, instance, labels) for instance in record.instances],
     }

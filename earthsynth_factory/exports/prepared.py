@@ -94,6 +94,7 @@ def _item(record: SampleRecord, name: str) -> dict[str, Any]:
         "categories": list(record.classes),
         "image": name,
         **_place(record),
+        **({"pair": asdict(record.pair)} if record.pair else {}),
     }
 
 

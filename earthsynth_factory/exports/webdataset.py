@@ -24,6 +24,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import card
+from earthsynth_factory.exports.pairs import pair_fields
 from earthsynth_factory.exports.shapes import box
 from earthsynth_factory.exports.walk import Walk, ground, image_classes, object_classes
 from earthsynth_factory.io.atomic import write_bytes, write_json
@@ -126,6 +127,7 @@ def _about(store: LabelledDataset, record: SampleRecord) -> dict[str, Any]:
         "metres_per_pixel": record.metres_per_pixel or None,
         "caption": record.prompt,
         **ground(record),
+        **pair_fields(record),
         "classes": [store.taxonomy[category].name for category in record.classes],
         "objects": [
             {

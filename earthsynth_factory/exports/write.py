@@ -7,10 +7,9 @@ be the same again is left as it is, and one that holds files of others is not re
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,12 +23,14 @@ from earthsynth_factory.datasets.build.records import parsed
 from earthsynth_factory.datasets.views import OfClasses, of_labels
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
+from earthsynth_factory.exports.pairs import write_pairs
 from earthsynth_factory.geometry.rle import RunLengthError
 from earthsynth_factory.io.atomic import TEMPORARY, disk_error, write_json
 from earthsynth_factory.io.bounded import read_bounded
 from earthsynth_factory.io.claim import digest_of
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.lock import locked
+from earthsynth_factory.io.own_files import Names, names_of, strangers
 
 MARK = ".earthsynth-factory-export"
 """In the folder of every export: the next one may replace what has it, and nothing else."""
@@ -118,8 +119,8 @@ def _export_one(
     try:
         fresh.mkdir(parents=True)
         summary = write_format(_narrowed(store, spec), spec, fresh, progress)
-        count, names = _names(fresh)
-        write_json(fresh / MARK, asdict(Mark(digest, count, names, asdict(summary))))
+        names = names_of(fresh)
+        write_json(fresh / MARK, asdict(Mark(digest, names.count, names.digest, asdict(summary))))
         _replace(target, fresh)
     except OSError as error:
         raise disk_error(target, error) from error
@@ -131,9 +132,11 @@ def _export_one(
 def write_format(store: LabelledDataset, spec: ExportSpec, folder: Path, progress: Progress) -> ExportSummary:
     """One format into `folder` itself. Raises SourceError where an object's run lengths are damaged, else as `export`."""
     try:
-        return spec.write(store, folder, progress)
+        summary = spec.write(store, folder, progress)
     except RunLengthError as error:
         raise SourceError(f"{store.root}: an object's {error}; prepare or build the dataset again") from error
+    write_pairs(store, folder)
+    return summary
 
 
 def _replace(target: Path, fresh: Path) -> None:
@@ -163,27 +166,4 @@ def _read_mark(target: Path) -> Mark | None:
 
 def _strange(target: Path, mark: Mark) -> str:
     """Some files that were put beside what the export wrote; empty where there are none."""
-    if _names(target) == (mark.count, mark.names):
-        return ""
-    since = (target / MARK).stat().st_mtime
-    newer = [name for name, entry in _walk(target, "") if entry.stat(follow_symlinks=False).st_mtime > since]
-    return ", ".join(sorted(newer)[:5]) or "or lacks some of its own"
-
-
-def _names(folder: Path) -> tuple[int, str]:
-    """How many files there are besides the mark, and a digest of their names that does not depend on their order."""
-    total = count = 0
-    for name, _ in _walk(folder, ""):
-        total += int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=16).digest(), "big")
-        count += 1
-    return count, f"{total % (1 << 128):032x}"
-
-
-def _walk(folder: Path, above: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = f"{above}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(folder / entry.name, f"{name}/")
-            elif name != MARK:
-                yield name, entry
+    return strangers(target, Names(mark.count, mark.names), target / MARK)

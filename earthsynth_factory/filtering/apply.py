@@ -10,15 +10,19 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
+
+import orjson
 
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.filtering.kept_files import KeptFiles
 from earthsynth_factory.filtering.labelled_folder import Folder
 from earthsynth_factory.filtering.rewrite_lists import rewritten
 from earthsynth_factory.importers.tree import walk
-from earthsynth_factory.io.atomic import TEMPORARY, disk_error, new_file, put_file
+from earthsynth_factory.io.atomic import TEMPORARY, disk_error, new_file, put_file, write_json
+from earthsynth_factory.io.own_files import Names, names_of, strangers
 from earthsynth_factory.rfilter.selections.base import Bools
 
 DERIVED = {"exports", "report"}
@@ -40,32 +44,54 @@ def check_mirror(folder: Folder, target: Path) -> None:
         raise StoreError(f"{target}: lies inside {folder.path}, which is only read; choose another --out")
 
 
-def check_unchanged(target: Path) -> None:
-    """Raises StoreError where a filtered folder that has to be made anew stands: it may hold what others put there."""
-    if target.exists() and any(target.iterdir()):
+def check_own(target: Path, names: Path) -> None:
+    """Raises StoreError where a folder that has to be made anew holds what no filter wrote. names: what the filter noted."""
+    if not target.exists() or not any(target.iterdir()):
+        return
+    try:
+        noted = Names(**orjson.loads(names.read_bytes()))
+        strange = strangers(target, noted, names)
+    except (OSError, ValueError, TypeError):  # an earlier version noted nothing
+        strange = "of which nothing is noted"
+    if strange:
         raise StoreError(
-            f"{target}: not empty, and made with other thresholds or of other images; remove it, or choose another --out"
+            f"{target}: would be made anew, and holds files that no filter wrote ({strange}); move them away, or choose "
+            "another --out"
         )
 
 
 @contextmanager
-def whole(target: Path) -> Iterator[Path]:
-    """A folder to fill that becomes `target`, new or empty, once all is in it. Raises DiskError, StoreError.
+def whole(target: Path, names: Path) -> Iterator[Path]:
+    """A folder to fill that takes the place of `target` once all is in it; names: where to note which files it has.
 
-    What a killed run left goes when the next one begins; the caller holds the folder around it.
+    Raises DiskError, StoreError. What a killed run left goes when the next one begins; the caller holds the folder around it.
     """
     fresh = target.with_name(f".{secrets.token_hex(6)}{TEMPORARY}")
     try:
-        for leftover in target.parent.glob(f".*{TEMPORARY}"):
-            if leftover.is_dir() and not leftover.is_symlink():
-                shutil.rmtree(leftover, ignore_errors=True)
+        _sweep(target.parent)
         fresh.mkdir(parents=True)
         yield fresh
+        write_json(names, asdict(names_of(fresh)))
         fresh.replace(target)
     except OSError as error:
         raise disk_error(target, error) from error
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        _sweep(target.parent)
+
+
+def set_aside(target: Path) -> None:
+    """Move what an earlier run wrote out of the way; it goes with what is left of killed runs. Raises DiskError."""
+    try:
+        if target.exists():
+            target.rename(target.with_name(f".{secrets.token_hex(6)}{TEMPORARY}"))
+    except OSError as error:
+        raise disk_error(target, error) from error
+
+
+def _sweep(folder: Path) -> None:
+    for leftover in folder.glob(f".*{TEMPORARY}"):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def mirror(folder: Folder, fresh: Path, target: Path, kept: Bools, how: Literal["copy", "link"]) -> None:

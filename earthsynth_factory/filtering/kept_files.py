@@ -16,7 +16,7 @@ from earthsynth_factory.filtering.labelled_folder import Entry, Folder
 from earthsynth_factory.importers.finder import ImageFinder
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.io.compact import FileSet, Places
-from earthsynth_factory.io.jsonl import whole_lines
+from earthsynth_factory.io.jsonl import unmarked
 from earthsynth_factory.io.pictures import SUFFIXES
 from earthsynth_factory.rfilter.selections.base import Bools
 
@@ -121,7 +121,7 @@ class _TrainingLine:
 
 def _training_lines(folder: Path) -> Iterator[_TrainingLine]:
     """The lines that are of that kind."""
-    with suppress(OSError):
-        for text in whole_lines(folder / "train.jsonl"):
+    with suppress(OSError), (folder / "train.jsonl").open("rb") as lines:
+        for text in lines:
             with suppress(ValueError):
-                yield parsed(text, _TrainingLine)
+                yield parsed(unmarked(text), _TrainingLine)

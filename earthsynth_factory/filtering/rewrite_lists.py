@@ -15,6 +15,7 @@ import orjson
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.filtering.kept_files import KeptFiles
 from earthsynth_factory.importers.texts import MAX_TEXT_BYTES
+from earthsynth_factory.io.jsonl import unmarked
 
 MAX_DOCUMENT = 1 << 30
 """Largest JSON list that is rewritten, in bytes."""
@@ -48,7 +49,7 @@ def _lines(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
         return None
     with path.open("rb") as lines:
         try:
-            stays = [tests[path.name](orjson.loads(line)) for line in lines]
+            stays = [tests[path.name](orjson.loads(unmarked(line))) for line in lines]
         except (ValueError, KeyError, TypeError):
             return None
     return _chosen(path, stays)

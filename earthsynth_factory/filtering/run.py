@@ -28,7 +28,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.base import ExportSpec
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.filtering.apply import check_mirror, check_unchanged, mirror, whole
+from earthsynth_factory.filtering.apply import check_mirror, check_own, mirror, set_aside, whole
 from earthsynth_factory.filtering.columns import NONE, Known, Scores
 from earthsynth_factory.filtering.labelled_folder import Folder
 from earthsynth_factory.filtering.results import Decided, FilterResults, FilterSummary
@@ -52,7 +52,7 @@ class FilterOptions:
     """config: filter.yaml. calibrate: a folder of real labelled images. map: class words, as `prepare` takes them.
 
     kind: of the folder, where it cannot be recognised; as `prepare` has it. plugins: whether those that the configuration
-    names may be imported.
+    names may be imported. stretch, bands: of images of more than 8 bits, as `prepare` has them.
     """
 
     config: Path | None = None
@@ -62,6 +62,8 @@ class FilterOptions:
     device: str = "auto"
     kind: str = "auto"
     plugins: bool = False
+    stretch: str | None = None
+    bands: tuple[int, int, int] | None = None
 
 
 def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | None = None) -> FilterSummary:
@@ -70,10 +72,11 @@ def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | Non
         raise StoreError(f"{out}: lies inside {path}, which is only read; choose another --out")
     spec = load_filter(options.config, options.plugins)
     base = options.config.resolve().parent if options.config else Path.cwd()
-    settings = {"source": str(path.resolve())}
+    told = {"stretch": options.stretch, "bands": options.bands and list(options.bands)}
+    settings = {"source": str(path.resolve()), **{name: value for name, value in told.items() if value}}
     with claimed(out, "filter", settings, folders=("vectors", "real", "real/vectors", "report", "filtered")) as claim:
         claim.begin()
-        folder = open_folder(path, out, options.map, options.kind)
+        folder = open_folder(path, out, options.map, options.kind, options.stretch, options.bands)
         context = StageContext(folder.taxonomy, folder.targets, base, options.device)
         rules = asked(build_rules(spec, context), context)
         return _Run(spec, base, folder, rules, claim, options).run(watch)
@@ -134,7 +137,9 @@ class _Run:
         """The real images, every rule asked of each; None without. Raises InputError where none is usable."""
         if self._options.calibrate is None:
             return None
-        folder = open_folder(self._options.calibrate, self._out / "real", self._options.map)
+        options, place = self._options, self._out / "real"
+        assert options.calibrate
+        folder = open_folder(options.calibrate, place, options.map, "auto", options.stretch, options.bands)
         with closing(self._journal(folder, self._out / "real")) as journal:
             self._scorer(folder, journal).score(range(len(folder.entries)), self._rules, watch)
             scores = journal.scores
@@ -180,12 +185,14 @@ class _Run:
         outcome = digest_of(how, kept.tobytes().hex(), digest_of_each(stamps))
         if self._claim.done(outcome) and not is_free(self._filtered):
             return
-        check_unchanged(self._filtered)
-        with whole(self._filtered) as fresh:
+        names = self._out / "filtered.json"
+        check_own(self._filtered, names)
+        with whole(self._filtered, names) as fresh:
             mirror(self._folder, fresh, self._filtered, kept, how)
             if self._folder.kind in ("build", "prepared") and kept.any():
                 blocks: tuple[ExportSpec, ...] = export_blocks(EXPORTED)
                 export(open_dataset(fresh), blocks, fresh / "exports", lambda _: None)
+            set_aside(self._filtered)
             self._claim.finish(outcome)  # before the folder stands, so that a kill behind it finds it known
 
 

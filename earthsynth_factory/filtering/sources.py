@@ -25,6 +25,7 @@ from earthsynth_factory.domain.sample import Candidate, Slot
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.filtering.earthsynth_output import TEST_OUTPUT, open_test_output, without_controls
 from earthsynth_factory.filtering.labelled_folder import Entry, Folder, candidate
+from earthsynth_factory.importers import imagery
 from earthsynth_factory.importers.classes import ClassMap, read_map
 from earthsynth_factory.importers.crops import CropRules, cut
 from earthsynth_factory.importers.given_path import name_of, open_path
@@ -32,15 +33,23 @@ from earthsynth_factory.importers.process_scene import check_whole
 from earthsynth_factory.importers.readers import READERS
 from earthsynth_factory.importers.recognise import choose
 from earthsynth_factory.importers.scene import Notes, ReadContext, Reader, Request, Scene, Source
-from earthsynth_factory.io.pictures import Picture
+from earthsynth_factory.io.pictures import Picture, Rendering
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 
-def open_folder(path: Path, workspace: Path, map_file: Path | None = None, kind: str = "auto") -> Folder:
+def open_folder(
+    path: Path,
+    workspace: Path,
+    map_file: Path | None = None,
+    kind: str = "auto",
+    stretch: str | None = None,
+    bands: tuple[int, int, int] | None = None,
+) -> Folder:
     """Recognise and list `path`; nothing in it is changed. workspace: a folder of ours, where archives are unpacked.
 
-    kind: `auto`, one of `prepare`'s, or one that an earlier run recognised, as `Folder.kind` has it.
+    kind: `auto`, one of `prepare`'s, or one that an earlier run recognised, as `Folder.kind` has it. stretch, bands: how
+    images in another's format become pictures of 8 bits, as `prepare` takes them; settled once in the workspace.
 
     Raises SourceError, InputError where it is of no known kind or holds no labelled image.
     """
@@ -51,7 +60,7 @@ def open_folder(path: Path, workspace: Path, map_file: Path | None = None, kind:
     elif kind in ("auto", TEST_OUTPUT) and (made := open_test_output(path)):
         folder = made
     else:
-        folder = _foreign(path, workspace, read_map(map_file), kind)
+        folder = _foreign(path, workspace, read_map(map_file), kind, stretch, bands)
     if not folder.entries:
         raise SourceError(f"{path}: no labelled image in it ({folder.recognised}); give the folder that holds them")
     return folder
@@ -147,10 +156,18 @@ def built_entry(store: BuildReader, record: SampleRecord) -> Entry:
     return Entry(record.stem, files, load)
 
 
-def _foreign(path: Path, workspace: Path, classes: ClassMap, kind: str) -> Folder:
+def _foreign(
+    path: Path,
+    workspace: Path,
+    classes: ClassMap,
+    kind: str,
+    stretch: str | None,
+    bands: tuple[int, int, int] | None,
+) -> Folder:
     notes = Notes()
     reader, why, source = _opened(path, workspace / "unpacked", classes, notes, kind)
     classes.check(source.words, path)
+    rendering = imagery.settle(workspace, source.scenes, stretch, bands, notes)
     targets = sorted({found for word in source.words if (found := classes.find(word))})
     return Folder(
         path,
@@ -158,7 +175,7 @@ def _foreign(path: Path, workspace: Path, classes: ClassMap, kind: str) -> Folde
         why,
         classes.taxonomy,
         tuple(targets),
-        list(_scenes(reader, source.scenes, classes)),
+        list(_scenes(reader, source.scenes, classes, rendering)),
         notes.faults,
     )
 
@@ -187,7 +204,7 @@ def _without_images(path: Path) -> str | None:
     )
 
 
-def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap) -> Iterator[Entry]:
+def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap, rendering: Rendering) -> Iterator[Entry]:
     seen: Counter[str] = Counter()
     for scene in scenes:
         seen[scene.stem] += 1
@@ -195,11 +212,11 @@ def _scenes(reader: Reader, scenes: Sequence[Scene], classes: ClassMap) -> Itera
         labels = scene.labels if isinstance(scene.labels, tuple | list) else (scene.labels,)
         own = (part for part in labels if isinstance(part, Path) and part not in scene.shared)
         files = (scene.image, *own)
-        yield Entry(name, files, partial(_load_scene, reader, scene, classes), scene.split or "")
+        yield Entry(name, files, partial(_load_scene, reader, scene, classes, rendering), scene.split or "")
 
 
-def _load_scene(reader: Reader, scene: Scene, classes: ClassMap) -> Candidate:
-    with Picture(scene.image) as picture:
+def _load_scene(reader: Reader, scene: Scene, classes: ClassMap, rendering: Rendering) -> Candidate:
+    with Picture(scene.image, rendering) as picture:
         check_whole(picture)
         labels = reader.labels(scene, ReadContext(picture.shape, classes, Notes(strict=True)))
         try:

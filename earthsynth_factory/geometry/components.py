@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-from skimage.measure import label
 
 from earthsynth_factory.errors import SourceError
 
@@ -20,6 +19,8 @@ def components(mask: npt.NDArray[np.uint8], classes: Iterable[int]) -> npt.NDArr
     mask: (H, W) class ids. Pixels of one class are connected across edges and corners (8-connected), since a thin
     diagonal object, a pier or a mast, is one. Raises SourceError where there are more than 65535.
     """
+    from skimage.measure import label  # takes half a second to import
+
     wanted = np.zeros(256, bool)
     wanted[list(classes)] = True
     wanted[0] = False

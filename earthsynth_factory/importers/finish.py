@@ -95,6 +95,7 @@ def finish(
                 if item["instances"] is not None:
                     line = {"stem": item["stem"], "size": item["about"]["size"], "instances": item["instances"]}
                     instances.write(orjson.dumps(line) + b"\n")
+    tally.left_out, tally.remarks = +tally.left_out, +tally.remarks
     write_bytes(layout.problems, "".join(f"{one_line(problem)}\n" for problem in tally.problems).encode())
     if not items:
         raise SourceError(f"{source.info.name}: {_nothing_left(tally, len(scenes), layout.problems)}")

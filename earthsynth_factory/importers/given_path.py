@@ -14,7 +14,7 @@ from earthsynth_factory.io.atomic import put_file
 from earthsynth_factory.io.pictures import SUFFIXES
 
 LABEL_SUFFIXES = words(
-    """.json .jsonl .geojson .xml .txt .csv .yaml .yml .names .data .pkl .gpkg .shp .shx .dbf .prj .cpg .tfw .jgw .pgw
+    """.json .jsonl .geojson .xml .txt .csv .yaml .yml .names .data .pkl .gpkg .fgb .shp .shx .dbf .prj .cpg .tfw .jgw .pgw
     .wld"""
 )
 """Of an archive, what may hold or place labels is unpacked, beside images."""

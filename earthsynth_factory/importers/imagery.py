@@ -16,7 +16,9 @@ from earthsynth_factory.errors import InputError, SourceError, StoreError
 from earthsynth_factory.importers.scene import Notes, Scene
 from earthsynth_factory.io.atomic import write_json
 from earthsynth_factory.io.pictures import Picture, Rendering
+from earthsynth_factory.io.raster_files import gdal_settings
 from earthsynth_factory.io.stretch import USUAL, Stretch, StretchRule
+from earthsynth_factory.io.whole_files import is_shallow_png
 
 LOOKED_AT = 64
 """Images, evenly spread over a dataset, from which the stretch is settled."""
@@ -75,14 +77,14 @@ def _spread(scenes: Sequence[Scene]) -> list[Path]:
     """Images that may have more than 8 bits, at most four times as many as are looked at, evenly spread."""
     images = [scene.image for scene in scenes if scene.image.suffix.lower() not in _EIGHT_BITS]
     step = max(1, len(images) // (4 * LOOKED_AT))
-    return images[::step]
+    return [image for image in images[::step] if not is_shallow_png(image)]
 
 
 def _deep(images: Sequence[Path], rendering: Rendering) -> Iterator[npt.NDArray[np.generic]]:
     """Values of those that have more than 8 bits. What cannot be read is told when its turn comes."""
     for image in images:
         try:
-            with Picture(image, rendering) as picture:
+            with gdal_settings(), Picture(image, rendering) as picture:
                 if picture.dtype != "uint8":
                     yield picture.values()
         except SourceError:

@@ -34,14 +34,19 @@ class Piece(NamedTuple):
     value: dict[str, Any]
 
 
-def pieces(path: Path, *keys: str) -> Iterator[Piece]:
+def pieces(path: Path, *keys: str, lists: set[str] | None = None) -> Iterator[Piece]:
     """The objects of these top-level lists (none named: of all), in the file's order; a text among them is an empty object.
+
+    lists: takes in which of the keys are lists at all, be they empty.
 
     Raises `SourceError` naming the file: missing, cut short, malformed, or with an object beyond `MAX_PIECE`.
     """
-    for key, start, data in _spans(path, {key.encode() for key in keys}):
+    met: set[bytes] = set()
+    for key, start, data in _spans(path, {key.encode() for key in keys}, met):
         value = parse_json(data, path)
         yield Piece(key, start, len(data), value if isinstance(value, dict) else {})
+    if lists is not None:
+        lists.update(key.decode("utf-8", "replace") for key in met)
 
 
 def read_piece(path: Path, start: int, length: int) -> dict[str, Any]:
@@ -57,9 +62,9 @@ def read_piece(path: Path, start: int, length: int) -> dict[str, Any]:
     return value
 
 
-def _spans(path: Path, keys: set[bytes]) -> Iterator[tuple[str, int, bytes]]:
-    """(key, place, bytes) of every object directly in a wanted list."""
-    scanner = _Scanner(keys)
+def _spans(path: Path, keys: set[bytes], met: set[bytes]) -> Iterator[tuple[str, int, bytes]]:
+    """(key, place, bytes) of every object directly in a wanted list; met: takes in the lists' keys."""
+    scanner = _Scanner(keys, met)
     try:
         with path.open("rb") as file:
             if file.read(3) != codecs.BOM_UTF8:
@@ -82,9 +87,9 @@ def _spans(path: Path, keys: set[bytes]) -> Iterator[tuple[str, int, bytes]]:
 class _Scanner:
     """Follows brackets through data that comes in chunks. place: what was read of it; begin: the open object's start."""
 
-    def __init__(self, keys: set[bytes]) -> None:
+    def __init__(self, keys: set[bytes], met: set[bytes]) -> None:
         self.depth = 0
-        self._keys = keys
+        self._keys, self._met = keys, met
         self._place, self._begin = 0, -1
         self._last = b""
         self._listed = 0  # the depth inside the wanted list that is open, 0 where none is
@@ -121,6 +126,7 @@ class _Scanner:
             self._begin = begin
         elif mark == _LIST and (self.depth == 1 or (self.depth == 2 and self._wanted())):
             self._listed = self.depth
+            self._met.add(self._last)
 
     def _leave(self) -> bool:
         """Whether an object of a wanted list ends here."""

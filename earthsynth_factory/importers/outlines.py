@@ -34,14 +34,16 @@ def fill(given: Given, size: tuple[int, int]) -> Patch | None:
     """The pixels of what a source drew, in an image of `size` (H, W); None where nothing of it lies inside.
 
     A polygon that is its own box is filled as a box. An object too small to hold a pixel's centre has the pixel that its own
-    centre lies in. Raises ValueError as below.
+    centre lies in. Raises ValueError where it has no area, and as below.
     """
     rings = given.rings()
     upright = given.box is not None and len(rings) == 1 and is_upright(rings[0], given.box)
     patch = fill_box(*given.bounds(), size) if upright else fill_polygons(rings, size)
     left, top, width, height = given.bounds()
     x, y = math.floor(left + width / 2), math.floor(top + height / 2)
-    if patch is None and width > 0 and height > 0 and 0 <= x < size[1] and 0 <= y < size[0]:
+    if patch is None and min(width, height) <= 0:
+        raise ValueError("it has no area")
+    if patch is None and 0 <= x < size[1] and 0 <= y < size[0]:
         return y, x, np.ones((1, 1), bool)
     return patch
 

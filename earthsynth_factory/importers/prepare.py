@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from multiprocessing import get_context
@@ -31,9 +31,12 @@ from earthsynth_factory.io.claim import Claim, claimed, digest_of
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.printable import one_line
 from earthsynth_factory.io.processes import be_a_child, spawning
+from earthsynth_factory.io.raster_files import gdal_settings
 
-IN_FLIGHT = 4
-"""Scenes handed out per worker: enough that none waits, few enough that memory stays flat."""
+IN_FLIGHT = 16
+"""Scenes handed out per worker: enough that none waits while the disk takes in what the journal vouches for, few enough that
+memory stays flat.
+"""
 
 Watch = Callable[[int, int], None]
 """Called with scenes done and scenes in all."""
@@ -89,7 +92,7 @@ def _listed(reader: Reader, request: Request, out: Path) -> tuple[Source, list[S
         scenes = _distinct(source, notes)
     except SourceError as error:
         if not notes.faults:
-            raise
+            raise SourceError("; ".join([str(error), *notes.left_out, *notes.remarks])) from error
         place = PreparedLayout(out).problems
         write_bytes(place, "".join(f"{one_line(problem)}\n" for problem in notes.faults).encode())
         first = f"{len(notes.faults)} problems, listed in {place}; the first: {notes.faults[0]}"
@@ -188,15 +191,15 @@ def _all(task: SceneTask, scenes: list[Scene], workers: int | None) -> Iterator[
     """Every scene's record, in whatever order they come."""
     count = min(workers or os.cpu_count() or 1, len(scenes))
     if count <= 1:
-        yield from ((scene, work(task, scene)) for scene in scenes)
+        with gdal_settings():
+            yield from ((scene, work(task, scene)) for scene in scenes)
         return
     left = scenes
     while left:
         unsettled: list[Scene] = []
         yield from _pooled(task, left, count, unsettled)
         # A worker died, by the system's hand or in a decoder: whose fault it was shows when each goes alone.
-        for scene in unsettled[: IN_FLIGHT * count]:
-            yield scene, _alone(task, scene)
+        yield from _one_by_one(task, deque(unsettled[: IN_FLIGHT * count]))
         left = unsettled[IN_FLIGHT * count :]
 
 
@@ -227,27 +230,38 @@ def _hand_out(pool: ProcessPoolExecutor, flying: dict[Future[dict[str, Any]], Sc
             flying[pool.submit(_work_there, scene)] = scene
 
 
-def _alone(task: SceneTask, scene: Scene) -> dict[str, Any]:
-    """One scene in a process of its own; its death is the scene's fault."""
-    try:
-        with ProcessPoolExecutor(1, get_context("spawn"), _take_place, (task,)) as pool:
-            with spawning():
-                future = pool.submit(_work_there, scene)
-            return future.result()
-    except BrokenProcessPool:
-        fault = f"{scene.image}: reading it ended the process (damaged file, or out of memory); skipped"
-        if task.strict:
-            raise SourceError(f"{fault} (--strict)") from None
-        return {"scene": scene.stem, "items": [], "faults": [fault], "left_out": {}}
+def _one_by_one(task: SceneTask, scenes: deque[Scene]) -> Iterator[tuple[Scene, dict[str, Any]]]:
+    """Each when the one before is done, in a process that only a death replaces: that is then the scene's fault."""
+    while scenes:
+        try:
+            with ProcessPoolExecutor(1, get_context("spawn"), _take_place, (task,)) as pool:
+                while scenes:
+                    with spawning():
+                        future = pool.submit(_work_there, scenes[0])
+                    record = future.result()
+                    yield scenes.popleft(), record
+        except BrokenProcessPool:
+            scene = scenes.popleft()
+            yield scene, _deadly(task, scene)
+
+
+def _deadly(task: SceneTask, scene: Scene) -> dict[str, Any]:
+    fault = f"{scene.image}: reading it ended the process (damaged file, or out of memory); skipped"
+    if task.strict:
+        raise SourceError(f"{fault} (--strict)") from None
+    return {"scene": scene.stem, "items": [], "faults": [fault], "left_out": {}}
 
 
 _task: SceneTask | None = None
+_for_good = ExitStack()
+"""What a worker holds until its process ends."""
 
 
 def _take_place(task: SceneTask) -> None:
     global _task
     be_a_child()
     _task = task
+    _for_good.enter_context(gdal_settings())
 
 
 def _work_there(scene: Scene) -> dict[str, Any]:

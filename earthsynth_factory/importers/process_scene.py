@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ import numpy as np
 from earthsynth_factory.datasets.build.records import instance_fields
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
 from earthsynth_factory.datasets.prepared.training_list import training_lines
-from earthsynth_factory.domain.masks import present_classes
+from earthsynth_factory.domain.masks import classes_of, pixel_counts
 from earthsynth_factory.domain.seeds import unit
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.crops import Crop, CropRules, cut
 from earthsynth_factory.importers.prepare_journal import Journal
-from earthsynth_factory.importers.scene import Labels, Notes, ReadContext, Reader, Scene
+from earthsynth_factory.importers.scene import Labels, Notes, ReadContext, Reader, Scene, SceneObject
 from earthsynth_factory.io.atomic import put_file, write_bytes
 from earthsynth_factory.io.pictures import Picture, Rendering
 from earthsynth_factory.io.png import encode_png
@@ -60,6 +60,7 @@ def work(task: SceneTask, scene: Scene) -> dict[str, Any]:
             labels = task.reader.labels(scene, ReadContext(picture.shape, task.classes, notes))
             if notes.faults and labels.raster is None and not labels.objects:
                 raise SourceError(f"{scene.image}: left out, since none of its labels could be read")
+            labels = replace(labels, objects=_distinct(labels.objects, notes))
             try:
                 items.extend(_crops(task, scene, picture, labels, notes.left_out))
             finally:
@@ -76,6 +77,17 @@ def work(task: SceneTask, scene: Scene) -> dict[str, Any]:
         "left_out": dict(notes.left_out),
         "remarks": dict(+notes.remarks),
     }
+
+
+def _distinct(objects: tuple[SceneObject, ...], notes: Notes) -> tuple[SceneObject, ...]:
+    """What is drawn twice to the last digit, as merged files have it, is one object."""
+    found: dict[tuple[object, ...], SceneObject] = {}
+    for one in objects:
+        pixels = b"" if one.given and not one.given.masked else one.pixels.tobytes()
+        key = (one.word, one.top, one.left, one.pixels.shape, pixels, one.crowd, one.difficult, one.given)
+        notes.remarks["objects drawn twice alike, taken once"] += key in found
+        found.setdefault(key, one)
+    return tuple(found.values())
 
 
 def check_whole(picture: Picture) -> None:
@@ -124,14 +136,15 @@ def _crops(
     whole = task.rules.side == 0
     if whole:
         check_whole(picture)
-    scale = scene.metres_per_pixel or picture.metres_per_pixel()
     ground = picture.georeference()
+    scale = scene.metres_per_pixel or (ground.metres_per_pixel(picture.shape[1], picture.shape[0]) if ground else None)
     items = []
     for number, crop in enumerate(
         cut(picture, labels, task.classes, task.rules, left_out, pixels=not _as_is(task, scene, picture))
     ):
         stem = scene.stem if whole else f"{scene.stem}_{number}"
-        categories = present_classes(crop.mask)
+        counts = pixel_counts(crop.mask)
+        categories = classes_of(counts)
         if crop.picture < LEAST_PICTURE:
             left_out["crop of next to no picture (no-data or transparent)"] += 1
             continue
@@ -140,7 +153,7 @@ def _crops(
             continue
         name = _write(task, scene, crop, stem, categories)
         place = ground.at(crop.left, crop.top).fields() if ground else {}
-        items.append(_record(task, scene, crop, stem, name, scale, categories, place))
+        items.append(_record(task, scene, crop, stem, name, scale, counts, place))
     return items
 
 
@@ -154,7 +167,7 @@ def _write(task: SceneTask, scene: Scene, crop: Crop, stem: str, categories: lis
     elif scene.image.is_relative_to(task.out):
         put_file(scene.image, image, link=True)  # what was unpacked here is ours: no second copy
     else:
-        write_bytes(image, scene.image.read_bytes(), durable=False)
+        put_file(scene.image, image, link=False)
     write_bytes(layout.mask(stem), encode_png(crop.mask), durable=False)
     if crop.numbers is not None:
         write_bytes(layout.instances(stem), encode_png(crop.numbers), durable=False)
@@ -180,10 +193,10 @@ def _record(
     stem: str,
     name: str,
     scale: float | None,
-    categories: list[int],
+    counts: dict[int, int],
     place: dict[str, object],
 ) -> dict[str, Any]:
-    counts = np.bincount(crop.mask.ravel(), minlength=256)
+    categories = classes_of(counts)
     return {
         "stem": stem,
         "about": {
@@ -196,7 +209,7 @@ def _record(
             "categories": categories,
             **place,
         },
-        "pixels": {str(category): int(counts[category]) for category in np.flatnonzero(counts)},
+        "pixels": {str(category): count for category, count in counts.items()},
         "instances": None if crop.numbers is None else [instance_fields(one) for one in crop.instances],
         "lines": training_lines(stem, name, categories, task.classes.taxonomy, task.augment),
     }

@@ -23,7 +23,7 @@ _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._\-]+
 
 
 def read_text(path: Path) -> str:
-    """The text of a small file; undecodable bytes become U+FFFD. Raises `SourceError`: missing or too large."""
+    """The text of a small file; what is no UTF-8 is taken for Latin-1. Raises `SourceError`: missing or too large."""
     return _decoded(_read(path, MAX_TEXT_BYTES))
 
 
@@ -88,7 +88,10 @@ def _decoded(data: bytes) -> str:
     ):
         if data.startswith(mark):
             return data.decode(encoding, "replace").lstrip("\ufeff")
-    return data.decode("utf-8", "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")  # every byte is a letter there: wrong ones are seen as a class or a name
 
 
 def _read(path: Path, limit: int) -> bytes:

@@ -141,12 +141,14 @@ def put_file(source: Path, target: Path, link: bool) -> None:
 
     Raises DiskError, StoreError.
     """
+    if link and _linked(source, target):  # a link appears whole
+        return
     temporary = temporary_beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not (link and _linked(source, temporary)):
-            with source.open("rb") as original, _made(temporary) as copy:
-                shutil.copyfileobj(original, copy, 1 << 20)
+            _made(temporary).close()
+            shutil.copyfile(source, temporary)  # within the kernel, where it can
         temporary.replace(target)
     except OSError as error:
         raise disk_error(target, error) from error
@@ -155,6 +157,7 @@ def put_file(source: Path, target: Path, link: bool) -> None:
 
 
 def _linked(source: Path, target: Path) -> bool:
+    """Whether `target`, where nothing may stand, is now a link to `source`."""
     try:
         os.link(source, target, follow_symlinks=False)
         return True

@@ -8,15 +8,20 @@ with `.prj`, and GDAL's `.aux.xml`, are read by us, as text of bounded size.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+import numpy.typing as npt
 from affine import Affine
 from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform as to_system
+
+from earthsynth_factory.errors import SourceError
 
 MAX_BYTES = 1 << 20
 """Largest sidecar file that is read."""
@@ -29,6 +34,10 @@ STEP = 50.0
 
 _EQUATOR, _FLATTENING = 6378137.0, 1 / 298.257223563
 """WGS 84: half axis in metres and flattening."""
+
+
+DEGREES = CRS.from_user_input("OGC:CRS84")
+"""Longitude, latitude on WGS 84."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +68,7 @@ class Georeference:
 
     def fields(self) -> dict[str, object]:
         """As plain values: `crs` as `EPSG:…` or WKT, `transform` as six numbers (a, b, c, d, e, f)."""
-        code = self.crs.to_epsg() if self.crs else None
-        crs = f"EPSG:{code}" if code else self.crs.to_wkt() if self.crs else None
-        return {"crs": crs, "transform": list(self.transform)[:6]}
+        return {"crs": name_of(self.crs) if self.crs else None, "transform": list(self.transform)[:6]}
 
     def _on_ground(self, column: float, row: float) -> tuple[float, float]:
         a, b, c, d, e, f = self.transform[:6]
@@ -86,6 +93,23 @@ class Georeference:
         name, unit = self.crs.units_factor
         across, down = _lengths(self.transform)
         return (across + down) / 2 * float(unit) if name not in ("degree", "grad", "unknown") else None
+
+
+def name_of(system: CRS) -> str:
+    """`EPSG:32632`, or WKT if it has no code."""
+    code = system.to_epsg()
+    return f"EPSG:{code}" if code else str(system.to_wkt())
+
+
+def moved(
+    xs: Sequence[float], ys: Sequence[float], source: CRS, target: CRS
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Coordinates in another system; infinite if they lie nowhere in it. Raises SourceError where there is no way."""
+    try:
+        found = to_system(source, target, xs, ys)
+    except (RasterioError, CPLE_BaseError, CRSError, ValueError) as error:
+        raise SourceError(f"no way from {name_of(source)} to {name_of(target)} ({error})") from error
+    return np.asarray(found[0], float), np.asarray(found[1], float)
 
 
 def beside(path: Path) -> Georeference | None:

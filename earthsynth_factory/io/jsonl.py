@@ -5,6 +5,7 @@ A line is recorded after what it speaks of is on the disk.
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,11 @@ def whole_lines(path: Path) -> Iterator[bytes]:
                 yield from (line for line in bounded_lines(file) if line.endswith(b"\n"))
             except ValueError as error:
                 raise StoreError(f"{path}: {error}; it is no journal of ours, move it away") from error
+
+
+def unmarked(line: bytes) -> bytes:
+    """The line without the byte order mark that some editors write before the first one."""
+    return line.removeprefix(codecs.BOM_UTF8)
 
 
 def placed_records(path: Path, parse: Callable[[bytes], Record], remedy: str) -> Iterator[tuple[int, Record]]:

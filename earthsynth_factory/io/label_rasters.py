@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -85,24 +87,32 @@ class IdRaster(LabelRaster):
             known.setdefault(int(nodata), IGNORE)
         self._ids = np.array(sorted(known), np.int64)
         self._categories = np.array([known[int(file_id)] for file_id in self._ids], np.uint8)
+        self._bytes, self._unknown = np.full(256, IGNORE, np.uint8), np.ones(256, bool)
+        low = (self._ids >= 0) & (self._ids < 256)
+        self._bytes[self._ids[low]], self._unknown[self._ids[low]] = self._categories[low], False
 
     def translate(
         self, top: int, bottom: int, left: int, right: int | None
     ) -> tuple[Ids, dict[str, npt.NDArray[np.bool_]]]:
         raw = self.picture.ids(top, bottom, left, right)
-        values, places = (np.arange(256), raw) if raw.dtype == np.uint8 else np.unique(raw, return_inverse=True)
-        present = np.bincount(places.ravel(), minlength=len(values)) > 0
-        found = np.full(len(values), IGNORE, np.uint8)
+        if raw.dtype == np.uint8:
+            found = np.asarray(cv2.LUT(raw, self._bytes), np.uint8)
+            ignored = raw[found == IGNORE]
+            self._refuse(np.unique(ignored[self._unknown[ignored]]))
+            return found, {}
+        values, places = np.unique(raw, return_inverse=True)
         at = np.searchsorted(self._ids, values).clip(max=len(self._ids) - 1)
         known = self._ids[at] == values
-        found[known] = self._categories[at[known]]
-        if strange := values[present & ~known & ~np.isnan(values)][:8].tolist():
-            shown = [int(value) if float(value).is_integer() else value for value in strange]
-            remedy = (
-                f"give them in --map (`{shown[0]}: name`)" if isinstance(shown[0], int) else "ids are whole numbers"
-            )
-            raise SourceError(f"{self.path}: ids {shown} stand for no class; {remedy}")
-        return found[places].reshape(raw.shape), {}
+        self._refuse(values[~known & ~np.isnan(values)])
+        return np.where(known, self._categories[at], np.uint8(IGNORE))[places].reshape(raw.shape), {}
+
+    def _refuse(self, strange: npt.NDArray[Any]) -> None:
+        """Raises `SourceError` if there is any value of no class; NaN is none, and is ignored."""
+        if not strange.size:
+            return
+        shown = [int(value) if float(value).is_integer() else value for value in strange[:8].tolist()]
+        remedy = f"give them in --map (`{shown[0]}: name`)" if isinstance(shown[0], int) else "ids are whole numbers"
+        raise SourceError(f"{self.path}: ids {shown} stand for no class; {remedy}")
 
 
 class ColourRaster(LabelRaster):

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -121,10 +122,15 @@ class Picture:
     def ids(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> npt.NDArray[Any]:
         """(bottom − top, right − left): the stored numbers of a one-channel image, or of one with equal channels.
 
-        Raises `SourceError` where the channels differ.
+        Raises `SourceError` where the channels differ. A fourth, or a second, of 255 alone is transparency that the file does
+        not call so.
         """
         colours = [band for band, name in enumerate(self.file.colours) if name != "alpha"]
-        window = self._read(colours[:3] if len(colours) >= 3 else colours[:1], top, bottom, left, right)
+        if len(colours) > 4:
+            raise SourceError(f"{self.path}: {len(colours)} bands, and a mask of class ids has one; write it so")
+        window = self._read(colours, top, bottom, left, right)
+        if len(colours) in (2, 4) and (window[..., -1] == 255).all():
+            window = window[..., :-1]
         if window.shape[2] > 1 and not (window == window[..., :1]).all():
             raise SourceError(f"{self.path}: a colour picture, not a mask of class ids; give its colours in --map")
         numbers = np.ascontiguousarray(window[..., 0])
@@ -216,8 +222,8 @@ class Picture:
 
 def pack_colours(rgb: Pixels) -> npt.NDArray[np.uint32]:
     """(H, W, 3) → (H, W) 0xRRGGBB."""
-    wide = rgb.astype(np.uint32)
-    return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2])
+    four = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA)
+    return np.asarray(four.view("<u4")[..., 0] & np.uint32(0xFFFFFF))
 
 
 def _three(window: npt.NDArray[Any]) -> npt.NDArray[Any]:

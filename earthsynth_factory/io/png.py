@@ -7,17 +7,25 @@ import zlib
 
 import numpy as np
 import numpy.typing as npt
+from isal import isal_zlib
 
 from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.io.provenance import DigitalSource, png_text
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def encode_png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], palette: list[int] | None = None) -> bytes:
+def encode_png(
+    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
+    palette: list[int] | None = None,
+    source: DigitalSource | None = None,
+) -> bytes:
     """PNG of an (H, W, 3) uint8 image, an (H, W) uint8 mask (colour-mapped with `palette`) or an (H, W) uint16 map.
 
-    Lossless and a pure function of the pixels. Rows are filtered by the one above; imagery is then entropy-coded alone
-    (`Z_HUFFMAN_ONLY`), some eight times faster than level 6 and no larger, masks by runs (`Z_RLE`), three times faster.
+    source: how an image came to be, which the file then says.
+
+    Lossless; the same pixels give the same bytes on the same processor. Rows are filtered by the one above and packed by
+    Intel's ISA-L, which takes a fifth of zlib's quickest way for imagery and a tenth for masks, and leaves no more bytes.
     """
     color_type = 2 if pixels.ndim == 3 else 3 if palette is not None else 0
     depth = 16 if pixels.dtype == np.uint16 else 8
@@ -27,12 +35,13 @@ def encode_png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], palette: 
     filtered[:, 0] = 2  # PNG's filter type Up
     filtered[:1, 1:] = rows[:1]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])  # in place: `np.diff` takes twenty times as long
-    packer = zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY if pixels.ndim == 3 else zlib.Z_RLE)
-    data = packer.compress(filtered.data) + packer.flush()
+    data = isal_zlib.compress(filtered.data, level=1)
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, color_type, 0, 0, 0)
     chunks = [_chunk(b"IHDR", header)]
     if palette is not None:
         chunks.append(_chunk(b"PLTE", bytes(palette)))
+    if source is not None:
+        chunks.append(_chunk(b"iTXt", png_text(source)))
     return b"".join([_PNG, *chunks, _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
 
 

@@ -7,9 +7,13 @@ decoded whole by Pillow. Nothing is decoded here but headers.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
@@ -19,7 +23,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.io.whole_files import check_whole
+from earthsynth_factory.io.whole_files import check_whole, is_png_without
 
 MAX_BLOCK_BYTES = 1 << 28
 MAX_BLOCK_PIXELS = 1 << 26
@@ -45,8 +49,8 @@ _DRIVERS = {
 _PILLOW = ("BMP", "WEBP", "GIF", "AVIF", "PPM", "PCX", "SGI", "TGA")
 """Formats that Pillow decodes."""
 
-_TAGGED = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "AVIF")
-"""Formats whose EXIF may turn them."""
+_TAGGED = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
+"""Formats whose EXIF may turn them. Pillow opens MPO as JPEG and knows no such word."""
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".jp2", ".j2k", ".img", ".ntf",
@@ -55,6 +59,9 @@ SUFFIXES = (
 """File names that are taken for images, in lower case."""
 
 Pixels = npt.NDArray[Any]
+
+_MERGED = ("uint8", "uint16", "int16", "int32", "float32", "float64")
+"""Types of pixels that OpenCV knows."""
 
 
 class RasterFile(Protocol):
@@ -92,6 +99,25 @@ class RasterFile(Protocol):
     def close(self) -> None: ...
 
 
+@contextmanager
+def gdal_settings() -> Iterator[None]:
+    """GDAL as it is wanted here. Whoever reads many files holds it around all of them: setting it up takes as long as opening
+    one.
+    """
+    if _settled.get():
+        yield
+        return
+    token = _settled.set(True)
+    try:
+        with rasterio.Env(**GDAL):
+            yield
+    finally:
+        _settled.reset(token)
+
+
+_settled = ContextVar("GDAL is set up in this thread", default=False)
+
+
 def open_raster(path: Path) -> RasterFile:
     """Raises `SourceError`: missing, no image, damaged, or stored in too large a piece."""
     if not path.is_file():
@@ -114,7 +140,7 @@ class GdalFile:
     """Read by GDAL, window by window."""
 
     def __init__(self, path: Path, driver: str) -> None:
-        with rasterio.Env(**GDAL), warnings.catch_warnings():
+        with gdal_settings(), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             self.file = rasterio.open(path, driver=driver)
         file, self._path, self.driver = self.file, path, driver
@@ -132,19 +158,19 @@ class GdalFile:
     def read(self, bands: list[int], window: tuple[int, int, int, int], shape: tuple[int, int] | None = None) -> Pixels:
         out = None if shape is None else (len(bands), *shape)
         try:
-            with rasterio.Env(**GDAL):
+            with gdal_settings():
                 found = self.file.read([band + 1 for band in bands], window=_window(window), out_shape=out)
         except RasterioError as error:
             raise SourceError(
                 f"{self._path}: damaged or cut short near row {window[0]}; fetch the file again"
             ) from error
-        return np.ascontiguousarray(np.moveaxis(found, 0, -1))
+        return _pixel_by_pixel(found)
 
     def valid(self, window: tuple[int, int, int, int]) -> npt.NDArray[np.bool_] | None:
         if all("all_valid" in {flag.name for flag in flags} for flags in self.file.mask_flag_enums):
             return None
         try:
-            with rasterio.Env(**GDAL):
+            with gdal_settings():
                 found = self.file.dataset_mask(window=_window(window)) > 0
         except RasterioError as error:
             raise SourceError(f"{self._path}: damaged or cut short near row {window[0]}; fetch it again") from error
@@ -256,6 +282,13 @@ class PillowFile:
         return self._pixels
 
 
+def _pixel_by_pixel(bands: Pixels) -> Pixels:
+    """(n, h, w) → (h, w, n)."""
+    if 1 < len(bands) <= 4 and bands.dtype in _MERGED and bands.size:
+        return np.asarray(cv2.merge(list(bands)))  # numpy's own way takes twenty times as long
+    return np.ascontiguousarray(np.moveaxis(bands, 0, -1))
+
+
 def _window(window: tuple[int, int, int, int]) -> Window:
     top, bottom, left, right = window
     return Window(left, top, right - left, bottom - top)
@@ -263,6 +296,8 @@ def _window(window: tuple[int, int, int, int]) -> Window:
 
 def _orientation(path: Path) -> int:
     """EXIF's orientation, 1–8; 1 where nothing or nonsense is said."""
+    if is_png_without(b"eXIf", path):  # as nearly all are: five times as quick as to have Pillow look
+        return 1
     try:
         with warnings.catch_warnings(action="ignore"), PIL.Image.open(path, formats=_TAGGED) as image:
             if image.format == "TIFF":

@@ -7,6 +7,7 @@ writer's notes) the file is walked through.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -33,15 +34,39 @@ def check_whole(path: Path, head: bytes) -> None:
             raise SourceError(f"{path}: damaged or cut short; fetch the file again")
 
 
+def is_shallow_png(path: Path) -> bool:
+    """Whether the file is a PNG of at most eight bits a channel."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(25)
+    except OSError:
+        return False
+    return head.startswith(b"\x89PNG") and head[24:] <= b"\x08"
+
+
+def is_png_without(chunk: bytes, path: Path) -> bool:
+    """Whether the file is a PNG that has no such chunk (`eXIf` …) before its pixels, where Pillow looks for them."""
+    with path.open("rb") as file:
+        if file.read(4) != b"\x89PNG":
+            return False
+        for name in _png_chunks(file):
+            if name in (chunk, b"IDAT"):
+                return name != chunk
+    return True
+
+
 def _png_ends(file: IO[bytes]) -> bool:
-    """Whether its chunks, each with its length before it, lead to the last one."""
+    """Whether its chunks lead to the last one."""
+    return b"IEND" in _png_chunks(file)
+
+
+def _png_chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """The names of its chunks, each of which has its length before it."""
     file.seek(8)
     while len(header := file.read(8)) == 8:
         length, name = struct.unpack(">I4s", header)
-        if name == b"IEND":
-            return True
+        yield name
         file.seek(length + 4, 1)
-    return False
 
 
 def _jpeg_ends(file: IO[bytes]) -> bool:

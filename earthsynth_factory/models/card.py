@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from string import Formatter
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from earthsynth_factory.domain.templates import check_template
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.safetensors_file import unreadable
 
 CARD_FILE = "card.json"
 MAX_CARD_BYTES = 1 << 20
 
-Scheduler = Literal["model", "unipc", "dpm++", "ddim", "euler"]
+Scheduler = Literal[
+    "model", "unipc", "dpm++", "dpm++-karras", "dpm++-sde", "ddim", "euler", "euler-a", "heun", "lcm", "tcd"
+]
 """Samplers by short name; `model` is the one saved with the weights."""
 
 
@@ -43,15 +45,7 @@ class ModelCard(BaseModel):
     @field_validator("prompt_template")
     @classmethod
     def _has_classes(cls, template: str) -> str:
-        try:
-            fields = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
-        except ValueError as error:
-            raise ValueError(f"{template!r}: {error}; write braces around `classes` and `scale` alone") from None
-        strange = sorted(fields - {"classes", "scale"})
-        if strange or "classes" not in fields:
-            raise ValueError(
-                f"{template!r}: write {{classes}} where the classes are to stand; {{scale}} is the other field"
-            )
+        check_template(template)
         return template
 
     def digest(self) -> str:

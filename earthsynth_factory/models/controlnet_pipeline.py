@@ -1,9 +1,9 @@
-"""A ControlNet pipeline on one device: loads it, and makes a batch of images from control images, prompts and seeds."""
+"""A ControlNet pipeline on one device: loads it, and makes batches of images from control images, prompts and seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,14 @@ import torch
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.io.log import LOGGER
-from earthsynth_factory.models.denoise import Request, Sampling, Start, decode, denoise, encode
+from earthsynth_factory.models.denoise import Request, Sampling, Start, controlnets, decode, denoise, encode
 from earthsynth_factory.models.device import out_of_memory
-from earthsynth_factory.models.loading import load_parts
-from earthsynth_factory.models.prompt_words import PromptWords
+from earthsynth_factory.models.loading import load_pipe
+from earthsynth_factory.models.prompt_words import PromptWords, Words
 from earthsynth_factory.models.registry import ModelFiles
 from earthsynth_factory.models.schedulers import make_scheduler
+from earthsynth_factory.models.style import Style
+from earthsynth_factory.models.style_images import StyleImages
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -32,20 +34,53 @@ class Pictures:
     strength: float
     residual: bool
 
-    def part(self, place: slice, filled: int) -> Pictures:
-        """Those of a batch, the last one repeated until there are `filled`."""
-        pixels, noise = (_filled(one[place], filled) for one in (self.pixels, self.noise))
-        return Pictures(pixels, noise, self.strength, self.residual)
+    def part(self, place: slice) -> Pictures:
+        """Those of a batch."""
+        return Pictures(self.pixels[place], self.noise[place], self.strength, self.residual)
+
+    def filled(self, count: int) -> Pictures:
+        """The last one repeated until there are `count`."""
+        return Pictures(_filled(self.pixels, count), _filled(self.noise, count), self.strength, self.residual)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Asked:
+    """Images asked for. controls: for each ControlNet the images (B, 3, H, W) in [0, 1]. negatives: what guidance leads
+    away from, one for each prompt. pictures: what to start from; None for noise alone.
+    """
+
+    controls: Sequence[torch.Tensor]
+    prompts: Sequence[str]
+    negatives: Sequence[str]
+    seeds: Sequence[int]
+    pictures: Pictures | None = None
+
+    def part(self, place: slice) -> Asked:
+        """Those of a batch."""
+        controls = [images[place] for images in self.controls]
+        pictures = self.pictures and self.pictures.part(place)
+        return Asked(controls, self.prompts[place], self.negatives[place], self.seeds[place], pictures)
+
+    def filled(self, count: int) -> Asked:
+        """The last one repeated until there are `count`."""
+        missing = count - len(self.prompts)
+        prompts = [*self.prompts, *[self.prompts[-1]] * missing]
+        negatives = [*self.negatives, *[self.negatives[-1]] * missing]
+        seeds = [*self.seeds, *[self.seeds[-1]] * missing]
+        controls = [_filled(images, count) for images in self.controls]
+        pictures = self.pictures and self.pictures.filled(count)
+        return Asked(controls, prompts, negatives, seeds, pictures)
 
 
 @dataclass
 class ControlNetPipeline:
-    """diffusers' StableDiffusionControlNetPipeline with prompt embeddings cached and batches of a fixed shape."""
+    """A diffusers pipeline with ControlNets, with prompt embeddings cached and batches of a fixed shape."""
 
     pipe: Any
     device: torch.device
     sampling: Sampling
     batch: int
+    style: Style | None = None
     reductions: list[str] = field(default_factory=list)
     """What was given up for want of memory, in words, for the run record."""
     on_step: Callable[[int, int], None] = lambda *_: None
@@ -53,6 +88,7 @@ class ControlNetPipeline:
 
     def __post_init__(self) -> None:
         self._words = PromptWords(self.pipe, self.device)
+        self._styles = StyleImages(self.pipe, self.style, self.device) if self.style else None
 
     def notes(self) -> list[str]:
         """What was given up, and what of the prompts was lost, in words, for the run record."""
@@ -68,20 +104,17 @@ class ControlNetPipeline:
         """Pixels to a side of a latent cell."""
         return int(self.pipe.vae_scale_factor)
 
-    def generate(
-        self, control: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int], pictures: Pictures | None = None
-    ) -> list[Image]:
-        """An image (H, W, 3) uint8 for each of the control images (B, 3, H, W) in [0, 1]; of `pictures`, if given.
+    def generate(self, asked: Asked) -> list[Image]:
+        """An image (H, W, 3) uint8 for each request.
 
         Short batches are filled up by repeating the last request: with the shape fixed, the kernels are the same, so
         an image does not depend on its batch-mates.
         """
         images: list[Image] = []
-        while len(images) < len(prompts):
-            done = slice(len(images), len(images) + self.batch)
+        while len(images) < len(asked.prompts):
+            place = slice(len(images), len(images) + self.batch)
             try:
-                begun = pictures and pictures.part(done, self.batch)
-                images += self._one_batch(control[done], prompts[done], seeds[done], begun)
+                images += self._one_batch(asked.part(place))
             except RuntimeError as error:  # torch has no class of its own for what a CPU lacks
                 if not out_of_memory(error):
                     raise
@@ -99,30 +132,34 @@ class ControlNetPipeline:
         torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _one_batch(
-        self, control: torch.Tensor, prompts: Sequence[str], seeds: Sequence[int], pictures: Pictures | None
-    ) -> list[Image]:
-        missing = self.batch - len(prompts)
-        prompts = [*prompts, *[prompts[-1]] * missing]
-        seeds = [*seeds, *[seeds[-1]] * missing]
-        control = _filled(control, self.batch)
+    def _one_batch(self, asked: Asked) -> list[Image]:
+        count, full = len(asked.prompts), asked.filled(self.batch)
+        pictures = full.pictures
         latents = None if pictures is None else encode(self.pipe.vae, pictures.pixels)
+        words, unguided = self._read(full)
         request = Request(
-            words=torch.cat([self._words(prompt) for prompt in prompts]),
-            unguided=self._words(self.sampling.negative_prompt).repeat(self.batch, 1, 1)
-            if self.sampling.guided
-            else None,
-            control=control.to(self.device, self.pipe.unet.dtype),
-            generators=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            words=words,
+            unguided=unguided,
+            controls=[image.to(self.device, self.pipe.unet.dtype) for image in full.controls],
+            generators=[torch.Generator("cpu").manual_seed(seed) for seed in full.seeds],
             start=None if pictures is None or latents is None else Start(latents, pictures.noise, pictures.strength),
         )
         made = denoise(self.pipe, self.sampling, request, self.on_step)
         out = decode(self.pipe.vae, made)
-        self._refuse_no_numbers(seeds, made, out)
+        self._refuse_no_numbers(full.seeds, made, out)
         if pictures is not None and latents is not None and pictures.residual:
             out = (out + pictures.pixels.to(out) - decode(self.pipe.vae, latents)).clamp(0, 1)
-        pixels = out[: self.batch - missing].mul(255).round().to(torch.uint8)
+        pixels = out[:count].mul(255).round().to(torch.uint8)
         return list(np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy()))
+
+    def _read(self, asked: Asked) -> tuple[Words, Words | None]:
+        """The prompts and what is led away from, pictures of a style beside them."""
+        words = self._words(asked.prompts)
+        unguided = self._words.against(asked.negatives) if self.sampling.guided else None
+        if self._styles is None:
+            return words, unguided
+        shown, nothing = self._styles(asked.seeds)
+        return replace(words, style=shown), unguided and replace(unguided, style=nothing)
 
     def _refuse_no_numbers(self, seeds: Sequence[int], latents: torch.Tensor, pixels: torch.Tensor) -> None:
         """Raises ModelError where an image is NaN or one flat colour: a dataset of such must not come to its end."""
@@ -150,29 +187,20 @@ def load_pipeline(
     files: ModelFiles, device: torch.device, dtype: torch.dtype, sampling: Sampling, batch: int, compiled: bool
 ) -> ControlNetPipeline:
     """Load weights (safetensors only) onto a device. Raises ModelError where they are damaged or do not belong together."""
-    pipe = load_parts(*files.inspect())
+    model = files.inspect()
+    pipe = load_pipe(model)
     pipe.scheduler = make_scheduler(pipe.scheduler, sampling.scheduler)
     pipe.to(device, dtype)
-    for network in (pipe.unet, pipe.controlnet, pipe.vae):
+    if pipe.unet.config.addition_embed_type and dtype == torch.float16 and pipe.vae.config.force_upcast:
+        pipe.vae.to(torch.float32)  # the autoencoder of Stable Diffusion XL overflows in half precision
+    for network in (pipe.unet, *controlnets(pipe), pipe.vae):
         network.to(memory_format=torch.channels_last)
     if compiled:
         compile_networks(pipe)
-    return ControlNetPipeline(pipe, device, sampling, batch)
+    return ControlNetPipeline(pipe, device, sampling, batch, model.style)
 
 
 def compile_networks(pipe: Any) -> None:
     """Compile in place, whole: compiling the repeated blocks alone leaves out the convolutions, half of the work."""
-    for network in (pipe.unet, pipe.controlnet, pipe.vae.decoder):
+    for network in (pipe.unet, *controlnets(pipe), pipe.vae.decoder):
         network.compile(fullgraph=True, dynamic=False)
-
-
-def be_quiet() -> None:
-    """No bars and remarks of the libraries between our own lines: their warnings go where ours are logged."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    for library in (diffusers_logging, transformers_logging):
-        library.disable_progress_bar()
-        library.set_verbosity_warning()
-        library.disable_default_handler()
-        library.enable_propagation()

@@ -4,7 +4,7 @@ It computes what diffusers' own pipeline computes. That one runs the ControlNet 
 nothing, and guidance as one pass of the double batch; here each network sees one fixed shape whether guided or not, so that
 it is compiled once, and what is switched off is not run.
 
-Shapes: B images; latents (B, C, h, w); words (B, T, D); control images (B, 3, H, W) in [0, 1].
+Shapes: B images; latents (B, C, h, w); words (B, T, D); control images (B, 3, H, W) in [0, 1], one batch for each ControlNet.
 """
 
 from __future__ import annotations
@@ -12,31 +12,45 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from earthsynth_factory.models.card import Scheduler
+from earthsynth_factory.models.prompt_words import Words
+
+FEW_STEPS = 8
+"""A schedule of fewer steps has too few noise levels to begin at: a finer one is taken that has the level asked for."""
+
+FINEST = 64
+"""Steps of the finest schedule that is looked at."""
 
 DECODED_PIXELS = 8 * 512**2
 """Most pixels that are decoded at once: an autoencoder's widest layers need a hundred times their memory."""
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """How a ControlNet acts. scale: its strength. end: share of the steps after which it is left out."""
+
+    scale: float = 1.0
+    end: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How the denoising runs. guidance 1 or less turns classifier-free guidance off (half the work).
 
-    guidance_end, control_end: share of the steps after which guidance, or the ControlNet, is left out.
+    controls: one for each ControlNet. guidance_end: share of the steps after which guidance is left out.
     """
 
     steps: int
     guidance: float
     scheduler: Scheduler
-    control_scale: float
-    negative_prompt: str
+    controls: tuple[Control, ...] = (Control(),)
     guidance_end: float = 1.0
-    control_end: float = 1.0
 
     @property
     def guided(self) -> bool:
@@ -46,14 +60,14 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Request:
-    """What a batch is made from. unguided: words of the negative prompt, None where `Sampling.guided` is False.
+    """What a batch is made from. unguided: words of the negative prompts, None where `Sampling.guided` is False.
 
-    start: what to begin at; None for noise alone.
+    controls: the control images of each ControlNet. start: what to begin at; None for noise alone.
     """
 
-    words: Tensor
-    unguided: Tensor | None
-    control: Tensor
+    words: Words
+    unguided: Words | None
+    controls: Sequence[Tensor]
     generators: Sequence[torch.Generator]
     start: Start | None = None
 
@@ -62,7 +76,8 @@ class Request:
 class Start:
     """Pictures that are to be changed rather than made. latents: theirs, (B, C, h, w), scaled. noise: of the same shape.
 
-    strength: share of the steps that is run, in (0, 1]: how far from the picture it may go.
+    strength: the noise level they are brought to, as a share of the way to noise alone, in (0, 1]. With many steps that is
+    the share of them that is run, as in diffusers.
     """
 
     latents: Tensor
@@ -73,28 +88,31 @@ class Start:
 def denoise(
     pipe: Any, sampling: Sampling, request: Request, on_step: Callable[[int, int], None] = lambda *_: None
 ) -> Tensor:
-    """Latents (B, C, h, w) float32. pipe: a StableDiffusionControlNetPipeline, whose scheduler is used up and set anew.
+    """Latents (B, C, h, w) float32. pipe: a diffusers pipeline with ControlNets; its scheduler is used up and set anew.
 
     on_step: called with the steps done and those there are, before the first and after each.
     """
-    device, dtype, scheduler = request.words.device, pipe.unet.dtype, pipe.scheduler
-    scheduler.set_timesteps(sampling.steps, device=device)
+    dtype, scheduler = pipe.unet.dtype, pipe.scheduler
     times, latents = _begin(pipe, sampling, request)
     extra = {"generator": list(request.generators)} if _takes_generator(scheduler) else {}
-    residuals = _Residuals(pipe, request, sampling.control_scale)
-    strength = _strength_input(pipe, sampling, request)
+    drawn = _Denoiser(pipe, sampling, request)
     count = len(times)
     for place, time in enumerate(times):
         on_step(place, count)
-        acts = (place + 1) / count <= sampling.control_end
+        drawn.acting = tuple((place + 1) / count <= control.end for control in sampling.controls)
         seen = scheduler.scale_model_input(latents, time).to(dtype).contiguous(memory_format=torch.channels_last)
-        predicted = _predict(pipe, seen, time, request.words, residuals(seen, time, request.words, acts), strength)
-        if strength is None and request.unguided is not None and place / count < sampling.guidance_end:
-            base = _predict(pipe, seen, time, request.unguided, residuals(seen, time, request.unguided, acts), strength)
+        predicted = drawn(seen, time, request.words)
+        if not drawn.guidance_is_input and request.unguided is not None and place / count < sampling.guidance_end:
+            base = drawn(seen, time, request.unguided)
             predicted = base + sampling.guidance * (predicted - base)
         latents = scheduler.step(predicted, time, latents, **extra, return_dict=False)[0]
     on_step(count, count)
     return latents
+
+
+def controlnets(pipe: Any) -> list[Any]:
+    """The ControlNets of a pipeline, of which diffusers keeps several as one."""
+    return list(getattr(pipe.controlnet, "nets", [pipe.controlnet]))
 
 
 def decode(vae: Any, latents: Tensor) -> Tensor:
@@ -116,29 +134,72 @@ def encode(vae: Any, pixels: Tensor) -> Tensor:
 
 def _begin(pipe: Any, sampling: Sampling, request: Request) -> tuple[Tensor, Tensor]:
     """The times still to go, and the latents at the first of them. Pictures enter as far along as `strength` says."""
-    scheduler, start = pipe.scheduler, request.start
+    scheduler, start, device = pipe.scheduler, request.start, request.words.tokens.device
     if start is None:
-        return scheduler.timesteps, _noise(pipe, request).to(request.words.device) * scheduler.init_noise_sigma
-    first = (sampling.steps - max(1, round(sampling.steps * start.strength))) * scheduler.order
+        scheduler.set_timesteps(sampling.steps, device=device)
+        return scheduler.timesteps, _noise(pipe, request).to(device) * scheduler.init_noise_sigma
+    run = max(1, round(sampling.steps * start.strength))
+    schedule = _schedule(scheduler, sampling.steps, run, start.strength)
+    scheduler.set_timesteps(schedule, device=device)
+    first = (schedule - run) * scheduler.order
     times = scheduler.timesteps[first:]
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(first)
-    latents = start.latents.to(request.words.device)
+    latents = start.latents.to(device)
     return times, scheduler.add_noise(latents, start.noise.to(latents), times[:1].repeat(len(latents)))
 
 
-class _Residuals:
-    """What the ControlNet adds to the UNet; zeros of the same shapes, made once, where it no longer acts."""
+def _schedule(scheduler: Any, steps: int, run: int, strength: float) -> int:
+    """Steps of the schedule whose last `run` begin at the noise level; the model's own where that has levels enough."""
+    if steps >= FEW_STEPS:
+        return steps
 
-    def __init__(self, pipe: Any, request: Request, scale: float) -> None:
-        self._control, self._image, self._scale = pipe.controlnet, request.control, scale
+    def distance(count: int) -> float:
+        scheduler.set_timesteps(count)
+        level = float(scheduler.timesteps[(count - run) * scheduler.order])
+        return abs(level / float(scheduler.config.num_train_timesteps) - strength)
+
+    return min(range(run, FINEST + 1), key=distance)
+
+
+class _Denoiser:
+    """UNet and ControlNets as one function. acting: which of the ControlNets still act.
+
+    What those that do not would add is zeros of the same shapes, made once: the UNet sees one shape all the way.
+    """
+
+    def __init__(self, pipe: Any, sampling: Sampling, request: Request) -> None:
+        self._unet, self._controls = pipe.unet, controlnets(pipe)
+        self._images, self._scales = request.controls, [control.scale for control in sampling.controls]
+        self._guidance = _strength_input(pipe, sampling, request)
+        self._sizes = _sizes(pipe, request)
         self._zeros: dict[str, Any] | None = None
+        self.acting: tuple[bool, ...] = (True,) * len(self._controls)
 
-    def __call__(self, seen: Tensor, time: Tensor, words: Tensor, acts: bool) -> dict[str, Any]:
-        if not acts and self._zeros is not None:
+    @property
+    def guidance_is_input(self) -> bool:
+        """Whether the UNet takes the guidance as an input."""
+        return self._guidance is not None
+
+    def __call__(self, seen: Tensor, time: Tensor, words: Words) -> Tensor:
+        more = {} if words.pooled is None else {"text_embeds": words.pooled, "time_ids": self._sizes}
+        added = self._residuals(seen, time, words, {"added_cond_kwargs": more} if more else {})
+        style = {} if words.style is None else {"image_embeds": [words.style]}
+        inputs = {"timestep_cond": self._guidance, "added_cond_kwargs": {**more, **style} or None, **added}
+        predicted: Tensor = self._unet(seen, time, words.tokens, **inputs, return_dict=False)[0]
+        return predicted.float()
+
+    def _residuals(self, seen: Tensor, time: Tensor, words: Words, given: dict[str, Any]) -> dict[str, Any]:
+        if not any(self.acting) and self._zeros is not None:
             return self._zeros
-        down, middle = self._control(seen, time, words, self._image, conditioning_scale=self._scale, return_dict=False)
-        if acts:
+        parts = [
+            control(seen, time, words.tokens, image, conditioning_scale=scale, **given, return_dict=False)
+            for control, image, scale, acts in zip(self._controls, self._images, self._scales, self.acting, strict=True)
+            if acts or not any(self.acting)
+        ]
+        down = [reduce(torch.add, one) for one in zip(*(part[0] for part in parts), strict=True)]
+        middle = reduce(torch.add, [part[1] for part in parts])
+        if any(self.acting):
             return _as_arguments(down, middle)
         self._zeros = _as_arguments([torch.zeros_like(one) for one in down], torch.zeros_like(middle))
         return self._zeros
@@ -148,11 +209,13 @@ def _as_arguments(down: Sequence[Tensor], middle: Tensor) -> dict[str, Any]:
     return {"down_block_additional_residuals": tuple(down), "mid_block_additional_residual": middle}
 
 
-def _predict(
-    pipe: Any, seen: Tensor, time: Tensor, words: Tensor, residuals: dict[str, Any], strength: Tensor | None
-) -> Tensor:
-    predicted: Tensor = pipe.unet(seen, time, words, timestep_cond=strength, **residuals, return_dict=False)[0]
-    return predicted.float()
+def _sizes(pipe: Any, request: Request) -> Tensor | None:
+    """(B, 6) for Stable Diffusion XL: the image's size, no crop, its size again, as diffusers says by default."""
+    if request.words.pooled is None:
+        return None
+    height, width = request.controls[0].shape[-2:]
+    sizes = torch.tensor([[height, width, 0, 0, height, width]], dtype=pipe.unet.dtype)
+    return sizes.repeat(len(request.words.tokens), 1).to(request.words.tokens.device)
 
 
 def _strength_input(pipe: Any, sampling: Sampling, request: Request) -> Tensor | None:
@@ -160,14 +223,14 @@ def _strength_input(pipe: Any, sampling: Sampling, request: Request) -> Tensor |
     width = pipe.unet.config.time_cond_proj_dim
     if width is None:
         return None
-    guidance = torch.full((len(request.words),), sampling.guidance - 1)
+    guidance = torch.full((len(request.words.tokens),), sampling.guidance - 1)
     embedding: Tensor = pipe.get_guidance_scale_embedding(guidance, embedding_dim=width)
-    return embedding.to(request.words.device, pipe.unet.dtype)
+    return embedding.to(request.words.tokens.device, pipe.unet.dtype)
 
 
 def _noise(pipe: Any, request: Request) -> Tensor:
     """Drawn on the CPU in float32, each image's from its own generator: the same on every device, in every precision."""
-    height, width = (side // pipe.vae_scale_factor for side in request.control.shape[-2:])
+    height, width = (side // pipe.vae_scale_factor for side in request.controls[0].shape[-2:])
     shape = (1, pipe.unet.config.in_channels, height, width)
     return torch.cat([torch.randn(shape, generator=generator) for generator in request.generators])
 

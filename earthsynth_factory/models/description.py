@@ -6,7 +6,7 @@ from pathlib import Path
 
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.models.fit import family, text_width
-from earthsynth_factory.models.inspection import BaseModel, check_fit
+from earthsynth_factory.models.inspection import Assembly, BaseModel
 from earthsynth_factory.models.part import Part
 from earthsynth_factory.models.registry import (
     ModelName,
@@ -28,7 +28,7 @@ def describe_model(name: str, controlnet: str | None, folder: Path) -> list[tupl
     """
     base, control, card = _parts(name, controlnet, folder)
     if control is not None:
-        check_fit(base, control)
+        Assembly(base, (control,)).checked()
     rows = [*_of_base(base), *(_of_controlnet(control) if control else []), *(_of_card(card) if card else [])]
     _load(base, control)
     return [*rows, ("weights", "all there, none left over, all of them numbers")]
@@ -41,8 +41,8 @@ def _parts(name: str, controlnet: str | None, folder: Path) -> tuple[BaseModel, 
     model: ModelName = name
     inside = folder / Path(name).expanduser() / "controlnet"
     if name in ("earthsynth", "embedded") or inside.is_dir():
-        base, control = files_of(model, folder).inspect()
-        return base, control, card_of(model, folder)
+        found = files_of(model, folder).inspect()
+        return found.base, found.controls[0], card_of(model, folder)
     return base_at(base_of(name, folder)), None, None
 
 
@@ -87,13 +87,13 @@ def _files(part: Part) -> str:
 def _load(base: BaseModel, control: Part | None) -> None:
     """One after the other, so that memory holds one at a time."""
     from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
-    from transformers import CLIPTextModel
 
-    from earthsynth_factory.models.loading import load_network, load_tokenizer
+    from earthsynth_factory.models.loading import load_network, load_tokenizers, text_encoders
     from earthsynth_factory.models.schedulers import saved_scheduler
 
-    load_tokenizer(base)
+    load_tokenizers(base)
     saved_scheduler(base.scheduler, base.place)
-    networks = ((base.text, CLIPTextModel), (base.vae, AutoencoderKL), (base.unet, UNet2DConditionModel))
+    texts = [(part, kind) for _, part, kind in text_encoders(base)]
+    networks = [*texts, (base.vae, AutoencoderKL), (base.unet, UNet2DConditionModel)]
     for part, kind in (*networks, *([(control, ControlNetModel)] if control else [])):
         load_network(part, kind)

@@ -9,7 +9,7 @@ from typing import Any
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.part import Part, read_json
 
-DRIVEN = "Stable Diffusion 1.x and 2.x are driven here"
+DRIVEN = "Stable Diffusion 1.x, 2.x and XL are driven here"
 
 _FAMILIES = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
 
@@ -19,28 +19,49 @@ _INPUTS = {9: "an inpainting model", 8: "an image-editing model", 7: "an upscale
 _BEYOND_TEXT = ("addition_embed_type", "encoder_hid_dim_type", "class_embed_type")
 """Settings of UNets that are conditioned on more than text."""
 
+_XL = "text_time"
+"""What Stable Diffusion XL's networks are conditioned on beside words: a text as a whole, and the image's size."""
+
+_CHANNELS, _SCALING = 4, 0.18215
+"""What an autoencoder has whose settings are silent."""
+
 _OTHER = "a ControlNet of another family; take one made for this base"
 
 
-def base_faults(unet: Part, vae: Part, text: Part, tokenizer: Path | None) -> Iterator[str]:
-    """What keeps a base from being driven."""
+def base_faults(
+    unet: Part, vae: Part, text: Part, tokenizer: Path | None, second: tuple[Part, Path] | None = None
+) -> Iterator[str]:
+    """What keeps a base from being driven. second: the other text encoder and its tokenizer, as Stable Diffusion XL has."""
     for part, wanted in ((unet, "UNet2DConditionModel"), (vae, "AutoencoderKL")):
         if part.get("_class_name", wanted) != wanted:
             yield f"{part.folder}: a {part.config['_class_name']}; {wanted} is driven here"
-    kind = str((text.get("architectures") or ["CLIPTextModel"])[0])
-    if not kind.startswith("CLIP"):
-        yield f"{text.folder}: a {kind}; CLIPTextModel is driven here"
+    for encoder, words in ((text, tokenizer), *([second] if second else [])):
+        kind = str((encoder.get("architectures") or ["CLIPTextModel"])[0])
+        if not kind.startswith("CLIP"):
+            yield f"{encoder.folder}: a {kind}; CLIPTextModel is driven here"
+        yield from _word_faults(encoder, words)
     yield from _channel_faults(unet, vae)
-    more = next((value for key in _BEYOND_TEXT if (value := unet.get(key))), None)
-    if more:
-        yield f"{unet.folder}: the UNet asks for more than text ({more}); {DRIVEN}"
-    wide, width = text_width(unet), text.get("hidden_size")
-    if _differ(wide, width):
-        yield (
-            f"{unet.folder}: the UNet reads text of width {_named(wide)}, {text.folder} gives {_named(width)}; "
-            "take both from one model"
-        )
-    yield from _word_faults(text, tokenizer)
+    yield from _text_faults(unet, text, second[0] if second else None)
+
+
+def vae_faults(vae: Part, own: Part) -> Iterator[str]:
+    """Where an autoencoder has other latents than the base's own."""
+    kind, folder = vae.get("_class_name", "AutoencoderKL"), vae.folder
+    if kind != "AutoencoderKL":
+        yield f"{folder}: a {kind}, no AutoencoderKL; name the folder of one"
+        return
+    for words, mine, theirs in (
+        ("latents of {} channels", vae.get("latent_channels", _CHANNELS), own.get("latent_channels", _CHANNELS)),
+        ("latents {} × smaller than the image", shrink_of(vae), shrink_of(own)),
+        ("latents scaled by {}", vae.get("scaling_factor", _SCALING), own.get("scaling_factor", _SCALING)),
+    ):
+        if mine != theirs:
+            yield f"{folder}: {words.format(mine)}, those of {own.folder} {theirs}; take an autoencoder of this family"
+
+
+def shrink_of(vae: Part) -> int:
+    """Pixels along the side of a latent cell."""
+    return int(2 ** (len(vae.get("block_out_channels", (0,) * 4)) - 1))
 
 
 def controlnet_faults(control: Part, unet: Part, shrink: int) -> Iterator[str]:
@@ -59,8 +80,9 @@ def controlnet_faults(control: Part, unet: Part, shrink: int) -> Iterator[str]:
     channels = control.get("conditioning_channels", 3)
     if channels != 3:
         yield f"{folder}: its control image has {channels} channels; ones of 3 are made here"
-    if control.get("addition_embed_type"):
-        yield f"{folder}: asks for more than text ({control.get('addition_embed_type')}): {_OTHER}"
+    more, asked = control.get("addition_embed_type"), unet.get("addition_embed_type")
+    if more != asked:
+        yield f"{folder}: is given {more or 'nothing'} beside words, {unet.folder} {asked or 'nothing'}: {_OTHER}"
     stem = 2 ** (len(control.get("conditioning_embedding_out_channels") or (16, 32, 96, 256)) - 1)
     if stem != shrink:
         yield f"{folder}: shrinks its control image {stem}×, the base's latents are {shrink}× smaller: {_OTHER}"
@@ -95,6 +117,25 @@ def text_width(part: Part) -> Any:
     """Width of the text that a network reads: a number, a tuple where its levels differ."""
     wide = _plain(part.get("cross_attention_dim"))
     return wide[0] if isinstance(wide, tuple) and len(set(wide)) == 1 else wide
+
+
+def _text_faults(unet: Part, text: Part, second: Part | None) -> Iterator[str]:
+    """Whether the UNet reads what the text encoders give."""
+    more = next((value for key in _BEYOND_TEXT if (value := unet.get(key))), None)
+    if more and (more != _XL or second is None):
+        lacks = f", and {text.folder.parent} has one text encoder" if more == _XL else ""
+        yield f"{unet.folder}: the UNet asks for more than text ({more}){lacks}; {DRIVEN}"
+        return
+    if second and more != _XL:
+        yield f"{unet.folder}: the UNet has no use for {second.folder}; take both from one model"
+    wide, width = text_width(unet), text.get("hidden_size")
+    if second and width is not None:
+        width += second.get("hidden_size", 0)
+    if _differ(wide, width):
+        yield (
+            f"{unet.folder}: the UNet reads text of width {_named(wide)}, {text.folder} gives {_named(width)}; "
+            "take both from one model"
+        )
 
 
 def _channel_faults(unet: Part, vae: Part) -> Iterator[str]:

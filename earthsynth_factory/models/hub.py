@@ -8,18 +8,22 @@ from glob import escape
 from pathlib import Path
 
 from earthsynth_factory.errors import ModelError, first_line
-from earthsynth_factory.models.part import DIFFUSION, TEXT, choose_weights
+from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, choose_weights, read_json
 
-CARD = "card.json"
+CARD, LORA = "card.json", "pytorch_lora_weights.safetensors"
+"""Files of a repository: our card; a LoRA, as diffusers saves it."""
+
+STYLE, ENCODER = "ip-adapter_sd15.safetensors", "image_encoder"
+"""An IP-Adapter, and the folder of its image encoder beside it, by their authors' names."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubRepository:
     """A repository at one revision (a commit, a tag or a branch).
 
-    networks: folders (`""` is the root), of which the first that is whole is taken → stem of the weight files. files: others
-    that must be there, each with the names that will do; optional: files and folders (`tokenizer/`) that are taken if they
-    are.
+    networks: folders (`""` is the root), of which the first that is whole is taken → stem of the weight files. beside: such
+    as are taken if their folder is there. files: others that must be there, each with the names that will do; optional: files
+    and folders (`tokenizer/`) that are taken if they are.
     """
 
     name: str
@@ -27,16 +31,19 @@ class HubRepository:
     networks: tuple[tuple[tuple[str, ...], str], ...]
     files: tuple[tuple[str, ...], ...] = ()
     optional: tuple[str, ...] = (CARD,)
+    beside: tuple[tuple[str, str], ...] = ()
 
     def choose(self, names: Collection[str]) -> tuple[list[str], list[str]]:
         """Of the repository's file names those that are loaded, and in words what lacks."""
         wanted = [name for name in names if _under(name, self.optional)]
         lacking: list[str] = []
         for any_of in self.files:
-            there = [name for name in any_of if name in names]
-            wanted += there
-            lacking += any_of[:1] if not there else ()
-        for folders, stem in self.networks:
+            found = [name for name in any_of if name in names]
+            wanted += found
+            lacking += any_of[:1] if not found else ()
+        there = {name.partition("/")[0] for name in names if "/" in name}
+        beside = (((folder,), stem) for folder, stem in self.beside if folder in there)
+        for folders, stem in (*self.networks, *beside):
             looked = [_network(names, f"{folder}/" if folder else "", stem) for folder in folders]
             wanted += next((files for files, lacks in looked if not lacks), [])
             lacking += [lacks for _, lacks in looked] if all(lacks for _, lacks in looked) else []
@@ -45,10 +52,11 @@ class HubRepository:
 
 def base_repository(name: str, revision: str) -> HubRepository:
     """A Stable Diffusion pipeline."""
-    networks = ((("unet",), DIFFUSION), (("vae",), DIFFUSION), (("text_encoder",), TEXT))
+    networks = ((("unet",), DIFFUSION), (("vae",), DIFFUSION), (("text_encoder",), TEXT_STEM))
     words = ("tokenizer/tokenizer.json", "tokenizer/vocab.json")
     files = (("model_index.json",), ("scheduler/scheduler_config.json",), words)
-    return HubRepository(name, revision, networks, files, (CARD, "tokenizer/", "scheduler/"))
+    taken = (CARD, "tokenizer/", "tokenizer_2/", "scheduler/")
+    return HubRepository(name, revision, networks, files, taken, (("text_encoder_2", TEXT_STEM),))
 
 
 def controlnet_repository(name: str, revision: str, subfolder: str) -> HubRepository:
@@ -65,10 +73,30 @@ def controlnet_folders(subfolder: str) -> tuple[str, str]:
     return (named, "") if named else ("", "controlnet")
 
 
+def vae_repository(name: str) -> HubRepository:
+    """An autoencoder by itself."""
+    return HubRepository(name, "main", ((("",), DIFFUSION),), (), ())
+
+
+def lora_repository(name: str, revision: str, file: str | None) -> HubRepository:
+    """A LoRA: one file, diffusers' name for it if nobody says another."""
+    return HubRepository(name, revision, (), ((file or LORA,),), ())
+
+
+def style_repository(name: str, revision: str, file: str | None) -> HubRepository:
+    """An IP-Adapter with the image encoder in the folder beside it."""
+    path = file or STYLE
+    encoder = f"{path.rpartition('/')[0]}/{ENCODER}".lstrip("/")
+    return HubRepository(name, revision, (((encoder,), TEXT_STEM),), ((path,),), ())
+
+
 def cached(repository: HubRepository) -> Path | None:
     """The snapshot in the hub's cache if it holds all that is needed, else None. Asks no network."""
     folder = _snapshot(repository)
-    return folder if folder and not repository.choose(_present(folder))[1] else None
+    if folder is None:
+        return None
+    names = _present(folder)
+    return None if repository.choose(names)[1] or _named_and_absent(repository, folder, names) else folder
 
 
 def locate(repository: HubRepository) -> Path:
@@ -115,6 +143,18 @@ def _present(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+def _named_and_absent(repository: HubRepository, folder: Path, names: Collection[str]) -> bool:
+    """Whether a cached pipeline's index names a network that is taken only if it is there, and it is not."""
+    if not repository.beside or "model_index.json" not in names:
+        return False
+    try:
+        index = read_json(folder / "model_index.json")
+    except ModelError:  # whoever inspects the folder says what is wrong with it
+        return False
+    named = [inner for inner, _ in repository.beside if isinstance(parts := index.get(inner), list) and any(parts)]
+    return any(f"{inner}/config.json" not in names for inner in named)
+
+
 def _under(name: str, places: Iterable[str]) -> bool:
     return any(name == place or (place.endswith("/") and name.startswith(place)) for place in places)
 
@@ -147,7 +187,8 @@ def _failure(repository: HubRepository, cause: str, remedy: str) -> str:
         f"{repository.name} (revision {repository.revision}) is not whole in the hub's cache "
         f"and cannot be downloaded: {cause}.\n"
         f"  {remedy}\n"
-        "  Without a network: set `model: embedded` in the recipe, which needs no download"
+        "  Without a network: set `model: embedded` in the recipe, which needs no download; in one of a training\n"
+        "  `model: {base: embedded, controlnet: embedded}` and `size: 128`"
     )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from earthsynth_factory.errors import ModelError, first_line
-from earthsynth_factory.models.inspection import BaseModel
+from earthsynth_factory.models.inspection import Assembly, BaseModel
+from earthsynth_factory.models.lora import TEXT, TEXT_2, UNET
+from earthsynth_factory.models.lora_fusing import fuse
 from earthsynth_factory.models.part import Part, refuse_unmatched
 from earthsynth_factory.models.schedulers import saved_scheduler
 
@@ -29,41 +32,56 @@ def load_network(part: Part, kind: Any) -> Any:
     return network.eval()
 
 
-def load_tokenizer(base: BaseModel) -> Any:
-    """The tokenizer; it cuts at what the text encoder has places for. Raises ModelError."""
-    from transformers import CLIPTokenizer
-
-    if base.tokenizer is None:
-        from earthsynth_factory.models.single_file import clip_tokenizer
-
-        return clip_tokenizer(base.text)
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(base.tokenizer, local_files_only=True)
-    except Exception as error:
-        raise ModelError(f"{base.tokenizer}: not loadable as a CLIPTokenizer: {first_line(error)}") from error
-    room = int(base.text.get("max_position_embeddings", 77))
-    tokenizer.model_max_length = min(tokenizer.model_max_length, room)
-    return tokenizer
+def load_tokenizers(base: BaseModel) -> list[Any]:
+    """A tokenizer for each text encoder; it cuts at what that has places for. Raises ModelError."""
+    encoders = [(base.tokenizer, base.text), *([(base.second[1], base.second[0])] if base.second else [])]
+    return [_tokenizer(folder, text) for folder, text in encoders]
 
 
-def load_parts(base: BaseModel, control: Part) -> Any:
-    """diffusers' StableDiffusionControlNetPipeline, on the CPU. Raises ModelError naming the part that is damaged."""
-    from diffusers import AutoencoderKL, ControlNetModel, StableDiffusionControlNetPipeline, UNet2DConditionModel
-    from transformers import CLIPTextModel
+def load_pipe(model: Assembly) -> Any:
+    """diffusers' pipeline of the model's family, on the CPU, its LoRAs fused. Raises ModelError naming the damaged part."""
+    import diffusers
+    from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 
-    pipe = StableDiffusionControlNetPipeline(
-        vae=load_network(base.vae, AutoencoderKL),
-        text_encoder=load_network(base.text, CLIPTextModel),
-        tokenizer=load_tokenizer(base),
-        unet=load_network(base.unet, UNet2DConditionModel),
-        controlnet=load_network(control, ControlNetModel),
-        scheduler=saved_scheduler(base.scheduler, base.place),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+    base, tokenizers = model.base, load_tokenizers(model.base)
+    networks = {
+        UNET: load_network(base.unet, UNet2DConditionModel),
+        **{name: load_network(part, kind) for name, part, kind in text_encoders(base)},
+    }
+    for name, network in networks.items():
+        fuse(network, name, model.loras, base.networks()[name].folder)
+    controls = [load_network(control, ControlNetModel) for control in model.controls]
+    parts = {
+        **networks,
+        "vae": load_network(base.vae, AutoencoderKL),
+        "controlnet": controls if len(controls) > 1 else controls[0],
+        "tokenizer": tokenizers[0],
+        "scheduler": saved_scheduler(base.scheduler, base.place),
+        "feature_extractor": None,
+    }
+    if base.second:
+        zeros = bool(base.index.get("force_zeros_for_empty_prompt", True))
+        pipe = diffusers.StableDiffusionXLControlNetPipeline(
+            **parts, tokenizer_2=tokenizers[1], force_zeros_for_empty_prompt=zeros, add_watermarker=False
+        )
+    else:
+        pipe = diffusers.StableDiffusionControlNetPipeline(**parts, safety_checker=None, requires_safety_checker=False)
     pipe.set_progress_bar_config(disable=True)
+    if model.style:
+        from transformers import CLIPVisionModelWithProjection
+
+        from earthsynth_factory.models.style_images import add_style
+
+        add_style(pipe, model.style, load_network(model.style.encoder, CLIPVisionModelWithProjection))
     return pipe
+
+
+def text_encoders(base: BaseModel) -> list[tuple[str, Part, Any]]:
+    """(name, files, class) of the text encoders."""
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+    second = [(TEXT_2, base.second[0], CLIPTextModelWithProjection)] if base.second else []
+    return [(TEXT, base.text, CLIPTextModel), *second]
 
 
 def be_quiet() -> None:
@@ -74,6 +92,22 @@ def be_quiet() -> None:
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()
         library.set_verbosity_error()
+
+
+def _tokenizer(folder: Path | None, text: Part) -> Any:
+    from transformers import CLIPTokenizer
+
+    if folder is None:
+        from earthsynth_factory.models.single_file import clip_tokenizer
+
+        return clip_tokenizer(text)
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:
+        raise ModelError(f"{folder}: not loadable as a CLIPTokenizer: {first_line(error)}") from error
+    room = int(text.get("max_position_embeddings", 77))
+    tokenizer.model_max_length = min(tokenizer.model_max_length, room)
+    return tokenizer
 
 
 def _from_folder(part: Part, kind: Any) -> Any:

@@ -15,7 +15,7 @@ from earthsynth_factory.models.safetensors_file import read_header, unreadable
 MAX_CONFIG_BYTES = 64 << 20
 """A tokenizer's vocabulary is the largest; anything above is another file."""
 
-DIFFUSION, TEXT = "diffusion_pytorch_model", "model"
+DIFFUSION, TEXT_STEM = "diffusion_pytorch_model", "model"
 """First part of the names of weight files: diffusers' networks, and the text encoder."""
 
 

@@ -15,8 +15,10 @@ from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models import hub
 from earthsynth_factory.models.card import ModelCard, read_card
-from earthsynth_factory.models.inspection import BaseModel, check_fit, inspect_base, inspect_controlnet
+from earthsynth_factory.models.inspection import Assembly, BaseModel, inspect_base, inspect_controlnet, inspect_vae
+from earthsynth_factory.models.lora import read_lora
 from earthsynth_factory.models.part import Part
+from earthsynth_factory.models.style import read_style
 from earthsynth_factory.models.weights import EMBEDDED, file_hash
 
 EARTHSYNTH_CARD = ModelCard(
@@ -67,26 +69,40 @@ ModelName = str | TwoPartModel
 class ModelFiles:
     """A pipeline's places on this machine: folders, or files in the original layout. `controlnet` may lie in `pipeline`.
 
-    inside: the folder of the ControlNet's repository that it was found in; "" for the root.
+    inside: the folder of the ControlNet's repository that it was found in; "" for the root. more: ControlNets beside it.
+    vae: an autoencoder in place of the pipeline's. loras: (file, adapter, weight). style: IP-Adapter, image encoder, folder
+    of pictures, weight.
     """
 
     pipeline: Path
     controlnet: Path
     inside: str = "controlnet"
+    more: tuple[Path, ...] = ()
+    vae: Path | None = None
+    loras: tuple[tuple[Path, str, float], ...] = ()
+    style: tuple[Path, Path, Path, float] | None = None
 
-    def inspect(self) -> tuple[BaseModel, Part]:
-        """Both parts, looked at. Raises ModelError where one cannot be driven, or they do not belong together."""
-        base, control = base_at(self.pipeline), controlnet_at(self.controlnet)
-        check_fit(base, control)
-        return base, control
+    def inspect(self) -> Assembly:
+        """All of it, looked at. Raises ModelError where a part cannot be driven, or they do not belong together."""
+        base = base_at(self.pipeline)
+        if self.vae:
+            base = base.with_vae(vae_at(self.vae))
+        controls = tuple(controlnet_at(place) for place in (self.controlnet, *self.more))
+        style = read_style(*self.style) if self.style else None
+        return Assembly(base, controls, tuple(read_lora(*lora) for lora in self.loras), style).checked()
 
     def hashes(self) -> dict[str, str]:
         """File → sha256 of all that is loaded: weights, configurations, tokenizer. Raises ModelError as `inspect` does."""
-        base, control = self.inspect()
-        parts = {"base/unet": base.unet, "base/vae": base.vae, "base/text_encoder": base.text, "controlnet": control}
-        found = {name: digest for place, part in parts.items() for name, digest in _hashes(place, part).items()}
-        words = {f"base/tokenizer/{p.name}": file_hash(p) for p in _tokenizer_files(base)}
-        return {**found, **words, "base/scheduler": _digest(base.scheduler)}
+        found = self.inspect()
+        parts = {f"base/{name}": part for name, part in found.base.networks().items()}
+        parts |= {f"controlnet{f'_{n}' * bool(n)}": control for n, control in enumerate(found.controls)}
+        hashes = {name: digest for place, part in parts.items() for name, digest in _hashes(place, part).items()}
+        hashes |= {f"base/{name}": file_hash(path) for name, path in _tokenizer_files(found.base).items()}
+        hashes |= {f"lora/{n} {lora.adapter}": file_hash(lora.path) for n, lora in enumerate(found.loras)}
+        if found.style:
+            hashes |= {"style/adapter": file_hash(found.style.adapter), **_hashes("style/encoder", found.style.encoder)}
+            hashes |= {f"style/images/{path.name}": file_hash(path) for path in found.style.pictures}
+        return {**hashes, "base/scheduler": _digest(found.base.scheduler)}
 
 
 def card_of(model: ModelName, base: Path) -> ModelCard:
@@ -135,8 +151,8 @@ def files_of(model: ModelName, base: Path) -> ModelFiles:
         raise ModelError(f"{folder}: has no `controlnet` folder; name it apart: `model: {{base: …, controlnet: …}}`")
     if len(several) > 1:
         raise ModelError(
-            f"{folder}: {len(several)} ControlNets ({', '.join(several)}); one is driven here, "
-            f"name it: `model: {{base: {model}, controlnet: {model}/{several[0]}}}`"
+            f"{folder}: {len(several)} ControlNets ({', '.join(several)}); name the one that sees the mask, "
+            f"`model: {{base: {model}, controlnet: {model}/{several[0]}}}`, and put the other under `controls`"
         )
     return ModelFiles(folder, folder / "controlnet")
 
@@ -159,12 +175,20 @@ def repositories(model: ModelName, base: Path) -> list[hub.HubRepository]:
     both = EARTHSYNTH if model == "earthsynth" else model
     if not isinstance(both, TwoPartModel):
         return []
-    found = []
-    if _local(both.base, base, "base") is None:
-        found.append(hub.base_repository(both.base, both.base_revision))
-    if _local(both.controlnet, base, "controlnet") is None:
-        found.append(hub.controlnet_repository(both.controlnet, both.revision, both.subfolder))
-    return found
+    return [
+        *if_on_hub(both.base, base, "base", hub.base_repository(both.base, both.base_revision)),
+        *if_on_hub(
+            both.controlnet,
+            base,
+            "controlnet",
+            hub.controlnet_repository(both.controlnet, both.revision, both.subfolder),
+        ),
+    ]
+
+
+def if_on_hub(name: str, base: Path, key: str, repository: hub.HubRepository) -> list[hub.HubRepository]:
+    """The repository, unless the name is of something here. Raises ModelError for a name of neither."""
+    return [repository] if _local(name, base, key) is None else []
 
 
 def base_of(name: str, base: Path, revision: str = "main") -> Path:
@@ -193,6 +217,50 @@ def controlnet_at(place: Path) -> Part:
 
         return controlnet_in(place)
     return inspect_controlnet(place)
+
+
+def vae_of(name: str, base: Path) -> Path:
+    """The place of an autoencoder: a folder, a file or a hub id. Raises ModelError with the remedies."""
+    return _local(name, base, "vae") or _from_hub(name, base, hub.vae_repository(name))
+
+
+def vae_at(place: Path) -> Part:
+    """The autoencoder in a folder, or in a file of the original layout. Raises ModelError where there is none."""
+    if place.is_file():
+        from earthsynth_factory.models.single_file import vae_in
+
+        return vae_in(place)
+    return inspect_vae(place)
+
+
+def lora_of(name: str, base: Path, file: str | None = None, revision: str = "main") -> Path:
+    """The file of a LoRA: the file itself, or in a folder or repository the named one, else the one that is there.
+
+    Raises ModelError with the remedies.
+    """
+    place = _local(name, base, "lora") or _from_hub(name, base, hub.lora_repository(name, revision, file))
+    if place.is_file():
+        return place
+    if file or (place / hub.LORA).is_file():
+        return _within(place, file or hub.LORA)
+    there = sorted(path.name for path in place.glob("*.safetensors"))
+    if len(there) != 1:
+        several = f"{len(there)} safetensors files ({', '.join(there[:3])}); say which with `file:`"
+        raise ModelError(f"lora {name!r}: {place}: {several if there else 'no safetensors file'}")
+    return place / there[0]
+
+
+def style_of(name: str, base: Path, file: str | None = None, revision: str = "main") -> Path:
+    """The file of an IP-Adapter: the file itself, or one in a folder or repository. Raises ModelError with the remedies."""
+    place = _local(name, base, "adapter") or _from_hub(name, base, hub.style_repository(name, revision, file))
+    return place if place.is_file() else _within(place, file or hub.STYLE)
+
+
+def _within(place: Path, inner: str) -> Path:
+    """What lies in a folder under that name. Raises ModelError where the name leads out of it."""
+    if ".." in Path(inner).parts or Path(inner).is_absolute():
+        raise ModelError(f"{inner!r}: leads out of {place}; name what lies inside it")
+    return place / inner
 
 
 def _controlnet(name: str, base: Path, revision: str, subfolder: str) -> tuple[Path, str]:
@@ -231,7 +299,7 @@ def _local(name: str, base: Path, key: str) -> Path | None:
         raise ModelError(
             f"{key} {name!r}: {place.suffix or 'this'} files are not read, they could run code; save the model as safetensors"
         )
-    if key != "model" and not _HUB_NAME.fullmatch(name):
+    if key != "model" and (not _HUB_NAME.fullmatch(name) or place.suffix == ".safetensors"):
         raise ModelError(f"{key} {name!r}: {_searched(name, base)}")
     return None
 
@@ -267,6 +335,8 @@ def _digest(settings: Mapping[str, Any]) -> str:
 _NOTES = ("_diffusers_version", "_name_or_path", "transformers_version", "torch_dtype", "dtype", "_commit_hash")
 
 
-def _tokenizer_files(base: BaseModel) -> list[Path]:
+def _tokenizer_files(base: BaseModel) -> dict[str, Path]:
+    """`tokenizer/vocab.json` → its place, of all that are read."""
     names = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
-    return [p for name in names if base.tokenizer and (p := base.tokenizer / name).is_file()]
+    places = {f"{kind}/{name}": folder / name for kind, folder in base.tokenizers().items() for name in names}
+    return {name: path for name, path in places.items() if path.is_file()}

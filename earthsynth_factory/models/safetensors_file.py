@@ -25,6 +25,18 @@ class TensorFacts:
 
 def read_header(path: Path) -> dict[str, TensorFacts]:
     """Tensor name → facts. Raises ModelError naming what is wrong: not there, not readable, cut short, of another format."""
+    return _tensors(path, *_header(path))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a file says of itself in free words; nothing in most. Raises ModelError as `read_header`."""
+    header, _ = _header(path)
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    return {str(key): str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
+
+
+def _header(path: Path) -> tuple[Any, int]:
+    """The header's JSON, and how many bytes of weights follow it."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -42,7 +54,7 @@ def read_header(path: Path) -> dict[str, TensorFacts]:
         raise unreadable(path, error) from error
     except ValueError as error:
         raise ModelError(f"{path}: a damaged safetensors header ({error}); fetch the file again") from error
-    return _tensors(path, header, size - 8 - length)
+    return header, size - 8 - length
 
 
 def unreadable(path: Path, error: OSError) -> ModelError:

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.card import Scheduler
 
-_CLASSES = {
-    "unipc": "UniPCMultistepScheduler",
-    "dpm++": "DPMSolverMultistepScheduler",
-    "ddim": "DDIMScheduler",
-    "euler": "EulerDiscreteScheduler",
-}
 
-_FLOW = ("unipc", "dpm++")
-"""Those that run a flow-matching model."""
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """A sampler of diffusers. options: its settings where they are not the model's own. flow: it runs flow-matching models.
+
+    few: (steps, guidance) of one that was made for weights distilled to few steps, and what a silent recipe gets;
+    most: most steps that it takes.
+    """
+
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    flow: bool = False
+    few: tuple[int, float] | None = None
+    most: int = 1000
+
+
+SAMPLERS: Mapping[Scheduler, Sampler] = {
+    "unipc": Sampler("UniPCMultistepScheduler", flow=True),
+    "dpm++": Sampler("DPMSolverMultistepScheduler", flow=True),
+    "dpm++-karras": Sampler("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    "dpm++-sde": Sampler("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
+    "ddim": Sampler("DDIMScheduler"),
+    "euler": Sampler("EulerDiscreteScheduler"),
+    "euler-a": Sampler("EulerAncestralDiscreteScheduler"),
+    "heun": Sampler("HeunDiscreteScheduler"),
+    "lcm": Sampler("LCMScheduler", few=(4, 1.0), most=50),
+    "tcd": Sampler("TCDScheduler", few=(4, 1.0), most=50),
+}
+"""By the names of recipes. lcm: arXiv 2310.04378; tcd: arXiv 2402.19159."""
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow_prediction")
 
@@ -28,15 +49,19 @@ def prediction_of(scheduler: Mapping[str, Any]) -> str:
     return str(scheduler.get("prediction_type", "epsilon"))
 
 
-def check_scheduler(name: Scheduler, own: Mapping[str, Any], place: object) -> None:
+def check_scheduler(name: Scheduler, steps: int, own: Mapping[str, Any], place: object) -> None:
     """Raises ModelError where the sampler cannot run the model whose saved settings are `own`. place: for the message."""
     prediction = prediction_of(own)
     if prediction not in _PREDICTIONS:
         raise ModelError(f"{place}: scheduler: prediction_type {prediction!r} is none of {', '.join(_PREDICTIONS)}")
-    if prediction == "flow_prediction" and name != "model" and name not in _FLOW:
-        raise ModelError(
-            f"scheduler: {name} cannot run a flow-matching model, which {place} is; set it to {' or '.join(_FLOW)}"
-        )
+    if name == "model":
+        return
+    sampler = SAMPLERS[name]
+    if prediction == "flow_prediction" and not sampler.flow:
+        able = " or ".join(other for other, one in SAMPLERS.items() if one.flow)
+        raise ModelError(f"scheduler: {name} cannot run a flow-matching model, which {place} is; set it to {able}")
+    if steps > sampler.most:
+        raise ModelError(f"scheduler: {name} takes up to {sampler.most} steps, not {steps}; it is made for 4 to 8")
 
 
 def make_scheduler(own: Any, name: Scheduler) -> Any:
@@ -45,7 +70,8 @@ def make_scheduler(own: Any, name: Scheduler) -> Any:
         return own
     import diffusers
 
-    return getattr(diffusers, _CLASSES[name]).from_config(own.config)
+    sampler = SAMPLERS[name]
+    return getattr(diffusers, sampler.kind).from_config(own.config, **sampler.options)
 
 
 def saved_scheduler(settings: Mapping[str, Any], place: object) -> Any:

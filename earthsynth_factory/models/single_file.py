@@ -74,6 +74,17 @@ def controlnet_in(path: Path) -> Part:
     return _part(path, config)
 
 
+def vae_in(path: Path) -> Part:
+    """The autoencoder in a file, alone or in a whole pipeline's. Raises ModelError where there is none."""
+    header = read_header(path)
+    own = _below(header, _VAE) or dict(header)
+    if "encoder.conv_in.weight" not in own:
+        raise ModelError(
+            f"{path}: no autoencoder in the original layout (encoder.conv_in.weight is missing); name another file"
+        )
+    return _part(path, _autoencoder(path, own))
+
+
 def load_original(part: Part, kind: Any) -> Any:
     """The network of a file, on the CPU. Raises ModelError where weights are missing or not loadable."""
     path = part.weights[0]

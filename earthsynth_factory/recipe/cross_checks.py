@@ -60,6 +60,8 @@ def problems(data: Mapping[str, Any]) -> list[Problem]:
         *_attempts(data),
         *_repeated(data),
         *_exported(data),
+        *_paired(data),
+        *_worded(data),
     ]
 
 
@@ -245,6 +247,38 @@ def _exported(data: Mapping[str, Any]) -> Iterator[Problem]:
         for position, name in enumerate(names if isinstance(names, list | tuple) else ()):
             if isinstance(name, str) and known.find(name) is None:
                 yield Problem(("exports", index, "classes", position), unknown_category(known, name))
+
+
+def _paired(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """A class under `counterfactual` that is no category, or has no objects."""
+    block, known = data.get("counterfactual"), _known(_named_blocks(data))
+    name = block.get("instead") if isinstance(block, Mapping) else None
+    if not isinstance(name, str):
+        return
+    category = known.find(name)
+    if category is None:
+        yield Problem(("counterfactual", "instead"), unknown_category(known, name))
+    elif not category.thing:
+        yield Problem(
+            ("counterfactual", "instead"), f"{category.name!r} is land cover and has no objects; name a thing"
+        )
+
+
+def _worded(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Names that are no category where classes are given words, or heights for a ControlNet that sees depth."""
+    if "categories" not in data:
+        return
+    known, prompts, synthesis = _known(_named_blocks(data)), data.get("prompts"), data.get("synthesis")
+    words = prompts.get("classes") if isinstance(prompts, Mapping) else None
+    places: list[tuple[Path, Any]] = [(("prompts", "classes"), words)]
+    controls = synthesis.get("controls") if isinstance(synthesis, Mapping) else None
+    for index, control in enumerate(controls if isinstance(controls, list | tuple) else ()):
+        heights = control.get("heights") if isinstance(control, Mapping) else None
+        places.append((("synthesis", "controls", index, "heights"), heights))
+    for path, named in places:
+        for name in named if isinstance(named, Mapping) else ():
+            if isinstance(name, str) and known.find(name) is None:
+                yield Problem((*path, name), unknown_category(known, name))
 
 
 def _kind(block: Any) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema, model_validator
 
+from earthsynth_factory.conditions.prompts import PromptSpec
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, CountSpan, Field, Span, Spec
 from earthsynth_factory.domain.taxonomy import MAX_ID, Category, Taxonomy
 from earthsynth_factory.errors import InputError
@@ -19,6 +21,9 @@ from earthsynth_factory.rfilter.base import DEFAULT_RULES
 
 EMBEDDED_THRESHOLDS = "embedded"
 """In place of a file's name: the thresholds that ship with the embedded models."""
+
+ULPS = 1e-9
+"""What a share times a count may fall short of a whole number by."""
 
 Whole = Annotated[int, Field(strict=True)]
 """A whole number, written as one: neither `true` nor "5"."""
@@ -126,6 +131,8 @@ class CategoryBlock(Spec):
     """Names of the classes its surroundings may be drawn from; left out, the source decides."""
     words: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     """What the prompt says for it, in place of its name."""
+    negative_prompt: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    """What the images made for it are led away from, in place of the generator's `negative_prompt`."""
     id: Annotated[Whole, Field(ge=1, le=MAX_ID)] | None = None
     """For a class of your own: its number in masks, 69–254; left out, the next free one."""
     color: Color | None = None
@@ -170,6 +177,28 @@ class EngineBlock(Spec):
     """Threads that write files while the next images are made."""
 
 
+class CounterfactualBlock(Spec):
+    """Pairs of images of one scene that differ by one object and are equal to the bit elsewhere."""
+
+    share: Share
+    """Share of the images of every countable class that get a second one, beyond their `count`."""
+    instead: Annotated[str, StringConstraints(min_length=1, max_length=80)] | None = None
+    """Class of the object that stands in the first one's place in the second image; left out, there is none."""
+
+
+def pairs_among(images: int, share: float) -> int:
+    """How many of so many images of a class begin a pair."""
+    return math.floor(images * share + ULPS)
+
+
+def _parse_pairs(value: Any) -> Any:
+    """`0.25` → {share: 0.25}; a block stays."""
+    return {"share": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Counterfactual = Annotated[CounterfactualBlock, BeforeValidator(_parse_pairs)]
+
+
 class Recipe(Spec):
     """A dataset to be made."""
 
@@ -185,6 +214,11 @@ class Recipe(Spec):
     negatives: Annotated[Whole, Field(ge=0, le=MAX_IMAGES)] = 0
     """Images in which none of the categories is present, nor any class that the model's card says it has not learnt. May be
     raised later, as the counts may."""
+    counterfactual: Counterfactual | None = None
+    """Pairs that differ by one object, as `{share: 0.25}` or `0.25`: needs a `compose` source with `pictures: true` and
+    `synthesis: {kind: collage}` or `edit`. Also `build --counterfactual SHARE`."""
+    prompts: PromptSpec | None = None
+    """Templates and words to draw from, for prompts that are not all alike."""
     conditions: tuple[SourceBlock, ...]
     """Where masks come from: one source or several, drawn by `weight`."""
     synthesis: GeneratorBlock
@@ -213,7 +247,7 @@ class Recipe(Spec):
 
     @model_validator(mode="after")
     def _make_sense(self) -> Recipe:
-        problems = cross_checks.problems(self.model_dump()) + self._without_pictures()
+        problems = cross_checks.problems(self.model_dump()) + self._without_pictures() + self._without_pairs()
         if problems:
             raise cross_checks.MeaningError(problems)
         try:
@@ -235,10 +269,31 @@ class Recipe(Spec):
             if not source.gives_pictures
         ]
 
+    def _without_pairs(self) -> list[cross_checks.Problem]:
+        """Why no counterfactual pair could be made, if any is asked for."""
+        if self.counterfactual is None:
+            return []
+        here: cross_checks.Path = ("counterfactual",)
+        if not self.synthesis.needs_pictures:
+            return [cross_checks.Problem(here, "needs real pictures; set `synthesis: {kind: collage}` or `edit`")]
+        if not any(source.makes_pairs for source in self.conditions):
+            return [
+                cross_checks.Problem(here, "no source can leave an object out; add a `compose` with `pictures: true`")
+            ]
+        return []
+
     @property
     def images(self) -> int:
-        """How many images it asks for, negatives included."""
-        return sum(block.count for block in self.categories) + self.negatives
+        """How many images it asks for, negatives and the second images of pairs included."""
+        return sum(block.count for block in self.categories) + self.negatives + self.pairs
+
+    @property
+    def pairs(self) -> int:
+        """How many counterfactual pairs there are to be."""
+        if self.counterfactual is None:
+            return 0
+        share = self.counterfactual.share
+        return sum(pairs_among(block.count, share) for category, block in self.blocks() if category.thing)
 
     def taxonomy(self) -> Taxonomy:
         """EarthSynth's categories and the recipe's own; an own one without an id has the next free one above 68."""

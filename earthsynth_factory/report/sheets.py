@@ -96,11 +96,16 @@ def _tile(store: LabelledDataset, record: SampleRecord, side: int) -> Image:
         color_mask(mask, store.taxonomy),
         overlay(image, mask, store.instances(record), store.taxonomy),
     ]
-    row = np.concatenate([_square(view, side) for view in views], axis=1)
     wanted = [record.category] if record.category is not None else record.classes
     name = ", ".join(store.taxonomy[category].name for category in wanted) or "nothing"
     scale = f"{record.metres_per_pixel:.2f} m" if record.metres_per_pixel else "scale unknown"
-    return np.concatenate([row, _caption(f"{record.stem} {name}, {scale}", row.shape[1])])
+    return captioned(views, f"{record.stem} {name}, {scale}", side)
+
+
+def captioned(views: Sequence[Image], text: str, side: int) -> Image:
+    """Views (H, W, 3) side by side, each `side` pixels wide, with a text below."""
+    row = np.concatenate([_square(view, side) for view in views], axis=1)
+    return np.concatenate([row, _caption(text, row.shape[1])])
 
 
 def _square(view: Image, side: int) -> Image:

@@ -19,6 +19,9 @@ KINDS = {
     "object_size": "earthsynth_factory.rfilter.object_size:ObjectSizeSpec",
     "region_contrast": "earthsynth_factory.rfilter.region_contrast:RegionContrastSpec",
     "layout_agreement": "earthsynth_factory.rfilter.layout_agreement:LayoutAgreementSpec",
+    "changed": "earthsynth_factory.rfilter.changed:ChangedSpec",
+    "kept": "earthsynth_factory.rfilter.kept:KeptSpec",
+    "outside": "earthsynth_factory.rfilter.outside:OutsideSpec",
 }
 """Rules that ship: kind → spec class. A new one is a file and a line here."""
 

@@ -23,10 +23,9 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
-from earthsynth_factory.errors import ModelError
-from earthsynth_factory.models.weights import EMBEDDED, weight_hashes
 from earthsynth_factory.rfilter.base import Measures
 from earthsynth_factory.rfilter.clip_rule import ClipRule, ClipRuleSpec
+from earthsynth_factory.rfilter.segmenter_rule import load_segmenter, segmenter_identity
 
 
 class LayoutAgreementSpec(ClipRuleSpec):
@@ -51,10 +50,7 @@ class LayoutAgreementSpec(ClipRuleSpec):
     def identity(self, base: Path) -> Mapping[str, str]:
         if self.segmenter is None:
             return super().identity(base)
-        folder = _folder(self.segmenter, base)
-        if not folder.is_dir():
-            raise ModelError(f"{folder}: no such folder; `segmenter` of layout_agreement names a trained segmenter")
-        return weight_hashes(folder)
+        return segmenter_identity(self.segmenter, base, self.kind)
 
     def build(self, context: StageContext) -> LayoutAgreement:
         return LayoutAgreement(self, context)
@@ -70,10 +66,7 @@ class LayoutAgreement(ClipRule):
         if self._spec.segmenter is None:
             super().open()
             return
-        from earthsynth_factory.models.device import pick_device
-        from earthsynth_factory.models.segmenter import Segmenter
-
-        self._segmenter = Segmenter.load(_folder(self._spec.segmenter, self._base), str(pick_device(self._device)))
+        self._segmenter = load_segmenter(self._spec.segmenter, self._base, self._device)
 
     def describe(self) -> Mapping[str, Any]:
         return super().describe() if self._spec.segmenter is None else {"segmenter": self._spec.segmenter}
@@ -129,10 +122,6 @@ class LayoutAgreement(ClipRule):
     @override
     def complaint(self, measures: Measures, category: int | None, least: float) -> str:
         return f"the image does not follow its mask (agreement {measures['agreement']:.2f}, least {least:.3g})"
-
-
-def _folder(segmenter: str, base: Path) -> Path:
-    return EMBEDDED / "segmenter" if segmenter == "embedded" else base / Path(segmenter).expanduser()
 
 
 def windows(image: Image, grid: int) -> list[Image]:

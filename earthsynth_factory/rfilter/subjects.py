@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.condition import Condition, InstanceMap
 from earthsynth_factory.domain.taxonomy import EARTHSYNTH_TEMPLATE
 from earthsynth_factory.geometry.components import components
 from earthsynth_factory.geometry.runs import Runs, find_runs
@@ -18,6 +18,11 @@ def caption(words: str) -> str:
     return EARTHSYNTH_TEMPLATE.format(classes=words)
 
 
+def object_map(condition: Condition, things: Collection[int]) -> InstanceMap:
+    """(H, W) the condition's own instances where it knows them, of whatever class; else connected components of `things`."""
+    return condition.instances if condition.known_instances else components(condition.mask, things)
+
+
 def find_objects(condition: Condition, things: Collection[int]) -> Runs:
-    """The condition's own instances where it knows them, of whatever class; else connected components of `things`."""
-    return find_runs(condition.instances if condition.known_instances else components(condition.mask, things))
+    """The objects of `object_map`."""
+    return find_runs(object_map(condition, things))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,9 @@ from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Spec
+from earthsynth_factory.io.provenance import DigitalSource
 from earthsynth_factory.models.card import ModelCard
+from earthsynth_factory.models.hub import HubRepository
 
 KINDS = {
     "controlnet": "earthsynth_factory.synthesis.controlnet:ControlNetSpec",
@@ -30,6 +32,11 @@ class ImageGenerator(ABC):
 
     on_step: Callable[[int, int], None] = staticmethod(lambda *_: None)
     """Called on the way through a batch with its steps that are done and those there are. Set it before `open`."""
+
+    @property
+    def reach(self) -> int:
+        """Pixels around an object that change with it, if it changes in a picture."""
+        return 0
 
     @abstractmethod
     def open(self) -> None:
@@ -57,8 +64,14 @@ class GeneratorSpec(Spec, ABC):
     base: the folder that relative paths of the recipe start from.
     """
 
+    digital_source: ClassVar[DigitalSource] = DigitalSource.GENERATED
+    """How its images come to be; every image file says so."""
+
     needs_pictures: ClassVar[bool] = False
     """Whether every condition must come with a picture."""
+
+    any_size: ClassVar[bool] = False
+    """Whether images larger than the card's size are as good."""
 
     @abstractmethod
     def card(self, base: Path) -> ModelCard:
@@ -71,6 +84,22 @@ class GeneratorSpec(Spec, ABC):
     def card_at_hand(self, base: Path) -> ModelCard | None:
         """The card if no network is needed for it, else None. Raises ModelError."""
         return self.card(base)
+
+    def repositories(self, base: Path) -> Sequence[HubRepository]:  # noqa: ARG002  # for those that have a model
+        """What of it comes from the hub. Raises ModelError for a name that is neither there nor here."""
+        return ()
+
+    def weights(self, base: Path) -> Sequence[Path]:  # noqa: ARG002  # for those that have a model
+        """The files that are loaded, all of them here. Raises ModelError."""
+        return ()
+
+    def guided(self, card: ModelCard) -> bool:  # noqa: ARG002  # for those that have a model
+        """Whether it heeds negative prompts."""
+        return False
+
+    def doubts(self, base: Path) -> Iterator[tuple[str, str]]:  # noqa: ARG002  # for those that have a model
+        """(key, sentence) of what may be asked for and is of no use; of files that are at hand. Raises ModelError."""
+        return iter(())
 
     def check(self, base: Path, size: tuple[int, int]) -> None:
         """Look at the model's files if they are at hand; no weight is loaded, no network asked. size: height, width.

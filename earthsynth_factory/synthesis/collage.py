@@ -13,6 +13,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.provenance import DigitalSource
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.synthesis.base import GeneratorSpec, ImageGenerator
 
@@ -23,7 +24,9 @@ VERSION = "1"
 class CollageSpec(GeneratorSpec):
     """What the sources put together, as it is. Every source must give pictures (`pictures: true`)."""
 
+    digital_source: ClassVar[DigitalSource] = DigitalSource.COLLAGE
     needs_pictures: ClassVar[bool] = True
+    any_size: ClassVar[bool] = True
 
     kind: Literal["collage"]
     batch: int = Field(default=8, gt=0, json_schema_extra=NOT_IN_FINGERPRINT)

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field
 from earthsynth_factory.models.card import ModelCard, Scheduler
+from earthsynth_factory.models.hub import HubRepository, cached, vae_repository
 from earthsynth_factory.models.inspection import check_size
-from earthsynth_factory.models.registry import TwoPartModel, at_hand, card_of, files_of, found_elsewhere
-from earthsynth_factory.models.schedulers import check_scheduler
+from earthsynth_factory.models.registry import (
+    ModelFiles,
+    TwoPartModel,
+    at_hand,
+    card_of,
+    files_of,
+    found_elsewhere,
+    if_on_hub,
+    repositories,
+    vae_of,
+)
+from earthsynth_factory.models.schedulers import SAMPLERS, check_scheduler
 from earthsynth_factory.synthesis.base import GeneratorSpec, ImageGenerator
+from earthsynth_factory.synthesis.beside import ControlSpec, LoraSpec, StyleSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GPU_BATCH, BATCH = 32, 16
 """Images to a call by default, on a GPU and at the most on a CPU: measured, see tests/benchmarks/README.md."""
@@ -33,15 +49,24 @@ class ControlNetSpec(GeneratorSpec):
     guidance: float | None = Field(default=None, ge=0, le=50)
     """Classifier-free guidance; 1 or less turns it off, which halves the work."""
     scheduler: Scheduler | None = None
-    """Sampler; `model` takes the one saved with the weights. EarthSynth's demo uses UniPC."""
+    """Sampler; `model` takes the one saved with the weights. EarthSynth's demo uses UniPC. `lcm` and `tcd` want weights
+    distilled for them, as most LoRAs of few steps are, and make a recipe that is silent take 4 steps without guidance."""
     control_scale: float = Field(default=1.0, ge=0, le=4)
     """Strength of the mask's control."""
     control_end: float = Field(default=1.0, gt=0, le=1)
     """Share of the steps after which the mask's control is left out, which saves a quarter of a step's work."""
     guidance_end: float = Field(default=1.0, ge=0, le=1)
     """Share of the steps after which guidance is left out, which halves a step's work."""
+    controls: tuple[ControlSpec, ...] = Field(default=(), max_length=7)
+    """ControlNets beside the model's own."""
+    loras: tuple[LoraSpec, ...] = Field(default=(), max_length=16)
+    """Low-rank updates of the weights, fused."""
+    style: StyleSpec | None = None
+    """Pictures as prompts, for their style."""
+    vae: str | None = Field(default=None, min_length=1)
+    """An autoencoder in place of the model's: a folder, a .safetensors file, or a hub id. Its latents must be of one kind."""
     negative_prompt: str = ""
-    """What guidance leads away from."""
+    """What guidance leads away from; a category's own stands in its place."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto`: bfloat16 where the hardware has it, else float32 (CPU) or float16 (GPU)."""
     batch: int | None = Field(default=None, gt=0, le=256, json_schema_extra=NOT_IN_FINGERPRINT)
@@ -53,28 +78,70 @@ class ControlNetSpec(GeneratorSpec):
     def card(self, base: Path) -> ModelCard:
         return card_of(self.model, base)
 
+    def files(self, base: Path) -> ModelFiles:
+        """The places of all that is loaded. Raises ModelError where one is not to be had."""
+        return replace(
+            files_of(self.model, base),
+            more=tuple(control.place(base) for control in self.controls),
+            vae=vae_of(self.vae, base) if self.vae else None,
+            loras=tuple(lora.place(base) for lora in self.loras),
+            style=self.style.place(base) if self.style else None,
+        )
+
+    def repositories(self, base: Path) -> Sequence[HubRepository]:
+        vae = if_on_hub(self.vae, base, "vae", vae_repository(self.vae)) if self.vae else []
+        controls = [one for control in self.controls for one in control.repositories(base)]
+        loras = [one for lora in self.loras for one in lora.repositories(base)]
+        style = self.style.repositories(base) if self.style else []
+        return [*repositories(self.model, base), *vae, *controls, *loras, *style]
+
+    def weights(self, base: Path) -> Sequence[Path]:
+        return [path for part in self.files(base).inspect().parts() for path in part.weights]
+
     def identity(self, base: Path) -> Mapping[str, str]:
-        files, card = files_of(self.model, base), self.card(base)
+        card = self.card(base)
         steps, guidance, scheduler = self.sampled(card)
+        masks = [(number, one) for number, one in enumerate(self.controls, 1) if one.shows == "mask"]
         return {
-            **files.hashes(),
+            **self.files(base).hashes(),
+            **{f"controlnet_{number}/card": one.card(base).digest() for number, one in masks},
             "card": card.digest(),
             "sampling": f"{steps} steps, guidance {guidance:g}, scheduler {scheduler}",
         }
 
     def sampled(self, card: ModelCard) -> tuple[int, float, Scheduler]:
-        """Steps, guidance and scheduler: the recipe's, else the card's."""
-        guidance = card.guidance if self.guidance is None else self.guidance
-        return self.steps or card.steps, guidance, self.scheduler or card.scheduler
+        """Steps, guidance and scheduler: the recipe's, else those of a sampler for few steps, else the card's."""
+        scheduler = self.scheduler or card.scheduler
+        few = SAMPLERS[scheduler].few if scheduler != "model" and scheduler != card.scheduler else None
+        steps, guidance = few or (card.steps, card.guidance)
+        return self.steps or steps, guidance if self.guidance is None else self.guidance, scheduler
 
     def card_at_hand(self, base: Path) -> ModelCard | None:
         return self.card(base) if self.model == "earthsynth" or at_hand(self.model, base) else None
 
     def check(self, base: Path, size: tuple[int, int]) -> None:
-        if at_hand(self.model, base):
-            model, _ = files_of(self.model, base).inspect()
-            check_scheduler(self.sampled(self.card(base))[2], model.scheduler, model.place)
+        if self._here(self.repositories(base)):
+            model = self.files(base).inspect().base
+            steps, _, scheduler = self.sampled(self.card(base))
+            check_scheduler(scheduler, steps, model.scheduler, model.place)
             check_size(model, size)
+
+    def guided(self, card: ModelCard) -> bool:
+        return self.sampled(card)[1] > 1 and self.guidance_end > 0
+
+    @staticmethod
+    def _here(wanted: Sequence[HubRepository]) -> bool:
+        return all(cached(one) for one in wanted)
+
+    def doubts(self, base: Path) -> Iterator[tuple[str, str]]:
+        if not self._here(self.repositories(base)):
+            return
+        scheduler = self.sampled(self.card(base))[2]
+        unet = self.files(base).inspect().base.unet
+        distilled = self.loras or unet.get("time_cond_proj_dim") or scheduler == self.card(base).scheduler
+        if scheduler in SAMPLERS and SAMPLERS[scheduler].few and not distilled:
+            said = f"{scheduler} draws in few steps with weights distilled for it alone; add its LoRA under `loras`"
+            yield "scheduler", said
 
     def build(self, context: StageContext) -> ControlNetGenerator:
         return ControlNetGenerator(self, context)
@@ -100,27 +167,21 @@ class ControlNetGenerator(ImageGenerator):
         from earthsynth_factory.models import device as devices
         from earthsynth_factory.models.control_image import control_lut
         from earthsynth_factory.models.controlnet_pipeline import load_pipeline
-        from earthsynth_factory.models.denoise import Sampling
+        from earthsynth_factory.models.denoise import Control, Sampling
 
         spec, card = self._spec, self._card
         device = devices.pick_device(self._device)
         on_gpu = device.type == "cuda"
         dtype = devices.pick_dtype(spec.precision, device)
         steps, guidance, scheduler = spec.sampled(card)
-        sampling = Sampling(
-            steps=steps,
-            guidance=guidance,
-            scheduler=scheduler,
-            control_scale=spec.control_scale,
-            control_end=spec.control_end,
-            guidance_end=spec.guidance_end,
-            negative_prompt=spec.negative_prompt,
-        )
+        beside = [Control(control.weight, control.end) for control in spec.controls]
+        controls = (Control(spec.control_scale, spec.control_end), *beside)
+        sampling = Sampling(steps, guidance, scheduler, controls, spec.guidance_end)
         compiled = on_gpu if spec.compile is None else spec.compile
         self.batch = spec.batch or (GPU_BATCH if on_gpu else cpu_batch(card.native_size))
-        files = files_of(spec.model, self._base)
-        model, _ = files.inspect()
-        check_scheduler(scheduler, model.scheduler, model.place)
+        files = spec.files(self._base)
+        model = files.inspect().base
+        check_scheduler(scheduler, steps, model.scheduler, model.place)
         self._pipeline = load_pipeline(files, device, dtype, sampling, self.batch, compiled)
         self._pipeline.on_step = self.on_step
         self._found = found_elsewhere(spec.model, files)
@@ -130,19 +191,44 @@ class ControlNetGenerator(ImageGenerator):
             "controlnet": f"found in {files.inside or 'the root'}",
             "licence": card.licence,
             "training_data": list(card.training_data),
-            "steps": sampling.steps,
-            "guidance": sampling.guidance,
+            "steps": steps,
+            "guidance": guidance,
             "scheduler": type(self._pipeline.pipe.scheduler).__name__,
-            **{name: end for name in ("control_end", "guidance_end") if (end := getattr(spec, name)) < 1},
+            **self._asked(files),
             "device": str(device),
             "precision": str(dtype).removeprefix("torch."),
         }
 
+    def _asked(self, files: ModelFiles) -> dict[str, Any]:
+        """What the recipe asks for beside the model, as far as it does."""
+        spec = self._spec
+        found = {
+            **{name: end for name in ("control_end", "guidance_end") if (end := getattr(spec, name)) < 1},
+            "negative_prompt": spec.negative_prompt,
+            "vae": spec.vae,
+            "loras": "; ".join(f"{adapter} × {weight:g}" for _, adapter, weight in files.loras),
+            "style": spec.style and f"{spec.style.adapter} × {spec.style.weight:g}, pictures of {spec.style.images}",
+            "controls": "; ".join(str(control) for control in spec.controls),
+        }
+        return {name: value for name, value in found.items() if value}
+
     def generate(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> list[Image]:
+        from earthsynth_factory.models.controlnet_pipeline import Asked
+
+        controls = self._control_images([one.shown for one in conditions], [one.instances for one in conditions])
+        prompts = [condition.prompt for condition in conditions]
+        return self._pipeline.generate(Asked(controls, prompts, self._negatives(conditions), seeds))
+
+    def _negatives(self, conditions: Sequence[Condition]) -> list[str]:
+        own = self._spec.negative_prompt
+        return [own if one.negative_prompt is None else one.negative_prompt for one in conditions]
+
+    def _control_images(self, masks: Sequence[Mask], instances: Sequence[InstanceMap]) -> list[Tensor]:
+        """For each ControlNet, the mask's first, (B, 3, H, W) in [0, 1]."""
         from earthsynth_factory.models.control_image import control_images
 
-        control = control_images([condition.shown for condition in conditions], self._lut)
-        return self._pipeline.generate(control, [condition.prompt for condition in conditions], seeds)
+        beside = (one.images(masks, instances, self._base, self._taxonomy) for one in self._spec.controls)
+        return [control_images(masks, self._lut), *beside]
 
     def describe(self) -> Mapping[str, Any]:
         return {"kind": "controlnet", **self._facts, "batch": self._pipeline.batch, "notes": self._pipeline.reductions}

@@ -17,7 +17,8 @@ from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Field
-from earthsynth_factory.geometry.blending import blended
+from earthsynth_factory.geometry.blending import blended, feathered
+from earthsynth_factory.io.provenance import DigitalSource
 from earthsynth_factory.synthesis.collage import picture_of
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec
 from earthsynth_factory.synthesis.windows import Window, stitched, windows_of
@@ -28,11 +29,14 @@ Where = Literal["objects", "around", "background", "all"]
 class EditSpec(ControlNetSpec):
     """A picture of the source, changed. Every source must give pictures (`pictures: true`)."""
 
+    digital_source: ClassVar[DigitalSource] = DigitalSource.EDITED
     needs_pictures: ClassVar[bool] = True
+    any_size: ClassVar[bool] = True
 
     kind: Literal["edit"] = "edit"  # type: ignore[assignment]  # as every generator has its own
     strength: float = Field(default=0.4, gt=0, le=1)
-    """How far an image may go from its picture: the share of the denoising steps that is run."""
+    """How far an image may go from its picture: the noise it is brought to before the model takes it away again, as a share
+    of the way to noise alone. The same share of the denoising steps is run, one at the least."""
     where: Where = "objects"
     """What may change: `objects` that were put in (of a `dataset` source: all objects) with their rim, a ring `around` them,
     the `background` of all objects, or `all`."""
@@ -48,46 +52,60 @@ class EditSpec(ControlNetSpec):
 
 
 class EditGenerator(ControlNetGenerator):
-    """See `EditSpec`. A picture larger than the model's native size is changed window by window, from one field of noise."""
+    """See `EditSpec`. A picture larger than the model's native size is changed window by window, from one field of noise;
+    windows in which nothing may change are left out."""
 
     _spec: EditSpec
 
+    @property
+    def reach(self) -> int:
+        return self._spec.rim
+
     def generate(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> list[Image]:
-        parts = self._parts(conditions, seeds)
-        images = []
-        for condition in conditions:
-            windows = self._windows(condition)
-            edited = stitched(condition.mask.shape, windows, [parts.pop(0) for _ in windows])
-            images.append(blended(picture_of(condition), edited, self._share(condition)))
-        return images
+        shares = [self._share(condition) for condition in conditions]
+        windows = [self._windows(share) for share in shares]
+        parts = iter(self._parts(conditions, seeds, windows))
+        return [
+            _edited(picture_of(condition), share, there, [next(parts) for _ in there])
+            for condition, share, there in zip(conditions, shares, windows, strict=True)
+        ]
 
     def describe(self) -> Mapping[str, Any]:
         spec = self._spec
         return {**super().describe(), "kind": "edit", "strength": spec.strength, "where": spec.where}
 
-    def _parts(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> list[Image]:
+    def _parts(
+        self, conditions: Sequence[Condition], seeds: Sequence[int], windows: Sequence[Sequence[Window]]
+    ) -> list[Image]:
         """Every window of every picture, changed."""
         import torch
 
-        from earthsynth_factory.models.control_image import control_images
-        from earthsynth_factory.models.controlnet_pipeline import Pictures
+        from earthsynth_factory.models.controlnet_pipeline import Asked, Pictures
 
-        masks, prompts, own, pixels, noise = [], [], [], [], []
-        for condition, seed in zip(conditions, seeds, strict=True):
+        masks, instances, shown, own, pixels, noise = [], [], [], [], [], []
+        for condition, seed, there in zip(conditions, seeds, windows, strict=True):
+            if not there:
+                continue
             field = self._noise(condition, seed)
-            for window in self._windows(condition):
+            for window in there:
                 masks.append(condition.mask[window.place])
-                prompts.append(condition.prompt)
+                instances.append(condition.instances[window.place])
+                shown.append(condition)
                 own.append(seed)
                 pixels.append(picture_of(condition)[window.place])
                 noise.append(field[(slice(None), *self._cells(window))])
-        shown = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
-        pictures = Pictures(shown, torch.stack(noise), self._spec.strength, self._spec.residual)
-        return self._pipeline.generate(control_images(masks, self._lut), prompts, own, pictures)
+        if not masks:
+            return []
+        begun = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
+        pictures = Pictures(begun, torch.stack(noise), self._spec.strength, self._spec.residual)
+        prompts, negatives = [one.prompt for one in shown], self._negatives(shown)
+        controls = self._control_images(masks, instances)
+        return self._pipeline.generate(Asked(controls, prompts, negatives, own, pictures))
 
-    def _windows(self, condition: Condition) -> list[Window]:
-        height, width = condition.mask.shape
-        return windows_of((height, width), self._card.native_size, self._pipeline.factor)
+    def _windows(self, share: npt.NDArray[np.float32]) -> list[Window]:
+        height, width = share.shape
+        windows = windows_of((height, width), self._card.native_size, self._pipeline.factor)
+        return [window for window in windows if share[window.place].any()]
 
     def _noise(self, condition: Condition, seed: int) -> Any:
         """One field for the whole picture, (C, h, w), so that windows agree where they overlap."""
@@ -106,6 +124,11 @@ class EditGenerator(ControlNetGenerator):
         return feathered(may_change(condition, spec.where, spec.rim), spec.feather)
 
 
+def _edited(picture: Image, share: npt.NDArray[np.float32], windows: Sequence[Window], parts: Sequence[Image]) -> Image:
+    """The picture (H, W, 3) with its windows changed by the share (H, W) of the change that is seen."""
+    return blended(picture, stitched(picture, windows, parts), share) if windows else picture
+
+
 def may_change(condition: Condition, where: Where, rim: int) -> npt.NDArray[np.bool_]:
     """(H, W) which pixels an edit may touch."""
     put_in = condition.changed if condition.changed is not None and condition.changed.any() else condition.instances > 0
@@ -116,9 +139,3 @@ def may_change(condition: Condition, where: Where, rim: int) -> npt.NDArray[np.b
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1))
     wide = cv2.dilate(put_in.astype(np.uint8), disc) > 0
     return np.asarray(wide & ~put_in if where == "around" else wide)
-
-
-def feathered(region: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.float32]:
-    """(H, W) in [0, 1]: 0 outside of the region, rising to 1 over `width` pixels inside of it."""
-    depth = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, 5)
-    return np.asarray(np.minimum(1, depth / (width + 1)) * region, np.float32)

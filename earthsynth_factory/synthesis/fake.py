@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from typing_extensions import override
@@ -15,6 +15,7 @@ from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.seeds import rng
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field
 from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.io.provenance import DigitalSource
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.synthesis.base import GeneratorSpec, ImageGenerator
 
@@ -24,6 +25,8 @@ VERSION = "1"
 
 class FakeSpec(GeneratorSpec):
     """Colours of the taxonomy with grain, in place of a model."""
+
+    digital_source: ClassVar[DigitalSource] = DigitalSource.DRAWN
 
     kind: Literal["fake"]
     grain: float = Field(default=12.0, ge=0, le=100)

@@ -36,16 +36,17 @@ def windows_of(shape: tuple[int, int], side: int, grid: int) -> list[Window]:
     return [Window(top, left, height, width) for top in rows for left in columns]
 
 
-def stitched(shape: tuple[int, int], windows: Sequence[Window], parts: Sequence[Image]) -> Image:
-    """The image (H, W, 3) of which the parts are windows; where they overlap, one fades into the other."""
-    if len(windows) == 1:
+def stitched(picture: Image, windows: Sequence[Window], parts: Sequence[Image]) -> Image:
+    """The picture (H, W, 3) with the parts in its windows; where windows overlap, one fades into the other."""
+    if len(windows) == 1 and parts[0].shape == picture.shape:
         return parts[0]
-    total, weights = np.zeros((*shape, 3), np.float32), np.zeros((*shape, 1), np.float32)
+    total, weights = np.zeros(picture.shape, np.float32), np.zeros((*picture.shape[:2], 1), np.float32)
     for window, part in zip(windows, parts, strict=True):
         share = _ramp(window.height)[:, None, None] * _ramp(window.width)[None, :, None]
         total[window.place] += share * part
         weights[window.place] += share
-    return np.asarray(np.rint(total / weights), np.uint8)
+    seen = weights > 0
+    return np.asarray(np.where(seen, np.rint(total / np.where(seen, weights, 1)), picture), np.uint8)
 
 
 def _starts(extent: int, side: int, grid: int) -> list[int]:

@@ -25,9 +25,10 @@ from diffusers import ControlNetModel, DDPMScheduler
 from safetensors.torch import save_file
 
 from earthsynth_factory.io.atomic import write_json
-from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline, be_quiet, compile_networks
-from earthsynth_factory.models.denoise import Sampling
+from earthsynth_factory.models.controlnet_pipeline import Asked, ControlNetPipeline, compile_networks
+from earthsynth_factory.models.denoise import Control, Sampling
 from earthsynth_factory.models.inspection import BaseModel
+from earthsynth_factory.models.loading import be_quiet
 from earthsynth_factory.models.part import Part
 from earthsynth_factory.models.registry import EARTHSYNTH_CARD
 from earthsynth_factory.models.schedulers import make_scheduler
@@ -94,7 +95,7 @@ class Bench:
 
     def sampling(self, **changes: Any) -> Sampling:
         """As the authors' demo samples, but for the changes."""
-        return replace(Sampling(self.size.steps, 7.5, "unipc", control_scale=1.0, negative_prompt=""), **changes)
+        return replace(Sampling(self.size.steps, 7.5, "unipc"), **changes)
 
 
 def main() -> None:
@@ -207,14 +208,14 @@ def plain_row(bench: Bench, name: str) -> None:
 def our_row(bench: Bench, name: str, batch: int, warm: bool = True, **changes: Any) -> None:
     """One full batch through the build's own code, from control images to pixels in memory."""
     masks, prompts = masks_and_prompts(bench, batch)
-    control, seeds = controls(masks), list(range(batch))
+    asked = Asked([controls(masks)], prompts, [""] * batch, range(batch))
     sampling = bench.sampling(**changes)
     if warm:
         short = replace(sampling, steps=2)
-        ControlNetPipeline(bench.pipe, bench.device, short, batch).generate(control, prompts, seeds)
+        ControlNetPipeline(bench.pipe, bench.device, short, batch).generate(asked)
     pipeline = ControlNetPipeline(bench.pipe, bench.device, sampling, batch)
     with peak_memory(bench.device) as peak:
-        took = seconds(bench.device, lambda: pipeline.generate(control, prompts, seeds))
+        took = seconds(bench.device, lambda: pipeline.generate(asked))
         add_row(bench, name, batch / took, sampling, peak(), **({"reduced": r} if (r := pipeline.reductions) else {}))
 
 
@@ -231,7 +232,7 @@ def flop(sampling: Sampling) -> float:
     """FLOP that an image of 512 px needs under `sampling`, counted over the steps as the loop runs them."""
     steps = sampling.steps
     guided = sum(place / steps < sampling.guidance_end for place in range(steps)) if sampling.guided else 0
-    acts = [(place + 1) / steps <= sampling.control_end for place in range(steps)]
+    acts = [(place + 1) / steps <= sampling.controls[0].end for place in range(steps)]
     passes = [2 if place < guided else 1 for place in range(steps)]
     return DECODER + sum(p * (UNET + CONTROLNET * act) for p, act in zip(passes, acts, strict=True))
 
@@ -245,7 +246,7 @@ def compiled_rows(bench: Bench) -> None:
     if bench.rows and bench.rows[-1]["name"] == name:
         shorter = {
             "guidance on half of the steps": {"guidance_end": 0.5},
-            "guidance on half, control on 60 %": {"guidance_end": 0.5, "control_end": 0.6},
+            "guidance on half, control on 60 %": {"guidance_end": 0.5, "controls": (Control(end=0.6),)},
             "12 steps, guidance on half": {"steps": 12, "guidance_end": 0.5},
             "4 steps, no guidance (few-step LoRAs)": {"steps": 4, "guidance": 1.0},
         }
@@ -265,7 +266,7 @@ def profile(bench: Bench, batch: int) -> None:
     masks, prompts = masks_and_prompts(bench, batch)
     pipeline = ControlNetPipeline(bench.pipe, bench.device, bench.sampling(steps=3), batch)
     with torch.profiler.profile(activities=torch.profiler.supported_activities()) as seen:
-        pipeline.generate(controls(masks), prompts, list(range(batch)))
+        pipeline.generate(Asked([controls(masks)], prompts, [""] * batch, range(batch)))
     by = "device_time_total" if bench.device.type == "cuda" else "cpu_time_total"
     table = seen.key_averages().table(sort_by=f"self_{by}", row_limit=40, max_name_column_width=90)
     (bench.out / "profile.txt").write_text(table)

@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline
+from earthsynth_factory.models.controlnet_pipeline import Asked, ControlNetPipeline
 from earthsynth_factory.models.denoise import Sampling
 from earthsynth_factory.models.schedulers import make_scheduler
 from earthsynth_factory.training.controlnet import setup
@@ -106,9 +106,10 @@ def generated(pipe: Any, device: torch.device, numbers: list[int], side: int) ->
     """Images (4, S, S, 3) of the scenes of those numbers, each with its own number as seed."""
     masks = [scene(number, side)[1] for number in numbers]
     control = torch.from_numpy(np.stack(masks)).float().div(255)[:, None].repeat(1, 3, 1, 1)
-    sampling = Sampling(4, 7.5, "unipc", control_scale=1.0, negative_prompt="")
+    sampling = Sampling(4, 7.5, "unipc")
     pipeline = ControlNetPipeline(pipe, device, sampling, len(numbers))
-    return np.stack(pipeline.generate(control, [text_of(mask) for mask in masks], numbers))
+    prompts = [text_of(mask) for mask in masks]
+    return np.stack(pipeline.generate(Asked([control], prompts, [""] * len(prompts), numbers)))
 
 
 def worst(a: Any, b: Any) -> int:

@@ -17,6 +17,7 @@ from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.errors import DiskError, Interrupted, RecipeError, Shortfall, StoreError
 from earthsynth_factory.io import atomic
+from earthsynth_factory.io.provenance import DigitalSource
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
 
@@ -265,7 +266,7 @@ def test_a_shard_is_not_committed_over_lines_that_found_no_room(tmp_path: Path) 
     run_build(write_recipe(tmp_path), tmp_path / "out")
     store = BuildReader(tmp_path / "out")
     records = [record for record in store.samples() if record.slot < 7]
-    journal = ShardJournal(Layout(tmp_path / "new").shard(0), range(7), store.taxonomy)
+    journal = ShardJournal(Layout(tmp_path / "new").shard(0), range(7), store.taxonomy, DigitalSource.DRAWN)
     journal.open()
     assert journal._samples  # put /dev/full in its place
     journal._samples.close()

@@ -11,10 +11,26 @@ import pytest
 
 from earthsynth_factory.datasets.build.layout import Layout
 from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
+from tests.conditions.folders import DATA
 
 KILLS = 20
 
 PIPELINE = RECIPE.replace("{kind: fake}", "{kind: controlnet, model: PIPELINE, steps: 2, guidance: 1.0, batch: 4}")
+
+EDITS = f"""
+name: edits
+seed: 5
+image: {{size: 64, metres_per_pixel: 0.25}}
+categories: [{{name: small vehicle, count: 12, instances: 1..3}}]
+counterfactual: 0.5
+conditions: [{{kind: compose, path: {DATA}/kit_ais, backgrounds: {DATA}/dubai, pictures: true}}]
+synthesis: {{kind: edit, model: PIPELINE, steps: 2, guidance: 1.0, batch: 4}}
+rfilter: {{candidates: 2, max_attempts: 6, rules: [changed]}}
+splits: {{train: 1.0}}
+exports: [coco]
+engine: {{shard_size: 4, device: cpu}}
+"""
+FEW_KILLS = 8
 
 
 def killed_until_done(recipe: Path, out: Path, kills: int, seconds: float, *changes: str) -> int:
@@ -58,6 +74,16 @@ def test_pipeline_build_survives_kills(tmp_path: Path, tiny_pipeline: Path) -> N
     seconds = _seconds(recipe, tmp_path / "whole")
     died = killed_until_done(recipe, tmp_path / "killed", KILLS, seconds / 4)
     assert died >= KILLS / 2, "the kills came too late to mean anything"
+    assert tree_hash(tmp_path / "killed") == tree_hash(tmp_path / "whole")
+
+
+@pytest.mark.timeout(600)
+def test_edits_in_pairs_survive_kills(tmp_path: Path, tiny_pipeline: Path) -> None:
+    """Pairs stand in shards of three, so that kills and shards tear them apart."""
+    recipe = write_recipe(tmp_path, EDITS.replace("PIPELINE", str(tiny_pipeline)))
+    seconds = _seconds(recipe, tmp_path / "whole")
+    died = killed_until_done(recipe, tmp_path / "killed", FEW_KILLS, seconds / 3)
+    assert died >= FEW_KILLS / 2, "the kills came too late to mean anything"
     assert tree_hash(tmp_path / "killed") == tree_hash(tmp_path / "whole")
 
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from earthsynth_factory.build.run import build
-from earthsynth_factory.build.shards import SlotSettled
+from earthsynth_factory.build.shards import Denoised, Resumed, SlotSettled
 from earthsynth_factory.cli import progress
 from earthsynth_factory.cli.progress import BuildProgress
 from earthsynth_factory.domain.outcome import Reason
@@ -76,3 +76,26 @@ def test_live_rates_and_the_card_agree(tmp_path: Path) -> None:
             str(passed[category]),
             f"{passed[category] / made[category]:.0%}",
         ]
+
+
+def test_the_batch_in_the_making_shows_its_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first image is settled there is nothing else to see move."""
+    shown = io.StringIO()
+    monkeypatch.setattr(progress, "console", lambda: Console(file=shown, force_terminal=True, width=300))
+    with BuildProgress(load_recipe(write_recipe(tmp_path)).recipe, tmp_path / "out") as watched:
+        watched.watch(Denoised(3, 20))
+        watched.watch(Resumed(30))
+    assert "this batch: denoising step 3 of 20" in shown.getvalue()
+    assert "are settled already; going on" in shown.getvalue()
+
+
+def test_a_pipeline_tells_its_steps_through_the_build(tmp_path: Path, tiny_pipeline: Path) -> None:
+    model = f"{{kind: controlnet, model: {tiny_pipeline}, steps: 2, guidance: 1.0, batch: 4}}"
+    text = RECIPE.replace("{kind: fake}", model).replace("[image_quality]", "[]")
+    loaded = load_recipe(write_recipe(tmp_path, text), ["categories.0.count=2", "categories.1.count=1", "negatives=0"])
+    told: list[object] = []
+    build(loaded, tmp_path / "out", watch=told.append)
+    assert [(one.done, one.steps) for one in told if isinstance(one, Denoised)][:3] == [(0, 2), (1, 2), (2, 2)]
+    assert isinstance(told[0], Resumed) and not any(
+        isinstance(one, SlotSettled) for one in told[: told.index(Denoised(2, 2))]
+    )

@@ -51,7 +51,7 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     path = store.image_path(record)
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(
-        SourceError, match=f"{path.name}: no readable image|a damaged image.*run the same build command"
+        SourceError, match=f"{path.name}: not a readable image|a damaged image.*run the same build command"
     ):
         store.image(record)
 

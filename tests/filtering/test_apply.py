@@ -106,9 +106,26 @@ def test_a_filtered_folder_of_other_images_is_left_alone(tmp_path: Path) -> None
     _filter(source, out)
     _text(out / "filtered/mine.txt", "years of work")
     _picture(source / "images/train/one.png", FLAT)
-    with pytest.raises(StoreError, match=r"filtered: not empty, and made with other thresholds or of other images"):
+    with pytest.raises(
+        StoreError, match=r"filtered: would be made anew, and holds files that no filter wrote \(mine\.txt\)"
+    ):
         _filter(source, out)
     assert (out / "filtered/mine.txt").read_text() == "years of work"
+
+
+def test_a_filtered_folder_follows_its_source(tmp_path: Path) -> None:
+    """As an export does: what the filter itself wrote is replaced."""
+    source, out = _yolo(tmp_path / "yolo"), tmp_path / "out"
+    _filter(source, out)
+    _picture(source / "images/train/new.png", make_image(7))
+    _text(source / "labels/train/new.txt", BOX)
+    _text(source / "train.txt", "./images/train/new.png\n" + (source / "train.txt").read_text())
+    _picture(source / "images/train/one.png", FLAT)
+    assert _filter(source, out).kept == 3
+    _filter(source, tmp_path / "straight")
+    assert _names(out / "filtered") == _names(tmp_path / "straight/filtered")
+    assert "images/train/new.png" in _names(out / "filtered")
+    assert [path.name for path in out.iterdir() if path.name.endswith(TEMPORARY)] == []
 
 
 def test_lists_of_a_folder_that_was_moved(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,14 +52,14 @@ def test_a_model_without_a_card_claims_nothing(parts: Path) -> None:
     ("template", "words"),
     [
         ("photo {class}", "write {classes} where the classes are to stand"),
-        ("photo of {classes} {", "write braces around `classes` and `scale` alone"),
+        ("photo of {classes} {", "write braces around {classes}, {scale} alone"),
         ("photo", "write {classes} where"),
         ("{classes.__class__}", "write {classes} where"),
     ],
 )
 def test_a_template_that_cannot_be_filled(tmp_path: Path, template: str, words: str) -> None:
     (tmp_path / "card.json").write_text(json.dumps({**CARD, "prompt_template": template}))
-    with pytest.raises(ModelError, match=rf"card\.json: not a model card: prompt_template .*{words}"):
+    with pytest.raises(ModelError, match=rf"card\.json: not a model card: prompt_template .*{re.escape(words)}"):
         read_card(tmp_path)
 
 

@@ -10,8 +10,9 @@ import torch
 
 from earthsynth_factory.models.card import Scheduler
 from earthsynth_factory.models.controlnet_pipeline import compile_networks
-from earthsynth_factory.models.denoise import Request, Sampling, decode, denoise
-from earthsynth_factory.models.schedulers import make_scheduler
+from earthsynth_factory.models.denoise import Control, Request, Sampling, decode, denoise
+from earthsynth_factory.models.prompt_words import PromptWords
+from earthsynth_factory.models.schedulers import SAMPLERS, make_scheduler
 from tests.tiny_models import make_pipeline
 
 STEPS = 6
@@ -25,7 +26,9 @@ def pipe(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def sampling(scheduler: Scheduler = "unipc", guidance: float = 7.5, **ends: float) -> Sampling:
-    return Sampling(STEPS, guidance, scheduler, control_scale=0.8, negative_prompt="blurry", **ends)
+    """ends: `guidance_end`, `control_end`."""
+    control = Control(0.8, ends.pop("control_end", 1.0))
+    return Sampling(STEPS, guidance, scheduler, (control,), **ends)
 
 
 def control() -> torch.Tensor:
@@ -38,16 +41,18 @@ def generators() -> list[torch.Generator]:
 
 @torch.inference_mode()
 def ours(pipe: Any, how: Sampling) -> torch.Tensor:
-    words, unguided = (pipe.encode_prompt(text, "cpu", 1, False)[0].repeat(2, 1, 1) for text in ("a road", "blurry"))
-    request = Request(words, unguided if how.guided else None, control(), generators())
+    words = PromptWords(pipe, torch.device("cpu"))
+    unguided = words.against(["blurry"] * 2) if how.guided else None
+    request = Request(words(["a road"] * 2), unguided, [control()], generators())
     return decode(pipe.vae, denoise(pipe, how, request))
 
 
 def theirs(pipe: Any, how: Sampling) -> torch.Tensor:
     made = pipe(
         ["a road"] * 2, negative_prompt=["blurry"] * 2, image=control(), generator=generators(), output_type="pt",
-        num_inference_steps=how.steps, guidance_scale=how.guidance, controlnet_conditioning_scale=how.control_scale,
-        control_guidance_end=how.control_end,
+        num_inference_steps=how.steps, eta=0.3 * (how.scheduler == "tcd"),
+        guidance_scale=how.guidance, controlnet_conditioning_scale=how.controls[0].scale,
+        control_guidance_end=how.controls[0].end,
     )  # fmt: skip
     return made.images
 
@@ -57,7 +62,7 @@ def away(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("guidance", [1.0, 7.5])
-@pytest.mark.parametrize("name", ["model", "unipc", "dpm++", "ddim", "euler"])
+@pytest.mark.parametrize("name", ["model", *SAMPLERS])
 def test_it_is_diffusers_image(pipe: Any, name: Scheduler, guidance: float) -> None:
     own = pipe.scheduler
     pipe.scheduler = make_scheduler(own, name)

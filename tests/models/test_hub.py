@@ -62,6 +62,20 @@ def test_a_controlnet_in_a_folder_of_its_repository() -> None:
     assert not lacking
 
 
+def test_the_second_text_encoder_of_xl_comes_along() -> None:
+    second = {"text_encoder_2/config.json", "text_encoder_2/model.safetensors", "tokenizer_2/vocab.json"}
+    wanted, lacking = BASE.choose(WHOLE | second | BESIDE)
+    assert set(wanted) == WHOLE | second and lacking == []
+    assert BASE.choose(WHOLE | {"text_encoder_2/config.json"})[1] == ["text_encoder_2/model.safetensors"]
+
+
+def test_a_lora_is_one_file_of_its_repository() -> None:
+    names = {"pytorch_lora_weights.safetensors", "other.safetensors", "README.md"}
+    assert hub.lora_repository("me/lora", "main", None).choose(names) == (["pytorch_lora_weights.safetensors"], [])
+    assert hub.lora_repository("me/lora", "main", "other.safetensors").choose(names) == (["other.safetensors"], [])
+    assert hub.lora_repository("me/lora", "main", None).choose({"x.bin"})[1] == ["pytorch_lora_weights.safetensors"]
+
+
 @pytest.fixture
 def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache's folder of a repository; asked for more, the hub's client answers `asked`."""
@@ -106,6 +120,15 @@ def test_a_part_of_the_cache_is_completed(snapshot: Path, monkeypatch: pytest.Mo
     asked = answers(monkeypatch, WHOLE | BESIDE)
     hub.locate(BASE)
     assert asked == ["me/base"]
+
+
+def test_half_of_an_xl_is_completed(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program took the parts that 1.x has, too."""
+    write(snapshot, WHOLE)
+    (snapshot / "model_index.json").write_text('{"text_encoder_2": ["transformers", "CLIPTextModelWithProjection"]}')
+    assert hub.cached(BASE) is None
+    write(snapshot, {"text_encoder_2/config.json", "text_encoder_2/model.safetensors"})
+    assert hub.cached(BASE) == snapshot
 
 
 def response(status: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.registry import base_at, files_of
+from earthsynth_factory.models.schedulers import SAMPLERS
 from earthsynth_factory.synthesis.controlnet import ControlNetSpec
 from tests.models import original_layout
 from tests.tiny_models import TINY, make_pipeline
@@ -153,12 +155,29 @@ def inpainting(parts: Path) -> None:
     UNet2DConditionModel(**{**TINY["unet"], "in_channels": 9}).save_pretrained(parts / "base/unet")
 
 
-def sdxl(parts: Path) -> None:
+def xl_without_its_second_text_encoder(parts: Path) -> None:
     settings(parts / "base/model_index.json", _class_name="StableDiffusionXLPipeline", text_encoder_2=["a", "b"])
 
 
-def sdxl_unet_alone(parts: Path) -> None:
+def xl_unet_alone(parts: Path) -> None:
     settings(parts / "base/unet/config.json", addition_embed_type="text_time")
+
+
+def second_text_encoder_of_no_use(parts: Path) -> None:
+    for kind in ("text_encoder", "tokenizer"):
+        shutil.copytree(parts / f"base/{kind}", parts / f"base/{kind}_2")
+
+
+def stable_diffusion_3(parts: Path) -> None:
+    settings(parts / "base/model_index.json", _class_name="StableDiffusion3Pipeline")
+
+
+def flux(parts: Path) -> None:
+    settings(parts / "base/model_index.json", _class_name="FluxPipeline")
+
+
+def xl_controlnet(parts: Path) -> None:
+    settings(parts / "cn/config.json", addition_embed_type="text_time")
 
 
 def other_text_width(parts: Path) -> None:
@@ -244,8 +263,12 @@ def pickled(parts: Path) -> None:
 
 REFUSED = [
     (inpainting, r"base/unet: the UNet takes 9 channels \(an inpainting model\), .*vae gives 4; take a text-to-image"),
-    (sdxl, r"base: a StableDiffusionXLPipeline \(two text encoders\); Stable Diffusion 1.x and 2.x are driven here"),
-    (sdxl_unet_alone, r"base/unet: the UNet asks for more than text \(text_time\)"),
+    (xl_without_its_second_text_encoder, r"base/text_encoder_2: config.json is missing; fetch the model again"),
+    (xl_unet_alone, r"base/unet: the UNet asks for more than text \(text_time\), and .*base has one text encoder"),
+    (second_text_encoder_of_no_use, r"base/unet: the UNet has no use for .*base/text_encoder_2; take both from one"),
+    (stable_diffusion_3, r"base: a StableDiffusion3Pipeline; Stable Diffusion 1.x, 2.x and XL are driven here; choose"),
+    (flux, r"base: a FluxPipeline; Stable Diffusion 1.x, 2.x and XL are driven here; choose"),
+    (xl_controlnet, r"cn: is given text_time beside words, .*base/unet nothing: a ControlNet of another family"),
     (other_text_width, r"cn: reads text of width 32, .*base/unet has 1024 \(Stable Diffusion 2.x\): a ControlNet of"),
     (text_of_another_model, r"reads text of width 32, .*text_encoder gives 768 \(Stable Diffusion 1.x\); take both"),
     (wider, r"cn: channels of its blocks 24-24-48-48, of .*base/unet 16-16-32-32: a ControlNet of another family"),
@@ -306,7 +329,9 @@ def test_weights_that_do_not_match(parts: Path, file: str, change: Any, words: s
 def test_two_controlnets_in_one_folder(tiny_pipeline: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_pipeline, tmp_path / "model")
     shutil.copytree(tiny_pipeline / "controlnet", tmp_path / "model/controlnet_1")
-    with pytest.raises(ModelError, match=r"2 ControlNets \(controlnet, controlnet_1\); one is driven here, name it"):
+    with pytest.raises(
+        ModelError, match=r"2 ControlNets \(controlnet, controlnet_1\); name the one that sees the mask"
+    ):
         files_of("model", tmp_path)
 
 
@@ -363,10 +388,10 @@ def test_image_sizes_that_the_latents_have_not(parts: Path) -> None:
         spec().check(parts, (36, 32))
 
 
-@pytest.mark.parametrize("scheduler", ["euler", "ddim"])
+@pytest.mark.parametrize("scheduler", [name for name, sampler in SAMPLERS.items() if not sampler.flow])
 def test_a_scheduler_that_the_model_cannot_run(scheduler: str, tmp_path: Path) -> None:
     given = ControlNetSpec.model_validate({"model": "embedded", "scheduler": scheduler})
     with pytest.raises(
-        ModelError, match=rf"{scheduler} cannot run a flow-matching model, .*; set it to unipc or dpm\+\+"
+        ModelError, match=rf"{re.escape(scheduler)} cannot run a flow-matching model, .*; set it to unipc or dpm\+\+"
     ):
         given.check(tmp_path, (128, 128))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,8 +18,9 @@ from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.models.denoise import Request, Sampling, Start, decode, denoise
-from earthsynth_factory.models.schedulers import make_scheduler
+from earthsynth_factory.models.denoise import Request, Sampling, Start, _begin, decode, denoise
+from earthsynth_factory.models.prompt_words import PromptWords
+from earthsynth_factory.models.schedulers import make_scheduler, saved_scheduler
 from earthsynth_factory.synthesis.edit import EditGenerator, EditSpec, feathered, may_change
 from earthsynth_factory.synthesis.windows import stitched, windows_of
 from tests.tiny_models import make_pipeline
@@ -99,6 +103,66 @@ def test_large_pictures_are_changed_window_by_window(tiny_pipeline: Path) -> Non
     np.testing.assert_array_equal(generator.generate([condition, condition], [9, 5])[1], image)
 
 
+def test_a_large_scene_has_no_seams(tiny_pipeline: Path) -> None:
+    """1024 px wide, in windows of 128: what was changed steps no more at the windows' borders than elsewhere."""
+    random, shape, native = np.random.default_rng(4), (160, 1024), 128
+    rough = random.integers(60, 200, (4, 24, 3), dtype=np.uint8)
+    picture = cv2.resize(rough, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    mask = cv2.resize(random.integers(1, 5, (2, 9), dtype=np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST)
+    none = np.zeros(shape, np.uint16)
+    condition = Condition(
+        mask, none, "A satellite image", 0.5, 1, Origin("t", "g"), picture=picture, changed=none.astype(bool)
+    )
+    generator = _opened(tiny_pipeline, native=native, where="all", feather=0, steps=2, strength=0.6)
+    [image] = generator.generate([condition], [5])
+    change = image.astype(int) - picture
+    assert np.abs(change).mean() > 2
+    windows = windows_of(shape, native, generator._pipeline.factor)
+    borders = sorted({edge for w in windows for edge in (w.left, w.left + w.width)} - {0, shape[1]})
+    assert len(borders) >= 8
+    steps = np.abs(np.diff(change, axis=1)).mean(axis=(0, 2))
+    at_borders = steps[[edge - 1 for edge in borders]].mean()
+    assert at_borders <= 1.1 * steps.mean()
+
+
+def test_windows_without_a_change_are_left_out(tiny_pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = _opened(tiny_pipeline, native=32)
+    asked: list[int] = []
+    real = generator._pipeline.generate
+
+    def counted(request: Any) -> Any:
+        asked.append(len(request.prompts))
+        return real(request)
+
+    monkeypatch.setattr(generator._pipeline, "generate", counted)
+    large = _condition(96)
+    [image] = generator.generate([large], [5])  # one object in a corner
+    untouched = replace(large, instances=np.zeros_like(large.instances), changed=np.zeros_like(large.changed))
+    [same] = generator.generate([untouched], [5])
+    assert asked and sum(asked) <= 4 < len(windows_of((96, 96), 32, generator._pipeline.factor))
+    assert (image != large.picture).any()
+    np.testing.assert_array_equal(same, untouched.picture)
+
+
+@pytest.mark.parametrize(
+    ("steps", "strength", "level", "run"),
+    [(2, 0.4, 0.43, 1), (2, 0.2, 0.2, 1), (2, 0.6, 0.6, 1), (2, 1.0, 1.0, 2), (4, 0.5, 0.5, 2), (20, 0.4, 0.5, 8)],
+)
+def test_strength_is_a_noise_level(steps: int, strength: float, level: float, run: int) -> None:
+    """Of few steps, too, whose own levels lie far apart: two of a flow's are at 1 and 0.6."""
+    settings = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 1.5}
+    scheduler = saved_scheduler(settings, "here")
+    pipe = SimpleNamespace(scheduler=scheduler)
+    latents = torch.zeros(1, 4, 2, 2)
+    start = Start(latents, torch.ones_like(latents), strength)
+    request: Any = SimpleNamespace(words=SimpleNamespace(tokens=latents), start=start)
+    sampling: Any = SimpleNamespace(steps=steps)
+    times, noisy = _begin(pipe, sampling, request)
+    assert len(times) == run
+    assert float(times[0]) / 1000 == pytest.approx(level, abs=0.06)
+    assert float(noisy.mean()) == pytest.approx(level, abs=0.06)  # σ of the noise of ones
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.integers(4, 40), st.integers(4, 40), st.integers(4, 16))
 def test_windows_cover_everything_and_fit_together(rows: int, columns: int, side: int) -> None:
@@ -111,14 +175,16 @@ def test_windows_cover_everything_and_fit_together(rows: int, columns: int, side
         seen[window.place] += 1
     assert seen.shape == shape and (seen > 0).all()
     picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(stitched(shape, windows, [picture[w.place] for w in windows]), picture)
+    np.testing.assert_array_equal(
+        stitched(np.zeros_like(picture), windows, [picture[w.place] for w in windows]), picture
+    )
 
 
 def test_seams_are_no_steeper_than_the_rest() -> None:
     """Windows that differ by a constant fade into one another."""
     windows = windows_of((64, 160), 64, 8)
     parts = [np.full((64, 64, 3), 100 + 20 * (place % 2), np.uint8) for place in range(len(windows))]
-    steps = np.abs(np.diff(stitched((64, 160), windows, parts)[..., 0].astype(int), axis=1))
+    steps = np.abs(np.diff(stitched(np.zeros((64, 160, 3), np.uint8), windows, parts)[..., 0].astype(int), axis=1))
     assert steps.max() <= 2
 
 
@@ -145,9 +211,9 @@ def test_the_loop_is_diffusers_own(tmp_path: Path, name: Any) -> None:
         controlnet_conditioning_scale=1.0, generator=torch.Generator().manual_seed(2), output_type="pt",
     ).images  # fmt: skip
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(2))
-    words = pipe.encode_prompt("a road", "cpu", 1, False)[0]
-    how = Sampling(8, 1.0, name, control_scale=1.0, negative_prompt="")
-    request = Request(words, None, control, [torch.Generator().manual_seed(2)], Start(latents, noise, 0.5))
+    words = PromptWords(pipe, torch.device("cpu"))(["a road"])
+    how = Sampling(8, 1.0, name)
+    request = Request(words, None, [control], [torch.Generator().manual_seed(2)], Start(latents, noise, 0.5))
     made = decode(pipe.vae, denoise(pipe, how, request))
     assert float((made - wanted).abs().max()) * 255 < 1
 

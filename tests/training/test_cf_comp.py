@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from earthsynth_factory.domain import partners
 from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.training.cf_comp import criteria
@@ -33,7 +34,7 @@ def members(labels: np.ndarray, colour_stats: np.ndarray | None = None, sources:
     held = np.bincount([i for mask in labels for i in np.unique(mask)], minlength=256)
     if colour_stats is None:
         colour_stats = np.linspace(0, 1, len(labels))[:, None].repeat(6, 1)
-    return Members(labels, colour_stats, np.array(sources or ["AA"] * len(labels)), criteria.rarity(held), things)
+    return Members(labels, colour_stats, np.array(sources or ["AA"] * len(labels)), partners.rarity(held), things)
 
 
 def draws(batch: Members, spec: CfCompSpec, count: int, times: int = 200) -> list:

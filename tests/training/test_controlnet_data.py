@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import numpy as np
 import orjson
+import PIL.Image
 import pytest
 
 from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
+from earthsynth_factory.io.rgb import read_rgb
 from earthsynth_factory.training.controlnet.batches import Batches
 from earthsynth_factory.training.controlnet.dataset import Dataset, open_dataset
 from earthsynth_factory.training.controlnet.pictures import fit_image, fit_mask
@@ -83,11 +86,28 @@ def test_all_faults_are_listed_at_once(tmp_path: Path) -> None:
         "train.jsonl:1: file_name 'images/absent.png': no such file inside",
         "train.jsonl:2: text is missing or no text; add it",
         "train.jsonl:6: no JSON",
-        "BB_2_0.png: no readable image",
+        "BB_2_0.png: not a readable image",
         "train.jsonl:4: BB_3_0.png has 32×32 pixels, its mask BB_3_0.png 32×16; they must be of one size",
         "train.jsonl:5: AA_4_0.png holds the ids 200, which no category has; name them under classes",
     ):
         assert part in told, told
+
+
+def test_a_list_with_a_byte_order_mark_and_pictures_of_other_formats_are_read(tmp_path: Path) -> None:
+    root = write_layout(tmp_path / "d", 4, singles=False)
+    plain = opened(root)
+    changed = lines(root)
+    for line in changed:
+        path = root / line["file_name"]
+        line["file_name"] = str(Path(line["file_name"]).with_suffix(".webp"))
+        PIL.Image.open(path).save(root / line["file_name"], lossless=True)
+    rewrite(root, changed)
+    path = root / "train.jsonl"
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    given = opened(root)
+    assert [sample.ids for sample in given.samples] == [sample.ids for sample in plain.samples]
+    both = zip(given.samples, plain.samples, strict=True)
+    assert all(np.array_equal(read_rgb(one.image), read_rgb(other.image)) for one, other in both)
 
 
 def test_a_folder_without_a_list_says_what_writes_one(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from earthsynth_factory.errors import ModelError, StoreError
+from earthsynth_factory.training.controlnet.base_model import load_base
 from earthsynth_factory.training.controlnet.reporting import open_trackers
 from earthsynth_factory.training.controlnet.run import team_note, train_controlnet
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
+from tests.tiny_models import make_xl_pipeline
 from tests.training.controlnet_runs import recipe_of
 from tests.training.scenes import write_layout
 
@@ -81,3 +83,10 @@ def test_a_tracker_that_wants_a_login_costs_no_training(tmp_path: Path, monkeypa
     assert sinks == []
     assert notes[0].startswith("wandb cannot be used (No API key configured. Use `wandb login`); its numbers are in")
     assert notes[1].startswith("trackio is not installed; its numbers are in")
+
+
+def test_stable_diffusion_xl_is_drawn_with_and_not_trained(tmp_path: Path) -> None:
+    """Said before a weight is loaded."""
+    make_xl_pipeline(tmp_path / "words").save_pretrained(tmp_path / "xl", safe_serialization=True)
+    with pytest.raises(ModelError, match=r"xl: a Stable Diffusion XL; ControlNets are trained here on 1\.x and 2\.x"):
+        load_base(recipe_of(tmp_path / "xl", tmp_path).model, 32, tmp_path, 0)

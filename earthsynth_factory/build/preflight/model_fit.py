@@ -43,6 +43,7 @@ def look(loaded: LoadedRecipe) -> Findings:
     yield from _context(recipe, card)
     yield from _size(recipe, card)
     yield from _scale(recipe, card)
+    yield from _negative_prompts(recipe, card)
 
 
 def _classes(recipe: Recipe, card: ModelCard) -> Findings:
@@ -68,6 +69,8 @@ def _context(recipe: Recipe, card: ModelCard) -> Findings:
 
 
 def _size(recipe: Recipe, card: ModelCard) -> Findings:
+    if recipe.synthesis.any_size:
+        return
     factor = max(recipe.image.size) / card.native_size
     if not 1 / SIZE_FACTOR <= factor <= SIZE_FACTOR:
         said = f"the model ({card.name}) was trained at {card.native_size} pixels and is poor at other sizes; set that"
@@ -90,3 +93,19 @@ def _scale(recipe: Recipe, card: ModelCard) -> Findings:
         if span[0] < low or span[1] > high:
             said = f"outside the {low:g}..{high:g} metres per pixel that the model ({card.name}) has seen"
             yield Finding(path, said)
+
+
+def _negative_prompts(recipe: Recipe, card: ModelCard) -> Findings:
+    """Without guidance nothing is led away from anything."""
+    if recipe.synthesis.guided(card):
+        return
+    places: list[tuple[Path, str | None]] = [
+        (("synthesis", "negative_prompt"), getattr(recipe.synthesis, "negative_prompt", None)),
+        *(
+            (("categories", place, "negative_prompt"), one.negative_prompt)
+            for place, one in enumerate(recipe.categories)
+        ),
+    ]
+    for path, text in places:
+        if text:
+            yield Finding(path, "does nothing without guidance; set `guidance` above 1, or leave it out")

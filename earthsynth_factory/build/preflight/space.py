@@ -39,14 +39,11 @@ def _existing(path: Path) -> Path:
 
 def _weights(loaded: LoadedRecipe) -> int:
     """Bytes of the model's weights that lie on this machine."""
-    from earthsynth_factory.models.registry import at_hand, files_of
+    from earthsynth_factory.models.hub import cached
 
-    model = getattr(loaded.recipe.synthesis, "model", None)
+    synthesis = loaded.recipe.synthesis
     try:
-        if model is None or not at_hand(model, loaded.base):
-            return 0
-        base, control = files_of(model, loaded.base).inspect()
+        here = all(cached(one) for one in synthesis.repositories(loaded.base))
+        return sum(path.stat().st_size for path in set(synthesis.weights(loaded.base))) if here else 0
     except ModelError:
         return 0
-    found = {path for part in (base.unet, base.vae, base.text, control) for path in part.weights}
-    return sum(path.stat().st_size for path in found)

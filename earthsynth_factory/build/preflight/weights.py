@@ -28,17 +28,17 @@ def look(loaded: LoadedRecipe) -> Findings:
 def _generator(loaded: LoadedRecipe) -> Findings:
     """A model that is here must be one that can be driven; one that is not must be within reach."""
     from earthsynth_factory.models.hub import cached
-    from earthsynth_factory.models.registry import repositories
 
     recipe, base = loaded.recipe, loaded.base
-    model = getattr(recipe.synthesis, "model", None)
     try:
-        missing = [] if model is None else [one for one in repositories(model, base) if not cached(one)]
+        missing = [one for one in recipe.synthesis.repositories(base) if not cached(one)]
         recipe.synthesis.check(base, recipe.image.size)
+        doubts = list(recipe.synthesis.doubts(base))
     except ModelError as error:
         for fault in str(error).splitlines():
             yield Finding(("synthesis", "model"), fault, Stops.EVERYTHING)
         return
+    yield from (Finding(("synthesis", key), told) for key, told in doubts)
     if not missing:
         return
     names = " and ".join(dict.fromkeys(one.name for one in missing))

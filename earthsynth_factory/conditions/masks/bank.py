@@ -59,11 +59,6 @@ class Cutout:
         (top, left), (height, width) = self.corner, self.shape.shape
         return slice(top, top + height), slice(left, left + width)
 
-    @property
-    def name(self) -> str:
-        """Which object it is, for a record: the mask's stem and the instance's id."""
-        return f"{self.item.entry.stem}#{self.id}"
-
 
 class MaskBank:
     """The cut-outs of a folder's things, found by category and split."""

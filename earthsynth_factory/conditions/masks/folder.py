@@ -49,7 +49,10 @@ class FolderSpec(Spec):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One mask: shape (H, W) pixels, categories present, instances per category (None where it has no instance map)."""
+    """One mask: shape (H, W) pixels, categories present, instances per category (None where it has no instance map).
+
+    unlabelled: whether some of its pixels are background.
+    """
 
     entry: Entry
     group: str
@@ -58,6 +61,7 @@ class Item:
     shape: tuple[int, int]
     categories: tuple[int, ...]
     instances: Mapping[int, int] | None
+    unlabelled: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +79,12 @@ class Pixels:
 class MaskFolder:
     """Opened once per source. Reading is safe from several threads; memory is bounded by `CACHE_BYTES`."""
 
-    def __init__(self, spec: FolderSpec, context: SourceContext) -> None:
-        """Raises SourceError for an unusable folder, a class name or a file id that no category has."""
+    def __init__(self, spec: FolderSpec, context: SourceContext, own_splits: bool = False) -> None:
+        """Raises SourceError for an unusable folder, a class name or a file id that no category has.
+
+        own_splits: items that dataset.json gives a split serve that one alone, and none if the recipe has no such split; so
+        it is if their pictures are used. Others are dealt.
+        """
         self.path = context.base / Path(spec.path).expanduser()
         layout = find_layout(self.path, spec.group_pattern)
         counts = mask_index.index(layout, context.cache)
@@ -84,20 +92,20 @@ class MaskFolder:
         self.name = layout.about.name if layout.about else self.path.stem
         self._taxonomy = context.taxonomy
         self._table = _id_table(spec, layout, context.taxonomy, self.path)
-        self.items = _items(spec, layout, counts, self._table, context)
+        self.items = _items(spec, layout, counts, self._table, context, own_splits)
         meaning = hashlib.blake2b(self._table.tobytes(), digest_size=16).hexdigest()
         items = [f"{item.entry.stem} {item.group} {item.metres_per_pixel}" for item in self.items]
         self.content = mask_index.fingerprint(counts, [meaning, *items])
         """Changes with the masks, what their ids mean, the choice among them or their scale; not with the splits."""
         self._by_need: dict[tuple[str, int | None], list[Item]] = {}
         for item in self.items:
-            for need in (None, *item.categories):
+            for need in (None, *item.categories, *([BACKGROUND] if item.unlabelled else [])):
                 self._by_need.setdefault((item.split, need), []).append(item)
         self._cache: OrderedDict[str, Pixels] = OrderedDict()
         self._lock = Lock()
 
     def with_category(self, category: int | None, split: str) -> list[Item]:
-        """The items of a split that hold the category (None: all of the split), in the order of their stems."""
+        """The items of a split that hold the category, or background, in the order of their stems; None: all of the split."""
         return self._by_need.get((split, category), [])
 
     def masks_of(self) -> Mapping[int, int]:
@@ -207,6 +215,7 @@ def _items(
     counts: Mapping[str, mask_index.Counts],
     table: npt.NDArray[np.int16],
     context: SourceContext,
+    own_splits: bool,
 ) -> tuple[Item, ...]:
     _check_ids(counts, table, layout.root)
     # Dealt by the ids of the files and before any choice among items, so that two sources on one folder agree.
@@ -214,11 +223,16 @@ def _items(
     for entry in layout.entries:
         groups.setdefault(entry.group, set()).update(counts[entry.stem].pixels.keys() - {0})
     splits = assign_groups(groups, context.shares, context.seed)
+    if own_splits:
+        splits |= {entry.group: entry.split for entry in layout.entries if entry.split}
     chosen = [entry for entry in layout.entries if spec.only_split in (None, entry.split)]
     if not chosen:
         known = ", ".join(sorted({str(entry.split) for entry in layout.entries}))
         raise SourceError(f"{layout.root}: no item is of the split {spec.only_split!r}; `only_split` may be {known}")
-    return tuple(_item(entry, counts[entry.stem], table, splits[entry.group], spec) for entry in chosen)
+    return tuple(
+        _item(entry, counts[entry.stem], table, (own_splits and entry.split) or splits[entry.group], spec)
+        for entry in chosen
+    )
 
 
 def _item(entry: Entry, counts: mask_index.Counts, table: npt.NDArray[np.int16], split: str, spec: FolderSpec) -> Item:
@@ -227,12 +241,14 @@ def _item(entry: Entry, counts: mask_index.Counts, table: npt.NDArray[np.int16],
         instances = Counter()
         for file_id, number in counts.instances.items():
             instances[int(table[file_id])] += number
+    found = {int(table[file_id]) for file_id in counts.pixels}
     return Item(
         entry=entry,
         group=entry.group,
         split=split,
         metres_per_pixel=entry.metres_per_pixel or spec.metres_per_pixel,
         shape=counts.shape,
-        categories=tuple(sorted({int(table[file_id]) for file_id in counts.pixels} - {BACKGROUND, IGNORE})),
+        categories=tuple(sorted(found - {BACKGROUND, IGNORE})),
         instances=instances,
+        unlabelled=BACKGROUND in found,
     )

@@ -25,11 +25,16 @@ class FolderPictures:
 
     def __init__(self, folder: MaskFolder, cache: Path) -> None:
         """Raises SourceError if an item has no picture."""
+        self._root = folder.path
         self._paths = {item.entry.stem: _path_of(folder, item) for item in folder.items}
         self.content = _digest(self._paths, cache / f"pictures-{folder.content}.json")
         """Changes with what the files hold, wherever they lie."""
         self._cache: OrderedDict[str, Image] = OrderedDict()
         self._lock = Lock()
+
+    def name(self, item: Item) -> str:
+        """Which picture it is, for a record: the folder's name and the file's path in it."""
+        return f"{self._root.name}/{self._paths[item.entry.stem].relative_to(self._root).as_posix()}"
 
     def read(self, item: Item) -> Image:
         """(H, W, 3) uint8 sRGB, as large as the mask. Raises SourceError if it is damaged or of another size."""

@@ -85,7 +85,7 @@ class Procedural(ConditionSource):
         return Condition(
             mask=mask,
             instances=instances,
-            prompt=self._context.prompts.write(present, want.metres_per_pixel),
+            prompt=self._context.prompts.write(present, want.metres_per_pixel, seed=want.seed),
             metres_per_pixel=want.metres_per_pixel,
             seed=want.seed,
             origin=Origin("procedural", f"procedural-{want.seed}", {"scene": scene}),

@@ -65,12 +65,22 @@ Objects = tuple[Annotated[Instance, AfterValidator(_sound)], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class PairRecord:
+    """Which image of which counterfactual pair a sample is: see `domain.sample.Pair`."""
+
+    id: SlotNumber
+    category: ClassId
+    instead: ClassId | None
+    counterfactual: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SampleRecord:
     """An accepted sample without its pixels: a line of `samples.jsonl`.
 
     slot: number in the plan, also file stem and COCO image id. category: target class id, None for a negative.
     width, height: pixels. classes: ids present, ascending. scores: rule → value. attempt, condition_seed and image_seed
-    with the recipe remake the image.
+    with the recipe remake the image. pair: the counterfactual pair it is of; the other image has the same `pair.id`.
     """
 
     slot: SlotNumber
@@ -87,10 +97,16 @@ class SampleRecord:
     condition_seed: Seed
     image_seed: Seed
     origin: Annotated[Origin, AfterValidator(_bounded)]
+    pair: PairRecord | None = None
 
     @property
     def stem(self) -> str:
         return f"{self.slot:07d}"
+
+    @property
+    def counterfactual(self) -> bool:
+        """Whether it is the second image of a pair."""
+        return self.pair is not None and self.pair.counterfactual
 
     @classmethod
     def of(cls, sample: Sample) -> SampleRecord:
@@ -112,6 +128,7 @@ class SampleRecord:
             condition_seed=condition.seed,
             image_seed=candidate.image_seed,
             origin=condition.origin,
+            pair=_pair(candidate.slot),
         )
 
     @classmethod
@@ -186,7 +203,14 @@ def to_line(record: SampleRecord | RejectRecord) -> bytes:
     values = asdict(record)
     if isinstance(record, SampleRecord):
         values["instances"] = [instance_fields(instance) for instance in record.instances]
+        if record.pair is None:
+            del values["pair"]
     return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+
+
+def _pair(slot: Slot) -> PairRecord | None:
+    pair = slot.pair
+    return None if pair is None else PairRecord(pair.id, pair.category, pair.instead, pair.counterfactual)
 
 
 def _values(scores: Mapping[str, Score]) -> dict[str, float]:

@@ -40,6 +40,11 @@ class Making(BaseModel):
         return str(self.synthesis.get("model", self.synthesis.get("kind", "?")))
 
     @property
+    def digital_source(self) -> str:
+        """How the images came to be, in IPTC's terms; empty if nothing is said."""
+        return str(self.synthesis.get("digital_source_type", ""))
+
+    @property
     def licence(self) -> str:
         """The image model's; empty where it states none."""
         return str(self.synthesis.get("licence") or "")
@@ -108,7 +113,7 @@ class RunRecord(BaseModel):
     @property
     def asked(self) -> Asked:
         """What the recipe asks for. Raises ValueError where its counts are none."""
-        blocks = self.recipe.get("categories")
+        blocks = self.recipe.get("categories", [])
         if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
             raise ValueError("recipe.categories: is no list of blocks")
         counts = [block.get("count", 0) for block in blocks]

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from earthsynth_factory.datasets.build.records import PairRecord
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.gates import plain
@@ -40,7 +41,8 @@ def _image(name: str) -> str:
 class ItemRecord(BaseModel):
     """One item of dataset.json. group: the scene a split must not tear apart. image: file name, else the stem's.
     size: (H, W) pixels. categories: ids present, ascending. corner: row and column in its scene. crs, transform: where it
-    lies on the ground (`EPSG:…` or WKT; six numbers: column, row → x, y). All but the group may be left out.
+    lies on the ground (`EPSG:…` or WKT; six numbers: column, row → x, y). pair: the counterfactual pair it is of. All but the
+    group may be left out.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,6 +55,7 @@ class ItemRecord(BaseModel):
     corner: tuple[Corner, Corner] | None = None
     crs: str | None = None
     transform: tuple[float, float, float, float, float, float] | None = None
+    pair: PairRecord | None = None
 
     def place(self) -> dict[str, str | int]:
         """Where it lies in its scene and on the ground, as plain values; empty where nothing is known."""

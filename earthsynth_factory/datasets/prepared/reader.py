@@ -180,6 +180,7 @@ class PreparedDataset:
             condition_seed=0,
             image_seed=0,
             origin=Origin(f"real:{self.name}", item.group, item.place()),
+            pair=item.pair,
             name=stem,
         )
 
@@ -209,16 +210,24 @@ class PreparedDataset:
         path = self._layout.instance_lines
         if not path.is_file():
             return
-        with path.open("rb") as file:
-            for number, line in enumerate(_whole(file, path), start=1):
-                try:
-                    record = parsed(line, ObjectsLine)
-                    strange = {one.category for one in record.instances if not self._known[one.category]}
-                    if strange:
-                        raise ValueError(f"categories {sorted(strange)}, which dataset.json does not have")
-                except ValueError as error:
-                    raise SourceError(f"{path}:{number}: damaged line ({error}); prepare the dataset again") from error
-                yield record.stem, record.instances
+        for number, record in enumerate(object_lines(path), start=1):
+            strange = {one.category for one in record.instances if not self._known[one.category]}
+            if strange:
+                raise SourceError(
+                    f"{path}:{number}: damaged line (categories {sorted(strange)}, which dataset.json does not have); "
+                    "prepare the dataset again"
+                )
+            yield record.stem, record.instances
+
+
+def object_lines(path: Path) -> Iterator[ObjectsLine]:
+    """The lines of an instances.jsonl. Raises SourceError for one that is damaged."""
+    with path.open("rb") as file:
+        for number, line in enumerate(_whole(file, path), start=1):
+            try:
+                yield parsed(line, ObjectsLine)
+            except ValueError as error:
+                raise SourceError(f"{path}:{number}: damaged line ({error}); prepare the dataset again") from error
 
 
 def _whole(file: IO[bytes], path: Path) -> Iterator[bytes]:

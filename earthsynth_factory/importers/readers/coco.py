@@ -145,9 +145,9 @@ def _drawn(segmentation: Any, box: Box | None, notes: Notes) -> Given:
         rings = [rings]
     try:
         usable = usable_rings(rings)
-    except ValueError:
+    except ValueError as error:
         if box is None:
-            raise
+            raise ValueError(f"{error}, nor a box with an extent") from None
         notes.remarks["outlines without an area, the box taken for them"] += any(rings)
         return Given.of_box(*box)
     notes.remarks["outlines with a part of fewer than three corners, which is passed over"] += len(usable) < len(rings)

@@ -50,12 +50,13 @@ class _Place(NamedTuple):
 
 @dataclass(slots=True)
 class CocoDocument:
-    """is_labels: whether it is of boxes or outlines with classes."""
+    """is_labels: whether it is of boxes or outlines with classes. unread: images with an annotation of no known class."""
 
     file: Path
     names: dict[Identity, str] = field(default_factory=dict)
     images: dict[Identity, Picture] = field(default_factory=dict)
     places: dict[Identity, list[_Place]] = field(default_factory=lambda: defaultdict(list))
+    unread: set[Identity] = field(default_factory=set)
     is_labels: bool = False
 
     def of(self, image: Identity) -> tuple[Entry, ...]:
@@ -86,7 +87,8 @@ def looks_like_coco(path: Path) -> bool:
 def read_document(path: Path, notes: Notes, segments: Mapping[int, Any]) -> CocoDocument:
     """Everything but the annotations' own content. Raises `SourceError` on malformed JSON; smaller faults are noted."""
     found, faults, twice = CocoDocument(path), Counter[str](), set[Identity]()
-    for number, piece in enumerate(pieces(path, *KEYS)):
+    lists: set[str] = set()
+    for number, piece in enumerate(pieces(path, *KEYS, lists=lists)):
         if piece.key == "categories":
             _category(found, piece.value, faults)
         elif piece.key == "images":
@@ -98,6 +100,8 @@ def read_document(path: Path, notes: Notes, segments: Mapping[int, Any]) -> Coco
         found.images.pop(image, None)
         found.places.pop(image, None)
     _check(found, twice, faults)
+    if "annotations" not in lists:  # a list of images that nobody labelled yet, or a form of someone's own
+        found.is_labels = False
     for fault, count in faults.items() if found.is_labels else ():
         notes.fault(path, fault if count == 1 else f"{count}× {fault}")
     return found
@@ -169,6 +173,7 @@ def _annotation(
     if image is None or category is None:
         if "caption" not in entry:
             faults["an annotation without image_id and category_id"] += 1
+            found.unread.update(() if image is None else (image,))
         return
     found.is_labels = True
     segment = segments.get(own) if segments and isinstance(own, int) else None
@@ -187,5 +192,6 @@ def _check(found: CocoDocument, twice: set[Identity], faults: Counter[str]) -> N
     for image, places in found.places.items():
         for one in places:
             if one.category not in found.names:
+                found.unread.add(image)
                 faults[f"an annotation of category_id {one.category!r}, which is not listed"] += 1
         found.places[image] = [one for one in places if one.category in found.names]

@@ -45,7 +45,14 @@ def join(documents: list[CocoDocument], request: Request, prefix: str) -> list[S
                 listed[path].append(_Listing(document, index, split or split_of(path, tree.root)))
     chosen = {path: _chosen(found, request) for path, found in listed.items()}
     _refuse(chosen.values())
-    return [_scene(path, listings, request, prefix) for path, listings in chosen.items()]
+    scenes = []
+    for path, listings in chosen.items():
+        scene = _scene(path, listings, request, prefix)
+        if not scene.labels[0] and any(one.image in one.document.unread for one in listings):
+            request.notes.left_out["image of which no label could be read"] += 1
+        else:
+            scenes.append(scene)
+    return scenes
 
 
 def _splits(files: list[Path]) -> dict[Path, str | None]:
@@ -85,7 +92,12 @@ def _refuse(chosen: Iterable[list[_Listing]]) -> None:
                     first, second = sorted((str(one.document.file), str(other.document.file)))
                     against[first, second] += 1
     if against:
-        lines = [f"  {count} images: {first} and {second}" for (first, second), count in against.items()]
+        lines = [
+            f"  {count} images: {first} and {second}"
+            if first != second
+            else f"  {count} images: {first}, which lists each of them under several ids"
+            for (first, second), count in against.items()
+        ]
         raise ValueError("\n".join(["files say different things of the same images; give the one to read", *lines]))
 
 

@@ -54,6 +54,8 @@ class Cvat(Reader):
             root = read_xml(file)
             words.update({name.text or "": 0 for name in root.iterfind(".//label/name")})
             images = list(root.iterfind("image"))
+            if tracks := len(root.findall("track")):
+                request.notes.fault(file, f"{tracks} tracks of a video are not read; export it as CVAT for images")
             finder.expect(image.get("name", "") for image in images)
             for number, image in enumerate(images):
                 path = finder.find(image.get("name", ""), file.parent)
@@ -63,9 +65,10 @@ class Cvat(Reader):
                     )
                     continue
                 words.update(shape.get("label", "") for shape in image if shape.tag in SHAPES)
-                request.notes.left_out["points or lines, which have no area"] += sum(
-                    shape.tag in ("points", "polyline", "skeleton", "cuboid") for shape in image
-                )
+                _say_left(image, request.notes)
+                if len(image) and all(shape.tag == "tag" for shape in image):
+                    request.notes.left_out["image with a tag alone, which says nothing of places"] += 1
+                    continue
                 split = split_word(image.get("subset", "")) or split_of(path, tree.root)
                 labels, group = (file, number), group_of(path, tree.root)
                 scenes.append(Scene(safe_stem(path.stem), path, labels, group, split, None, _size(image), (file,)))
@@ -104,6 +107,12 @@ def _files(tree: Tree) -> list[Path]:
         else [p for f in tree.folders if len(files := tree.listing(f, ".xml")) < 50 for p in files]
     )
     return [path for path in found if path.suffix.lower() == ".xml" and "<annotations>" in read_text(path)[:2000]]
+
+
+def _say_left(image: Element, notes: Notes) -> None:
+    for shape in image:
+        if shape.tag in ("points", "polyline", "skeleton", "cuboid"):
+            notes.left_out["points or lines, which have no area"] += 1
 
 
 def _size(image: Element) -> tuple[int, int] | None:

@@ -138,6 +138,7 @@ def _drawn(path: Path, notes: Notes) -> Iterator[Drawn]:
         if not words or ":" in words[0] or all(word == "0" for word in words):
             continue
         try:
+            words[8:] = _class_and_difficulty(words[8:])
             if len(words) not in (9, 10):
                 raise ValueError
             corners = [float(word) for word in words[:8]]
@@ -149,6 +150,13 @@ def _drawn(path: Path, notes: Notes) -> Iterator[Drawn]:
             continue
         given = Given.of_corners(corners)
         yield Drawn(words[8], given, f"{path}:{number}", difficult=words[9:] not in ([], ["0"]))
+
+
+def _class_and_difficulty(words: list[str]) -> list[str]:
+    """A class of several words is one: `small vehicle 0`."""
+    last = words[-1:] if words and words[-1].isdigit() else []
+    named = words[: len(words) - len(last)]
+    return [" ".join(named), *last] if len(named) > 1 and not any(map(_is_number, named)) else words
 
 
 def _is_number(word: str) -> bool:

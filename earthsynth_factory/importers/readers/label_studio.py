@@ -139,6 +139,7 @@ def _drawn(results: list[dict[str, Any]], size: tuple[int, int], name: str, note
         except (KeyError, TypeError, ValueError) as error:
             notes.fault(place, f"not a box, polygon or ellipse ({error}); brush masks: export them as PNG or COCO")
             continue
+        notes.remarks["shapes with several labels, the first is taken"] += len(labels) > 1
         if given is None:
             notes.left_out["points or lines, which have no area"] += 1
         else:

@@ -1,4 +1,6 @@
-"""Layers of outlines on the ground: GeoJSON, GeoPackage, Shapefile; their features with geometry, properties and the CRS."""
+"""Layers of outlines on the ground (GeoJSON, GeoPackage, Shapefile, FlatGeobuf): features with geometry and properties, and
+the CRS.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from earthsynth_factory.importers.json_pieces import pieces
 if TYPE_CHECKING:
     from shapely import Geometry, STRtree
 
-SUFFIXES = (".geojson", ".json", ".gpkg", ".shp")
+SUFFIXES = (".geojson", ".json", ".gpkg", ".shp", ".fgb")
 
 CLASS_KEYS = (
     "class",
@@ -37,16 +39,20 @@ KEPT = 8
 """Layers that a process keeps for the images to come."""
 
 _NO = ("", "no", "0", "none", "null", "false", "nan")
-_MAGIC = {".gpkg": b"SQLite format 3\0", ".shp": b"\x00\x00\x27\x0a"}
+_MAGIC = {".gpkg": b"SQLite format 3\0", ".shp": b"\x00\x00\x27\x0a", ".fgb": b"fgb\x03"}
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """crs: None where the file says none. geometries lie in `tree` in the order of `words`."""
+    """crs: None where the file says none. geometries lie in `tree` in the order of `words`.
+
+    flat: features without an area.
+    """
 
     crs: CRS | None
     words: tuple[str, ...]
     tree: STRtree
+    flat: int = 0
 
     def bounds(self) -> tuple[float, float, float, float] | None:
         """left, bottom, right, top in its CRS; None where it is empty."""
@@ -83,12 +89,14 @@ def _read(path: Path, taxonomy: Taxonomy) -> Layer:
     import shapely
 
     crs, features = _open(path)
-    words, geometries = [], []
+    words, geometries, flat = [], [], 0
     for about, geometry in features:
         if geometry is not None and shapely.get_dimensions(geometry) == 2:
             words.append(word_of(about, path, taxonomy))
             geometries.append(geometry)
-    return Layer(crs, tuple(words), shapely.STRtree(geometries))
+        else:
+            flat += 1
+    return Layer(crs, tuple(words), shapely.STRtree(geometries), flat)
 
 
 def word_of(about: Mapping[str, Any], path: Path, taxonomy: Taxonomy) -> str:
@@ -153,7 +161,7 @@ def _ogr(path: Path) -> tuple[CRS | None, Iterator[tuple[Mapping[str, Any], Geom
         import pyogrio
     except ImportError:
         raise SourceError(
-            f"{path}: GeoPackage and Shapefile need pyogrio; pip install 'earthsynth-factory[vectors]'"
+            f"{path}: GeoPackage, Shapefile and FlatGeobuf need pyogrio; pip install 'earthsynth-factory[geo]'"
         ) from None
     crs: CRS | None = None
     rows: list[tuple[Mapping[str, Any], Geometry | None]] = []

@@ -1,18 +1,15 @@
-"""Outlines on the ground over georeferenced images: SpaceNet's folders, footprints in GeoJSON, GeoPackage or Shapefile."""
+"""Outlines on the ground over georeferenced images: SpaceNet's folders, footprints in any of `vector_layers`' formats."""
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rasterio
 from rasterio.crs import CRS
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine, array_bounds
 from rasterio.warp import transform, transform_bounds
 
@@ -25,6 +22,7 @@ from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
     Labels,
+    Notes,
     ReadContext,
     Reader,
     Request,
@@ -34,11 +32,11 @@ from earthsynth_factory.importers.scene import (
 )
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import group_of, safe_stem, split_of
+from earthsynth_factory.io.pictures import Picture
 
 if TYPE_CHECKING:
     from shapely import Geometry
 
-GEOREFERENCED = (".tif", ".tiff", ".jp2")
 MANY = 2000
 """Vector files of one folder that are looked at."""
 
@@ -67,6 +65,10 @@ class Vectors(Reader):
         tree = request.tree
         files = _files(tree)
         image = next((path for path in _images(tree) if _ground(path) is not None), None) if files else None
+        if image is None and files and next(tree.images(), None) is not None:
+            return Evidence(
+                Strength.SHAPE, f"{tree.relative(files[0])}: outlines on the ground, and no image lies there"
+            )
         if image is None:
             return None
         return Evidence(
@@ -86,10 +88,15 @@ class Vectors(Reader):
             split, shared = split_of(image, tree.root), () if image in named else tuple(chosen)
             group = group_of(image, tree.root)
             scenes.append(Scene(safe_stem(image.stem), image, tuple(chosen), group, split, shared=shared))
-        for file in {file for scene in scenes for file in scene.labels}:
-            words.update(read_layer(file, request.classes.taxonomy).words)
+        for file in sorted({file for scene in scenes for file in scene.labels} or files):
+            layer = read_layer(file, request.classes.taxonomy)
+            words.update(layer.words)
+            _say(layer, next(iter(grounds.values()), None), request.notes)
+        if not grounds:
+            raise SourceError(f"{request.path}: no image says where it lies (a transform and its coordinate system)")
         if not scenes:
-            raise SourceError(f"{request.path}: no georeferenced image that the outlines lie over")
+            left = "; ".join(f"{count}× {what}" for what, count in request.notes.left_out.items())
+            raise SourceError(f"{request.path}: no image that the outlines lie over{': ' if left else ''}{left}")
         return Source(DatasetInfo(request.name, "outlines on the ground", "unknown", "", dense=False), words, scenes)
 
     def labels(self, scene: Scene, context: ReadContext) -> Labels:
@@ -98,6 +105,13 @@ class Vectors(Reader):
             raise SourceError(f"{scene.image}: lies nowhere; it lost its georeference")
         drawn = (one for file in scene.labels for one in _drawn(file, ground, context))
         return Labels(objects=filled(drawn, context.size, context.notes))
+
+
+def _say(layer: Layer, ground: Ground | None, notes: Notes) -> None:
+    if layer.flat:
+        notes.left_out["features without an area (points, lines, none)"] += layer.flat
+    if ground is not None and layer.crs != _crs(layer, ground):
+        notes.remarks["outlines without a coordinate system that fits, taken for their images'"] += len(layer.words)
 
 
 def _files(tree: Tree) -> list[Path]:
@@ -110,21 +124,18 @@ def _files(tree: Tree) -> list[Path]:
 
 
 def _images(tree: Tree) -> list[Path]:
-    return list(tree.files(*GEOREFERENCED))
+    return list(tree.images())
 
 
 def _ground(path: Path) -> Ground | None:
     """None where it is not georeferenced."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as file:
-                return (
-                    Ground(file.crs, file.transform, file.shape)
-                    if file.crs and not file.transform.is_identity
-                    else None
-                )
-    except RasterioError:
+        with Picture(
+            path
+        ) as picture:  # one known decoder: by itself GDAL would follow what a file says of other places
+            found = picture.georeference()
+            return Ground(found.crs, found.transform, picture.stored_shape) if found and found.crs else None
+    except SourceError:
         return None
 
 

@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
+from earthsynth_factory.importers.readers.coco_document import flag
 from earthsynth_factory.importers.readers.colour_instances import regions
 from earthsynth_factory.importers.readers.turned import turned_box
 from earthsynth_factory.importers.readers.xml_pairs import Pair, image_sets, pair_xml
@@ -91,7 +92,7 @@ def drawn_in(root: Element, path: Path, notes: Notes) -> Iterator[Drawn]:
     for number, entry in enumerate(root.iter("object"), start=1):
         place = f"{path}, object {number}"
         try:
-            yield Drawn(text_of(entry, "name"), _given(entry), place, difficult=entry.findtext("difficult") == "1")
+            yield Drawn(text_of(entry, "name"), _given(entry), place, difficult=flag(entry.findtext("difficult") or ""))
         except ValueError as error:
             notes.fault(place, str(error))
 

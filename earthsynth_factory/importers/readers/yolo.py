@@ -14,7 +14,7 @@ from pathlib import Path
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
-from earthsynth_factory.importers.readers.yolo_layout import Names, Splits, find_names, pairs
+from earthsynth_factory.importers.readers.yolo_layout import Names, Splits, find_names, pairs, without_image
 from earthsynth_factory.importers.scene import (
     DatasetInfo,
     Evidence,
@@ -27,7 +27,7 @@ from earthsynth_factory.importers.scene import (
     Source,
     Strength,
 )
-from earthsynth_factory.importers.texts import read_lines
+from earthsynth_factory.importers.texts import read_lines, read_names
 from earthsynth_factory.importers.words_of_layout import group_of, safe_stem, split_of
 
 LOOKED_AT = 16
@@ -43,11 +43,13 @@ class Yolo(Reader):
     def recognise(self, request: Request) -> Evidence | None:
         tree = request.tree
         names = find_names(tree)
-        if not names:
-            return None
         found = [label for _, label in pairs(tree) if label][:LOOKED_AT]
         if not any(_looks_like_yolo(label) for label in found):
             return None
+        if not names:
+            return Evidence(
+                Strength.SHAPE, f"{tree.relative(found[0])}: class numbers and shares, and nothing names the classes"
+            )
         return Evidence(
             Strength.FORMAT, f"{tree.relative(names[0].file)} names the classes, and images have .txt files"
         )
@@ -55,7 +57,12 @@ class Yolo(Reader):
     def open(self, request: Request) -> Source:
         tree, names = request.tree, _one(request)
         splits, words, scenes = Splits(tree, names), Counter(dict.fromkeys(names.words.values(), 0)), []
-        for image, label in pairs(tree):
+        for line in splits.missing:
+            request.notes.fault(line, "no such image, or several have its name")
+        labelled = list(pairs(tree))
+        alone = sum(_looks_like_yolo(label) for label in without_image(tree, labelled))
+        request.notes.left_out.update({"label file without an image": alone} if alone else {})
+        for image, label in labelled:
             split = splits.of(image)
             if split is None and splits.closed:
                 request.notes.left_out["image that none of the dataset's lists names"] += 1
@@ -96,7 +103,7 @@ def _one(request: Request) -> Names:
 
 def _looks_like_yolo(label: Path) -> bool:
     """Whether a line is a class number and shares."""
-    for line in read_lines(label)[:LOOKED_AT]:
+    for line in read_names(label)[:LOOKED_AT]:
         try:
             index, *values = map(float, line.split())
         except ValueError:

@@ -47,10 +47,21 @@ def pairs(tree: Tree) -> Iterator[tuple[Path, Path | None]]:
             yield image, labels.of(image, home)
 
 
+def without_image(tree: Tree, found: list[tuple[Path, Path | None]]) -> list[Path]:
+    """Text files in the folders of those that were found, which are of no image."""
+    taken = {label for _, label in found if label}
+    homes = {label.parent for label in taken}
+    texts = (file for home in homes for file in tree.listing(home, ".txt"))
+    return sorted(file for file in texts if file not in taken and file.name.lower() not in _LISTS)
+
+
 class Splits:
-    """The split of an image by what the names' file lists. closed: these are lists of images, so that others are out."""
+    """The split of an image by what the names' file lists. closed: these are lists of images, so that others are out.
+    missing: lines of lists that lead to no image, with their file.
+    """
 
     def __init__(self, tree: Tree, names: Names) -> None:
+        self.missing: list[str] = []
         self._folders: dict[Path, str] = {}
         self._images: dict[Path, str] = {}
         self.closed = False
@@ -79,6 +90,8 @@ class Splits:
             path = finder.find(line, files[0].parent)
             if path is not None:
                 self._images.setdefault(path, split)
+            else:
+                self.missing.append(f"{files[0]}: {line[:200]!r}")
 
 
 class _Labels:

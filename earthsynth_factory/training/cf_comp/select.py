@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from earthsynth_factory.domain import partners
+from earthsynth_factory.domain.partners import Scores
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 from earthsynth_factory.training.cf_comp import criteria
-from earthsynth_factory.training.cf_comp.criteria import Members, Scores
+from earthsynth_factory.training.cf_comp.criteria import Members
 from earthsynth_factory.training.cf_comp.spec import CfCompSpec
-
-FLOOR = 1e-3
-"""What a score is at least: a poor partner is unlikely, and still better than an unfilled place in the batch."""
 
 FURTHER = 0.5
 """Chance of each further class of a donor to come along with the first."""
@@ -46,9 +45,8 @@ def choose(
     brought = _classes_to_lend(members, spec, generator)
     regions = np.stack([lent[mask] for lent, mask in zip(brought, members.masks, strict=True)])
     scores = _scores(members, brought, regions, spec)
-    combined = np.ones((len(members), len(members)))
-    for name, score in scores.items():
-        combined *= np.maximum(score, FLOOR) ** getattr(spec, name)
+    weights = {name: float(getattr(spec, name)) for name in scores}
+    combined = partners.combined(scores, weights, (len(members), len(members)))
     pairs = _draw_pairs(combined, regions, -(-count // 2), generator)
     ordered = [way for i, j in pairs for way in ((i, j), (j, i))][:count]
     choices = [

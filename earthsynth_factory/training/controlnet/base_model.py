@@ -14,8 +14,8 @@ from transformers import CLIPTextModel
 
 from earthsynth_factory.errors import InputError, ModelError
 from earthsynth_factory.models.card import ModelCard, read_card
-from earthsynth_factory.models.inspection import BaseModel, check_fit
-from earthsynth_factory.models.loading import load_network, load_tokenizer
+from earthsynth_factory.models.inspection import Assembly, BaseModel
+from earthsynth_factory.models.loading import load_network, load_tokenizers
 from earthsynth_factory.models.part import Part
 from earthsynth_factory.models.registry import (
     EARTHSYNTH,
@@ -60,9 +60,13 @@ class Base:
 def load_base(spec: ModelSpec, size: int, recipe_folder: Path, seed: int) -> Base:
     """Loads (safetensors only) or makes what the recipe names. Raises ModelError, InputError where the size does not fit."""
     found = base_at(base_of(spec.base, recipe_folder, spec.base_revision))
+    if found.second:
+        raise ModelError(
+            f"{found.place}: a Stable Diffusion XL; ControlNets are trained here on 1.x and 2.x; choose such a base"
+        )
     start, own_card = _start(spec.controlnet, recipe_folder)
     if start is not None:
-        check_fit(found, start)
+        Assembly(found, (start,)).checked()
     vae, text = load_network(found.vae, AutoencoderKL).float(), load_network(found.text, CLIPTextModel).float()
     unet = load_unet(found)
     scheduler = sampled_by_unipc(found.scheduler)
@@ -71,7 +75,7 @@ def load_base(spec: ModelSpec, size: int, recipe_folder: Path, seed: int) -> Bas
         unet = UNet2DConditionModel.from_config(unet.config)
     control = _fresh(spec, unet) if start is None else load_network(start, ControlNetModel).float()
     card = own_card or read_card(card_folder(found.place)) or unknown_card(spec.base)
-    base = Base(found, vae, text, load_tokenizer(found), unet, control, scheduler, card)
+    base = Base(found, vae, text, load_tokenizers(found)[0], unet, control, scheduler, card)
     _check_size(base, size)
     return base
 

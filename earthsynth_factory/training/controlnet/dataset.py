@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.datasets.prepared.document import DatasetFile, earthsynth_group, read_about
+from earthsynth_factory.domain.partners import rarity
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import IGNORE, MAX_ID, Taxonomy, earthsynth, make_category
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.training.cf_comp.criteria import rarity
 from earthsynth_factory.training.controlnet.file_index import FileIndex, index_files
 from earthsynth_factory.training.controlnet.spec import DataSpec
 from earthsynth_factory.training.controlnet.train_jsonl import LIST, Record, read_records
@@ -64,7 +64,7 @@ class Dataset:
         return tuple(sorted({i for sample in self.samples for i in sample.ids} - {0}))
 
     def rarity(self) -> npt.NDArray[np.float64]:
-        """(256,), see `criteria.rarity`."""
+        """(256,), see `partners.rarity`."""
         return rarity(np.bincount([i for sample in self.samples for i in sample.ids], minlength=256))
 
     def things(self) -> npt.NDArray[np.bool_]:

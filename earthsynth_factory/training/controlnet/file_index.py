@@ -9,11 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
 from earthsynth_factory.domain.masks import present_ids
+from earthsynth_factory.domain.partners import colour_stats_of
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.id_masks import read_ids
@@ -107,12 +106,6 @@ def _look_at_image(path: Path) -> ImageFacts:
     pixels = decode_rgb(data, path)
     digest = hashlib.blake2b(data, digest_size=12).hexdigest()
     return ImageFacts((0, 0), pixels.shape[0], pixels.shape[1], digest, colour_stats_of(pixels))
-
-
-def colour_stats_of(pixels: npt.NDArray[np.uint8]) -> tuple[float, ...]:
-    """Mean and deviation of red, green and blue of an RGB image (H, W, 3), each 0–1."""
-    flat = pixels.reshape(-1, 3).astype(np.float32) / 255
-    return tuple(round(float(value), 5) for value in (*flat.mean(axis=0), *flat.std(axis=0)))
 
 
 def _look_at_mask(path: Path) -> MaskFacts:

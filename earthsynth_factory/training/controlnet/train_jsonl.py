@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.jsonl import unmarked
 
 LIST = "train.jsonl"
 MAX_TEXT = 2000
@@ -57,7 +58,7 @@ def read_records(root: Path) -> tuple[list[Record], list[str]]:
 def _parse(raw: bytes, place: str, faults: list[str]) -> dict[str, Any] | None:
     """The line as an object whose three texts are there, else None and a fault."""
     try:
-        line = orjson.loads(raw)
+        line = orjson.loads(unmarked(raw))
     except orjson.JSONDecodeError as error:
         faults.append(f"{place}: no JSON ({error}); write the line again")
         return None

@@ -21,7 +21,7 @@ from earthsynth_factory.errors import ModelError
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.models.clip import ClipModel, crop_square, load_clip
 from earthsynth_factory.models.control_image import control_images, control_lut
-from earthsynth_factory.models.controlnet_pipeline import ControlNetPipeline
+from earthsynth_factory.models.controlnet_pipeline import Asked, ControlNetPipeline
 from earthsynth_factory.models.denoise import Sampling
 from earthsynth_factory.models.schedulers import make_scheduler
 from earthsynth_factory.models.segmenter import Segmenter
@@ -147,8 +147,6 @@ class Validation:
             steps=spec.steps or setup.card.steps,
             guidance=setup.card.guidance if spec.guidance is None else spec.guidance,
             scheduler=setup.card.scheduler,
-            control_scale=1.0,
-            negative_prompt="",
         )
         batch = min(len(masks), 8 if trainer.team.device.type == "cuda" else 4)
         pipeline = ControlNetPipeline(make_pipeline(setup, sampling), trainer.team.device, sampling, batch)
@@ -156,7 +154,7 @@ class Validation:
         prompts = [setup.batches.prompt(sample) for sample in self._shown]
         seeds = [derive(setup.recipe.seed, "shown", sample.digest) for sample in self._shown]
         with trainer.autocast():
-            return pipeline.generate(control, prompts, seeds)
+            return pipeline.generate(Asked([control], prompts, [""] * len(prompts), seeds))
 
 
 def make_pipeline(setup: TrainingSetup, sampling: Sampling | None = None) -> Any:

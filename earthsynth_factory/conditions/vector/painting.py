@@ -1,0 +1,101 @@
+"""A tile of ground as mask and instances: pixels belong to the feature on top at their centre."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from affine import Affine
+from rasterio.features import rasterize
+
+from earthsynth_factory.conditions.vector.features import Features
+from earthsynth_factory.domain.condition import InstanceMap, Mask
+from earthsynth_factory.domain.taxonomy import Taxonomy
+
+MAX_OBJECTS = 0xFFFF
+"""As many ids has an instance map."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """height, width: pixels. transform: column, row (edges) → metres."""
+
+    height: int
+    width: int
+    transform: Affine
+
+    @classmethod
+    def around(cls, x: float, y: float, height: int, width: int, metres_per_pixel: float, angle: float) -> Tile:
+        """Its centre lies at x, y; it is turned by `angle` (radians, counter-clockwise), 0: north is up."""
+        c, s = math.cos(angle) * metres_per_pixel, math.sin(angle) * metres_per_pixel
+        across, down = (c, s), (s, -c)
+        left, top = (place - a * width / 2 - b * height / 2 for place, a, b in zip((x, y), across, down, strict=True))
+        return cls(height, width, Affine(across[0], down[0], left, across[1], down[1], top))
+
+    @property
+    def outline(self) -> shapely.Polygon:
+        """Its four corners in metres."""
+        corners = [(0, 0), (self.width, 0), (self.width, self.height), (0, self.height)]
+        a, b, c, d, e, f = self.transform[:6]
+        return shapely.Polygon([(a * x + b * y + c, d * x + e * y + f) for x, y in corners])
+
+    @property
+    def metres_per_pixel(self) -> float:
+        return math.hypot(self.transform.a, self.transform.d)
+
+    def pixels(self, points: np.ndarray) -> np.ndarray:
+        """(N, 2) metres → column, row."""
+        a, b, c, d, e, f = (~self.transform)[:6]
+        x, y = points[:, 0], points[:, 1]
+        return np.column_stack([a * x + b * y + c, d * x + e * y + f])
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """mask: (H, W) class ids. instances: (H, W) uint16. visible: instance id → share that is seen. lengths: id → metres."""
+
+    mask: Mask
+    instances: InstanceMap
+    visible: Mapping[int, float]
+    lengths: Mapping[int, float]
+
+
+def paint(features: Features, tile: Tile, taxonomy: Taxonomy, shown: frozenset[int] | None, ground: int) -> Painted:
+    """shown: categories that are painted, None: all. ground: category id where nothing lies."""
+    top = _top(features, tile, shown)
+    numbers, place = np.unique(top, return_inverse=True)
+    categories = np.where(numbers < 0, ground, features.category[numbers])
+    things = [one.id for one in taxonomy if one.thing]
+    counted = np.isin(categories, things) & (numbers >= 0)
+    ids = np.where(counted, np.cumsum(counted), 0)
+    ids[ids > MAX_OBJECTS] = 0
+    instances = ids.astype(np.uint16)[place].reshape(top.shape)
+    pixels = np.bincount(place.ravel())
+    whole = features.area / tile.metres_per_pixel**2
+    objects = [(int(ids[spot]), int(numbers[spot]), int(pixels[spot])) for spot in np.flatnonzero(ids)]
+    return Painted(
+        categories.astype(np.uint8)[place].reshape(top.shape),
+        instances,
+        {number: min(1.0, seen / max(float(whole[feature]), 1.0)) for number, feature, seen in objects},
+        {number: float(features.length[feature]) for number, feature, _ in objects},
+    )
+
+
+def _top(features: Features, tile: Tile, shown: frozenset[int] | None) -> np.ndarray:
+    """(H, W) int32: the feature on top, -1 where none is."""
+    near = np.sort(features.tree.query(tile.outline, predicate="intersects"))
+    if shown is not None:
+        near = near[np.isin(features.category[features.feature[near]], list(shown))]
+    shapes = shapely.clip_by_rect(
+        shapely.transform(features.tree.geometries[near], tile.pixels), -1, -1, tile.width + 1, tile.height + 1
+    )
+    parts, owner = shapely.get_parts(shapes, return_index=True)
+    solid = (shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)
+    found = list(zip(parts[solid].tolist(), (features.feature[near][owner[solid]] + 1).tolist(), strict=True))
+    if not found:
+        return np.full((tile.height, tile.width), -1, np.int32)
+    painted = rasterize(found, out_shape=(tile.height, tile.width), fill=0, dtype="int32")
+    return np.asarray(painted - 1)

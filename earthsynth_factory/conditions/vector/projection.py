@@ -1,0 +1,60 @@
+"""The system in metres that tiles lie in: the file's own if its metres are true, else the UTM zone of the place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from affine import Affine
+from rasterio.crs import CRS
+
+from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.georeference import DEGREES, Georeference, moved, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Shapes = npt.NDArray[np.object_]
+"""(N,) shapely geometries."""
+
+TRUE = 0.002
+"""A system's metres are true if they differ from those on the ground by less than this share (UTM: 0.0004 to 0.001)."""
+
+
+def metric_system(system: CRS, bounds: Sequence[float]) -> CRS:
+    """bounds: left, bottom, right, top in `system`. Raises SourceError where that is no place on the globe."""
+    centre = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
+    if system.is_projected and system.units_factor[1] == 1.0:
+        here = Georeference(system, Affine(1, 0, centre[0], 0, -1, centre[1]))
+        ground = here.metres_per_pixel(1, 1)
+        if ground is not None and abs(ground - 1) < TRUE:
+            return system
+    longitude, latitude = (float(values[0]) for values in moved([centre[0]], [centre[1]], system, DEGREES))
+    if not (np.isfinite(longitude) and abs(latitude) <= 90):
+        raise SourceError(
+            f"{centre[0]:g}, {centre[1]:g} in {name_of(system)} is no place on the globe; is it that system?"
+        )
+    return CRS.from_epsg(_zone(longitude, latitude))
+
+
+def _zone(longitude: float, latitude: float) -> int:
+    """EPSG code of the UTM zone, near a pole that of the polar system."""
+    if latitude >= 84 or latitude <= -80:
+        return 32661 if latitude > 0 else 32761
+    zone = int((longitude + 180) % 360 // 6) + 1
+    return (32600 if latitude >= 0 else 32700) + zone
+
+
+def reprojected(shapes: Shapes, source: CRS, target: CRS) -> Shapes:
+    """The shapes in another system, without heights; None if a corner lies nowhere in it."""
+    flat = shapely.force_2d(shapes)
+    points, owner = shapely.get_coordinates(flat, return_index=True)
+    if source != target and len(points):
+        points = np.column_stack(moved(points[:, 0].tolist(), points[:, 1].tolist(), source, target))
+    lost = np.unique(owner[~np.isfinite(points).all(axis=1)])
+    points[~np.isfinite(points)] = 0
+    found: Shapes = shapely.set_coordinates(flat, points)
+    found[lost] = None
+    return found

@@ -1,0 +1,43 @@
+"""Images say how they came to be, in a form that others read; and that costs no pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from earthsynth_factory.io.png import encode_png
+from earthsynth_factory.io.provenance import DigitalSource, source_type_of, xmp_packet
+
+PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+
+
+@pytest.mark.parametrize("source", list(DigitalSource))
+def test_a_png_says_its_source_type_and_keeps_its_pixels(tmp_path: Path, source: DigitalSource) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encode_png(PIXELS, source=source))
+    with Image.open(path) as image:
+        assert np.array_equal(np.asarray(image), PIXELS)
+        packet = ElementTree.fromstring(image.info["XML:com.adobe.xmp"].split("?>", 1)[1].rsplit("<?", 1)[0])
+    [said] = [value for node in packet.iter() for key, value in node.items() if key.endswith("DigitalSourceType")]
+    assert said == f"http://cv.iptc.org/newscodes/digitalsourcetype/{source}"
+    assert source_type_of(path) == source
+
+
+def test_files_of_others_are_read(tmp_path: Path) -> None:
+    jpeg, plain, text = tmp_path / "a.jpg", tmp_path / "b.png", tmp_path / "c.txt"
+    Image.fromarray(PIXELS).save(jpeg, xmp=xmp_packet(DigitalSource.EDITED))
+    plain.write_bytes(encode_png(PIXELS))
+    text.write_bytes(b"")
+    assert source_type_of(jpeg) == "compositeWithTrainedAlgorithmicMedia"
+    assert source_type_of(plain) is None and source_type_of(text) is None
+
+
+@pytest.mark.parametrize("cut", [9, 20, 60, 200])
+def test_damaged_files_say_nothing(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encode_png(PIXELS, source=DigitalSource.GENERATED)[:cut])
+    assert source_type_of(path) is None
