@@ -15,6 +15,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.errors import FactoryError, StoreError
 from earthsynth_factory.filtering.sources import built_entry
 from earthsynth_factory.filtering.spec import FilterSpec
+from earthsynth_factory.io.bounded import read_bounded
 from earthsynth_factory.recipe.schema import EMBEDDED_THRESHOLDS, Recipe
 from earthsynth_factory.recipe.thresholds import embedded_thresholds
 from earthsynth_factory.report.sheets import spread
@@ -35,7 +36,7 @@ BATCH = 16
 def read_doubts(layout: BuildLayout) -> list[str]:
     """What was said when the build was finished. Raises StoreError where the file is damaged."""
     try:
-        return [str(line) for line in orjson.loads(layout.doubts.read_bytes())]
+        return [str(line) for line in orjson.loads(read_bounded(layout.doubts))]
     except (OSError, ValueError, TypeError) as error:
         raise StoreError(
             f"{layout.doubts}: damaged ({error}); remove it and run the same build command again"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import orjson
 
 from earthsynth_factory.conditions.masks.view import stretch
 from earthsynth_factory.conditions.prompts import PromptWriter
@@ -23,6 +24,13 @@ from earthsynth_factory.synthesis.base import GeneratorSpec
 
 SCALE = 0.5
 """Metres per pixel of a mask, as long as nobody says otherwise."""
+
+
+MADE_BY = "earthsynth-factory generate"
+"""In the file of labels: what lies beside it under the same name may be replaced."""
+
+MAX_LABELS = 1 << 28
+"""Largest file of labels that is looked into, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,8 @@ def generate(
     """
     if out.suffix.lower() != ".png":
         raise InputError(f"{out}: pictures are written as PNG; call it {out.with_suffix('.png').name}")
+    made = Generated(out, out.with_name(f"{out.stem}_mask.png"), out.with_suffix(".json"), None)
+    _check_free(made, mask)
     taxonomy = earthsynth()
     wanted = taxonomy.named(category)
     spec = GENERATOR.parse({"kind": "controlnet", "model": model, "batch": 1})
@@ -62,12 +72,33 @@ def generate(
     generator.open()
     [image] = generator.generate([condition], [seed])
     labels = map_labels(condition, LabelSpec(), taxonomy)
-    made = Generated(out, out.with_name(f"{out.stem}_mask.png"), out.with_suffix(".json"), _doubt(card, wanted))
-    write_bytes(made.image, encode_png(image, source=spec.digital_source))
-    write_bytes(made.mask, encode_mask(condition.mask, taxonomy))
     objects = [{**asdict(one), "category": taxonomy[one.category].name} for one in labels.instances]
-    write_json(made.labels, {"prompt": condition.prompt, "model": card.name, "seed": seed, "objects": objects})
-    return made
+    facts = {"prompt": condition.prompt, "model": card.name, "seed": seed, "objects": objects}
+    write_json(made.labels, {"made_by": MADE_BY, **facts})  # first: by it the two pictures are known as ours
+    write_bytes(made.mask, encode_mask(condition.mask, taxonomy))
+    write_bytes(made.image, encode_png(image, source=spec.digital_source))
+    return replace(made, note=_doubt(card, wanted))
+
+
+def _check_free(made: Generated, mask: Path) -> None:
+    """Raises InputError where writing would take the place of the mask, or of files that `generate` did not write."""
+    there = [path for path in (made.image, made.mask, made.labels) if path.exists() or path.is_symlink()]
+    taken = next((path for path in there if mask.exists() and path.exists() and path.samefile(mask)), None)
+    if taken is None and there and not _is_ours(made.labels):
+        taken = there[0]
+    if taken is not None:
+        raise InputError(f"{taken}: exists, and `generate` did not write it; name another --out")
+
+
+def _is_ours(labels: Path) -> bool:
+    try:
+        if not labels.is_file():
+            return False
+        with labels.open("rb") as file:
+            found = orjson.loads(file.read(MAX_LABELS))
+        return isinstance(found, dict) and found.get("made_by") == MADE_BY
+    except (OSError, ValueError):
+        return False
 
 
 def _ids(path: Path, wanted: Category, taxonomy: Taxonomy) -> Mask:

@@ -16,6 +16,7 @@ from earthsynth_factory.cli import (
     export,
     filter,
     generate,
+    mosaic,
     plan,
     prepare,
     recipe,
@@ -43,6 +44,7 @@ app.add_typer(recipe.app, name="recipe")
 app.command()(plan.plan)
 app.command()(build.build)
 app.command()(generate.generate)
+app.command()(mosaic.mosaic)
 app.command()(dataset.status)
 app.command()(dataset.stats)
 app.command()(export.export)

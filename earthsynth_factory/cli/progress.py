@@ -239,6 +239,16 @@ def image_progress(total: int, words: str) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def window_progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar of the windows of one large picture; it is called with how many are done and how many there are."""
+    shown = console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as bar:
+        task = bar.add_task("windows", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
 def evaluation_progress() -> Iterator[Any]:
     """What an evaluation tells, on stderr: sentences, images read, runs done with the time left."""
     from earthsynth_factory.evaluation.session import Events

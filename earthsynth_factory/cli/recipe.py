@@ -39,19 +39,17 @@ def init(
 
 
 def _put(path: Path, text: str) -> None:
-    """Write a new recipe, or print it. Raises InputError where the file exists or cannot be written."""
+    """Write a new recipe, or print it. Raises InputError where the file exists, DiskError, StoreError."""
     from earthsynth_factory.errors import InputError
+    from earthsynth_factory.io.atomic import create_bytes
 
     if str(path) == "-":
         say(text, nl=False)
         return
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        create_bytes(path, text.encode())
     except FileExistsError:
         raise InputError(f"{path}: exists already; name another file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); name another place") from error
     say(f"{path} written. Next: earthsynth-factory plan {path}")
 
 

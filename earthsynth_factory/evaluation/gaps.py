@@ -21,7 +21,8 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.evaluation.members import TEST, TRAIN
 from earthsynth_factory.evaluation.pool import Pool, open_pool
-from earthsynth_factory.evaluation.result_folder import ResultFolder, read_object
+from earthsynth_factory.evaluation.result_folder import ResultFolder, as_written, read_object
+from earthsynth_factory.io.bounded import read_bounded
 
 SIZES = ("small", "medium", "large")
 LEAST_SCORE, LEAST_IOU = 0.3, 0.5
@@ -113,13 +114,14 @@ def errors_of_evaluation(folder: Path) -> tuple[dict[str, Errors], str]:
     document = read_object(place.result)
     if document.get("trainer"):
         raise InputError(f"{folder}: made with a trainer of its own, which tells one number; give --predictions")
-    pool = open_pool(place.pool)
-    share = max(one["share"] for one in document["shares"])
-    records = [read_object(place.run(f"real-{share:g}-0-{seed}")) for seed in range(document["seeds"])]
-    found = {name: Errors() for name in pool.classes.names}
-    for record in records:
-        _add(found, pool, record["outcomes"][TEST], document["task"])
-    return found, f"{folder}: {len(records)} seeds on {round(100 * share)} % of the real images"
+    with as_written(folder):
+        pool = open_pool(place.pool)
+        share = float(max(one["share"] for one in document["shares"]))
+        found = {str(name): Errors() for name in pool.classes.names}
+        for seed in range(document["seeds"]):
+            record = read_object(place.run(f"real-{share:g}-0-{seed}"))
+            _add(found, pool, record["outcomes"][TEST], document["task"])
+        return found, f"{folder}: {document['seeds']} seeds on {round(100 * share)} % of the real images"
 
 
 def _add(found: dict[str, Errors], pool: Pool, outcomes: Sequence[Any], task: str) -> None:
@@ -180,9 +182,7 @@ def errors_of_predictions(dataset: LabelledDataset, path: Path) -> tuple[dict[st
 
 def _read_results(path: Path) -> list[Any]:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path}: larger than {MOST_BYTES} bytes; leave out predictions of low score")
-        rows = orjson.loads(path.read_bytes())
+        rows = orjson.loads(read_bounded(path, MOST_BYTES))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no readable JSON ({error}); give COCO results") from error
     if not isinstance(rows, list) or not rows:
@@ -194,7 +194,7 @@ def _result(row: Any, dataset: LabelledDataset, place: str) -> tuple[int, str, l
     try:
         x, y, width, height = (float(value) for value in row["bbox"])
         image, category, score = int(row["image_id"]), int(row["category_id"]), float(row["score"])
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise InputError(f"{place}: no image_id, category_id, bbox and score ({error!r}); give COCO results") from error
     if category not in dataset.taxonomy:
         raise InputError(f"{place}: category_id {category} is none of {dataset.root}; use the ids of its COCO export")

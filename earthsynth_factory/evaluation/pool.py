@@ -26,6 +26,7 @@ from earthsynth_factory.errors import InputError
 from earthsynth_factory.evaluation.classes import IGNORE, Classes
 from earthsynth_factory.evaluation.members import HELD_OUT, MADE, PARTS, TRAIN, Members
 from earthsynth_factory.io.atomic import disk_error, write_bytes
+from earthsynth_factory.io.bounded import read_bounded
 
 MAX_BYTES = 16 << 30
 """Largest pool on disk."""
@@ -101,7 +102,7 @@ _FILES = ("images", "masks", "numbers", "boxes", "columns", "ids", "crowd", "sta
 
 def open_pool(folder: Path) -> Pool:
     """The pool that `write_pool` left; arrays are mapped, not read."""
-    about = orjson.loads((folder / "about.json").read_bytes())
+    about = orjson.loads(read_bounded(folder / "about.json", 1 << 28))
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _FILES}
     fields = {key: tuple(value) if isinstance(value, list) else value for key, value in about["classes"].items()}
     texts: dict[str, Any] = {key: tuple(about[key]) for key in ("parts", "scenes", "names")}

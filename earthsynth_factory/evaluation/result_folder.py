@@ -11,6 +11,8 @@ OUT/
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,10 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.errors import StoreError
+from earthsynth_factory.io.bounded import read_bounded
+
+MAX_BYTES = 1 << 28
+"""Largest document that is read: a run tells of every image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class ResultFolder:
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises StoreError where it is missing or none."""
     try:
-        found = orjson.loads(path.read_bytes())
+        found = orjson.loads(read_bounded(path, MAX_BYTES))
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path}: missing or damaged ({error}); move it away and run the same command again"
@@ -71,9 +77,23 @@ def read_object(path: Path) -> dict[str, Any]:
     return found
 
 
+@contextmanager
+def as_written(folder: Path) -> Iterator[None]:
+    """Whatever goes wrong with what is read from an evaluation's folder means that it is not as it was written.
+
+    Raises StoreError that says so.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError, EOFError) as error:
+        told = f"{type(error).__name__}: {error}"[:200]
+        raise StoreError(f"{folder}: is not as `evaluate` wrote it ({told}); evaluate into another folder") from error
+
+
 def compared_dataset(path: Path) -> list[Path]:
     """The synthetic datasets behind `--compare`: those of an evaluation's folder, or the folder itself."""
     result = ResultFolder(path).result
     if not result.is_file():
         return [path]
-    return [Path(str(one)) for one in read_object(result).get("synthetic", [])]
+    with as_written(path):
+        return [Path(str(one)) for one in read_object(result)["synthetic"]]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -23,16 +23,17 @@ import numpy.typing as npt
 import orjson
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.io import DatasetWriter
 
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
-from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Category, Taxonomy
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.places import GroundPlace, ground_footprint, on_map, outline, place_of
 from earthsynth_factory.exports.walk import Walk, image_classes
 from earthsynth_factory.io.atomic import disk_error, write_json
 from earthsynth_factory.io.provenance import VOCABULARY, source_type_of
+
+Palette = Mapping[int, tuple[int, int, int, int]]
 
 
 class GeotiffSpec(ExportSpec):
@@ -45,6 +46,7 @@ class GeotiffSpec(ExportSpec):
     def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
         walk, nowhere = Walk(store, progress), 0
         classes = [store.taxonomy[BACKGROUND], *image_classes(store)]
+        palette = palette_of(classes)
         with _Vectors(out) as vectors:
             for record in walk:
                 place = place_of(record)
@@ -52,10 +54,9 @@ class GeotiffSpec(ExportSpec):
                 source = _source(store, record)
                 folder = out / record.split
                 image = np.moveaxis(store.image(record), 2, 0)
-                self._put(folder / "images" / f"{record.stem}.tif", image, place, source, {})
-                palette = {one.id: (*one.color, 255) for one in classes} | {IGNORE: (0, 0, 0, 0)}
+                write_cog(folder / "images" / f"{record.stem}.tif", image, place, source, None, self.compress)
                 labels = store.mask(record)[None]
-                self._put(folder / "labels" / f"{record.stem}.tif", labels, place, source, palette)
+                write_cog(folder / "labels" / f"{record.stem}.tif", labels, place, source, palette, self.compress)
                 if place is not None:
                     vectors.add(record, place, store.taxonomy)
         write_json(out / "classes.json", {str(one.id): {"name": one.name, "color": one.color} for one in classes})
@@ -64,39 +65,48 @@ class GeotiffSpec(ExportSpec):
         )
         return ExportSummary("geotiff", walk.counts, (note,) if nowhere else ())
 
-    def _put(
-        self,
-        path: Path,
-        bands: npt.NDArray[np.uint8],
-        place: GroundPlace | None,
-        source: Mapping[str, str],
-        palette: Mapping[int, tuple[int, int, int, int]],
-    ) -> None:
-        """bands: (B, H, W). Raises DiskError."""
-        count, height, width = bands.shape
-        about: dict[str, Any] = {"crs": place.crs, "transform": place.transform} if place else {}
-        if palette:
-            about["nodata"] = IGNORE
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with (
-                _quiet(),
-                rasterio.open(
-                    path,
-                    "w",
-                    driver="COG",
-                    count=count,
-                    height=height,
-                    width=width,
-                    dtype="uint8",
-                    compress=self.compress,
-                    overview_resampling="nearest" if palette else "average",
-                    **about,
-                ) as file,
-            ):
-                _fill(file, bands, source, palette)
-        except OSError as error:
-            raise disk_error(path, error) from error
+
+def write_cog(
+    path: Path,
+    bands: npt.NDArray[np.uint8],
+    place: GroundPlace | None,
+    tags: Mapping[str, str],
+    palette: Palette | None = None,
+    compress: str = "deflate",
+) -> None:
+    """A cloud-optimised GeoTIFF of (B, H, W) bands. palette: colours of class ids; 255 is no data. Raises DiskError."""
+    count, height, width = bands.shape
+    about: dict[str, Any] = {"crs": place.crs, "transform": place.transform} if place else {}
+    if palette:
+        about["nodata"] = IGNORE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            _quiet(),
+            rasterio.open(
+                path,
+                "w",
+                driver="COG",
+                count=count,
+                height=height,
+                width=width,
+                dtype="uint8",
+                compress=compress,
+                overview_resampling="nearest" if palette else "average",
+                **about,
+            ) as file,
+        ):
+            file.write(bands)
+            file.update_tags(**tags)
+            if palette:
+                file.write_colormap(1, dict(palette))
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
+def palette_of(classes: Iterable[Category]) -> Palette:
+    """Class id → colour (R, G, B, A); what nobody knows is clear."""
+    return {one.id: (*one.color, 255) for one in classes} | {IGNORE: (0, 0, 0, 0)}
 
 
 @contextmanager
@@ -105,18 +115,6 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
-
-
-def _fill(
-    file: DatasetWriter,
-    bands: npt.NDArray[np.uint8],
-    source: Mapping[str, str],
-    palette: Mapping[int, tuple[int, int, int, int]],
-) -> None:
-    file.write(bands)
-    file.update_tags(**source)
-    if palette:
-        file.write_colormap(1, dict(palette))
 
 
 def _source(store: LabelledDataset, record: SampleRecord) -> dict[str, str]:

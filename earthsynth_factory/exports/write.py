@@ -26,6 +26,7 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.pairs import write_pairs
 from earthsynth_factory.geometry.rle import RunLengthError
 from earthsynth_factory.io.atomic import TEMPORARY, disk_error, write_json
+from earthsynth_factory.io.bounded import read_bounded
 from earthsynth_factory.io.claim import digest_of
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.lock import locked
@@ -156,7 +157,7 @@ def _sweep(out: Path) -> None:
 def _read_mark(target: Path) -> ExportMark | None:
     """The mark; None where there is no export, or one that an earlier version or a killed run left without its facts."""
     try:
-        mark = parsed((target / MARK).read_bytes(), ExportMark)
+        mark = parsed(read_bounded(target / MARK), ExportMark)
         ExportSummary(**mark.summary)
         return mark
     except (OSError, ValueError, TypeError):

@@ -34,7 +34,7 @@ def open_test_output(path: Path) -> LabelledFolder | None:
         # Of `road_tile` and a class that begins alike the longer name is meant.
         names = sorted((name for name in prefixes if body.startswith(f"{name}_")), key=len, reverse=True)
         control = next((stems[body[len(name) + 1 :]] for name in names if body[len(name) + 1 :] in stems), None)
-        if control is not None and number.isdigit() and control != picture:
+        if control is not None and number.isdecimal() and control != picture:
             category = next(prefixes[name] for name in names if body[len(name) + 1 :] == control.stem)
             targets.add(category)
             entries.append(LabelledImage(picture.stem, (picture,), partial(_load_test, picture, control, category)))
@@ -52,7 +52,7 @@ def without_controls(path: Path) -> str | None:
         f"{category.name.replace(' ', mark)}_" for category in earthsynth() if category.id for mark in "_ "
     )
     stems = [file.stem for file in walk(path) if file.suffix.lower() == ".png"]
-    named = [stem for stem in stems if stem.startswith(prefixes) and stem.rpartition("_")[2].isdigit()]
+    named = [stem for stem in stems if stem.startswith(prefixes) and stem.rpartition("_")[2].isdecimal()]
     if not named or len(named) < len(stems) / 2:
         return None
     return (

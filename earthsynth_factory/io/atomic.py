@@ -53,6 +53,34 @@ def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
         file.write(data)
 
 
+def create_bytes(path: Path, data: bytes) -> None:
+    """Put `data` at a path where nothing is yet, whole or not at all. Raises FileExistsError, DiskError, StoreError."""
+    temporary = temporary_beside(path)
+    try:
+        with _made(temporary) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _named(temporary, path, data)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise disk_error(path, error) from error
+    finally:
+        _removed(temporary)
+
+
+def _named(temporary: Path, path: Path, data: bytes) -> None:
+    """Give the file its name, which a hard link does unless something has it; without links the file is made at once."""
+    try:
+        os.link(temporary, path, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):
+        with _made(path) as file:
+            file.write(data)
+
+
 @contextmanager
 def changed_file(path: Path) -> Iterator[IO[bytes]]:
     """As `new_file`, but a file that holds just the same is not touched."""

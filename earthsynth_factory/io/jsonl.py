@@ -13,15 +13,20 @@ from typing import IO, TypeVar
 
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.io.atomic import disk_error
+from earthsynth_factory.io.bounded import bounded_lines
 
 Record = TypeVar("Record")
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
-    """The lines, newlines included, without a torn last one; none where there is no file."""
+    """The lines, newlines included, without a torn last one; none where there is no file. Raises StoreError where
+    one is too long."""
     if path.is_file():
-        with path.open("rb") as lines:
-            yield from (line for line in lines if line.endswith(b"\n"))
+        with path.open("rb") as file:
+            try:
+                yield from (line for line in bounded_lines(file) if line.endswith(b"\n"))
+            except ValueError as error:
+                raise StoreError(f"{path}: {error}; it is no journal of ours, move it away") from error
 
 
 def unmarked(line: bytes) -> bytes:

@@ -11,6 +11,7 @@ import torch
 
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.geometry.windows import Window, windows_of
 from earthsynth_factory.io.log import LOGGER
 from earthsynth_factory.models.denoise import (
     DenoiseRequest,
@@ -93,6 +94,10 @@ class ControlNetPipeline:
     """What was given up for want of memory, in words, for the run record."""
     on_step: Callable[[int, int], None] = lambda *_: None
     """See `denoise`."""
+    window: int | None = None
+    """Pixels to a side of the windows in which large images are made; None: all as a whole."""
+    whole: int = 0
+    """Pixels to a side up to which an image is no large one."""
 
     def __post_init__(self) -> None:
         self._words = PromptWords(self.pipe, self.device)
@@ -120,7 +125,7 @@ class ControlNetPipeline:
         """
         images: list[Image] = []
         while len(images) < len(asked.prompts):
-            place = slice(len(images), len(images) + self.batch)
+            place = slice(len(images), len(images) + self._at_once(asked))
             try:
                 images += self._one_batch(asked.part(place))
             except RuntimeError as error:  # torch has no class of its own for what a CPU lacks
@@ -128,6 +133,17 @@ class ControlNetPipeline:
                     raise
                 self._halve_batch()
         return images
+
+    def _at_once(self, asked: Asked) -> int:
+        """Images to a batch: of those that are made in windows one, since memory is what windows are for."""
+        return 1 if self._windows(asked) else self.batch
+
+    def _windows(self, asked: Asked) -> list[Window]:
+        """Of the latents; none if the images are no larger than a window, or are made as a whole."""
+        cells = [side // self.factor for side in asked.controls[0].shape[-2:]]
+        if self.window is None or max(cells) * self.factor <= max(self.window, self.whole):
+            return []
+        return windows_of((cells[0], cells[1]), self.window // self.factor, 1)
 
     def _halve_batch(self) -> None:
         if self.batch == 1:
@@ -141,7 +157,7 @@ class ControlNetPipeline:
 
     @torch.inference_mode()
     def _one_batch(self, asked: Asked) -> list[Image]:
-        count, full = len(asked.prompts), asked.filled(self.batch)
+        count, full, windows = len(asked.prompts), asked.filled(self._at_once(asked)), self._windows(asked)
         pictures = full.pictures
         latents = None if pictures is None else encode_pixels(self.pipe.vae, pictures.pixels)
         words, unguided = self._read(full)
@@ -151,9 +167,10 @@ class ControlNetPipeline:
             controls=[image.to(self.device, self.pipe.unet.dtype) for image in full.controls],
             generators=[torch.Generator("cpu").manual_seed(seed) for seed in full.seeds],
             start=None if pictures is None or latents is None else Start(latents, pictures.noise, pictures.strength),
+            windows=windows,
         )
         made = denoise(self.pipe, self.sampling, request, self.on_step)
-        out = decode_latents(self.pipe.vae, made)
+        out = decode_latents(self.pipe.vae, made, windows)
         self._refuse_no_numbers(full.seeds, made, out)
         if pictures is not None and latents is not None and pictures.residual:
             out = (out + pictures.pixels.to(out) - decode_latents(self.pipe.vae, latents)).clamp(0, 1)

@@ -10,14 +10,15 @@ Shapes: B images; latents (B, C, h, w); words (B, T, D); control images (B, 3, H
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from earthsynth_factory.geometry.windows import Window
 from earthsynth_factory.models.card import Scheduler
 from earthsynth_factory.models.prompt_words import Words
 
@@ -63,6 +64,7 @@ class DenoiseRequest:
     """What a batch is made from. unguided: words of the negative prompts, None where `Sampling.guided` is False.
 
     controls: the control images of each ControlNet. start: what to begin at; None for noise alone.
+    windows: of the latents, all of one size, in which the networks see them; none: as a whole.
     """
 
     words: Words
@@ -70,6 +72,7 @@ class DenoiseRequest:
     controls: Sequence[Tensor]
     generators: Sequence[torch.Generator]
     start: Start | None = None
+    windows: Sequence[Window] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -90,15 +93,17 @@ def denoise(
 ) -> Tensor:
     """Latents (B, C, h, w) float32. pipe: a diffusers pipeline with ControlNets; its scheduler is used up and set anew.
 
-    on_step: called with the steps done and those there are, before the first and after each.
+    on_step: called with the steps done and those there are, before the first and after each; in windows, a step of each
+    counts as one.
     """
     dtype, scheduler = pipe.unet.dtype, pipe.scheduler
     times, latents = _begin(pipe, sampling, request)
     extra = {"generator": list(request.generators)} if _takes_generator(scheduler) else {}
-    drawn = _Denoiser(pipe, sampling, request)
-    count = len(times)
+    drawn = _Windowed(pipe, sampling, request) if request.windows else _Denoiser(pipe, sampling, request)
+    count, parts = len(times), max(1, len(request.windows))
     for place, time in enumerate(times):
-        on_step(place, count)
+        on_step(place * parts, count * parts)
+        drawn.on_window = _counted(on_step, place * parts, count * parts)
         drawn.acting = tuple((place + 1) / count <= control.end for control in sampling.controls)
         seen = scheduler.scale_model_input(latents, time).to(dtype).contiguous(memory_format=torch.channels_last)
         predicted = drawn(seen, time, request.words)
@@ -106,8 +111,12 @@ def denoise(
             base = drawn(seen, time, request.unguided)
             predicted = base + sampling.guidance * (predicted - base)
         latents = scheduler.step(predicted, time, latents, **extra, return_dict=False)[0]
-    on_step(count, count)
+    on_step(count * parts, count * parts)
     return latents
+
+
+def _counted(on_step: Callable[[int, int], None], before: int, total: int) -> Callable[[int], None]:
+    return lambda done: on_step(min(before + done, total), total)
 
 
 def controlnets(pipe: Any) -> list[Any]:
@@ -115,14 +124,42 @@ def controlnets(pipe: Any) -> list[Any]:
     return list(getattr(pipe.controlnet, "nets", [pipe.controlnet]))
 
 
-def decode_latents(vae: Any, latents: Tensor) -> Tensor:
-    """Pixels (B, 3, H, W) in [0, 1] of latents, a few images at once; all by one shape, so that their place says nothing."""
+def decode_latents(vae: Any, latents: Tensor, windows: Sequence[Window] = ()) -> Tensor:
+    """Pixels (B, 3, H, W) in [0, 1] of latents, a few images at once; all by one shape, so that their place says nothing.
+
+    windows: of the latents, to be decoded one by one where an image is too large for one go.
+    """
+    factor = _factor(vae)
+    if windows and latents.shape[-2] * latents.shape[-1] * factor**2 > DECODED_PIXELS:
+        views = ((window.times(factor), decode_latents(vae, latents[(..., *window.place)])) for window in windows)
+        return _blended(views, _scaled(latents.shape, factor))
     latents = (latents / vae.config.scaling_factor).to(vae.dtype)
-    pixels = latents.shape[-2] * latents.shape[-1] * 4 ** (len(vae.config.block_out_channels) - 1)
+    pixels = latents.shape[-2] * latents.shape[-1] * factor**2
     most = max(1, DECODED_PIXELS // pixels)
     at_once = max(n for n in range(1, len(latents) + 1) if len(latents) % n == 0 and n <= most)
     parts = [vae.decode(part, return_dict=False)[0] for part in torch.split(latents, at_once)]
     return (torch.cat(parts).float() / 2 + 0.5).clamp(0, 1)
+
+
+def _factor(vae: Any) -> int:
+    """Pixels to a side of a latent cell."""
+    return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
+def _scaled(shape: torch.Size, factor: int) -> tuple[int, int, int, int]:
+    return shape[0], 3, shape[2] * factor, shape[3] * factor
+
+
+def _blended(parts: Iterable[tuple[Window, Tensor]], shape: Sequence[int]) -> Tensor:
+    """(B, C, h, w) float32 of which the parts are windows; where they overlap, one fades into the other."""
+    total = weight = torch.zeros(())
+    for window, part in parts:
+        if total.dim() == 0:
+            total, weight = part.new_zeros(tuple(shape)), part.new_zeros(tuple(shape[-2:]))
+        share = torch.from_numpy(window.share).to(part)
+        total[(..., *window.place)] += share * part
+        weight[window.place] += share
+    return total / weight
 
 
 def encode_pixels(vae: Any, pixels: Tensor) -> Tensor:
@@ -175,6 +212,7 @@ class _Denoiser:
         self._sizes = _sizes(pipe, request)
         self._zeros: dict[str, Any] | None = None
         self.acting: tuple[bool, ...] = (True,) * len(self._controls)
+        self.on_window: Callable[[int], None] = lambda _: None
 
     @property
     def guidance_is_input(self) -> bool:
@@ -203,6 +241,37 @@ class _Denoiser:
             return _as_arguments(down, middle)
         self._zeros = _as_arguments([torch.zeros_like(one) for one in down], torch.zeros_like(middle))
         return self._zeros
+
+
+class _Windowed:
+    """A denoiser that sees large latents in windows and blends what it predicts, step by step, so that all of them draw one
+    picture (MultiDiffusion, arXiv 2302.08113; the fading weights are ours). Its memory is that of one window.
+    """
+
+    def __init__(self, pipe: Any, sampling: Sampling, request: DenoiseRequest) -> None:
+        factor = pipe.vae_scale_factor
+        self._parts = [
+            (window, _Denoiser(pipe, sampling, _within(request, window.times(factor)))) for window in request.windows
+        ]
+        self.guidance_is_input = self._parts[0][1].guidance_is_input
+        self.acting: tuple[bool, ...] = ()
+        self.on_window: Callable[[int], None] = lambda _: None
+
+    def __call__(self, seen: Tensor, time: Tensor, words: Words) -> Tensor:
+        return _blended(self._predicted(seen, time, words), seen.shape)
+
+    def _predicted(self, seen: Tensor, time: Tensor, words: Words) -> Iterator[tuple[Window, Tensor]]:
+        for number, (window, part) in enumerate(self._parts):
+            self.on_window(number)
+            part.acting = self.acting
+            view = seen[(..., *window.place)].contiguous(memory_format=torch.channels_last)
+            yield window, part(view, time, words)
+        self.on_window = lambda _: None  # the pass without guidance is of the same step
+
+
+def _within(request: DenoiseRequest, window: Window) -> DenoiseRequest:
+    """The request for a window, in pixels, of its images."""
+    return replace(request, controls=[image[(..., *window.place)] for image in request.controls], windows=())
 
 
 def _as_arguments(down: Sequence[Tensor], middle: Tensor) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Score, Verdict
-from earthsynth_factory.errors import InputError
+from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.rfilter.base import MeasuredRule, Measures, Rule, RuleSpec
 from earthsynth_factory.rfilter.expression import Expression
 from earthsynth_factory.rfilter.thresholds import NO_THRESHOLDS, Thresholds
@@ -115,8 +115,13 @@ class Judge:
         return self._verdict({asked.name: self.score(asked, measures[asked.name], category) for asked in rules})
 
     def score(self, asked: AskedRule[MeasuredRule], measures: Measures, category: int | None) -> Score:
-        """What a rule says of numbers, held to the threshold of the class."""
-        return asked.rule.decide(measures, category, self.limits.least(asked, category))
+        """What a rule says of numbers, held to the threshold of the class. Raises StoreError where stored ones lack one."""
+        try:
+            return asked.rule.decide(measures, category, self.limits.least(asked, category))
+        except KeyError as error:
+            raise StoreError(
+                f"stored scores lack {error} of {asked.name}, which is always measured; choose another --out"
+            ) from error
 
     def keeps(self, verdict: Verdict, measures: Mapping[str, Measures]) -> bool | None:
         """Whether the image stays; None if rules that were not asked yet decide. measures: of those that were."""

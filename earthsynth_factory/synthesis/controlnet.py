@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 GPU_BATCH, BATCH = 32, 16
 """Images to a call by default, on a GPU and at the most on a CPU: measured, see tests/benchmarks/README.md."""
 
+WHOLE = 1.5
+"""Times the model's own size that an image may be to be made as a whole, unless the recipe says otherwise."""
+
 CPU_PIXELS = 4 * 512**2
 
 
@@ -71,6 +74,9 @@ class ControlNetSpec(GeneratorSpec):
     """What guidance leads away from; a category's own stands in its place."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto`: bfloat16 where the hardware has it, else float32 (CPU) or float16 (GPU)."""
+    windows: bool | None = None
+    """Whether a larger image is made in overlapping windows of the model's own size, which are denoised together, so that no
+    seam shows; by default if it is larger than 1.5 × that."""
     batch: int | None = Field(default=None, gt=0, le=256, json_schema_extra=NOT_IN_FINGERPRINT)
     """Images to a call; by default 32 on a GPU, 16 on a CPU, fewer of large ones there. Halved when memory runs out."""
     compile: bool | None = Field(default=None, json_schema_extra=NOT_IN_FINGERPRINT)
@@ -201,6 +207,8 @@ class ControlNetGenerator(ImageGenerator):
         check_scheduler(scheduler, steps, model.scheduler, model.place)
         self._pipeline = load_pipeline(files, device, dtype, sampling, self.batch, compiled)
         self._pipeline.on_step = self.on_step
+        self._pipeline.window = None if spec.windows is False else card.native_size
+        self._pipeline.whole = card.native_size if spec.windows else int(card.native_size * WHOLE)
         self._found = found_elsewhere(spec.model, files)
         self._lut = control_lut(card, self._taxonomy)
         self._facts = {

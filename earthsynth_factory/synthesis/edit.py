@@ -18,10 +18,10 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.geometry.blending import blended, feathered
+from earthsynth_factory.geometry.windows import Window, stitched, windows_of
 from earthsynth_factory.io.provenance import DigitalSource
 from earthsynth_factory.synthesis.collage import composed_picture
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator, ControlNetSpec
-from earthsynth_factory.synthesis.windows import Window, stitched, windows_of
 
 Where = Literal["objects", "around", "background", "all"]
 
@@ -104,7 +104,8 @@ class EditGenerator(ControlNetGenerator):
 
     def _windows(self, share: npt.NDArray[np.float32]) -> list[Window]:
         height, width = share.shape
-        windows = windows_of((height, width), self._card.native_size, self._pipeline.factor)
+        side = max(height, width) if self._spec.windows is False else self._card.native_size
+        windows = windows_of((height, width), side, self._pipeline.factor)
         return [window for window in windows if share[window.place].any()]
 
     def _noise(self, condition: Condition, seed: int) -> Any:

@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.attack import disks, fuzz, hostile, kills, network, pairs, parsers, training
+from tests.attack import disks, fuzz, hostile, kills, models, network, odd, pairs, parsers, training
 from tests.attack.inputs import Inputs
 from tests.attack.outcome import Outcome, table
 from tests.attack.running import preload
 
-PARTS = ("records", "hostile", "network", "kills", "pairs", "disks", "damage", "train")
+PARTS = ("records", "hostile", "odd", "network", "kills", "signals", "pairs", "disks", "damage", "train", "models")
 
 
 def main() -> int:
@@ -51,11 +51,16 @@ def _all(given: argparse.Namespace, folder: Path, inputs: Inputs) -> Iterator[Ou
         yield from parsers.attack(folder / "parsers", inputs, given.records, given.seed)
     if "hostile" in only:
         yield from hostile.attack(folder / "hostile", inputs)
+    if "odd" in only:
+        yield from (hostile.outcome(title, attacks, folder / "odd", inputs) for title, attacks in odd.ALL.items())
     if "network" in only:
         yield network.attack(inputs, folder / "network")
     if "kills" in only:
         for number, job in enumerate(kills.jobs(inputs)):
             yield kills.attack(job, folder / f"kills{number}", given.kills, chance)
+    if "signals" in only:
+        for number, job in enumerate(kills.jobs(inputs)):
+            yield kills.signals(job, folder / f"signals{number}", 3 * given.times, chance)
     if "pairs" in only:
         yield pairs.attack(inputs, folder / "pairs", given.times, chance)
     if "disks" in only:
@@ -65,6 +70,8 @@ def _all(given: argparse.Namespace, folder: Path, inputs: Inputs) -> Iterator[Ou
             yield fuzz.attack(target, folder / "damage", given.damage, given.seed)
     if "train" in only:
         yield training.attack(folder / "train", given.kills, chance)
+    if "models" in only:
+        yield from models.attack(folder / "models", inputs, given.kills // 2, given.damage, given.seed)
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def _damage(folder: Path, target: Target, chance: random.Random) -> str:
 def _placed(word: object, case: Path) -> str:
     text = str(word)
     for name in ("IN", "OUT"):
-        if text == name or text.startswith(f"{name}/"):
+        if text == name or text.startswith((f"{name}/", f"{name}.")):
             return str(case / name.lower()) + text.removeprefix(name)
     return text
 

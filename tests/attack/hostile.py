@@ -75,7 +75,7 @@ def names(folder: Path, inputs: Inputs) -> Iterator[Attack]:
     ):
         for format_ in FORMATS[::3] if stem != "../../profile" else FORMATS:
             home = Home(folder)
-            _dataset(home.work / "data", item=stem if stem != "/etc/x" else str(home.root / "profile"))
+            plain_dataset(home.work / "data", item=stem if stem != "/etc/x" else str(home.root / "profile"))
             ended = run(["export", home.work / "data", "-f", format_, "-o", home.work / "out"], home.log)
             yield f"item {stem[:20]!r}, {format_}", home.fault(ended, home.work / "out")
     for key, value in (
@@ -85,7 +85,7 @@ def names(folder: Path, inputs: Inputs) -> Iterator[Attack]:
         ("image", "payload"),
     ):
         home = Home(folder)
-        _dataset(home.work / "data", **{key: value})
+        plain_dataset(home.work / "data", **{key: value})
         for words in (
             ["export", "DATA", "-f", "coco,voc", "-o", "OUT"],
             ["split", "DATA", "--ratios", "0.5,0.5", "-o", "OUT"],
@@ -94,7 +94,7 @@ def names(folder: Path, inputs: Inputs) -> Iterator[Attack]:
             yield f"{key} {value!r}, {words[0]}", home.fault(run(placed, home.log), home.work / "out")
 
 
-def _dataset(root: Path, item: str = "b", split: str = "train", image: str = "b.png") -> None:
+def plain_dataset(root: Path, item: str = "b", split: str = "train", image: str = "b.png") -> None:
     for name in ("images", "masks", "instances"):
         (root / name).mkdir(parents=True)
     (root / "images/payload").write_text("echo from a stranger\n")
@@ -183,14 +183,14 @@ def bombs(folder: Path, inputs: Inputs) -> Iterator[Attack]:
         placed = [{"IN": source, "OUT": home.work / "out"}.get(str(word), word) for word in words]
         placed = [str(word).replace("IN/", f"{source}/") for word in placed]
         began = time.monotonic()
-        ended = run(placed, home.log, before=_limited, seconds=90)
+        ended = run(placed, home.log, before=limited, seconds=90)
         fault = home.fault(ended, home.work / "out")
         slow = None if time.monotonic() - began < 60 else f"took {time.monotonic() - began:.0f} s"
         short = "ran out of memory" if "not enough memory" in ended.text else None
         yield title, fault or short or slow
 
 
-def _limited() -> None:
+def limited() -> None:
     limit_memory(MEMORY)
 
 
@@ -357,15 +357,18 @@ def plugins(folder: Path, inputs: Inputs) -> Iterator[Attack]:
         yield f"a plug-in, {words[0]}", home.fault(ended) or (None if "--allow-plugins" in ended.text else "not said")
 
 
-def attack(folder: Path, inputs: Inputs) -> list[Outcome]:
+def attack(folder: Path, inputs: Inputs) -> Iterator[Outcome]:
     """All of it."""
-    found = []
     for title, attacks in (
         ("hostile names", names), ("links", links), ("hostile zips", archives), ("bombs, 1 GB of memory", bombs),
         ("escapes and formulas", escapes), ("plug-ins that run when looked at", plugins),
     ):  # fmt: skip
-        outcome = Outcome(title)
-        for what, fault in attacks(folder, inputs):
-            outcome.count(f"{what}: {fault}" if fault else None)
-        found.append(outcome)
+        yield outcome(title, attacks, folder, inputs)
+
+
+def outcome(title: str, attacks: Callable[[Path, Inputs], Iterator[Attack]], folder: Path, inputs: Inputs) -> Outcome:
+    """What came of attacks of one sort."""
+    found = Outcome(title)
+    for what, fault in attacks(folder, inputs):
+        found.count(f"{what}: {fault}" if fault else None)
     return found

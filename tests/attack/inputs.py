@@ -24,6 +24,18 @@ exports: [coco, {kind: semantic, images: none}]
 engine: {shard_size: 6, device: cpu}
 """
 
+COLLAGE = """\
+name: collage
+seed: 5
+image: {size: 48}
+categories: [{name: storage tank, count: 6}, {name: plane, count: 2}]
+conditions: [{kind: compose, path: prepared, pictures: true}]
+synthesis: {kind: collage}
+rfilter: {candidates: 2, max_attempts: 8, rules: [image_quality]}
+exports: [coco]
+engine: {shard_size: 4, device: cpu}
+"""
+
 FILTER = "rules: [image_quality, object_size]\n"
 
 
@@ -32,6 +44,7 @@ class Inputs:
     """Paths of all that attacks begin with."""
 
     recipe: Path
+    collage: Path
     filter: Path
     build: Path
     prepared: Path
@@ -44,6 +57,7 @@ class Inputs:
         folder.mkdir(parents=True, exist_ok=True)
         made = cls(
             folder / "recipe.yaml",
+            folder / "collage.yaml",
             folder / "filter.yaml",
             folder / "build",
             folder / "prepared",
@@ -51,6 +65,7 @@ class Inputs:
             folder / "filtered",
         )
         made.recipe.write_text(RECIPE)
+        made.collage.write_text(COLLAGE)
         made.filter.write_text(FILTER)
         layouts.ALL["coco"](made.foreign)
         for words in (

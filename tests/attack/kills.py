@@ -40,6 +40,7 @@ def jobs(inputs: Inputs) -> list[Job]:
     return [
         Job("build", ("build", inputs.recipe, "--out", "OUT")),
         Job("build, 2 workers", ("build", inputs.recipe, "--out", "OUT", "--set", "engine.workers=2"), True),
+        Job("build of collages", ("build", inputs.collage, "--out", "OUT")),
         Job("prepare", ("prepare", inputs.foreign, "--out", "OUT", "--workers", 1, "--crop", 32)),
         Job("prepare, 2 workers", ("prepare", inputs.foreign, "--out", "OUT", "--workers", 2, "--crop", 32), True),
         Job("filter", ("filter", inputs.build, "--out", "OUT", "--config", inputs.filter)),
@@ -93,6 +94,32 @@ def _killed(job: Job, out: Path, log: Path, seconds: float, chance: random.Rando
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return True
+
+
+def signals(job: Job, folder: Path, times: int, chance: random.Random) -> Outcome:
+    """Ask the command to end, once or twice, as terminals, closed ones, and machines that shut down do."""
+    outcome = Outcome(f"signals: {job.name}")
+    folder.mkdir(parents=True)
+    began = time.monotonic()
+    whole = run(job.into(folder / "whole"), folder / "log.txt")
+    seconds = time.monotonic() - began
+    assert whole.code == 0, whole.text
+    for number in range(times):
+        out = folder / f"ended{number}"
+        which = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[number % 3]
+        pid = start(job.into(out), folder / "log.txt")
+        time.sleep(chance.uniform(0.1, 0.9) * seconds)
+        for _ in range(chance.choice((1, 2))):
+            with suppress(ProcessLookupError):
+                (os.killpg if which is signal.SIGINT else os.kill)(pid, which)
+            time.sleep(chance.uniform(0, 0.3))
+        fault = finish(pid, folder / "log.txt").fault(
+            allowed=[0, 3, 130, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP]
+        )
+        fault = f"{job.name}, {which.name}: {fault}" if fault else _end(job, out, folder)
+        outcome.count(fault)
+        shutil.rmtree(out, ignore_errors=True)
+    return outcome
 
 
 def _children(pid: int) -> Iterator[int]:

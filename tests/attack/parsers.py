@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tests.attack import training
 from tests.attack.inputs import RECIPE, Inputs
 from tests.attack.mutations import damaged
 from tests.attack.outcome import Outcome
@@ -41,12 +42,14 @@ def attack(folder: Path, inputs: Inputs, count: int, seed: int) -> Iterator[Outc
 
 
 def _parsers(folder: Path, inputs: Inputs) -> Iterator[tuple[str, list[Path], Parse]]:
+    from earthsynth_factory.evaluation.spec import EvaluationRecipe
     from earthsynth_factory.importers.classes import read_map
     from earthsynth_factory.importers.readers.pickles import read_plain
     from earthsynth_factory.importers.yaml_of_strangers import read_yaml
     from earthsynth_factory.io.id_masks import read_ids
     from earthsynth_factory.io.pictures import Picture
-    from earthsynth_factory.recipe.load import load_recipe
+    from earthsynth_factory.recipe.load import load_block, load_recipe
+    from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 
     def picture(path: Path) -> None:
         with Picture(path) as opened:
@@ -65,6 +68,12 @@ def _parsers(folder: Path, inputs: Inputs) -> Iterator[tuple[str, list[Path], Pa
     yield "data.yaml", [folder / "data.yaml"], read_yaml
     (folder / "r.yaml").write_text(RECIPE)
     yield "recipes", [folder / "r.yaml"], load_recipe
+    (folder / "e.yaml").write_text(
+        "real: a\nsynthetic: [b]\ntask: detect\nseeds: 3\nshares: [0.5, 1]\nmodel: {weights: none}\n"
+    )
+    yield "evaluation recipes", [folder / "e.yaml"], lambda path: load_block(path, lambda _: EvaluationRecipe)
+    (folder / "t.yaml").write_text(training.RECIPE.format(scenes="s", base="b"))
+    yield "training recipes", [folder / "t.yaml"], lambda path: load_block(path, lambda _: ControlNetRecipe)
 
 
 def _pickles(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import resource
 import signal
 import sys
@@ -13,8 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-TIMES = {"sessions.jsonl", ".lock"}
+TIMES = {"sessions.jsonl", "journal.jsonl", ".lock"}
 """Files that hold times, or nothing."""
+
+_SECONDS = re.compile(rb'"(?:training_seconds|seconds|digest)":\s*(?:"[0-9a-f]*"|[0-9.e-]+)')
+"""What an evaluation's files tell of times, and the digest over that."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,15 @@ def tree(folder: Path, leave_out: set[str] = frozenset()) -> dict[str, str]:  # 
     """Name → digest of every file but those that hold times; a folder that is not there is empty."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): hashlib.sha256(_timeless(path)).hexdigest()
         for path in paths
         if path.name not in TIMES | leave_out
     }
+
+
+def _timeless(path: Path) -> bytes:
+    data = path.read_bytes()
+    return _SECONDS.sub(b"", data) if path.parent.name == "runs" or path.name == "evaluation.json" else data
 
 
 def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:

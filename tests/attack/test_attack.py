@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attack import disks, fuzz, hostile, kills, network, pairs, parsers
+from tests.attack import disks, fuzz, hostile, kills, network, odd, pairs, parsers
 from tests.attack.inputs import Inputs
 from tests.attack.outcome import Outcome, table
 from tests.attack.running import preload
@@ -45,10 +45,12 @@ def test_kills(inputs: Inputs, tmp_path: Path, name: str) -> None:
 
 def test_links_and_plug_ins(inputs: Inputs, tmp_path: Path) -> None:
     for attacks in (hostile.links, hostile.plugins):
-        outcome = Outcome(attacks.__name__)
-        for what, fault in attacks(tmp_path / "hostile", inputs):
-            outcome.count(f"{what}: {fault}" if fault else None)
-        held(outcome)
+        held(hostile.outcome(attacks.__name__, attacks, tmp_path / "hostile", inputs))
+
+
+def test_odd_recipes_and_zips(inputs: Inputs, tmp_path: Path) -> None:
+    for attacks in (odd.recipes, odd.archives):
+        held(hostile.outcome(attacks.__name__, attacks, tmp_path / "odd", inputs))
 
 
 def test_no_network(inputs: Inputs, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def attack(folder: Path, kills: int, chance: random.Random) -> Outcome:
     recipe.write_text(RECIPE.format(scenes=scenes, base=base))
     log, words = folder / "log.txt", ["train", recipe, "--out"]
     began = time.monotonic()
-    whole = run([*words, folder / "whole"], log, seconds=300)
+    whole = run([*words, folder / "whole"], log, seconds=1200)
     seconds = time.monotonic() - began
     assert whole.code == 0, whole.text
     out = folder / "killed"
@@ -53,7 +53,7 @@ def attack(folder: Path, kills: int, chance: random.Random) -> Outcome:
             ended = finish(pid, log)
             outcome.count(None if ended.code == -signal.SIGKILL else f"exit {ended.code}: {ended.text[-200:]}")
     held = any((out / "checkpoints").glob("step-*.safetensors"))
-    ended = run([*words, out, *(["--resume"] if held else [])], log, seconds=300)
+    ended = run([*words, out, *(["--resume"] if held else [])], log, seconds=1200)
     if fault := ended.fault([0]):
         outcome.failures.append(fault)
     elif tree(folder / "whole/model") != tree(out / "model"):

@@ -119,8 +119,21 @@ def test_one_image_from_one_mask(run: Run, tmp_path: Path) -> None:
         assert set(np.unique(np.asarray(labels))) == {0, 17}
     told = json.loads((tmp_path / "ship.json").read_bytes())
     assert [one["category"] for one in told["objects"]] == ["ship"] and "ship" in told["prompt"]
-    code, _, err = run("generate", tmp_path / "m.png", "windmill", "-o", tmp_path / "w.png", "--device", "cpu")
+    code, _, err = run("generate", tmp_path / "m.png", "windmill", "-o", tmp_path / "ship.png", "--device", "cpu")
     assert code == 0 and "has not learnt windmill" in err
+
+
+def test_a_picture_takes_the_place_of_nothing_foreign(run: Run, tmp_path: Path) -> None:
+    mask = encode_png(np.full((32, 32), 1, np.uint8))
+    for name in ("ship_mask.png", "photo.png", "m.png"):
+        write_bytes(tmp_path / name, mask)
+    (tmp_path / "notes.json").write_text("mine")
+    (tmp_path / "link.png").symlink_to("elsewhere.png")
+    for given, out in (("ship_mask", "ship"), ("m", "m"), ("m", "photo"), ("m", "notes"), ("m", "link")):
+        code, _, err = run("generate", tmp_path / f"{given}.png", "ship", "-o", tmp_path / f"{out}.png")
+        assert code == 2 and "`generate` did not write it" in err
+    assert (tmp_path / "ship_mask.png").read_bytes() == mask and (tmp_path / "notes.json").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_a_mask_that_shows_something_else_is_named(run: Run, tmp_path: Path) -> None:

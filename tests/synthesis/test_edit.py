@@ -18,11 +18,11 @@ from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.geometry.windows import stitched, windows_of
 from earthsynth_factory.models.denoise import DenoiseRequest, Sampling, Start, _begin, decode_latents, denoise
 from earthsynth_factory.models.prompt_words import PromptWords
 from earthsynth_factory.models.schedulers import make_scheduler, saved_scheduler
 from earthsynth_factory.synthesis.edit import EditGenerator, EditSpec, feathered, may_change
-from earthsynth_factory.synthesis.windows import stitched, windows_of
 from tests.tiny_models import make_pipeline
 
 

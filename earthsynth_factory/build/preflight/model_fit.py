@@ -72,7 +72,8 @@ def _size(recipe: Recipe, card: ModelCard) -> Findings:
     if recipe.synthesis.any_size:
         return
     factor = max(recipe.image.size) / card.native_size
-    if not 1 / SIZE_FACTOR <= factor <= SIZE_FACTOR:
+    in_windows = factor > SIZE_FACTOR and getattr(recipe.synthesis, "windows", False) is not False
+    if not in_windows and not 1 / SIZE_FACTOR <= factor <= SIZE_FACTOR:
         said = f"the model ({card.name}) was trained at {card.native_size} pixels and is poor at other sizes; set that"
         yield Finding(("image", "size"), said)
 

@@ -27,7 +27,7 @@ from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
-from earthsynth_factory.errors import NoCondition
+from earthsynth_factory.errors import NoCondition, SourceError
 from earthsynth_factory.io.georeference import crs_name
 
 LAYOUT_VERSION = 1
@@ -38,6 +38,9 @@ TRIES = 24
 
 SHIFT = 0.7
 """How far what is wanted may lie from a tile's centre, as a share of half its side."""
+
+MAX_PIXELS = 1 << 26
+"""As many has a picture of a whole area at the most: its pixels are held as float32, about 1.3 GB."""
 
 OSM_LICENCE = "© OpenStreetMap contributors, ODbL 1.0 (openstreetmap.org/copyright)"
 
@@ -140,9 +143,26 @@ class VectorSource(ConditionSource):
             painted = paint(self._features, tile, self._context.taxonomy, self._shown(want), self._below)
             fault = self._fault(want, tile, painted)
             if fault is None:
-                return self._condition(want, tile, painted, block)
+                return self._condition(want.seed, want.metres_per_pixel, tile, painted, block.name)
             faults[fault] += 1
         raise NoCondition(f"{self._path.name}: {faults.most_common(1)[0][0]}")
+
+    def whole(self, metres_per_pixel: float, seed: int) -> Condition:
+        """The whole area in one picture, north up; its sides are multiples of 64 pixels.
+
+        Raises SourceError where that is larger than `MAX_PIXELS`.
+        """
+        left, bottom, right, top = self._ground.area.bounds
+        width, height = (64 * math.ceil(extent / metres_per_pixel / 64) for extent in (right - left, top - bottom))
+        if width * height > MAX_PIXELS:
+            raise SourceError(
+                f"{self._path.name}: {width} × {height} pixels are more than one picture may have ({MAX_PIXELS:,}); name a "
+                "smaller `area`, or more metres per pixel"
+            )
+        x, y = left + width * metres_per_pixel / 2, top - height * metres_per_pixel / 2
+        tile = Tile.around(x, y, height, width, metres_per_pixel, 0.0)
+        painted = paint(self._features, tile, self._context.taxonomy, None, self._below)
+        return self._condition(seed, metres_per_pixel, tile, painted, "whole")
 
     def _shown(self, want: Want) -> frozenset[int] | None:
         if want.context is None:
@@ -270,14 +290,14 @@ class VectorSource(ConditionSource):
                 return f"a {want.category.name!r} outside {low:g}..{high:g} m"
         return None
 
-    def _condition(self, want: Want, tile: Tile, painted: Painted, block: VectorBlock) -> Condition:
+    def _condition(self, seed: int, metres_per_pixel: float, tile: Tile, painted: Painted, part: str) -> Condition:
         place = {"crs": self._system, "transform": " ".join(map(repr, map(float, tile.transform[:6])))}
         return Condition(
             mask=painted.mask,
             instances=painted.instances,
-            prompt=self._context.prompts.write(present_classes(painted.mask), want.metres_per_pixel),
-            metres_per_pixel=want.metres_per_pixel,
-            seed=want.seed,
-            origin=Origin(f"vector:{self._path.stem}", f"{self._path.stem}-{block.name}", place),
+            prompt=self._context.prompts.write(present_classes(painted.mask), metres_per_pixel, seed=seed),
+            metres_per_pixel=metres_per_pixel,
+            seed=seed,
+            origin=Origin(f"vector:{self._path.stem}", f"{self._path.stem}-{part}", place),
             visible=painted.visible,
         )

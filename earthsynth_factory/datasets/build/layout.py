@@ -9,8 +9,12 @@ OUT/exports/<kind>/…  OUT/report/…
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+_NUMBER = re.compile(r"[0-9]{5,7}")
+"""What a shard's folder is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,5 +122,5 @@ class BuildLayout:
         """Shard folders that exist, ascending by number."""
         if not self.shards.is_dir():
             return []
-        folders = (path for path in self.shards.iterdir() if path.is_dir() and path.name.isdigit())
+        folders = (path for path in self.shards.iterdir() if path.is_dir() and _NUMBER.fullmatch(path.name))
         return [ShardLayout(path) for path in sorted(folders, key=lambda path: int(path.name))]

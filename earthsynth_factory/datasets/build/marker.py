@@ -13,6 +13,7 @@ from pydantic import Field
 from earthsynth_factory.datasets.build.layout import ShardLayout
 from earthsynth_factory.datasets.build.records import parsed
 from earthsynth_factory.errors import DiskError, StoreError
+from earthsynth_factory.io.bounded import read_bounded
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -47,7 +48,7 @@ def marker_of(layout: ShardLayout, slots: range, accepted: int) -> Marker:
 def read_marker(layout: ShardLayout) -> Marker | None:
     """The shard's marker; None where there is none or it is damaged, which committing the shard again mends."""
     try:
-        return parsed(layout.marker.read_bytes(), Marker)
+        return parsed(read_bounded(layout.marker), Marker)
     except (OSError, ValueError):
         return None
 

@@ -31,6 +31,8 @@ def _sound(instance: Instance) -> Instance:
     x, y, width, height = instance.box
     if min(x, y, width, height, instance.area) < 0 or max(x + width, y + height) > 1 << 29:
         raise ValueError("an object's box is x, y, width, height in pixels, its area a count of them")
+    if instance.area > MAX_NUMBER:
+        raise ValueError("an object's area is a count of pixels")
     if not 0 <= instance.visible <= 1 or not instance.rle.isascii():
         raise ValueError("an object is visible to a share of 0–1, its run lengths are ASCII")
     if instance.given is not None:
@@ -45,6 +47,16 @@ def _check_given(given: Given) -> None:
     if not all(abs(number) <= MAX_GIVEN for number in numbers):
         raise ValueError("what was given of an object lies millions of pixels away")
 
+
+def _bounded(origin: Origin) -> Origin:
+    """The origin. Raises ValueError where a number in it is none that JSON can be written with."""
+    if any(isinstance(value, int | float) and not abs(value) <= MAX_NUMBER for value in origin.detail.values()):
+        raise ValueError("a detail of the origin is a number without end")
+    return origin
+
+
+MAX_NUMBER = 1 << 62
+"""Greatest whole number in a record, seeds apart: JSON is written with 64 bits."""
 
 MAX_GIVEN = 1e7
 """No corner of an object lies farther away, in pixels."""
@@ -84,7 +96,7 @@ class SampleRecord:
     attempt: Annotated[int, Field(ge=0, lt=1 << 31)]
     condition_seed: Seed
     image_seed: Seed
-    origin: Origin
+    origin: Annotated[Origin, AfterValidator(_bounded)]
     pair: PairRecord | None = None
 
     @property

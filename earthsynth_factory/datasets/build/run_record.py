@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.io import gates
+from earthsynth_factory.io.bounded import read_bounded
 
 FORMAT: Final = "earthsynth-factory/run"
 
@@ -140,7 +141,7 @@ class RunRecord(BaseModel):
 def read_record(path: Path) -> RunRecord:
     """Raises StoreError with every fault of the file: damaged, no run record, or of another version."""
     try:
-        found = orjson.loads(path.read_bytes())
+        found = orjson.loads(read_bounded(path))
     except FileNotFoundError:
         raise StoreError(f"{path.parent}: no {path.name} here; is it the output folder of a build?") from None
     except (OSError, ValueError) as error:

@@ -20,6 +20,7 @@ MAX_JSON_BYTES = 1 << 28
 Name = Annotated[str, AfterValidator(plain_name)]
 ClassId = Annotated[int, Field(ge=0, le=254)]
 Side = Annotated[int, Field(ge=1, le=1 << 29)]
+Corner = Annotated[int, Field(ge=-(1 << 31), le=1 << 31)]
 
 
 def _image(name: str) -> str:
@@ -42,7 +43,7 @@ class ItemRecord(BaseModel):
     size: tuple[Side, Side] | None = None
     categories: tuple[ClassId, ...] | None = None
     image: Annotated[str, AfterValidator(_image)] | None = None
-    corner: tuple[int, int] | None = None
+    corner: tuple[Corner, Corner] | None = None
     crs: str | None = None
     transform: tuple[float, float, float, float, float, float] | None = None
     pair: PairRecord | None = None

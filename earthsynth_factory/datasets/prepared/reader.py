@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from earthsynth_factory.geometry import rle
 from earthsynth_factory.geometry.boxes import tight_boxes, touches_border
 from earthsynth_factory.geometry.components import components
 from earthsynth_factory.geometry.runs import find_runs
+from earthsynth_factory.io.bounded import bounded_lines
 from earthsynth_factory.io.gates import read_below
 from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.jsonl import placed_records
@@ -241,7 +243,7 @@ def object_lines(root: Path) -> Iterator[ObjectsLine]:
     if not path.is_file():
         return
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(_whole(file, path), start=1):
             try:
                 yield parse_line(line)
             except ValueError as error:
@@ -251,6 +253,13 @@ def object_lines(root: Path) -> Iterator[ObjectsLine]:
 def parse_line(line: bytes) -> ObjectsLine:
     """A line of instances.jsonl. Raises ValueError if it is damaged."""
     return parsed(line, ObjectsLine)
+
+
+def _whole(file: IO[bytes], path: Path) -> Iterator[bytes]:
+    try:
+        yield from bounded_lines(file)
+    except ValueError as error:
+        raise SourceError(f"{path}: {error}; prepare the dataset again") from error
 
 
 def instance_categories(mask: npt.NDArray[np.uint8], numbers: npt.NDArray[np.uint16]) -> dict[int, int]:

@@ -74,7 +74,7 @@ def _labelmap(path: Path) -> ClassTable:
 
 def _values(path: Path) -> ClassTable:
     rows = (row for row in csv.reader(read_lines(path)) if len(row) >= 2)
-    return ClassTable(path, {int(row[0]): row[1].strip() for row in rows if row[0].strip().isdigit()})
+    return ClassTable(path, {int(row[0]): row[1].strip() for row in rows if row[0].strip().isdecimal()})
 
 
 def _named_colours(path: Path) -> ClassTable:

@@ -102,7 +102,7 @@ def sequence_of(stem: str) -> str:
     if stem.startswith("MunichStreet02"):
         return "munich-street"
     number = stem.removeprefix("MOS")
-    return "crossroad" if number.isdigit() and int(number) < 100 else "autobahn"
+    return "crossroad" if number.isdecimal() and int(number) < 100 else "autobahn"
 
 
 def _list(tree: Tree) -> Path | None:

@@ -74,7 +74,7 @@ class Nwpu(Reader):
         if folders := tree.named("positive image set"):
             return Evidence(Strength.OWN, f"a folder {folders[0].name}")
         for file in json_files(tree) if tree.named("imgs") else ():
-            if looks_like_coco(file) and _names(file) == CLASSES and all(p.stem.isdigit() for p in tree.images()):
+            if looks_like_coco(file) and _names(file) == CLASSES and all(p.stem.isdecimal() for p in tree.images()):
                 return Evidence(
                     Strength.OWN, f"{tree.relative(file)} has its ten classes, and images have numbers for names"
                 )
@@ -87,7 +87,7 @@ class Nwpu(Reader):
         listed = read_files(files, request, INFO)
         scenes = []
         for scene in sorted(listed.scenes, key=lambda scene: scene.image.name):
-            if scene.image.stem.isdigit() and int(scene.image.stem) in INFRARED:
+            if scene.image.stem.isdecimal() and int(scene.image.stem) in INFRARED:
                 request.notes.left_out["infrared image"] += 1
             else:
                 scenes.append(_scene(scene, request.classes))

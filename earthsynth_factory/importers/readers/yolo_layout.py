@@ -184,7 +184,7 @@ def _words(names: Any) -> dict[int, str]:
     )
     found = {}
     for key, name in entries:
-        if not isinstance(name, str | int | float) or not str(key).isdigit():
+        if not isinstance(name, str | int | float) or not str(key).isdecimal():
             return {}
         found[int(str(key))] = str(name)
     return found

@@ -13,6 +13,7 @@ from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
 from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.domain.plugins import spec_class
 from earthsynth_factory.errors import StoreError
+from earthsynth_factory.io.bounded import read_bounded
 from earthsynth_factory.report.html.markup import number
 from earthsynth_factory.report.html.model import ALL, NOTHING, ImagePixels, ReportImage, RuleFacts, Subject
 from earthsynth_factory.rfilter.base import KINDS, RuleSpec
@@ -68,7 +69,7 @@ def _doubts(store: BuildReader) -> tuple[str, ...]:
     """What the build said of its data when it was finished."""
     path = store.layout.doubts
     try:
-        found = json.loads(path.read_bytes()) if path.is_file() else []
+        found = json.loads(read_bounded(path)) if path.is_file() else []
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path}: damaged ({error}); remove this one file and run the same build command again"

@@ -17,6 +17,7 @@ from earthsynth_factory.datasets.build.records import parsed
 from earthsynth_factory.datasets.decisions import DECISIONS, Decision
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
+from earthsynth_factory.io.bounded import read_bounded
 from earthsynth_factory.io.jsonl import records
 from earthsynth_factory.report.html.model import ALL, NOTHING, ReportImage, RuleFacts, Subject
 from earthsynth_factory.report.html.prepared import entry_of
@@ -63,7 +64,7 @@ def read_decision(folder: Path) -> Mapping[str, Any]:
     """`filter.json`. Raises StoreError where it is damaged."""
     path = folder / DECISION
     try:
-        return parsed(path.read_bytes(), Facts).model_dump()
+        return parsed(read_bounded(path), Facts).model_dump()
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: damaged ({error}); {REMEDY}") from error
 

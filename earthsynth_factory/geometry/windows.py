@@ -1,4 +1,4 @@
-"""A large image as overlapping windows of the size that a model knows, and the windows as one image again, without seams."""
+"""A large image as overlapping windows of bounded size, and the windows as one image again, without seams."""
 
 from __future__ import annotations
 
@@ -8,20 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.domain.sample import Image
-
 OVERLAP = 0.25
 """Least share of a window that it has in common with the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A rectangle of an image, in pixels."""
+    """A rectangle of an image, in pixels (or of latents, in their cells)."""
 
     top: int
     left: int
     height: int
     width: int
+
+    def times(self, factor: int) -> Window:
+        """The same one on a grid so many times finer."""
+        return Window(self.top * factor, self.left * factor, self.height * factor, self.width * factor)
+
+    @property
+    def share(self) -> npt.NDArray[np.float32]:
+        """(H, W) how much it counts where windows overlap: it fades towards its borders and is nowhere 0."""
+        return np.asarray(_ramp(self.height)[:, None] * _ramp(self.width)[None, :])
 
     @property
     def place(self) -> tuple[slice, slice]:
@@ -36,13 +43,15 @@ def windows_of(shape: tuple[int, int], side: int, grid: int) -> list[Window]:
     return [Window(top, left, height, width) for top in rows for left in columns]
 
 
-def stitched(picture: Image, windows: Sequence[Window], parts: Sequence[Image]) -> Image:
+def stitched(
+    picture: npt.NDArray[np.uint8], windows: Sequence[Window], parts: Sequence[npt.NDArray[np.uint8]]
+) -> npt.NDArray[np.uint8]:
     """The picture (H, W, 3) with the parts in its windows; where windows overlap, one fades into the other."""
     if len(windows) == 1 and parts[0].shape == picture.shape:
         return parts[0]
     total, weights = np.zeros(picture.shape, np.float32), np.zeros((*picture.shape[:2], 1), np.float32)
     for window, part in zip(windows, parts, strict=True):
-        share = _ramp(window.height)[:, None, None] * _ramp(window.width)[None, :, None]
+        share = window.share[..., None]
         total[window.place] += share * part
         weights[window.place] += share
     seen = weights > 0
