@@ -188,7 +188,9 @@ def test_the_layout_of_a_prepared_folder_is_known_to_its_room() -> None:
 ONE_OF_EACH = {
     "look": "a check before a build",
     "main": "what a program begins with",
-    **dict.fromkeys(("build", "evaluate", "export", "generate", "prepare", "remake"), "a command, and what it calls"),
+    **dict.fromkeys(
+        ("build", "evaluate", "export", "generate", "mosaic", "prepare", "remake"), "a command, and what it calls"
+    ),
 }
 """Functions that modules define under one name on purpose: what the name stands for."""
 
