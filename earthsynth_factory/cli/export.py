@@ -12,7 +12,7 @@ from earthsynth_factory.cli.say import say
 
 FORMATS = (
     "coco, coco-panoptic, semantic, yolo-detect, yolo-segment, yolo-obb, dota, voc, odvg, gsnet, earthsynth, imagefolder, "
-    "webdataset, hf-parquet, prepared"
+    "webdataset, hf-parquet, geotiff, stac, prepared"
 )
 """The kinds of `exports.base`, which `--help` has no time to import; a test compares them."""
 

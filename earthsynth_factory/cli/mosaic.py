@@ -17,7 +17,7 @@ def mosaic(
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: a.b=3. May be repeated.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
 ) -> None:
-    """Draw the area of a map as one picture without seams, however large: a cloud-optimised GeoTIFF with its labels."""
+    """Draw the area of a map as one picture. Writes a cloud-optimised GeoTIFF without seams, and its class ids beside it."""
     from earthsynth_factory.build.mosaic import mosaic as run
     from earthsynth_factory.cli.progress import window_progress
     from earthsynth_factory.recipe.load import load_recipe

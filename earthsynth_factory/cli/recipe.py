@@ -46,6 +46,8 @@ def _put(path: Path, text: str) -> None:
     if str(path) == "-":
         say(text, nl=False)
         return
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; make it, or name another place")
     try:
         create_bytes(path, text.encode())
     except FileExistsError:
@@ -179,7 +181,7 @@ def from_gaps(
 
 @app.command("osm-rules")
 def osm_rules() -> None:
-    """Print the table that says what OpenStreetMap's tags are, to be changed and named under `rules`."""
+    """Print the table of OpenStreetMap's tags. Changed, it may be named under `rules` of a `vector` source."""
     from earthsynth_factory.conditions.vector.rules import osm_table
 
     say(osm_table(), nl=False)
