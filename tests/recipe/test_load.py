@@ -83,7 +83,7 @@ def test_a_good_recipe_loads() -> None:
         ("kind: procedural", "kind: procedural, densty: 1", "r.yaml:10:24: conditions.0.densty → unknown key; did you mean 'density'?"),
         ("  - {kind: procedural}", "  []", "r.yaml:10:3: conditions: [] → masks must come from somewhere; `- kind: procedural` needs no data"),
         ("{kind: fake}", "{grain: 3}", "r.yaml:11:12: synthesis: {grain} → expected `kind:` with a word; known kinds: controlnet, edit, collage, fake"),
-        ("{kind: fake}", "{model: embedded, scheduler: unpc}", "r.yaml:11:41: synthesis.scheduler: 'unpc' → must be 'model', 'unipc', 'dpm++', 'ddim' or 'euler'; did you mean 'unipc'?"),
+        ("{kind: fake}", "{model: embedded, scheduler: unpc}", "r.yaml:11:41: synthesis.scheduler: 'unpc' → must be 'model', 'unipc', 'dpm++', 'dpm++-karras', 'dpm++-sde', 'ddim', 'euler', 'euler-a', 'heun', 'lcm' or 'tcd'; did you mean 'unipc'?"),
         ("test: 0.1", "test: 0.2", "r.yaml:12:9: splits: {train, val, test} → the shares sum to 1.1, not to 1; change one by -0.1"),
         ("test: 0.1", "test: 0.1, none: 0", "r.yaml:12:49: splits.none: 0 → must be above 0"),
         ("[coco]", "[coco, coco]", "r.yaml:13:17: exports.1: 'coco' → `coco` is given twice; keep one of them"),
@@ -193,7 +193,7 @@ def test_set(change: str, found) -> None:  # type: ignore[no-untyped-def]
     ("change", "fault"),
     [
         ("seed", "--set seed → write it as key=value, as in image.size=256"),
-        ("a.b=3", "--set a.b=3: a → unknown key; known here: name, seed, image, categories, negatives, conditions, synthesis, rfilter, labels, splits, exports, engine"),
+        ("a.b=3", "--set a.b=3: a → unknown key; known here: name, seed, image, categories, negatives, counterfactual, prompts, conditions, synthesis, rfilter, labels, splits, exports, engine"),
         ("categories.ships.count=1", "--set categories.ships.count=1 → `categories` has 2 items, numbered from 0; none of them is 'ships'"),
         ("seed.x=1", "--set seed.x=1 → `seed` is 3, which has no keys"),
         ("seed=[1", "--set seed=[1 → is no YAML: expected ',' or ']'"),

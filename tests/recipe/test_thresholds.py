@@ -59,7 +59,7 @@ def test_a_class_has_its_own_and_the_others_that_of_all(tmp_path: Path) -> None:
         ("Plane", "plan", "learnt.yaml:5:24: rules.clip_score.least.plan → unknown category 'plan'; did you mean 'plane' or 'agriculture land'?"),
         ("pond: 0", "plane: 0", "learnt.yaml:5:37: rules.clip_score.least.plane → the same class as 'Plane'; keep one of the two"),
         ("least: {all: 0.5}", "least: {}", "learnt.yaml:7:12: rules.instance_class.least: {} → needs at least 1 of them, not 0"),
-        ("  instance_class", "  instances_class", "learnt.yaml:6:3: rules.instances_class → no rule is called so; there are clip_score, instance_class, image_quality, artefacts, object_size, region_contrast, layout_agreement"),
+        ("  instance_class", "  instances_class", "learnt.yaml:6:3: rules.instances_class → no rule is called so; there are clip_score, instance_class, image_quality, artefacts, object_size, region_contrast, layout_agreement, changed, kept, outside"),
         ("model: embedded", "model: other", "learnt.yaml:4:23: rules.clip_score.settings.model: 'other' → calibrated with this, the recipe has 'embedded'; calibrate again, or write the same there"),
         ("learnt_from", "learned_from", "learnt.yaml:1:1: learned_from → unknown key; did you mean 'learnt_from'?"),
         ("settings:", "!!python/name:os.system x:", "learnt.yaml:4:5: rules.clip_score: 'x' → the tag tag:yaml.org,2002:python/name:os.system is not used in recipes; remove it"),
