@@ -89,7 +89,7 @@ def _edges(picture: np.ndarray, axis: int) -> np.ndarray:
 
 
 def test_no_seam_shows_where_windows_meet(town: Condition) -> None:
-    spec = ControlNetSpec(model="embedded", batch=1)
+    spec = ControlNetSpec(model="embedded", batch=1, precision="float32")
     generator = spec.build(StageContext(earthsynth(), (8,), Path()))
     assert isinstance(generator, ControlNetGenerator)
     generator.open()
