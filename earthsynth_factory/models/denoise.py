@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -99,15 +99,15 @@ def denoise(
     dtype, scheduler = pipe.unet.dtype, pipe.scheduler
     times, latents = _begin(pipe, sampling, request)
     extra = {"generator": list(request.generators)} if _takes_generator(scheduler) else {}
-    drawn = _Windowed(pipe, sampling, request) if request.windows else _Denoiser(pipe, sampling, request)
-    count, parts = len(times), max(1, len(request.windows))
+    drawn = _Denoiser(pipe, sampling, request)
+    count, parts = len(times), len(drawn.windows)
     for place, time in enumerate(times):
-        on_step(place * parts, count * parts)
-        drawn.on_window = _counted(on_step, place * parts, count * parts)
         drawn.acting = tuple((place + 1) / count <= control.end for control in sampling.controls)
         seen = scheduler.scale_model_input(latents, time).to(dtype).contiguous(memory_format=torch.channels_last)
+        drawn.on_window = partial(_count, on_step, place * parts, count * parts)
         predicted = drawn(seen, time, request.words)
         if not drawn.guidance_is_input and request.unguided is not None and place / count < sampling.guidance_end:
+            drawn.on_window = _nobody  # the pass without guidance is of the same step
             base = drawn(seen, time, request.unguided)
             predicted = base + sampling.guidance * (predicted - base)
         latents = scheduler.step(predicted, time, latents, **extra, return_dict=False)[0]
@@ -115,8 +115,12 @@ def denoise(
     return latents
 
 
-def _counted(on_step: Callable[[int, int], None], before: int, total: int) -> Callable[[int], None]:
-    return lambda done: on_step(min(before + done, total), total)
+def _count(on_step: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    on_step(before + done, total)
+
+
+def _nobody(_: int) -> None:
+    """Nobody is told."""
 
 
 def controlnets(pipe: Any) -> list[Any]:
@@ -131,8 +135,10 @@ def decode_latents(vae: Any, latents: Tensor, windows: Sequence[Window] = ()) ->
     """
     factor = _factor(vae)
     if windows and latents.shape[-2] * latents.shape[-1] * factor**2 > DECODED_PIXELS:
+        height, width = (side * factor for side in latents.shape[-2:])
+        whole = torch.zeros(len(latents), 3, height, width, device=latents.device)
         views = ((window.times(factor), decode_latents(vae, latents[(..., *window.place)])) for window in windows)
-        return _blended(views, _scaled(latents.shape, factor))
+        return _blended(whole, views)
     latents = (latents / vae.config.scaling_factor).to(vae.dtype)
     pixels = latents.shape[-2] * latents.shape[-1] * factor**2
     most = max(1, DECODED_PIXELS // pixels)
@@ -146,17 +152,11 @@ def _factor(vae: Any) -> int:
     return int(2 ** (len(vae.config.block_out_channels) - 1))
 
 
-def _scaled(shape: torch.Size, factor: int) -> tuple[int, int, int, int]:
-    return shape[0], 3, shape[2] * factor, shape[3] * factor
-
-
-def _blended(parts: Iterable[tuple[Window, Tensor]], shape: Sequence[int]) -> Tensor:
-    """(B, C, h, w) float32 of which the parts are windows; where they overlap, one fades into the other."""
-    total = weight = torch.zeros(())
+def _blended(total: Tensor, parts: Iterable[tuple[Window, Tensor]]) -> Tensor:
+    """The parts in their windows of `total` (B, C, h, w), which is zero; where they overlap, one fades into the other."""
+    weight = total.new_zeros(total.shape[-2:])
     for window, part in parts:
-        if total.dim() == 0:
-            total, weight = part.new_zeros(tuple(shape)), part.new_zeros(tuple(shape[-2:]))
-        share = torch.from_numpy(window.share).to(part)
+        share = torch.from_numpy(window.share).to(total)
         total[(..., *window.place)] += share * part
         weight[window.place] += share
     return total / weight
@@ -200,19 +200,25 @@ def _schedule(scheduler: Any, steps: int, run: int, strength: float) -> int:
 
 
 class _Denoiser:
-    """UNet and ControlNets as one function. acting: which of the ControlNets still act.
+    """UNet and ControlNets as one function. acting: which of the ControlNets still act. on_window: told the number of each
+    window before it is looked at.
 
-    What those that do not would add is zeros of the same shapes, made once: the UNet sees one shape all the way.
+    Large latents are seen in windows, and what is predicted in them is blended in every step, so that all draw one picture
+    (MultiDiffusion, arXiv 2302.08113; the fading weights are ours): memory is that of one window. What ControlNets that no
+    longer act would add is zeros of the same shapes, made once: the UNet sees one shape all the way.
     """
 
     def __init__(self, pipe: Any, sampling: Sampling, request: DenoiseRequest) -> None:
         self._unet, self._controls = pipe.unet, controlnets(pipe)
         self._images, self._scales = request.controls, [control.scale for control in sampling.controls]
+        self._factor = pipe.vae_scale_factor
+        height, width = (side // self._factor for side in request.controls[0].shape[-2:])
+        self.windows = request.windows or (Window(0, 0, height, width),)
         self._guidance = _strength_input(pipe, sampling, request)
-        self._sizes = _sizes(pipe, request)
+        self._sizes = _sizes(pipe, request, self.windows[0].times(self._factor))
         self._zeros: dict[str, Any] | None = None
         self.acting: tuple[bool, ...] = (True,) * len(self._controls)
-        self.on_window: Callable[[int], None] = lambda _: None
+        self.on_window: Callable[[int], None] = _nobody
 
     @property
     def guidance_is_input(self) -> bool:
@@ -220,19 +226,34 @@ class _Denoiser:
         return self._guidance is not None
 
     def __call__(self, seen: Tensor, time: Tensor, words: Words) -> Tensor:
+        parts = self._predicted(seen, time, words)
+        if len(self.windows) == 1:
+            return next(parts)[1]
+        return _blended(torch.zeros_like(seen, dtype=torch.float32), parts)
+
+    def _predicted(self, seen: Tensor, time: Tensor, words: Words) -> Iterator[tuple[Window, Tensor]]:
+        for number, window in enumerate(self.windows):
+            self.on_window(number)
+            view = seen[(..., *window.place)].contiguous(memory_format=torch.channels_last)
+            images = [image[(..., *window.times(self._factor).place)] for image in self._images]
+            yield window, self._predict(view, time, words, images)
+
+    def _predict(self, seen: Tensor, time: Tensor, words: Words, images: Sequence[Tensor]) -> Tensor:
         more = {} if words.pooled is None else {"text_embeds": words.pooled, "time_ids": self._sizes}
-        added = self._residuals(seen, time, words, {"added_cond_kwargs": more} if more else {})
+        added = self._residuals(seen, time, words, images, {"added_cond_kwargs": more} if more else {})
         style = {} if words.style is None else {"image_embeds": [words.style]}
         inputs = {"timestep_cond": self._guidance, "added_cond_kwargs": {**more, **style} or None, **added}
         predicted: Tensor = self._unet(seen, time, words.tokens, **inputs, return_dict=False)[0]
         return predicted.float()
 
-    def _residuals(self, seen: Tensor, time: Tensor, words: Words, given: dict[str, Any]) -> dict[str, Any]:
+    def _residuals(
+        self, seen: Tensor, time: Tensor, words: Words, images: Sequence[Tensor], given: dict[str, Any]
+    ) -> dict[str, Any]:
         if not any(self.acting) and self._zeros is not None:
             return self._zeros
         parts = [
             control(seen, time, words.tokens, image, conditioning_scale=scale, **given, return_dict=False)
-            for control, image, scale, acts in zip(self._controls, self._images, self._scales, self.acting, strict=True)
+            for control, image, scale, acts in zip(self._controls, images, self._scales, self.acting, strict=True)
             if acts or not any(self.acting)
         ]
         down = [reduce(torch.add, one) for one in zip(*(part[0] for part in parts), strict=True)]
@@ -243,46 +264,15 @@ class _Denoiser:
         return self._zeros
 
 
-class _Windowed:
-    """A denoiser that sees large latents in windows and blends what it predicts, step by step, so that all of them draw one
-    picture (MultiDiffusion, arXiv 2302.08113; the fading weights are ours). Its memory is that of one window.
-    """
-
-    def __init__(self, pipe: Any, sampling: Sampling, request: DenoiseRequest) -> None:
-        factor = pipe.vae_scale_factor
-        self._parts = [
-            (window, _Denoiser(pipe, sampling, _within(request, window.times(factor)))) for window in request.windows
-        ]
-        self.guidance_is_input = self._parts[0][1].guidance_is_input
-        self.acting: tuple[bool, ...] = ()
-        self.on_window: Callable[[int], None] = lambda _: None
-
-    def __call__(self, seen: Tensor, time: Tensor, words: Words) -> Tensor:
-        return _blended(self._predicted(seen, time, words), seen.shape)
-
-    def _predicted(self, seen: Tensor, time: Tensor, words: Words) -> Iterator[tuple[Window, Tensor]]:
-        for number, (window, part) in enumerate(self._parts):
-            self.on_window(number)
-            part.acting = self.acting
-            view = seen[(..., *window.place)].contiguous(memory_format=torch.channels_last)
-            yield window, part(view, time, words)
-        self.on_window = lambda _: None  # the pass without guidance is of the same step
-
-
-def _within(request: DenoiseRequest, window: Window) -> DenoiseRequest:
-    """The request for a window, in pixels, of its images."""
-    return replace(request, controls=[image[(..., *window.place)] for image in request.controls], windows=())
-
-
 def _as_arguments(down: Sequence[Tensor], middle: Tensor) -> dict[str, Any]:
     return {"down_block_additional_residuals": tuple(down), "mid_block_additional_residual": middle}
 
 
-def _sizes(pipe: Any, request: DenoiseRequest) -> Tensor | None:
-    """(B, 6) for Stable Diffusion XL: the image's size, no crop, its size again, as diffusers says by default."""
+def _sizes(pipe: Any, request: DenoiseRequest, window: Window) -> Tensor | None:
+    """(B, 6) for Stable Diffusion XL: the window's size in pixels, no crop, its size again, as diffusers says by default."""
     if request.words.pooled is None:
         return None
-    height, width = request.controls[0].shape[-2:]
+    height, width = window.height, window.width
     sizes = torch.tensor([[height, width, 0, 0, height, width]], dtype=pipe.unet.dtype)
     return sizes.repeat(len(request.words.tokens), 1).to(request.words.tokens.device)
 
