@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from affine import Affine
 
-from earthsynth_factory.conditions.base import SourceContext
-from earthsynth_factory.conditions.prompts import PromptWriter
-from earthsynth_factory.conditions.vector.spec import VectorSource, VectorSpec
-from earthsynth_factory.domain.context import StageContext
+from earthsynth_factory.build.pipeline import Pipeline
+from earthsynth_factory.conditions.vector.spec import VectorSource
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.exports.geotiff import palette_of, write_cog
-from earthsynth_factory.exports.places import GroundPlace
-from earthsynth_factory.io.cache import cache_folder
+from earthsynth_factory.exports.places import place_of
 from earthsynth_factory.io.provenance import VOCABULARY
 from earthsynth_factory.recipe.load import LoadedRecipe
 from earthsynth_factory.synthesis.base import GeneratorSpec
@@ -48,25 +44,21 @@ def mosaic(
     recipe = loaded.recipe
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"{out}: a mosaic is written as GeoTIFF; call it {out.with_suffix('.tif').name}")
-    spec = next((one for one in recipe.conditions if isinstance(one, VectorSpec)), None)
-    if spec is None:
-        raise InputError("the recipe has no source `kind: vector`, so it knows no area; add one to draw it as a whole")
-    card, taxonomy = recipe.synthesis.card(loaded.base), recipe.taxonomy()
-    prompts = PromptWriter(taxonomy, card.prompt_template, card.scales, recipe.words())
-    source = spec.build(SourceContext(taxonomy, prompts, recipe.splits, recipe.seed, loaded.base, cache_folder()))
-    assert isinstance(source, VectorSource)
-    condition = source.whole(metres_per_pixel or recipe.image.metres_per_pixel[0], derive(recipe.seed, "mosaic"))
     drawer = _in_windows(recipe.synthesis)
-    generator = drawer.build(StageContext(taxonomy, recipe.targets(), loaded.base, device))
+    pipeline = Pipeline.of(recipe.model_copy(update={"synthesis": drawer}), loaded.base, device)
+    source = next((one for one, _ in pipeline.sources if isinstance(one, VectorSource)), None)
+    if source is None:
+        raise InputError("the recipe has no source `kind: vector`, so it knows no area; add one to draw it as a whole")
+    condition = source.whole(metres_per_pixel or recipe.image.metres_per_pixel[0], derive(recipe.seed, "mosaic"))
+    generator = pipeline.generator
     generator.on_step = on_step
     generator.open()
     [image] = generator.generate([condition], [derive(recipe.seed, "mosaic image")])
-    detail = condition.origin.detail
-    place = GroundPlace(str(detail["crs"]), Affine(*map(float, str(detail["transform"]).split())))
+    place = place_of(condition.origin)
     tags = {"DIGITAL_SOURCE_TYPE": VOCABULARY + drawer.digital_source, "LICENCE": "; ".join(source.licences())}
     labels = out.with_name(f"{out.stem}_labels.tif")
     write_cog(out, np.moveaxis(image, 2, 0), place, tags)
-    write_cog(labels, condition.mask[None], place, tags, palette_of(taxonomy))
+    write_cog(labels, condition.mask[None], place, tags, palette_of(pipeline.taxonomy))
     return Mosaic(out, labels, condition.mask.shape)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from earthsynth_factory.conditions.prompts import PromptWriter
-from earthsynth_factory.domain.condition import Condition
+from earthsynth_factory.domain.condition import Condition, Mask
+from earthsynth_factory.domain.masks import present_ids
 from earthsynth_factory.domain.spec import Field, Spec
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
 
@@ -59,6 +60,35 @@ class Want:
     seed: int
     ordinal: int = 0
     pair: WantedPair | None = None
+
+    @property
+    def shown(self) -> tuple[int, ...] | None:
+        """Class ids that may be in view: of the surroundings and the category; None where the source chooses."""
+        if self.context is None:
+            return None
+        return (*self.context, self.category.id) if self.category else self.context
+
+    def avoided_in(self, mask: Mask) -> str | None:
+        """Named where a class that must not appear is in the mask."""
+        found = sorted(self.avoid.intersection(present_ids(mask)))
+        return f"class {found[0]} in view, which is to be avoided" if found else None
+
+    def miscounted(self, number: int) -> str | None:
+        """What is wrong with so many instances of the category."""
+        if self.instances is None or self.category is None or self.instances[0] <= number <= self.instances[1]:
+            return None
+        return f"another number of {self.category.name!r} than {self.instances[0]}..{self.instances[1]}"
+
+    def missized(self, metres: Iterable[float]) -> str | None:
+        """What is wrong with objects of the category of such lengths."""
+        if self.object_size is None or self.category is None:
+            return None
+        low, high = self.object_size
+        return (
+            None
+            if all(low <= one <= high for one in metres)
+            else f"a {self.category.name!r} outside {low:g}..{high:g} m"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from earthsynth_factory.conditions.masks.objects import length
 from earthsynth_factory.conditions.masks.pictures import FolderPictures
 from earthsynth_factory.conditions.masks.view import Variants, choose_view, stretch
 from earthsynth_factory.domain import seeds
-from earthsynth_factory.domain.condition import Condition, Mask, Origin
-from earthsynth_factory.domain.masks import present_classes, present_ids
+from earthsynth_factory.domain.condition import Condition, Origin
+from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Category
 from earthsynth_factory.errors import NoCondition
@@ -158,7 +158,7 @@ class DatasetSource(ConditionSource):
             control = None if self._spec.relabel_control else mask
             mask = np.where((mask == BACKGROUND) | (mask == IGNORE), mask, want.category.id).astype(np.uint8)
         crop = self._narrowed(want, MaskCrop(mask, instances, {}))
-        if fault := _avoided(want, crop.mask):
+        if fault := want.avoided_in(crop.mask):
             return fault
         known = item.metres_per_pixel
         scale = known * item.shape[0] / want.height if known else want.metres_per_pixel
@@ -169,13 +169,11 @@ class DatasetSource(ConditionSource):
         """Background in place of what `single_category` or the want's context leaves out."""
         if want.category is not None and self._spec.single_category:
             return crop.only([want.category.id])
-        if want.context is not None:
-            return crop.only([*want.context, *([want.category.id] if want.category else [])])
-        return crop
+        return crop if want.shown is None else crop.only(want.shown)
 
     def _fault(self, want: Want, crop: MaskCrop, pixels: MaskPixels, step: float) -> str | None:
         """Why this crop does not meet the want."""
-        fault = _avoided(want, crop.mask)
+        fault = want.avoided_in(crop.mask)
         if fault or want.category is None:
             return fault
         category = want.category.id
@@ -186,13 +184,12 @@ class DatasetSource(ConditionSource):
             return f"too little of {want.category.name!r} in view (see `min_visible` and `min_area`)"
         if want.instances is not None:
             number = len(ids) if pixels.known else int(components(crop.mask, [category]).max())
-            if not want.instances[0] <= number <= want.instances[1]:
-                return f"another number of {want.category.name!r} than {want.instances[0]}..{want.instances[1]}"
+            if fault := want.miscounted(number):
+                return fault
         if want.object_size is not None:
             scale = want.metres_per_pixel / step
             sizes = [scale * length(pixels.instances[pixels.objects[i].box] == i) for i in ids]
-            if not all(want.object_size[0] <= size <= want.object_size[1] for size in sizes):
-                return f"a {want.category.name!r} outside {want.object_size[0]:g}..{want.object_size[1]:g} m"
+            return want.missized(sizes)
         return None
 
     def _condition(
@@ -226,9 +223,3 @@ class DatasetSource(ConditionSource):
         low, high = self._spec.extra_count
         number = min(int(rng.integers(low, high + 1)), len(free))
         return [free[int(i)] for i in rng.permutation(len(free))[:number]]
-
-
-def _avoided(want: Want, mask: Mask) -> str | None:
-    """Named where a class that must not appear is in the mask."""
-    found = sorted(want.avoid.intersection(present_ids(mask)))
-    return f"class {found[0]} in view, which is to be avoided" if found else None

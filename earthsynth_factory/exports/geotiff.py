@@ -49,7 +49,7 @@ class GeotiffSpec(ExportSpec):
         palette = palette_of(classes)
         with _Vectors(out) as vectors:
             for record in walk:
-                place = place_of(record)
+                place = place_of(record.origin)
                 nowhere += place is None
                 source = _source(store, record)
                 folder = out / record.split

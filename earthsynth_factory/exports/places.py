@@ -15,10 +15,11 @@ from rasterio.crs import CRS
 from rasterio.features import shapes
 
 from earthsynth_factory.datasets.build.records import SampleRecord
+from earthsynth_factory.domain.condition import Origin
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.exports.shapes import drawn, patch, polygons
-from earthsynth_factory.exports.walk import ground
-from earthsynth_factory.io.georeference import DEGREES, moved
+from earthsynth_factory.exports.walk import ground_of
+from earthsynth_factory.io.georeference import DEGREES, moved, on_ground
 
 DIGITS = 8
 """Decimals of a degree that are written: about a millimetre."""
@@ -41,9 +42,7 @@ class GroundPlace:
 
     def points(self, pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(N, 2) column, row → x, y."""
-        a, b, c, d, e, f = self.transform[:6]
-        column, row = pixels[:, 0], pixels[:, 1]
-        return np.column_stack([a * column + b * row + c, d * column + e * row + f])
+        return on_ground(self.transform, pixels)
 
     def degrees(self, pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(N, 2) column, row → longitude, latitude on WGS 84."""
@@ -59,9 +58,9 @@ def _system(name: str) -> CRS:
     return CRS.from_user_input(name)
 
 
-def place_of(record: SampleRecord) -> GroundPlace | None:
-    """None if it is not known."""
-    found = ground(record)
+def place_of(origin: Origin) -> GroundPlace | None:
+    """Of a sample or a condition; None if it is not known."""
+    found = ground_of(origin)
     if not found.get("crs") or "transform" not in found:
         return None
     return GroundPlace(str(found["crs"]), Affine(*found["transform"]))

@@ -28,7 +28,7 @@ from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.places import GroundPlace, ground_footprint, on_map, outline, place_of
 from earthsynth_factory.exports.walk import Walk, image_classes
 from earthsynth_factory.io.atomic import write_bytes, write_json
-from earthsynth_factory.io.png import encode_png
+from earthsynth_factory.io.png import encode_mask
 from earthsynth_factory.io.provenance import VOCABULARY, source_type_of
 
 VERSION = "1.1.0"
@@ -58,7 +58,7 @@ class StacSpec(ExportSpec):
         links = out / ".links.part"
         with links.open("wb") as file:
             for record in walk:
-                place = place_of(record)
+                place = place_of(record.origin)
                 item = self._item(store, record, place, classes)
                 nowhere += place is None
                 box.add(item.get("bbox"))
@@ -79,8 +79,7 @@ class StacSpec(ExportSpec):
     def _put(self, store: LabelledDataset, record: SampleRecord, place: GroundPlace | None, folder: Path) -> None:
         image = store.image_path(record)
         put_image(image, folder / f"image{image.suffix.lower()}", self.images)
-        palette = [channel for number in range(256) for channel in _color(store, number)]
-        write_bytes(folder / "labels.png", encode_png(store.mask(record), palette), durable=False)
+        write_bytes(folder / "labels.png", encode_mask(store.mask(record), store.taxonomy), durable=False)
         if place is not None:
             write_json(folder / "objects.geojson", _objects(store, record, place))
 
@@ -206,10 +205,6 @@ def _objects(store: LabelledDataset, record: SampleRecord, place: GroundPlace) -
         for instance in record.instances
     ]
     return {"type": "FeatureCollection", "features": features}
-
-
-def _color(store: LabelledDataset, number: int) -> tuple[int, int, int]:
-    return store.taxonomy[number].color if number in store.taxonomy else (255, 255, 255)
 
 
 def _split(name: str) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.views import OfSplits
+from earthsynth_factory.domain.condition import Origin
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.exports.base import Progress
+from earthsynth_factory.io.georeference import transform_of
 
 
 class Walk:
@@ -54,11 +56,14 @@ def image_classes(store: LabelledDataset) -> list[Category]:
 
 def ground(record: SampleRecord) -> dict[str, Any]:
     """Where a real image lies on the ground: `crs`, and `transform` as six numbers (column, row → x, y); empty if unknown."""
-    detail = record.origin.detail
+    return ground_of(record.origin)
+
+
+def ground_of(origin: Origin) -> dict[str, Any]:
+    """The same of the origin of a condition."""
+    detail = origin.detail
     found: dict[str, Any] = {"crs": detail["crs"]} if "crs" in detail else {}
-    return (
-        {**found, "transform": [float(n) for n in str(detail["transform"]).split()]} if "transform" in detail else found
-    )
+    return {**found, "transform": transform_of(str(detail["transform"]))} if "transform" in detail else found
 
 
 def crowd(instance: Instance) -> bool:

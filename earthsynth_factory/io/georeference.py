@@ -8,8 +8,9 @@ with `.prj`, and GDAL's `.aux.xml`, are read by us, as text of bounded size.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -34,6 +35,23 @@ STEP = 50.0
 
 _EQUATOR, _FLATTENING = 6378137.0, 1 / 298.257223563
 """WGS 84: half axis in metres and flattening."""
+
+
+def on_ground(transform: Affine, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(N, 2) column, row → x, y; with the inverse the way back. Spelt out, since affine's operators differ by version."""
+    a, b, c, d, e, f = transform[:6]
+    columns, rows = points[:, 0], points[:, 1]
+    return np.column_stack([a * columns + b * rows + c, d * columns + e * rows + f])
+
+
+def transform_text(numbers: Iterable[float]) -> str:
+    """The six numbers of a transform as a text that says them to the last bit: what an origin's `transform` is."""
+    return " ".join(repr(float(number)) for number in islice(numbers, 6))
+
+
+def transform_of(text: str) -> list[float]:
+    """The numbers in such a text."""
+    return [float(number) for number in text.split()]
 
 
 DEGREES = CRS.from_user_input("OGC:CRS84")

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import IO
 
 MAX_BYTES = 1 << 20
 """A larger packet is not looked at."""
@@ -61,40 +62,32 @@ def source_type_of(path: Path) -> str | None:
     """The term in a PNG or JPEG file, whoever wrote it; None if there is none. Raises OSError."""
     with path.open("rb") as file:
         start = file.read(len(_PNG))
-        if start == _PNG:
-            packets = _png_packets(path)
-        elif start[:2] == b"\xff\xd8":
-            packets = _jpeg_packets(path)
-        else:
-            return None
-    found = (match for packet in packets if (match := _TYPE.search(packet)))
-    match = next(found, None)
+        packets = _png_packets(file) if start == _PNG else _jpeg_packets(file) if start[:2] == b"\xff\xd8" else iter(())
+        match = next((found for packet in packets if (found := _TYPE.search(packet))), None)
     return match[1].decode() if match else None
 
 
-def _png_packets(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(len(_PNG))
-        while len(head := file.read(8)) == 8:
-            length, name = struct.unpack(">I4s", head)
-            if name == b"iTXt" and length <= MAX_BYTES:
-                data = file.read(length)
-                if data.startswith(PNG_KEYWORD + b"\0"):
-                    yield data
-                file.seek(4, 1)
-            elif name == b"IEND":
-                return
-            else:
-                file.seek(length + 4, 1)
-
-
-def _jpeg_packets(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(2)
-        while len(head := file.read(4)) == 4:
-            marker, length = struct.unpack(">HH", head)
-            if marker >> 8 != 0xFF or marker == 0xFFDA or length < 2:  # the picture itself begins
-                return
-            data = file.read(length - 2)
-            if marker == 0xFFE1 and data.startswith(_JPEG_XMP):
+def _png_packets(file: IO[bytes]) -> Iterator[bytes]:
+    """file: behind the signature."""
+    while len(head := file.read(8)) == 8:
+        length, name = struct.unpack(">I4s", head)
+        if name == b"iTXt" and length <= MAX_BYTES:
+            data = file.read(length)
+            if data.startswith(PNG_KEYWORD + b"\0"):
                 yield data
+            file.seek(4, 1)
+        elif name == b"IEND":
+            return
+        else:
+            file.seek(length + 4, 1)
+
+
+def _jpeg_packets(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(2)
+    while len(head := file.read(4)) == 4:
+        marker, length = struct.unpack(">HH", head)
+        if marker >> 8 != 0xFF or marker == 0xFFDA or length < 2:  # the picture itself begins
+            return
+        data = file.read(length - 2)
+        if marker == 0xFFE1 and data.startswith(_JPEG_XMP):
+            yield data

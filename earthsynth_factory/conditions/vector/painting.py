@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from rasterio.features import rasterize
 from earthsynth_factory.conditions.vector.features import Features
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.io.georeference import on_ground
 
 MAX_OBJECTS = 0xFFFF
 """As many ids has an instance map."""
@@ -39,8 +40,7 @@ class Tile:
     def outline(self) -> shapely.Polygon:
         """Its four corners in metres."""
         corners = [(0, 0), (self.width, 0), (self.width, self.height), (0, self.height)]
-        a, b, c, d, e, f = self.transform[:6]
-        return shapely.Polygon([(a * x + b * y + c, d * x + e * y + f) for x, y in corners])
+        return shapely.Polygon(on_ground(self.transform, np.array(corners, float)))
 
     @property
     def metres_per_pixel(self) -> float:
@@ -48,9 +48,7 @@ class Tile:
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
         """(N, 2) metres → column, row."""
-        a, b, c, d, e, f = (~self.transform)[:6]
-        x, y = points[:, 0], points[:, 1]
-        return np.column_stack([a * x + b * y + c, d * x + e * y + f])
+        return on_ground(~self.transform, points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +61,7 @@ class Painted:
     lengths: Mapping[int, float]
 
 
-def paint(features: Features, tile: Tile, taxonomy: Taxonomy, shown: frozenset[int] | None, ground: int) -> Painted:
+def paint(features: Features, tile: Tile, taxonomy: Taxonomy, shown: Sequence[int] | None, ground: int) -> Painted:
     """shown: categories that are painted, None: all. ground: category id where nothing lies."""
     top = _top(features, tile, shown)
     numbers, place = np.unique(top, return_inverse=True)
@@ -84,11 +82,11 @@ def paint(features: Features, tile: Tile, taxonomy: Taxonomy, shown: frozenset[i
     )
 
 
-def _top(features: Features, tile: Tile, shown: frozenset[int] | None) -> np.ndarray:
+def _top(features: Features, tile: Tile, shown: Sequence[int] | None) -> np.ndarray:
     """(H, W) int32: the feature on top, -1 where none is."""
     near = np.sort(features.tree.query(tile.outline, predicate="intersects"))
     if shown is not None:
-        near = near[np.isin(features.category[features.feature[near]], list(shown))]
+        near = near[np.isin(features.category[features.feature[near]], shown)]
     shapes = shapely.clip_by_rect(
         shapely.transform(features.tree.geometries[near], tile.pixels), -1, -1, tile.width + 1, tile.height + 1
     )

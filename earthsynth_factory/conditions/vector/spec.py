@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -28,7 +28,7 @@ from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import NoCondition, SourceError
-from earthsynth_factory.io.georeference import crs_name
+from earthsynth_factory.io.georeference import crs_name, transform_text
 
 LAYOUT_VERSION = 1
 """Raised whenever the same want would give other pixels."""
@@ -100,8 +100,7 @@ class VectorSource(ConditionSource):
         self._ground = laid_out(self._features, area, spec.block, spec.gap, context.shares, context.seed)
         self._below = context.taxonomy.named(spec.ground).id if spec.ground else BACKGROUND
         self._system = crs_name(self._features.system)
-        self._grids: OrderedDict[tuple[object, ...], list[tuple[float, float, VectorBlock]]] = OrderedDict()
-        self._lock = Lock()
+        self._grid = lru_cache(maxsize=16)(self._laid)
 
     def fingerprint(self) -> str:
         """The block, the features and the version of the layouts."""
@@ -140,7 +139,7 @@ class VectorSource(ConditionSource):
                 continue
             x, y, block = place
             tile = Tile.around(x, y, want.height, want.width, want.metres_per_pixel, angle)
-            painted = paint(self._features, tile, self._context.taxonomy, self._shown(want), self._below)
+            painted = paint(self._features, tile, self._context.taxonomy, want.shown, self._below)
             fault = self._fault(want, tile, painted)
             if fault is None:
                 return self._condition(want.seed, want.metres_per_pixel, tile, painted, block.name)
@@ -163,11 +162,6 @@ class VectorSource(ConditionSource):
         tile = Tile.around(x, y, height, width, metres_per_pixel, 0.0)
         painted = paint(self._features, tile, self._context.taxonomy, None, self._below)
         return self._condition(seed, metres_per_pixel, tile, painted, "whole")
-
-    def _shown(self, want: Want) -> frozenset[int] | None:
-        if want.context is None:
-            return None
-        return frozenset([*want.context, *([want.category.id] if want.category else [])])
 
     def _half(self, want: Want, angle: float) -> tuple[float, float]:
         """Half the extent of a tile in metres, across and up."""
@@ -214,23 +208,12 @@ class VectorSource(ConditionSource):
 
     def _next(self, want: Want, angle: float) -> tuple[float, float, VectorBlock] | str:
         """The want's own place in the grid of its split; or why there is none."""
-        half = self._half(want, angle)
-        found = self._grid(want, half)
+        found = self._grid(want.split, want.category.id if want.category else None, self._half(want, angle))
         if not found:
             return self._too_large(want)
         if want.ordinal >= len(found):
             return f"its squares of {want.split} have {len(found)} tiles that show this class, and all are used"
         return found[want.ordinal]
-
-    def _grid(self, want: Want, half: tuple[float, float]) -> list[tuple[float, float, VectorBlock]]:
-        category = want.category.id if want.category else None
-        key = (want.split, category, half)
-        with self._lock:
-            if key not in self._grids:
-                self._grids[key] = self._laid(want.split, category, half)
-                while len(self._grids) > 16:
-                    self._grids.popitem(last=False)
-            return self._grids[key]
 
     def _laid(
         self, split: str, category: int | None, half: tuple[float, float]
@@ -270,10 +253,8 @@ class VectorSource(ConditionSource):
         """Why this tile does not meet the want."""
         if not self._ground.area.covers(tile.outline):
             return "tiles reach beyond the area"
-        present = present_classes(painted.mask)
-        avoided = sorted(want.avoid.intersection(present))
-        if avoided:
-            return f"class {avoided[0]} in view, which is to be avoided"
+        if fault := want.avoided_in(painted.mask):
+            return fault
         if want.category is None:
             return None
         inside = painted.mask == want.category.id
@@ -282,16 +263,10 @@ class VectorSource(ConditionSource):
         ids = np.unique(painted.instances[inside]).tolist()
         if max((painted.visible[number] for number in ids), default=0.0) < self._spec.min_visible:
             return f"too little of {want.category.name!r} in view (see `min_visible`)"
-        if want.instances is not None and not want.instances[0] <= len(ids) <= want.instances[1]:
-            return f"another number of {want.category.name!r} than {want.instances[0]}..{want.instances[1]}"
-        if want.object_size is not None:
-            low, high = want.object_size
-            if not all(low <= painted.lengths[number] <= high for number in ids):
-                return f"a {want.category.name!r} outside {low:g}..{high:g} m"
-        return None
+        return want.miscounted(len(ids)) or want.missized(painted.lengths[number] for number in ids)
 
     def _condition(self, seed: int, metres_per_pixel: float, tile: Tile, painted: Painted, part: str) -> Condition:
-        place = {"crs": self._system, "transform": " ".join(map(repr, map(float, tile.transform[:6])))}
+        place = {"crs": self._system, "transform": transform_text(tile.transform)}
         return Condition(
             mask=painted.mask,
             instances=painted.instances,

@@ -11,6 +11,7 @@ from earthsynth_factory.datasets.build.records import PairRecord
 from earthsynth_factory.datasets.prepared.layout import FORMAT, PreparedLayout
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.gates import plain_name
+from earthsynth_factory.io.georeference import transform_text
 from earthsynth_factory.io.pictures import SUFFIXES
 
 MAX_JSON_BYTES = 1 << 28
@@ -52,7 +53,7 @@ class ItemRecord(BaseModel):
         """Where it lies in its scene and on the ground, as plain values; empty where nothing is known."""
         found: dict[str, str | int] = {"top": self.corner[0], "left": self.corner[1]} if self.corner else {}
         if self.transform:
-            found["transform"] = " ".join(map(repr, self.transform))
+            found["transform"] = transform_text(self.transform)
         return {**found, "crs": self.crs} if self.crs else found
 
 

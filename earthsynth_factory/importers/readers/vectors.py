@@ -32,6 +32,7 @@ from earthsynth_factory.importers.scene import (
 )
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import group_of, safe_stem, split_of
+from earthsynth_factory.io.georeference import on_ground
 from earthsynth_factory.io.pictures import Picture
 
 if TYPE_CHECKING:
@@ -193,12 +194,12 @@ def _in_pixels(shape: Geometry, crs: CRS, ground: GroundFrame) -> Geometry:
     import numpy as np
     import shapely
 
-    a, b, c, d, e, f = (~ground.transform)[:6]  # spelt out: affine's operators differ by version
+    back = ~ground.transform
 
     def moved(points: np.ndarray) -> np.ndarray:
         x, y = points[:, 0], points[:, 1]
         if crs != ground.crs:
             x, y = map(np.asarray, transform(crs, ground.crs, x.tolist(), y.tolist()))
-        return np.column_stack([a * x + b * y + c, d * x + e * y + f])
+        return on_ground(back, np.column_stack([x, y]))
 
     return shapely.transform(shape, moved)
