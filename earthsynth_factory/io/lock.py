@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from earthsynth_factory.errors import StoreError
+from earthsynth_factory.errors import FolderInUse
 from earthsynth_factory.io.atomic import disk_error
 from earthsynth_factory.io.gates import write_below
 
@@ -23,7 +23,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 @contextmanager
 def locked(out: Path, what: str, patience: float = 0.0) -> Iterator[None]:
-    """Hold the output folder for one job. Raises StoreError where another process holds it after `patience` seconds.
+    """Hold the output folder for one job. Raises FolderInUse where another process holds it after `patience` seconds.
 
     what: the kind of job, as an error calls it ("build"). The lock is the kernel's: it goes with the process, so a killed
     job leaves none behind. A file system without locks is held by a file instead; one whose holder died is taken over.
@@ -34,7 +34,7 @@ def locked(out: Path, what: str, patience: float = 0.0) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         held = _held(out, patience)
     except Timeout:
-        raise StoreError(f"{out}: another {what} is writing here; wait for it or choose another --out") from None
+        raise FolderInUse(f"{out}: another {what} is writing here; wait for it or choose another --out") from None
     except OSError as error:
         raise disk_error(out, error) from error
     try:
