@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,4 +51,8 @@ def _held(out: Path, patience: float) -> Any:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        return SoftFileLock(write_below(out / _SOFT, out), timeout=patience).acquire().lock
+        held = SoftFileLock(write_below(out / _SOFT, out), timeout=patience).acquire().lock
+        for leftover in out.glob(f"{_SOFT}.break.*"):  # of who was killed as it took over a dead holder's
+            with suppress(OSError):
+                leftover.unlink()
+        return held

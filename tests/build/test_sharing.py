@@ -24,6 +24,7 @@ from earthsynth_factory.datasets.build.layout import WHOLE, BuildLayout
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.errors import FolderInUse, InputError, StoreError
 from earthsynth_factory.io.lease import DEAD_SECONDS, Holder, leased
+from earthsynth_factory.io.lock import locked
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
 
@@ -252,3 +253,15 @@ def test_nobody_begins_while_a_build_has_the_whole_folder(tmp_path: Path) -> Non
             run_share(recipe, out, "2/2")
         with pytest.raises(FolderInUse, match="another build is writing here"):
             run_build(recipe, out)
+
+
+def test_what_a_kill_leaves_of_a_lock_taken_over_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    leftover = tmp_path / ".lock.held.break.30966.15b1aae4"
+    leftover.touch()
+    with locked(tmp_path, "build"):
+        assert not leftover.exists() and (tmp_path / ".lock.held").exists()
+    assert not list(tmp_path.iterdir()) or [path.name for path in tmp_path.iterdir()] == [".lock"]
