@@ -6,8 +6,7 @@ import multiprocessing as mp
 import threading
 import time
 import traceback
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -26,7 +25,7 @@ class LocalEngine(Engine):
 
     devices: Sequence[str]
 
-    def run(self, task: NumberedTask, items: Sequence[int], report: Report, stop: threading.Event) -> None:
+    def run(self, task: NumberedTask, items: Iterable[int], report: Report, stop: threading.Event) -> None:
         if len(self.devices) > 1:
             _Processes(task, items, report, stop).run(self.devices)
             return
@@ -40,11 +39,11 @@ class LocalEngine(Engine):
 class _Processes:
     """Several processes, each at the end of a pipe of its own: one that is killed takes no shared lock with it."""
 
-    def __init__(self, task: NumberedTask, items: Sequence[int], report: Report, stop: threading.Event) -> None:
+    def __init__(self, task: NumberedTask, items: Iterable[int], report: Report, stop: threading.Event) -> None:
         # Fresh interpreters: forking a process that has threads or a CUDA context can hang.
         self._context = mp.get_context("spawn")
         self._task = task
-        self._items = deque(items)
+        self._items = iter(items)
         self._report = report
         self._stop = stop
         self._halt = self._context.RawValue("b", 0)
@@ -87,8 +86,7 @@ class _Processes:
         if kind == "report":
             self._report(body)
         elif kind == "idle":
-            more = self._items and not self._halt.value
-            pipe.send(self._items.popleft() if more else None)
+            pipe.send(None if self._halt.value else next(self._items, None))
         else:
             self._failure = self._failure or body
 
