@@ -12,6 +12,9 @@ from typer.core import TyperGroup
 from earthsynth_factory.cli.say import say
 from earthsynth_factory.errors import FactoryError, Interrupted, RecipeError
 
+_UsageError: Any = typer.BadParameter.__base__
+"""What the parser raises; it lives in another package in older versions of typer."""
+
 
 class GuardedGroup(TyperGroup):
     """The root command: turns our errors and Ctrl-C into what a user reads and a script tests."""
@@ -22,6 +25,9 @@ class GuardedGroup(TyperGroup):
         except FactoryError as error:
             report_error(error)
             raise typer.Exit(error.exit_code) from None
+        except _UsageError as error:
+            report_usage(error)
+            raise typer.Exit(2) from None
         except MemoryError:
             typer.secho("ended early: ", fg="yellow", bold=True, err=True, nl=False)
             say(
@@ -47,6 +53,15 @@ def report_error(error: FactoryError) -> None:
     if isinstance(error, RecipeError) and many:
         say(f"{len(error.faults)} faults", err=True)
     say(str(error), err=True, after=0 if many else len(kind))
+
+
+def report_usage(error: Any) -> None:
+    """What the parser has against a command, as it would say it, but wrapped between words."""
+    if error.ctx is not None:
+        say(error.ctx.get_usage(), err=True)
+        say(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
+    typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    say(error.format_message(), err=True, after=len("error: "))
 
 
 def say_warnings(lines: Sequence[str]) -> None:
