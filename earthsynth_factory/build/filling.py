@@ -100,12 +100,12 @@ def _finishing(tally: BuildTally) -> str:
 
 def _devices(recipe: Recipe, shards: int) -> list[str]:
     """A device for each worker: GPUs in turn where there are several, else the recipe's choice for all."""
-    device, workers = recipe.engine.device, max(1, min(recipe.engine.workers, shards))
+    device, asked = recipe.engine.device, recipe.engine.workers
     if device not in ("auto", "cuda"):
-        return [device] * workers
-    from earthsynth_factory.models.device import all_devices
+        return [device] * min(1 if asked == "auto" else asked, shards)
+    from earthsynth_factory.models.device import all_devices, device_count
 
-    return all_devices(device, workers)
+    return all_devices(device, min(device_count(device) if asked == "auto" else asked, shards))
 
 
 def _log_session(path: Path, tally: BuildTally, seconds: float, workers: int) -> None:

@@ -52,7 +52,7 @@ class _Processes:
 
     def run(self, devices: Sequence[str]) -> None:
         """Raises the first error of a worker, once the others have kept what they were making."""
-        started = [self._start(device) for device in devices]
+        started = [self._start(device, len(devices)) for device in devices]
         try:
             while self._workers:
                 self._halt.value |= self._stop.is_set() or self._failure is not None
@@ -68,9 +68,9 @@ class _Processes:
         if self._failure:
             raise self._failure
 
-    def _start(self, device: str) -> BaseProcess:
+    def _start(self, device: str, workers: int) -> BaseProcess:
         ours, theirs = self._context.Pipe()
-        worker = self._context.Process(target=_work, args=(self._task, device, theirs, self._halt))
+        worker = self._context.Process(target=_work, args=(self._task, device, theirs, self._halt, workers))
         with spawning():
             worker.start()
         theirs.close()
@@ -101,12 +101,15 @@ class _Processes:
             )
 
 
-def _work(task: NumberedTask, device: str, pipe: Connection, halt: Any) -> None:
-    """Body of a worker process. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
+def _work(task: NumberedTask, device: str, pipe: Connection, halt: Any, workers: int) -> None:
+    """Body of a worker process, one of so many. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
     be_a_child()
     stop = threading.Event()
     threading.Thread(target=_watch, args=(halt, stop), daemon=True).start()
     try:
+        from earthsynth_factory.models.device import share_threads
+
+        share_threads(workers)
         work = task.open(device, lambda body: pipe.send(("report", body)))
         while (item := _next_item(pipe)) is not None:
             work(item, stop)

@@ -79,6 +79,7 @@ class Job:
             )
         count = tasks or min(shards, MOST_TASKS)
         elsewhere = not weights_here(loaded) and bool(synthesis.repositories(loaded.base))
+        workers = 1 if engine.workers == "auto" else engine.workers  # a task has one GPU
         weights = UNKNOWN_WEIGHTS if elsewhere else weights_here(loaded)
         return cls(
             name=re.sub(r"[^a-z0-9]+", "-", loaded.recipe.name.lower()).strip("-")[:40].strip("-") or "build",
@@ -87,8 +88,8 @@ class Job:
             changes=changes,
             tasks=count,
             seconds=None if cost.seconds is None else cost.seconds / count * SLACK + OPENING_SECONDS,
-            bytes=engine.workers * (WORKER_BYTES + 2 * weights),
-            cpus=2 * engine.workers + engine.writers,
+            bytes=workers * (WORKER_BYTES + 2 * weights),
+            cpus=2 * workers + engine.writers,
             gpu=bool(weights) and engine.device.startswith(("auto", "cuda")),
         )
 
