@@ -7,7 +7,6 @@ import zlib
 
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
 
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.io.provenance import DigitalSource, png_text
@@ -24,8 +23,10 @@ def encode_png(
 
     source: how an image came to be, which the file then says.
 
-    Lossless; the same pixels give the same bytes on the same processor. Rows are filtered by the one above and packed by
-    Intel's ISA-L, which takes a fifth of zlib's quickest way for imagery and a tenth for masks, and leaves no more bytes.
+    Lossless; the same pixels give the same bytes. Rows are filtered by the one above; what is packed are runs and single
+    bytes alone (Z_RLE), which depends on nothing but the pixels, takes two thirds of zlib's quickest other way for imagery,
+    leaves a fifth more bytes of it, and a quarter less of masks. ISA-L is three times as fast, but has been seen to pack the
+    same rows in two ways.
     """
     color_type = 2 if pixels.ndim == 3 else 3 if palette is not None else 0
     depth = 16 if pixels.dtype == np.uint16 else 8
@@ -35,7 +36,8 @@ def encode_png(
     filtered[:, 0] = 2  # PNG's filter type Up
     filtered[:1, 1:] = rows[:1]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])  # in place: `np.diff` takes twenty times as long
-    data = isal_zlib.compress(filtered.data, level=1)
+    packer = zlib.compressobj(level=1, memLevel=9, strategy=zlib.Z_RLE)
+    data = packer.compress(filtered.data) + packer.flush()
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, color_type, 0, 0, 0)
     chunks = [_chunk(b"IHDR", header)]
     if palette is not None:
