@@ -90,6 +90,7 @@ def test_runs_do_not_hang_on_what_is_asked_beside_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_killed_evaluation_goes_on_and_leaves_nothing_running(tmp_path: Path) -> None:
     real, made = _pair(tmp_path)
     recipe = planted.asked(real, made, arms=("real", "synthetic"), workers=2)
@@ -98,7 +99,7 @@ def test_a_killed_evaluation_goes_on_and_leaves_nothing_running(tmp_path: Path) 
     command = [sys.executable, "-m", "earthsynth_factory.cli", "evaluate", str(tmp_path / "recipe.yaml")]
     out = tmp_path / "killed"
     with subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.DEVNULL, start_new_session=True) as process:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 400
         while not list(out.glob("runs/*.json")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
