@@ -7,6 +7,7 @@
     │   ├── NoCondition        no mask can be drawn that meets what was asked
     │   ├── ModelError         weights that are missing, foreign or damaged
     │   └── StoreError         an output folder that belongs to another run or is damaged
+    │       └── FolderInUse       another process works in it now
     └── Interrupted         3  ended early, nothing lost: the same command goes on
         ├── Shortfall          the line ran to its end, yet some counts were not reached
         └── DiskError          the disk is full or failed; what only another folder mends is a StoreError
@@ -51,6 +52,10 @@ class ModelError(InputError):
 
 class StoreError(InputError):
     """An output folder belongs to another recipe, or its contents contradict its own records."""
+
+
+class FolderInUse(StoreError):  # noqa: N818  # the state of a folder, not a fault
+    """Another process works in an output folder now."""
 
 
 class Interrupted(FactoryError):  # noqa: N818  # the state of the work, not a fault

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
-from earthsynth_factory.build.run import identity_of
+from earthsynth_factory.build.run_record import identity_of
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.io.atomic import write_bytes

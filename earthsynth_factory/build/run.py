@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from earthsynth_factory.build import rates
 from earthsynth_factory.build.doubts import doubts_of, read_doubts
 from earthsynth_factory.build.edit_sheet import edit_sheet
-from earthsynth_factory.build.engines.local import LocalEngine
+from earthsynth_factory.build.filling import Listeners, Watch, fill_shards
 from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.preflight import check
-from earthsynth_factory.build.preflight.model_fit import unknown_targets
 from earthsynth_factory.build.reporting import report_on_build, report_path
-from earthsynth_factory.build.run_record import new_record, resume_or_create
+from earthsynth_factory.build.run_record import record_for, resume_or_create
 from earthsynth_factory.build.set_aside import settled_in
-from earthsynth_factory.build.shards import BuildEvent, Resumed, ShardTask, SlotSettled, WorkerReady
+from earthsynth_factory.build.shards import Resumed, ShardTask
+from earthsynth_factory.build.sharing.whole_folder import await_sharers, bring_in, clear, whole_folder
 from earthsynth_factory.build.topup import reopen_topped_up
 from earthsynth_factory.build.verify import damages, reopen_damaged
 from earthsynth_factory.datasets.build.layout import BuildLayout
@@ -34,47 +30,8 @@ from earthsynth_factory.errors import Interrupted, Shortfall
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.io.atomic import json_bytes, write_bytes, write_changed
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
-from earthsynth_factory.io.jsonl import append_line, open_to_append
-from earthsynth_factory.io.log import log_file
-from earthsynth_factory.io.signals import stop_on_signals
-from earthsynth_factory.recipe.fingerprint import fingerprint
 from earthsynth_factory.recipe.load import LoadedRecipe
-from earthsynth_factory.recipe.schema import Recipe
 from earthsynth_factory.report.dataset_card import Counts, write_card
-
-Watch = Callable[[BuildEvent], None]
-"""Called in the main thread with what was settled before, and everything the workers report."""
-
-
-@dataclass
-class BuildTally:
-    """What this session did so far.
-
-    reasons: what refused images → how many. made, passed: class id (None: negatives) → images made, and those of
-    them that every rule passed. facts: of the first worker. notes: what the image models noted on the way, each once.
-    """
-
-    accepted: int = 0
-    short: int = 0
-    images: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    made: Counter[int | None] = field(default_factory=Counter)
-    passed: Counter[int | None] = field(default_factory=Counter)
-    facts: dict[str, Any] = field(default_factory=dict)
-    notes: dict[str, None] = field(default_factory=dict)
-
-    def add(self, event: BuildEvent) -> None:
-        if isinstance(event, WorkerReady):
-            self.facts = self.facts or dict(event.facts)
-            self.notes |= dict.fromkeys(event.notes)
-        if not isinstance(event, SlotSettled):
-            return
-        self.accepted += event.accepted
-        self.short += not event.accepted
-        self.images += event.images
-        self.made[event.category] += event.images
-        self.passed[event.category] += event.passed
-        self.reasons.update(reason.rule for reason in event.reasons)
 
 
 @dataclass(frozen=True)
@@ -111,111 +68,49 @@ def build(
 
     A build that ends with shortfalls is complete all the same; the caller decides what to make of `short`.
     """
-    recipe, base = loaded.recipe, loaded.base
+    recipe, layout = loaded.recipe, BuildLayout(out)
     for line_to_read in check(loaded, out, building=True):
         warn(line_to_read)
-    pipeline = Pipeline.of(recipe, base, "cpu")
-    identity = identity_of(recipe, pipeline, base)
-    layout = BuildLayout(out)
+    pipeline = Pipeline.of(recipe, loaded.base, "cpu")
+    given = record_for(loaded, pipeline)
+    await_sharers(layout, tell)
     with claimed(out, "build", {}, folders=("shards", "exports", "report"), ours=layout.run.is_file()) as claim:
-        unknown = unknown_targets(recipe, pipeline.card)
-        record = resume_or_create(out, new_record(recipe, identity, fingerprint(recipe, identity), unknown))
+        record = resume_or_create(out, given)
         claim.begin()  # First of all: by it a killed build is known for ours.
-        write_changed(layout.run, json_bytes(record.plain()))
-        write_changed(layout.recipe, loaded.text.encode())
-        notes = reopen_damaged(BuildReader(out), verify)
-        reopen_topped_up(BuildReader(out), recipe.rfilter)
-        watch(Resumed(sum(settled_in(shard) for shard in layout.present_shards())))
-        plan = Plan.of(recipe, record.earlier)
-        task = ShardTask(recipe, base, out, plan, record.shard_size, keep_rejects)
-        with log_file(layout.log):
-            notes += _fill(task, plan, layout, record, pipeline, watch, tell)
-        return _finish(pipeline, plan, layout, claim, notes)
+        with whole_folder(layout):
+            write_changed(layout.run, json_bytes(record.plain()))
+            write_changed(layout.recipe, loaded.text.encode())
+            notes = reopen_damaged(BuildReader(out), verify)
+            plan = Plan.of(recipe, record.earlier)
+            bring_in(layout, plan, record.shard_size)
+            reopen_topped_up(BuildReader(out), recipe.rfilter)
+            watch(Resumed(sum(settled_in(shard) for shard in layout.present_shards()), recipe.images))
+            task = ShardTask(recipe, loaded.base, out, plan, record.shard_size, keep_rejects, layout.log)
+            notes += _fill_rest(task, record, pipeline, watch, tell)
+            clear(layout)
+            return _finish(pipeline, plan, layout, claim, notes)
 
 
-def identity_of(recipe: Recipe, pipeline: Pipeline, base: Path) -> dict[str, Any]:
-    """What decides the pixels beside the recipe: contents of the mask sources, hashes of the weights, thresholds."""
-    learnt = pipeline.thresholds.plain()
-    return {
-        **({"thresholds": learnt} if learnt else {}),
-        "sources": [source.fingerprint() for source, _ in pipeline.sources],
-        "synthesis": dict(recipe.synthesis.identity(base)),
-        "rfilter": [dict(rule.identity(base)) for rule in recipe.rfilter.rules],
-    }
-
-
-def _fill(
-    task: ShardTask,
-    plan: Plan,
-    layout: BuildLayout,
-    record: RunRecord,
-    pipeline: Pipeline,
-    watch: Watch,
-    tell: Callable[[str], None],
+def _fill_rest(
+    task: ShardTask, record: RunRecord, pipeline: Pipeline, watch: Watch, tell: Callable[[str], None]
 ) -> list[str]:
     """Fill the shards that are not committed yet; what was noted on the way. pipeline: of the recipe, not open.
 
     What the models are is written down before the first image is asked of them: a build that was killed behind its last
     commit finds nothing to do, and never opens them again.
     """
-    shards = -(-len(plan) // task.shard_size)
-    todo = [number for number in range(shards) if not layout.shard(number).marker.is_file()]
-    if not todo:
-        if not record.described:
-            pipeline.open()
-            write_changed(layout.run, json_bytes(record.with_line(pipeline.describe()).plain()))
-        return []
-    tally, started = BuildTally(), time.monotonic()
+    layout = BuildLayout(task.out)
+    todo = [number for number in range(task.shards) if not layout.shard(number).marker.is_file()]
 
-    def report(event: Any) -> None:
-        if isinstance(event, WorkerReady) and not tally.facts:
-            write_changed(layout.run, json_bytes(record.with_line(event.facts).plain()))
-        tally.add(event)
-        watch(event)
+    def described(facts: dict[str, Any]) -> None:
+        write_changed(layout.run, json_bytes(record.with_line(facts).plain()))
 
-    devices = _devices(task.recipe, len(todo))
-    with stop_on_signals(lambda: tell(_finishing(tally))) as stop:
-        try:
-            LocalEngine(devices).run(task, todo, report, stop)
-        finally:
-            _log_session(layout, tally, time.monotonic() - started, len(devices))
-    if stop.is_set():
-        raise Interrupted(f"stopped with everything kept; run the same command again to go on in {layout.root}")
-    rates.remember(task.recipe, tally.facts, tally.images, time.monotonic() - started)
-    return list(tally.notes)
-
-
-def _finishing(tally: BuildTally) -> str:
-    """What the first Ctrl-C is answered with."""
-    batch = tally.facts.get("synthesis", {}).get("batch")
-    what = f"finishing {batch} images" if batch else "finishing what is in the making"
-    return f"{what}; Ctrl-C again stops now"
-
-
-def _devices(recipe: Recipe, shards: int) -> list[str]:
-    """A device for each worker: GPUs in turn where there are several, else the recipe's choice for all."""
-    device, workers = recipe.engine.device, max(1, min(recipe.engine.workers, shards))
-    if device not in ("auto", "cuda"):
-        return [device] * workers
-    from earthsynth_factory.models.device import all_devices
-
-    return all_devices(device, workers)
-
-
-def _log_session(layout: BuildLayout, tally: BuildTally, seconds: float, workers: int) -> None:
-    """A line of `sessions.jsonl`: times and rates, which differ from run to run and so stay out of `run.json`."""
-    line = {
-        "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "seconds": round(seconds, 2),
-        "workers": workers,
-        "images": tally.images,
-        "accepted": tally.accepted,
-        "short": tally.short,
-        "rejected_by": dict(sorted(tally.reasons.items())),
-        "notes": list(tally.notes),
-    }
-    with open_to_append(layout.sessions) as file:
-        append_line(file, orjson.dumps(line) + b"\n", layout.sessions)
+    if todo:
+        return fill_shards(task, todo, len(todo), layout.sessions, Listeners(watch, tell, described))
+    if not record.described:
+        pipeline.open()
+        described(pipeline.describe())
+    return []
 
 
 def _finish(pipeline: Pipeline, plan: Plan, layout: BuildLayout, claim: Claim, notes: list[str]) -> BuildResult:

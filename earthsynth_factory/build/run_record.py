@@ -9,14 +9,35 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory import __version__
+from earthsynth_factory.build.pipeline import Pipeline
+from earthsynth_factory.build.preflight.model_fit import unknown_targets
 from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.run_record import FORMAT, AskedCounts, RunRecord
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.recipe.fingerprint import settings_difference
+from earthsynth_factory.recipe.fingerprint import fingerprint, settings_difference
+from earthsynth_factory.recipe.load import LoadedRecipe
 from earthsynth_factory.recipe.schema import Recipe
 
 _PACKAGES = ("torch", "diffusers", "transformers", "open-clip-torch", "numpy", "opencv-python-headless")
+
+
+def record_for(loaded: LoadedRecipe, pipeline: Pipeline) -> RunRecord:
+    """The record of a build of this recipe that begins. pipeline: of the recipe."""
+    identity = identity_of(loaded.recipe, pipeline, loaded.base)
+    unknown = unknown_targets(loaded.recipe, pipeline.card)
+    return new_record(loaded.recipe, identity, fingerprint(loaded.recipe, identity), unknown)
+
+
+def identity_of(recipe: Recipe, pipeline: Pipeline, base: Path) -> dict[str, Any]:
+    """What decides the pixels beside the recipe: contents of the mask sources, hashes of the weights, thresholds."""
+    learnt = pipeline.thresholds.plain()
+    return {
+        **({"thresholds": learnt} if learnt else {}),
+        "sources": [source.fingerprint() for source, _ in pipeline.sources],
+        "synthesis": dict(recipe.synthesis.identity(base)),
+        "rfilter": [dict(rule.identity(base)) for rule in recipe.rfilter.rules],
+    }
 
 
 def new_record(recipe: Recipe, identity: Mapping[str, Any], fingerprint: str, unknown: Sequence[str] = ()) -> RunRecord:

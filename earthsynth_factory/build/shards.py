@@ -11,10 +11,11 @@ from pathlib import Path
 from earthsynth_factory.build.engines.base import Report
 from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
-from earthsynth_factory.build.set_aside import NOTHING_YET, Past, SetAside
+from earthsynth_factory.build.set_aside import NOTHING_YET, Past, SetAside, settled_in
 from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult
+from earthsynth_factory.build.sharing.private_shard import private_shard
 from earthsynth_factory.build.worker import Worker
-from earthsynth_factory.datasets.build.layout import BuildLayout
+from earthsynth_factory.datasets.build.layout import BuildLayout, ShardLayout, shard_slots
 from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.lock import locked
@@ -51,8 +52,17 @@ class WorkerReady:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What a build reports first. settled: slots that earlier sessions settled, and that stay as they are."""
+    """What a build reports first. settled: slots that earlier sessions settled, and that stay so; of: all there are."""
 
+    settled: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """A shard that another task left behind is gone on with. settled: its slots that were settled there."""
+
+    shard: int
     settled: int
 
 
@@ -64,12 +74,15 @@ class Denoised:
     steps: int
 
 
-BuildEvent = Resumed | WorkerReady | Denoised | SlotSettled
+BuildEvent = Resumed | TakenOver | WorkerReady | Denoised | SlotSettled
 
 
 @dataclass(frozen=True)
 class ShardTask:
-    """Fills shards of one output folder. Picklable: every worker builds its own line from the recipe."""
+    """Fills shards of one output folder. Picklable: every worker builds its own line from the recipe.
+
+    log: file for warnings. shared: whether other tasks, of this machine or of others, fill shards of the same folder.
+    """
 
     recipe: Recipe
     base: Path
@@ -77,26 +90,47 @@ class ShardTask:
     plan: Plan
     shard_size: int
     keep_rejects: bool
+    log: Path
+    shared: bool = False
+
+    @property
+    def shards(self) -> int:
+        """How many there are."""
+        return -(-len(self.plan) // self.shard_size)
+
+    def slots(self, number: int) -> range:
+        """Those of a shard."""
+        return shard_slots(number, self.shard_size, len(self.plan))
 
     def open(self, device: str, report: Report) -> Callable[[int, threading.Event], None]:
         if parent_process() is not None:  # in the caller's own process the caller's log is open
-            log_into(BuildLayout(self.out).log)
+            log_into(self.log)
         pipeline = Pipeline.of(self.recipe, self.base, device)
         pipeline.generator.on_step = lambda done, steps: report(Denoised(done, steps))
         pipeline.open()
         LOGGER.info("models are ready on %s", device)
         report(WorkerReady(pipeline.describe()))
-        return lambda number, stop: self._fill(pipeline, number, report, stop)
-
-    def _fill(self, pipeline: Pipeline, number: int, report: Report, stop: threading.Event) -> None:
-        # A worker whose parent was killed may still be at this shard for a moment: it dies of that, and its lock with it.
-        with locked(write_below(BuildLayout(self.out).shard(number).root, self.out), "build", patience=ORPHAN_SECONDS):
-            self._fill_locked(pipeline, number, report, stop)
+        fill = self._fill_private if self.shared else self._fill_locked
+        return lambda number, stop: fill(pipeline, number, report, stop)
 
     def _fill_locked(self, pipeline: Pipeline, number: int, report: Report, stop: threading.Event) -> None:
-        slots = shard_slots(number, self.shard_size, len(self.plan))
         layout = BuildLayout(self.out).shard(number)
-        source = pipeline.recipe.synthesis.digital_source
+        # A worker whose parent was killed may still be at this shard for a moment: it dies of that, and its lock with it.
+        with locked(write_below(layout.root, self.out), "build", patience=ORPHAN_SECONDS):
+            self._fill(pipeline, number, layout, report, stop)
+
+    def _fill_private(self, pipeline: Pipeline, number: int, report: Report, stop: threading.Event) -> None:
+        with private_shard(BuildLayout(self.out), number, self.slots(number), self.recipe.rfilter) as layout:
+            if layout is None:
+                return
+            if taken_over := settled_in(layout):
+                report(TakenOver(number, taken_over))
+            self._fill(pipeline, number, layout, report, stop)
+
+    def _fill(
+        self, pipeline: Pipeline, number: int, layout: ShardLayout, report: Report, stop: threading.Event
+    ) -> None:
+        slots, source = self.slots(number), pipeline.recipe.synthesis.digital_source
         journal, aside = ShardJournal(layout, slots, pipeline.taxonomy, source), SetAside.of(layout)
         journal.open()
 
@@ -127,11 +161,6 @@ class ShardTask:
             )
         if notes := tuple(pipeline.generator.notes()):
             report(WorkerReady(pipeline.describe(), notes))
-
-
-def shard_slots(number: int, shard_size: int, total: int) -> range:
-    """Slot numbers of a shard."""
-    return range(number * shard_size, min((number + 1) * shard_size, total))
 
 
 def _settled(outcome: SlotResult, before: int) -> SlotSettled:

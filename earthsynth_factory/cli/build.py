@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from earthsynth_factory.cli.say import say
+
+if TYPE_CHECKING:
+    from earthsynth_factory.build.sharing.share import Share
+    from earthsynth_factory.cli.progress import BuildProgress
+    from earthsynth_factory.recipe.load import LoadedRecipe
 
 
 def build(
@@ -24,27 +29,47 @@ def build(
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what is finished with its digests; make again what differs.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="One of several tasks in one folder: its share, such as 3/64, or env to ask the job's scheduler.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False,
 ) -> None:
-    """Make the dataset of a recipe, or go on with it. After a kill, the same command goes on where it stopped."""
+    """Make the dataset of a recipe, or go on with it. After a kill, the same command goes on where it stopped.
+
+    With --shard any number of machines work into one folder; the last one, or the same command without it, finishes.
+    """
     from earthsynth_factory.build.run import build as run_build
     from earthsynth_factory.build.run import raise_shortfall
     from earthsynth_factory.cli.progress import BuildProgress
+    from earthsynth_factory.errors import FolderInUse
     from earthsynth_factory.recipe.load import load_recipe
 
+    share = _share(shard, verify)
     pairs = [] if counterfactual is None else [f"counterfactual.share={counterfactual}"]
     loaded = load_recipe(recipe, [*(changes or []), *pairs], plugins=True)
     folder = out or Path("out") / recipe.stem
     with BuildProgress(loaded.recipe, folder) as progress:
-        result = run_build(
-            loaded,
-            folder,
-            keep_rejects=keep_rejects,
-            verify=verify,
-            watch=progress.watch,
-            warn=lambda line: progress.say(f"warning: {line}"),
-            tell=progress.say,
-        )
+        if share and not _build_share(loaded, folder, share, keep_rejects, progress, as_json):
+            return
+        try:
+            result = run_build(
+                loaded,
+                folder,
+                keep_rejects=keep_rejects,
+                verify=verify,
+                watch=progress.watch,
+                warn=lambda line: progress.say(f"warning: {line}"),
+                tell=progress.say,
+            )
+        except FolderInUse:
+            if share is None:
+                raise
+            say(f"share {share}: done, and so is the whole folder; another task is finishing it")
+            return
     _print(
         {
             "out": str(result.out),
@@ -57,6 +82,52 @@ def build(
         as_json,
     )
     raise_shortfall(result)
+
+
+def _share(given: str | None, verify: bool) -> Share | None:
+    """Raises InputError."""
+    import os
+
+    from earthsynth_factory.build.sharing.share import parse_share
+    from earthsynth_factory.errors import InputError
+
+    if given is None:
+        return None
+    if verify:
+        raise InputError("--verify looks at the whole folder; give it without --shard, once the tasks are done")
+    return parse_share(given, os.environ)
+
+
+def _build_share(
+    loaded: LoadedRecipe, folder: Path, share: Share, keep_rejects: bool, progress: BuildProgress, as_json: bool
+) -> bool:
+    """Make a share, and say what became of it; whether the whole folder is made and nobody finishes it yet."""
+    import json
+
+    from earthsynth_factory.build.sharing.run import build_share
+
+    result = build_share(
+        loaded,
+        folder,
+        share,
+        keep_rejects=keep_rejects,
+        watch=progress.watch,
+        warn=lambda line: progress.say(f"warning: {line}"),
+        tell=progress.say,
+    )
+    if not result.left:
+        return True
+    if as_json:
+        facts = {"share": [share.number, share.count], "shards": result.own, "done": result.done, "left": result.left}
+        say(json.dumps({"out": str(folder), **facts, "notes": list(result.notes)}))
+        return False
+    say(f"share {share}: {result.done} of its {result.own} shards are done; {result.left} of the folder are not yet")
+    for note in result.notes:
+        say(f"  note: {note}")
+    say(
+        "Whoever makes the last one finishes the dataset; so does this command without --shard, once no task is at work."
+    )
+    return False
 
 
 def _print(result: dict[str, Any], as_json: bool) -> None:

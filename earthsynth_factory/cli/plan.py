@@ -23,20 +23,36 @@ def plan(
     allow_plugins: Annotated[
         bool, typer.Option("--allow-plugins", help="Import the plug-ins it names, whose code then runs.")
     ] = False,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Print a script for sbatch instead.")] = False,
+    kubernetes: Annotated[bool, typer.Option("--kubernetes", help="Print an indexed Job instead.")] = False,
+    tasks: Annotated[
+        int,
+        typer.Option(
+            min=0, max=100_000, help="With --slurm and --kubernetes: tasks. [default: up to 64]", show_default=False
+        ),
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="With them: folder that all tasks share; by default out/<recipe's name>."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
 ) -> None:
     """Show what a recipe would make, and what that would cost.
 
     Images by class and split, time and disk; and what in the recipe is doubtful.
 
-    No model is loaded without --probe.
+    No model is loaded without --probe. With --slurm or --kubernetes a ready job is printed instead, its time, memory and
+    number of tasks from the plan.
     """
     from earthsynth_factory.build import rates
     from earthsynth_factory.build.plan import Plan, estimate
     from earthsynth_factory.build.preflight import check
     from earthsynth_factory.cli.guard import say_warnings
+    from earthsynth_factory.errors import InputError
     from earthsynth_factory.recipe.load import load_recipe
 
+    if (slurm and kubernetes) or ((tasks or out) and not (slurm or kubernetes)):
+        raise InputError("--slurm or --kubernetes, one of them; --tasks and --out go with either")
     loaded = load_recipe(recipe, changes or [], allow_plugins)
     warnings = check(loaded)
     say_warnings(() if as_json else warnings)
@@ -45,6 +61,12 @@ def plan(
         say("drawing a few images to measure the rate …", err=True)
     rate = rates.measure(loaded.recipe, loaded.base) if probe else rates.recall(loaded.recipe)
     cost = estimate(made, loaded.recipe, rate)
+    if slurm or kubernetes:
+        from earthsynth_factory.build.sharing.jobs import Job, kubernetes_job, slurm_script
+
+        job = Job.of(loaded, made, cost, recipe, out or Path("out") / recipe.stem, changes or [], tasks)
+        say(slurm_script(job) if slurm else kubernetes_job(job), nl=False)
+        return
     facts = {
         "name": loaded.recipe.name,
         "images": len(made),

@@ -25,8 +25,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from earthsynth_factory.build.run import BuildTally
-from earthsynth_factory.build.shards import BuildEvent, Denoised, Resumed, SlotSettled, WorkerReady
+from earthsynth_factory.build.filling import BuildTally
+from earthsynth_factory.build.shards import BuildEvent, Denoised, Resumed, SlotSettled, TakenOver, WorkerReady
 from earthsynth_factory.io.log import console
 from earthsynth_factory.io.printable import one_line, printable
 from earthsynth_factory.recipe.schema import Recipe
@@ -151,7 +151,10 @@ class BuildProgress:
         self.tally.add(event)
         match event:
             case Resumed():
-                self._resume(event.settled)
+                self._resume(event)
+            case TakenOver():
+                self._bar.update(self._task, advance=event.settled)
+                self.say(f"going on with shard {event.shard}, of which {event.settled} are settled already")
             case WorkerReady():
                 self._bar.update(self._task, description="images")
                 self._made.restart()
@@ -166,11 +169,11 @@ class BuildProgress:
                 self._show_below()
                 self._log()
 
-    def _resume(self, settled: int) -> None:
-        self._bar.update(self._task, completed=settled)
-        if settled:
-            asked = self._recipe.images
-            self._console.print(f"{escape(one_line(self._out))}: {settled} of {asked} are settled already; going on")
+    def _resume(self, event: Resumed) -> None:
+        self._bar.update(self._task, completed=event.settled, total=event.of)
+        if event.settled:
+            where = escape(one_line(self._out))
+            self._console.print(f"{where}: {event.settled} of {event.of} are settled already; going on")
 
     def _show_below(self) -> None:
         self._bar.below = tuple(line for line in (self._step, self._rejected(), self._acceptance()) if line)
@@ -197,7 +200,7 @@ class BuildProgress:
         self._next_log = elapsed + LOG_SECONDS
         rate = self._settled.rate
         left = f"{(task.remaining or 0) / rate:.0f} s left" if rate and task.remaining else ""
-        parts = [f"{task.completed:.0f}/{self._recipe.images}", left, self._rejected(), self._acceptance()]
+        parts = [f"{task.completed:.0f}/{task.total:.0f}", left, self._rejected(), self._acceptance()]
         self._console.print(escape("; ".join(part for part in parts if part)), soft_wrap=True)
 
 

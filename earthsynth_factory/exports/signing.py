@@ -10,7 +10,7 @@ from pathlib import Path
 from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.io.atomic import disk_error, put_file, temporary_beside
-from earthsynth_factory.io.credentials import TYPES, SigningKey, sign
+from earthsynth_factory.io.credentials import TYPES, SigningKey, sign_image
 from earthsynth_factory.io.provenance import DigitalSource, source_type_of
 
 PACKED = (".parquet", ".tar")
@@ -62,7 +62,7 @@ def _filled(folder: Path, fresh: Path, key: SigningKey, on_file: Callable[[], No
         target.parent.mkdir(parents=True, exist_ok=True)
         made = source_type_of(path) if path.suffix.lower() in TYPES else None
         if made in set(DigitalSource):
-            sign(path, target, str(made), key)
+            sign_image(path, target, str(made), key)
             signed += 1
         else:
             put_file(path, target, link=True)

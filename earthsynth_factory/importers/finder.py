@@ -29,11 +29,13 @@ class ImageFinder:
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         self._holds: Counter[Path] = Counter()
         self._sizes: Counter[Path] = Counter()
+        self._splits: set[str | None] = set()
         for path in tree.images():
             name = folded(unquote(path.name))
             self._by_name[name].append(path)
             self._by_stem[name.rpartition(".")[0]].append(path)
             self._sizes[path.parent] += 1
+        self._splits.update(split_of(folder / "image", tree.root) for folder in self._sizes)
 
     def expect(self, names: Iterable[str]) -> None:
         """Take note of names that one file lists, so that a name which several folders have can be told by the others."""
@@ -46,7 +48,8 @@ class ImageFinder:
     def find(self, name: str, near: Path | None = None, split: str | None = None) -> Path | None:
         """The image called `name`; near: the annotation file's folder, split: what it is of.
 
-        None where there is none, or several are as likely.
+        None where there is none, or several are as likely. A split that has its own images has none of another's, unless the
+        name says the folder.
         """
         key = key_of(name)
         if not key:
@@ -55,6 +58,7 @@ class ImageFinder:
         if near is not None and near / name in named:
             return near / name
         found = named or self._by_stem.get(key[0].rpartition(".")[0]) or self._by_stem.get(key[0], [])
+        found = [path for path in found if self._may_be(path, key, split)]
         for rule in (
             lambda path: _common(key_of(str(self._tree.relative(path))), key),
             lambda path: split is not None and split_of(path, self._tree.root) == split,
@@ -66,6 +70,13 @@ class ImageFinder:
                 best = max(map(rule, found))
                 found = [path for path in found if rule(path) == best]
         return found[0] if len(found) == 1 else None
+
+    def _may_be(self, path: Path, key: Key, split: str | None) -> bool:
+        relative = self._tree.relative(path)
+        if split is None or split not in self._splits or split_of(relative, Path()) in (None, split):
+            return True
+        named = _common(key_of(str(relative)), key)
+        return split_of(Path(*relative.parts[len(relative.parts) - named :]), Path()) is not None
 
 
 def folded(text: str) -> str:

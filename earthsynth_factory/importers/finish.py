@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from earthsynth_factory.datasets.prepared.document import read_dataset_file
 from earthsynth_factory.datasets.prepared.layout import PreparedLayout
-from earthsynth_factory.datasets.prepared.writer import open_lists, write_document
+from earthsynth_factory.datasets.prepared.writer import streamed_dataset
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
 from earthsynth_factory.importers.prepare_journal import Journal
@@ -43,10 +42,10 @@ class PrepareSummary:
     def of(cls, out: Path, kind: str, recognised: str) -> PrepareSummary:
         """As `dataset.json` states it."""
         try:
-            document = orjson.loads(PreparedLayout(out).dataset.read_bytes())
-            counts = document["counts"]
-            return cls(kind, recognised, len(document["items"]), **counts)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            with PreparedLayout(out).dataset.open("rb") as file:
+                about, facts = read_dataset_file(file, PreparedLayout(out).dataset)
+            return cls(kind, recognised, len(about.items), **facts["counts"])
+        except (OSError, SourceError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{PreparedLayout(out).dataset}: missing or damaged; remove it and prepare again"
             ) from error
@@ -94,43 +93,47 @@ def finish(
     Raises `SourceError` where no scene could be used at all; then no dataset.json is written.
     """
     tally = _Tally(Counter(), Counter(), Counter(notes.left_out), +notes.remarks, list(notes.faults))
-    items: dict[str, Any] = {}
     used = 0
-    with open_lists(out) as lists:
+    with streamed_dataset(out) as streamed:
         for record in journal.records(scene.stem for scene in scenes):
             tally.left_out.update(record["left_out"])
             tally.remarks.update(record.get("remarks", {}))
             tally.problems.extend(record["faults"])
             used += bool(record["items"])
             for item in record["items"]:
-                items[item["stem"]] = item["about"]
                 _count(tally, item)
-                lists.add(item["stem"], item["about"]["size"], item["lines"], item["instances"])
-    tally.left_out, tally.remarks = +tally.left_out, +tally.remarks
-    place = write_problems(out, tally.problems)
-    if not items:
-        raise SourceError(f"{source.info.name}: {_nothing_left(tally, len(scenes), place)}")
+                streamed.add(item["stem"], item["about"], item["lines"], item["instances"])
+        tally.left_out, tally.remarks = +tally.left_out, +tally.remarks
+        place = write_problems(out, tally.problems)
+        if not used:
+            raise SourceError(f"{source.info.name}: {_nothing_left(tally, len(scenes), place)}")
+        streamed.close(
+            {
+                **asdict(source.info),
+                **({"imagery": imagery} if imagery else {}),
+                "classes": {str(c): taxonomy[c].name for c in sorted(tally.pixels) if c not in (BACKGROUND, IGNORE)},
+                "counts": _counts(tally, taxonomy, source, len(scenes), used),
+            }
+        )
+
+
+def _counts(tally: _Tally, taxonomy: Taxonomy, source: Source, images: int, used: int) -> dict[str, Any]:
+    """The fields of `PrepareSummary` that are not known otherwise."""
     ignored = tally.pixels.pop(IGNORE, 0)
-    facts = {
-        **asdict(source.info),
-        **({"imagery": imagery} if imagery else {}),
-        "classes": {str(c): taxonomy[c].name for c in sorted(tally.pixels) if c != BACKGROUND},
-        "counts": {
-            "pixels": _named(tally.pixels, taxonomy),
-            "objects": _named(tally.objects, taxonomy),
-            "left_out": dict(sorted(tally.left_out.items())),
-            "remarks": dict(sorted(tally.remarks.items())),
-            "problems": len(tally.problems),
-            "ignored": ignored,
-            "found": {
-                "images": len(scenes),
-                "objects": source.objects,
-                "classes": sum(count != 0 for count in source.words.values()),
-                "images used": used,
-            },
+    return {
+        "pixels": _named(tally.pixels, taxonomy),
+        "objects": _named(tally.objects, taxonomy),
+        "left_out": dict(sorted(tally.left_out.items())),
+        "remarks": dict(sorted(tally.remarks.items())),
+        "problems": len(tally.problems),
+        "ignored": ignored,
+        "found": {
+            "images": images,
+            "objects": source.objects,
+            "classes": sum(count != 0 for count in source.words.values()),
+            "images used": used,
         },
     }
-    write_document(out, facts, items)
 
 
 def _nothing_left(tally: _Tally, images: int, place: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +19,7 @@ from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.importers import imagery
 from earthsynth_factory.importers.classes import read_map
 from earthsynth_factory.importers.crops import CropRules
+from earthsynth_factory.importers.distinct import distinct_scenes
 from earthsynth_factory.importers.finish import PrepareSummary, finish, is_finished, write_problems
 from earthsynth_factory.importers.given_path import name_of, open_path
 from earthsynth_factory.importers.prepare_journal import Journal, has_records, scene_stamp
@@ -87,7 +88,7 @@ def _listed(reader: Reader, request: ReadRequest, out: Path) -> tuple[Source, li
     notes = request.notes
     try:
         source = reader.open(request)
-        scenes = _distinct(source, notes)
+        scenes = distinct_scenes(source, notes)
     except SourceError as error:
         if not notes.faults:
             raise SourceError("; ".join([str(error), *notes.left_out, *notes.remarks])) from error
@@ -147,26 +148,6 @@ def _check(path: Path, out: Path, options: PrepareOptions) -> None:
         limit = 0.95 if name == "overlap" else 1.0
         if not 0 <= value <= limit:
             raise InputError(f"--{name} {value}: a share between 0 and {limit:g}")
-
-
-def _distinct(source: Source, notes: Notes) -> list[Scene]:
-    """The scenes, an image that is listed twice with the same labels once, stems made distinct in the order they are listed.
-
-    Raises `SourceError` where there is none.
-    """
-    if not source.scenes:
-        raise SourceError(f"{source.info.name}: no labelled image was found; check the folder that was given")
-    seen: Counter[str] = Counter()
-    met: set[tuple[Path, str]] = set()
-    scenes = []
-    for scene in source.scenes:
-        if (key := (scene.image, repr(scene.labels))) in met:
-            notes.remarks["images listed twice, taken once"] += 1
-            continue
-        met.add(key)
-        seen[scene.stem] += 1
-        scenes.append(scene if seen[scene.stem] == 1 else replace(scene, stem=f"{scene.stem}-{seen[scene.stem]}"))
-    return scenes
 
 
 def _settings(path: Path, options: PrepareOptions) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from earthsynth_factory.datasets.build.records import instance_fields
 from earthsynth_factory.datasets.prepared.train_list import training_lines
 from earthsynth_factory.datasets.prepared.writer import put_categories, put_item, remove_item
@@ -16,10 +18,22 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.crops import Crop, CropRules, cut_crops
 from earthsynth_factory.importers.prepare_journal import Journal
-from earthsynth_factory.importers.scene import Notes, ReadContext, Reader, Scene, SceneLabels, SceneObject
+from earthsynth_factory.importers.scene import (
+    NO_AREA,
+    Notes,
+    Raster,
+    ReadContext,
+    Reader,
+    Scene,
+    SceneLabels,
+    SceneObject,
+)
 from earthsynth_factory.io.atomic import put_file, write_bytes
+from earthsynth_factory.io.georeference import on_ground
+from earthsynth_factory.io.label_rasters import LabelRaster
 from earthsynth_factory.io.pictures import Picture, Rendering
 from earthsynth_factory.io.png import encode_png
+from earthsynth_factory.io.raster_files import GdalFile
 
 MAX_WHOLE = 1 << 26
 """Largest image that is taken whole, in pixels: 8192 × 8192; crops are cut from images of any size."""
@@ -58,6 +72,10 @@ def work(task: SceneTask, scene: Scene) -> dict[str, Any]:
             labels = task.reader.labels(scene, ReadContext(picture.shape, task.classes, notes))
             if notes.faults and labels.raster is None and not labels.objects:
                 raise SourceError(f"{scene.image}: left out, since none of its labels could be read")
+            if notes.left_out[NO_AREA] and labels.raster is None and not labels.objects:
+                notes.left_out["image with nothing but points or lines"] += 1
+                return _journalled(scene, [], notes)
+            _check_ground(scene, picture, labels.raster)
             labels = replace(labels, objects=_distinct(labels.objects, notes))
             try:
                 items.extend(_crops(task, scene, picture, labels, notes.left_out))
@@ -68,11 +86,15 @@ def work(task: SceneTask, scene: Scene) -> dict[str, Any]:
         notes.error(error)
         _remove(task.out, items)
         items = []
+    return _journalled(scene, items, notes)
+
+
+def _journalled(scene: Scene, items: list[dict[str, Any]], notes: Notes) -> dict[str, Any]:
     return {
         "scene": scene.stem,
         "items": items,
         "faults": notes.faults,
-        "left_out": dict(notes.left_out),
+        "left_out": dict(+notes.left_out),
         "remarks": dict(+notes.remarks),
     }
 
@@ -111,6 +133,25 @@ def _check_size(scene: Scene, picture: Picture) -> None:
         f"{scene.image}: has {width}×{height} pixels, its annotations say {columns}×{rows}; "
         "they were drawn on the image in another size, fetch that one"
     )
+
+
+def _check_ground(scene: Scene, picture: Picture, raster: Raster | None) -> None:
+    """Raises `SourceError` where image and label image say themselves that they lie on other ground, or upside down."""
+    if not isinstance(raster, LabelRaster) or not (
+        isinstance(picture.file, GdalFile) and isinstance(raster.picture.file, GdalFile)
+    ):
+        return
+    ground, labelled = picture.georeference(), raster.picture.georeference()
+    if ground is None or labelled is None or ground.crs is None or ground.crs != labelled.crs:
+        return
+    corners = np.array([(0.0, 0.0), (picture.shape[1], picture.shape[0])])
+    away = float(np.abs(on_ground(~ground.transform, on_ground(labelled.transform, corners)) - corners).max())
+    if away > 1:
+        raster.close()
+        raise SourceError(
+            f"{scene.image}: its label image {raster.path} lies up to {away:.0f} pixels from it on the ground; "
+            "warp one to the other"
+        )
 
 
 def _remarks(picture: Picture) -> list[str]:

@@ -21,6 +21,9 @@ from earthsynth_factory.geometry.given import Given
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.tree import Tree
 
+NO_AREA = "points or lines, which have no area"
+"""Why something is left out that does say that an object is there."""
+
 Ids = npt.NDArray[np.uint8]
 """(H, W) category ids, 0 = background, 255 = ignore."""
 

@@ -80,7 +80,7 @@ def open_key(certificates: Path, key: Path, authority: str | None = None) -> Sig
     return SigningKey(chain, secret, _algorithm(opened, key), authority)
 
 
-def sign(source: Path, target: Path, made: str, key: SigningKey) -> None:
+def sign_image(source: Path, target: Path, made: str, key: SigningKey) -> None:
     """A signed copy of an image. made: IPTC's term for how it came to be. Raises InputError where it cannot be signed."""
     c2pa = _library()
     action = {"action": "c2pa.created", "digitalSourceType": VOCABULARY + made}

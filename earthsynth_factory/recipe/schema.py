@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema, model_validator
 
@@ -164,11 +164,24 @@ class RFilterBlock(Spec):
         return {"thresholds": EMBEDDED_THRESHOLDS, **data} if isinstance(data, dict) and "rules" not in data else data
 
 
+MOST_WORKERS = 256
+
+
+def _parse_workers(value: Any) -> Any:
+    """The value. Raises ValueError that says both what it may be, which two types would do in two errors."""
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_WORKERS):
+        return value
+    raise ValueError(f"must be `auto` or a whole number of 1–{MOST_WORKERS}")
+
+
+Workers = Annotated[Literal["auto"] | Annotated[Whole, Field(ge=1, le=MOST_WORKERS)], BeforeValidator(_parse_workers)]
+
+
 class EngineBlock(Spec):
     """How the work is done. Nothing here changes a pixel."""
 
-    workers: Annotated[Whole, Field(ge=1, le=256)] = 1
-    """Processes that make images side by side."""
+    workers: Workers = "auto"
+    """Processes that make images side by side; `auto` is one for each GPU, or one."""
     shard_size: Annotated[Whole, Field(ge=1, le=100_000)] = 256
     """Images that one worker takes on and commits at a time."""
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")] = "auto"

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from earthsynth_factory.errors import SourceError
 from tests.attack.inputs import Inputs
 from tests.attack.mutations import changed, damaged, dumped
 from tests.attack.outcome import Outcome
@@ -248,7 +249,7 @@ def attack_records(inputs: Inputs, count: int, seed: int) -> Outcome:
         try:
             parse(data)
             outcome.count(None)
-        except ValueError:
+        except (ValueError, SourceError):
             outcome.count(None)
         except Exception as error:
             outcome.count(f"{type(error).__name__}: {error} for {data[:120]!r}")
@@ -260,7 +261,7 @@ def _lines(inputs: Inputs) -> list[tuple[bytes, Parse]]:
 
     from earthsynth_factory.datasets.build.marker import Marker
     from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord, parsed
-    from earthsynth_factory.datasets.prepared.document import DatasetFile
+    from earthsynth_factory.datasets.prepared.document import read_dataset_file
     from earthsynth_factory.datasets.prepared.reader import ObjectsLine
     from earthsynth_factory.filtering.row import ScoreRow
 
@@ -269,7 +270,7 @@ def _lines(inputs: Inputs) -> list[tuple[bytes, Parse]]:
         ("shards/*/rejects.jsonl", inputs.build, RejectRecord.parse),
         ("shards/*.json", inputs.build, partial(parsed, kind=Marker)),
         ("instances.jsonl", inputs.prepared, partial(parsed, kind=ObjectsLine)),
-        ("dataset.json", inputs.prepared, DatasetFile.model_validate_json),
+        ("dataset.json", inputs.prepared, lambda data: read_dataset_file(io.BytesIO(data), Path("dataset.json"))),
         ("scores.jsonl", inputs.filtered, ScoreRow.parse),
     ]
     found: list[tuple[bytes, Parse]] = []

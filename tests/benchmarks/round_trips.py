@@ -17,9 +17,9 @@ def main() -> None:
     """Print the table."""
     print("| source draws | format | trip |", " | ".join(f"{size} px" for size in SIZES), "| second trip |")
     print("|---|---|---|" + "---|" * (len(SIZES) + 1))
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as home:
         for number, (form, spec) in enumerate(TRIPS):
-            folder = Path(name) / str(number)
+            folder = Path(home) / str(number)
             given = read(written(folder / "in", "polygon" if form == "pixels" else form, images=4), folder / "given")
             source = as_pixels(given) if form == "pixels" else given
             once = trip(source, spec, folder / "once")
@@ -29,7 +29,8 @@ def main() -> None:
             for what, found in (("itself", kept(source, once)), ("COCO", kept(source, to_coco))):
                 cells = " | ".join(f"{iou:.4f}" for iou in means(found).values())
                 told = ("bytes equal" if same else "bytes differ") if what == "itself" else ""
-                print(f"| {form} | {spec.kind} | → {what} | {cells} | {told} |", flush=True)
+                name = f"{spec.kind}, `polygons: true`" if getattr(spec, "polygons", False) else spec.kind
+                print(f"| {form} | {name} | → {what} | {cells} | {told} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from earthsynth_factory.build import run as build_run
+from earthsynth_factory.build import filling
 from earthsynth_factory.build.run import BuildResult, build
 from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.reader import BuildReader
@@ -121,7 +121,7 @@ def test_what_the_models_are_is_known_before_the_first_shard_is(
         raise SystemExit
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(build_run, "_log_session", die)  # behind the last commit
+        patch.setattr(filling, "_log_session", die)  # behind the last commit
         run_build(recipe, out)
     assert json.loads((out / "run.json").read_text())["line"]["synthesis"]["kind"] == "fake"
     record = json.loads((out / "run.json").read_text())

@@ -84,7 +84,7 @@ def test_the_batch_in_the_making_shows_its_steps(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(progress, "console", lambda: Console(file=shown, force_terminal=True, width=300))
     with BuildProgress(load_recipe(write_recipe(tmp_path)).recipe, tmp_path / "out") as watched:
         watched.watch(Denoised(3, 20))
-        watched.watch(Resumed(30))
+        watched.watch(Resumed(30, 60))
     assert "this batch: denoising step 3 of 20" in shown.getvalue()
     assert "are settled already; going on" in shown.getvalue()
 

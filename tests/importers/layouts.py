@@ -228,10 +228,10 @@ def earthsynth(root: Path) -> Path:
 
 
 def dubai(root: Path) -> Path:
-    for tile in ("Tile 1", "Tile 2"):
+    for number, tile in enumerate(("Tile 1", "Tile 2")):
         mask = stripes([(0x3C, 0x10, 0x98), (0x6E, 0xC1, 0xE4), (0x9B, 0x9B, 0x9B)])
         put(root / tile / "masks" / "image_part_001.png", mask)
-        image(root / tile / "images" / "image_part_001.jpg")
+        image(root / tile / "images" / "image_part_001.jpg", number)
     return root
 
 

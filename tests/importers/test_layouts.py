@@ -458,8 +458,9 @@ def test_copies_of_one_picture_are_one_group(tmp_path: Path) -> None:
 
 def test_pictures_of_one_name_in_several_splits_are_groups_of_their_own(tmp_path: Path) -> None:
     def make(root: Path) -> None:
-        for split in ("train", "val"):
+        for number, split in enumerate(("train", "val")):
             mask(root, f"{split}/image/1.tif", f"{split}/label/1.tif")
+            image(root / split / "image/1.tif", number)
 
     assert {item.group for item in done(make, tmp_path)[0].about.items.values()} == {"train/1", "val/1"}
 

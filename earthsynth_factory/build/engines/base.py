@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 Report = Callable[[Any], None]
@@ -22,5 +22,8 @@ class Engine(ABC):
     """Runs a task's items. Items are independent; which worker does which is the engine's own affair."""
 
     @abstractmethod
-    def run(self, task: NumberedTask, items: Sequence[int], report: Report, stop: threading.Event) -> None:
-        """Do all items, or until `stop` is set. Raises what a task raises; items not done can be run again."""
+    def run(self, task: NumberedTask, items: Iterable[int], report: Report, stop: threading.Event) -> None:
+        """Do all items, or until `stop` is set; the next is asked for when a worker is free.
+
+        Raises what a task raises; items not done can be run again.
+        """

@@ -6,8 +6,7 @@ import multiprocessing as mp
 import threading
 import time
 import traceback
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -26,7 +25,7 @@ class LocalEngine(Engine):
 
     devices: Sequence[str]
 
-    def run(self, task: NumberedTask, items: Sequence[int], report: Report, stop: threading.Event) -> None:
+    def run(self, task: NumberedTask, items: Iterable[int], report: Report, stop: threading.Event) -> None:
         if len(self.devices) > 1:
             _Processes(task, items, report, stop).run(self.devices)
             return
@@ -40,11 +39,11 @@ class LocalEngine(Engine):
 class _Processes:
     """Several processes, each at the end of a pipe of its own: one that is killed takes no shared lock with it."""
 
-    def __init__(self, task: NumberedTask, items: Sequence[int], report: Report, stop: threading.Event) -> None:
+    def __init__(self, task: NumberedTask, items: Iterable[int], report: Report, stop: threading.Event) -> None:
         # Fresh interpreters: forking a process that has threads or a CUDA context can hang.
         self._context = mp.get_context("spawn")
         self._task = task
-        self._items = deque(items)
+        self._items = iter(items)
         self._report = report
         self._stop = stop
         self._halt = self._context.RawValue("b", 0)
@@ -53,7 +52,7 @@ class _Processes:
 
     def run(self, devices: Sequence[str]) -> None:
         """Raises the first error of a worker, once the others have kept what they were making."""
-        started = [self._start(device) for device in devices]
+        started = [self._start(device, len(devices)) for device in devices]
         try:
             while self._workers:
                 self._halt.value |= self._stop.is_set() or self._failure is not None
@@ -69,9 +68,9 @@ class _Processes:
         if self._failure:
             raise self._failure
 
-    def _start(self, device: str) -> BaseProcess:
+    def _start(self, device: str, workers: int) -> BaseProcess:
         ours, theirs = self._context.Pipe()
-        worker = self._context.Process(target=_work, args=(self._task, device, theirs, self._halt))
+        worker = self._context.Process(target=_work, args=(self._task, device, theirs, self._halt, workers))
         with spawning():
             worker.start()
         theirs.close()
@@ -87,8 +86,7 @@ class _Processes:
         if kind == "report":
             self._report(body)
         elif kind == "idle":
-            more = self._items and not self._halt.value
-            pipe.send(self._items.popleft() if more else None)
+            pipe.send(None if self._halt.value else next(self._items, None))
         else:
             self._failure = self._failure or body
 
@@ -103,12 +101,15 @@ class _Processes:
             )
 
 
-def _work(task: NumberedTask, device: str, pipe: Connection, halt: Any) -> None:
-    """Body of a worker process. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
+def _work(task: NumberedTask, device: str, pipe: Connection, halt: Any, workers: int) -> None:
+    """Body of a worker process, one of so many. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
     be_a_child()
     stop = threading.Event()
     threading.Thread(target=_watch, args=(halt, stop), daemon=True).start()
     try:
+        from earthsynth_factory.models.device import share_threads
+
+        share_threads(workers)
         work = task.open(device, lambda body: pipe.send(("report", body)))
         while (item := _next_item(pipe)) is not None:
             work(item, stop)

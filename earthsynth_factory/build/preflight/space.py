@@ -26,7 +26,7 @@ def look(loaded: LoadedRecipe, out: Path | None) -> Findings:
             "choose another --out, or ask for less"
         )
         yield Finding(("categories",), said)
-    weights, memory = _weights(loaded), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    weights, memory = weights_here(loaded), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if weights > memory and recipe.engine.device == "cpu":
         said = f"its weights are {weights / GIGABYTE:.1f} GiB, this machine has {memory / GIGABYTE:.1f} GiB of memory"
         yield Finding(("synthesis", "model"), said)
@@ -37,7 +37,7 @@ def _existing(path: Path) -> Path:
     return next(folder for folder in (path.resolve(), *path.resolve().parents) if folder.is_dir())
 
 
-def _weights(loaded: LoadedRecipe) -> int:
+def weights_here(loaded: LoadedRecipe) -> int:
     """Bytes of the model's weights that lie on this machine."""
     from earthsynth_factory.models.hub import cached
 

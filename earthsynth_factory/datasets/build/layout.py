@@ -4,6 +4,7 @@ OUT/recipe.yaml  run.json  README.md
 OUT/shards/00000/{images,masks,instances,rejects}/0000000.png
 OUT/shards/00000/samples.jsonl  rejects.jsonl
 OUT/shards/00000.json               the commit marker
+OUT/work/00000-<owner>/             a shard in the making where several tasks share the folder; who has it: 00000.0.lease
 OUT/exports/<kind>/…  OUT/report/…
 """
 
@@ -15,6 +16,25 @@ from pathlib import Path
 
 _NUMBER = re.compile(r"[0-9]{5,7}")
 """What a shard's folder is called."""
+
+_PRIVATE = re.compile(r"([0-9]{5,7})-[0-9a-f-]{1,40}")
+"""What the folder of a shard in the making is called, with its owner."""
+
+
+_REJECTED = re.compile(r"[0-9]{7}_[0-9]{3,}\.png")
+
+WHOLE = "all"
+"""Names the lease of who works at all shards of a folder; that of one shard has its number."""
+
+
+def shard_slots(number: int, shard_size: int, total: int) -> range:
+    """Slot numbers of a shard."""
+    return range(number * shard_size, min((number + 1) * shard_size, total))
+
+
+def shard_key(number: int) -> str:
+    """A shard's number as it stands in names."""
+    return f"{number:05d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +90,11 @@ class ShardLayout:
     def rejected_image(self, stem: str, attempt: int) -> Path:
         return self.root / "rejects" / f"{stem}_{attempt:03d}.png"
 
+    def rejected_images(self) -> list[Path]:
+        """Images of rejected candidates that were kept. Links are none."""
+        found = (self.root / "rejects").glob("[0-9]*_[0-9]*.png")
+        return sorted(path for path in found if _REJECTED.fullmatch(path.name) and not path.is_symlink())
+
 
 @dataclass(frozen=True, slots=True)
 class BuildLayout:
@@ -108,6 +133,11 @@ class BuildLayout:
         return self.root / "shards"
 
     @property
+    def work(self) -> Path:
+        """What tasks that share the folder work at; it goes when the build is finished."""
+        return self.root / "work"
+
+    @property
     def exports(self) -> Path:
         return self.root / "exports"
 
@@ -116,7 +146,20 @@ class BuildLayout:
         return self.root / "report"
 
     def shard(self, number: int) -> ShardLayout:
-        return ShardLayout(self.shards / f"{number:05d}")
+        return ShardLayout(self.shards / shard_key(number))
+
+    def private_shard(self, number: int, owner: str) -> ShardLayout:
+        """A shard as one task makes it for itself, before it has its place among the others."""
+        return ShardLayout(self.work / f"{shard_key(number)}-{owner}")
+
+    def private_shards(self) -> dict[int, list[ShardLayout]]:
+        """Shards in the making that tasks have or left behind, by number. Links are none."""
+        found: dict[int, list[ShardLayout]] = {}
+        for path in sorted(self.work.iterdir()) if self.work.is_dir() else ():
+            match = _PRIVATE.fullmatch(path.name)
+            if match and path.is_dir() and not path.is_symlink():
+                found.setdefault(int(match[1]), []).append(ShardLayout(path))
+        return found
 
     def present_shards(self) -> list[ShardLayout]:
         """Shard folders that exist, ascending by number."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from earthsynth_factory.datasets.build.records import Objects, SampleRecord, parsed
 from earthsynth_factory.datasets.prepared.document import read_about
+from earthsynth_factory.datasets.prepared.items import ItemRecord
 from earthsynth_factory.datasets.prepared.layout import IMAGES, PreparedLayout
 from earthsynth_factory.domain.condition import Origin
 from earthsynth_factory.domain.masks import present_classes
@@ -71,7 +72,8 @@ class PreparedDataset:
     @cached_property
     def version(self) -> str:
         """A digest of dataset.json."""
-        return hashlib.blake2b(self._layout.dataset.read_bytes(), digest_size=6).hexdigest()
+        with self._layout.dataset.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=6)).hexdigest()
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
@@ -85,7 +87,7 @@ class PreparedDataset:
         """Every category that occurs."""
         return frozenset(self.about.classes)
 
-    @property
+    @cached_property
     def splits(self) -> list[str]:
         """Those that occur: train, val, test, then any other by name."""
         found = {item.split or UNSPLIT for item in self.about.items.values()}
@@ -99,11 +101,11 @@ class PreparedDataset:
         """In the order of dataset.json. Where no objects are listed they are the connected parts of countable classes."""
         lines = self._lines()
         waiting = next(lines, None)
-        for slot, stem in enumerate(self.about.items):
+        for slot, (stem, item) in enumerate(self.about.items.items()):
             found: tuple[Instance, ...] | None = None
             if waiting is not None and waiting[0] == stem:
                 found, waiting = waiting[1], next(lines, None)
-            yield self._record(slot, stem, found)
+            yield self._record(slot, stem, item, found)
 
     @property
     def lines(self) -> Path:
@@ -176,8 +178,7 @@ class PreparedDataset:
         known[[*(category.id for category in self.taxonomy), 255]] = True
         return known
 
-    def _record(self, slot: int, stem: str, listed: tuple[Instance, ...] | None) -> PreparedRecord:
-        item = self.about.items[stem]
+    def _record(self, slot: int, stem: str, item: ItemRecord, listed: tuple[Instance, ...] | None) -> PreparedRecord:
         size, categories = item.size, item.categories
         if listed is None or size is None or categories is None:
             mask = self.read_mask(stem)

@@ -84,12 +84,6 @@ def open_lists(root: Path) -> Iterator[ListWriter]:
         yield ListWriter(train, objects)
 
 
-def write_document(root: Path, facts: Mapping[str, Any], items: Mapping[str, Any]) -> None:
-    """dataset.json, last of all: with it the folder is a dataset. facts: everything but the items. Raises DiskError."""
-    document = {**_HEAD, **facts, "items": items}
-    write_bytes(PreparedLayout(root).dataset, orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
-
-
 class StreamedDataset:
     """A dataset of any length, item by item: the document too is written as it comes, its items first."""
 

@@ -13,6 +13,8 @@ from earthsynth_factory.importers.scene import DatasetInfo, Evidence, ReadReques
 from earthsynth_factory.importers.tree import Tree
 from earthsynth_factory.importers.words_of_layout import group_of, safe_stem
 
+OTHER_NAMED = "label files that name another image than the one called as they are, which is taken"
+
 
 def format_evidence(tree: Tree, files: Iterable[Path], why: str) -> Evidence | None:
     """The first of the files that look like the tool's, if there is one."""
@@ -28,10 +30,12 @@ class AnnotatedImages:
         self.finder = ImageFinder(request.tree)
         self.words = Counter[str]()
 
-    def find(self, file: Path, *names: str, missing: str = "") -> Path | None:
+    def find(self, file: Path, *names: str, missing: str = "", split: str | None = None) -> Path | None:
         """The image that `file` calls by the first of the names that is known. None is noted as a fault, in these words."""
-        found = (self.finder.find(name, file.parent) for name in names)
-        image = next((path for path in found if path is not None), None)
+        found = [path for name in names if (path := self.finder.find(name, file.parent, split)) is not None]
+        image = found[0] if found else None
+        if len(set(found)) > 1:
+            self._request.notes.remarks[OTHER_NAMED] += 1
         if image is None:
             said = missing or f"image {names[0][:200]!r} is missing, or several have its name"
             self._request.notes.fault(file, said)

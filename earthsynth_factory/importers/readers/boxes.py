@@ -21,6 +21,17 @@ class Drawn:
     crowd: bool = False
 
 
+def say_cut(given: Given, size: tuple[int, int], notes: Notes) -> None:
+    """A remark on an object of which more than half lies outside its image: perhaps its numbers mean something else."""
+    left, top, width, height = given.bounds()
+    inside = [
+        max(0.0, min(start + length, limit) - max(start, 0.0))
+        for start, length, limit in ((left, width, size[1]), (top, height, size[0]))
+    ]
+    if inside[0] * inside[1] < width * height / 2:
+        notes.remarks["objects more than half outside their image, cut at its edge"] += 1
+
+
 def filled(drawn: Iterable[Drawn], size: tuple[int, int], notes: Notes) -> tuple[SceneObject, ...]:
     """Pixels of each; what cannot be filled is a fault, what lies outside the image of `size` (H, W) is counted."""
     found = []
@@ -33,5 +44,6 @@ def filled(drawn: Iterable[Drawn], size: tuple[int, int], notes: Notes) -> tuple
         if patch is None:
             notes.left_out["object outside its image"] += 1
         else:
+            say_cut(one.given, size, notes)
             found.append(SceneObject(one.word, *patch, crowd=one.crowd, difficult=one.difficult, given=one.given))
     return tuple(found)

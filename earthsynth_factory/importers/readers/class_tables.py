@@ -1,19 +1,21 @@
 """What the ids or colours of label images mean, in the forms that tools write it.
 
-classes.json    {"1": "road"}, {"#3C1098": "building"}, a list of names from 0, or such a list under `classes`
+classes.json    {"1": "road"}, {"road": 1}, {"#3C1098": "building"}, a list of names from 0, a list of `id` and `name`; or one
+                of these under `classes`
 classes.txt, class_names.txt, label_names.txt    a name a line, from 0
 labelmap.txt    `name:r,g,b:parts:actions`
 _classes.csv    `Pixel Value, Class`
-class_dict.csv  `name,r,g,b`
+class_dict.csv  `name,r,g,b` or `r,g,b,name`, with commas or semicolons
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.texts import read_json, read_lines, read_names
@@ -22,11 +24,12 @@ from earthsynth_factory.importers.tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class ClassTable:
-    """Words by id and by colour (0xRRGGBB); `file` says so."""
+    """Words by id and by colour (0xRRGGBB); `file` says so. counted: it is a list, whose places are taken for ids."""
 
     file: Path
     ids: dict[int, str] = field(default_factory=dict)
     colours: dict[int, str] = field(default_factory=dict)
+    counted: bool = False
 
 
 def find_tables(tree: Tree) -> list[ClassTable]:
@@ -47,10 +50,10 @@ def _json(path: Path) -> ClassTable | None:
     document = read_json(path)
     if isinstance(document, dict) and isinstance(document.get("classes"), list | dict):
         document = document["classes"]
-    names = dict(enumerate(document)) if isinstance(document, list) else document
-    if not isinstance(names, dict) or not all(isinstance(name, str | int) for name in names.values()):
+    names = _entries(document)
+    if not all(isinstance(name, str | int) for name in names.values()):
         return None
-    table = ClassTable(path)
+    table = ClassTable(path, counted=isinstance(document, list) and all(isinstance(one, str) for one in document))
     for key, name in names.items():
         if str(key).startswith("#"):
             table.colours[int(str(key)[1:], 16)] = str(name)
@@ -59,8 +62,21 @@ def _json(path: Path) -> ClassTable | None:
     return table
 
 
+def _entries(document: Any) -> dict[Any, Any]:
+    """Id or colour → name."""
+    if isinstance(document, list) and all(isinstance(one, dict) for one in document):
+        return {one.get("id"): one.get("name") for one in document}
+    if isinstance(document, list):
+        return dict(enumerate(document))
+    if not isinstance(document, dict):
+        return {}
+    numbers = [value for value in document.values() if isinstance(value, int)]
+    turned = len(set(numbers)) == len(document) and not any(key.isdecimal() for key in document)
+    return {value: key for key, value in document.items()} if turned else document
+
+
 def _names(path: Path) -> ClassTable:
-    return ClassTable(path, dict(enumerate(read_names(path))))
+    return ClassTable(path, dict(enumerate(read_names(path))), counted=True)
 
 
 def _labelmap(path: Path) -> ClassTable:
@@ -78,9 +94,16 @@ def _values(path: Path) -> ClassTable:
 
 
 def _named_colours(path: Path) -> ClassTable:
-    rows = (row for row in csv.reader(read_lines(path)) if len(row) >= 4)
-    numbers: Iterator[tuple[str, list[str]]] = ((row[0].strip(), [cell.strip() for cell in row[1:4]]) for row in rows)
-    return ClassTable(path, colours={_packed(rgb): name for name, rgb in numbers if all(map(str.isdigit, rgb))})
+    lines = list(read_lines(path))
+    comma = ";" if lines and lines[0].count(";") >= 3 else ","
+    table = ClassTable(path)
+    for row in csv.reader(lines, delimiter=comma):
+        cells = [cell.strip() for cell in row]
+        for name, channels in ((cells[:1], cells[1:4]), (cells[3:4], cells[:3])):
+            if name and len(channels) == 3 and all(map(str.isdecimal, channels)):
+                table.colours[_packed(channels)] = name[0]
+                break
+    return table
 
 
 def _packed(channels: tuple[str, ...] | list[str]) -> int:

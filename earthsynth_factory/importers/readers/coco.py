@@ -16,6 +16,7 @@ from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.geometry.given import Box, Given
 from earthsynth_factory.importers.json_pieces import read_piece
 from earthsynth_factory.importers.outlines import Patch, fill, read_rle, usable_rings
+from earthsynth_factory.importers.readers.boxes import say_cut
 from earthsynth_factory.importers.readers.coco_document import flag, looks_like_coco, read_coco
 from earthsynth_factory.importers.readers.coco_join import join
 from earthsynth_factory.importers.scene import (
@@ -35,6 +36,10 @@ from earthsynth_factory.importers.tree import Tree
 
 MANY = 200
 """Folders with more JSON than this hold one for each image, which COCO has not."""
+
+
+LEAST_IN_COMMON = 0.3
+"""IoU of an outline's own box with the one beside it, below which one of them is wrong."""
 
 
 class Coco(Reader):
@@ -125,8 +130,11 @@ def coco_labels(scene: Scene, size: tuple[int, int], notes: Notes) -> SceneLabel
         if patch is None:
             notes.left_out["object outside its image"] += 1
             continue
-        # `difficult` is not COCO's own; our writer has it.
-        crowd, difficult = flag(annotation.get("iscrowd")), flag(annotation.get("difficult"))
+        if given is not None:
+            say_cut(given, size, notes)
+        # `difficult` is not COCO's own: our writer has it. Nor is `ignore`: others write it of what is not to be judged.
+        crowd = flag(annotation.get("iscrowd")) or flag(annotation.get("ignore"))
+        difficult = flag(annotation.get("difficult"))
         found.append(SceneObject(entry.word, *patch, crowd, difficult, given))
     return SceneLabels(objects=tuple(found))
 
@@ -137,9 +145,28 @@ def shape(
     """Pixels, and what was drawn. Run lengths are the truth where they are given, then polygons, then the box."""
     segmentation, box = annotation.get("segmentation") or segment, box_of(annotation.get("bbox"))
     if isinstance(segmentation, dict):
-        return read_rle(segmentation, size), Given.of_box(*box, masked=True) if box else None
+        patch = read_rle(segmentation, size)
+        if patch is not None and box is not None:
+            _say_elsewhere((patch[1], patch[0], patch[2].shape[1], patch[2].shape[0]), box, notes)
+        return patch, Given.of_box(*box, masked=True) if box else None
     given = _drawn(segmentation, box, notes)
+    left, top, width, height = given.bounds()
+    if min(left, top) >= 0 and max(left + width, top + height) <= 1:
+        raise ValueError("its numbers are at most 1, as shares of the image are; COCO has pixels")
+    if box is not None:
+        _say_elsewhere(Given.of_polygons(given.rings()).bounds(), box, notes)
     return fill(given, size), given
+
+
+def _say_elsewhere(drawn: Box, box: Box, notes: Notes) -> None:
+    """A remark where an outline's own box has little in common with the one that stands beside it."""
+    spans = [
+        max(0.0, min(drawn[axis] + drawn[axis + 2], box[axis] + box[axis + 2]) - max(drawn[axis], box[axis]))
+        for axis in (0, 1)
+    ]
+    inside = spans[0] * spans[1]
+    if inside < LEAST_IN_COMMON * (drawn[2] * drawn[3] + box[2] * box[3] - inside):
+        notes.remarks["outlines that lie elsewhere than their box, the outline is taken"] += 1
 
 
 def _drawn(segmentation: Any, box: Box | None, notes: Notes) -> Given:

@@ -15,6 +15,7 @@ from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImage
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse_corners, turned_box
 from earthsynth_factory.importers.scene import (
+    NO_AREA,
     Evidence,
     Notes,
     ReadContext,
@@ -50,7 +51,8 @@ class Cvat(Reader):
                 request.notes.fault(file, f"{tracks} tracks of a video are not read; export it as CVAT for images")
             found.finder.expect(image.get("name", "") for image in images)
             for number, image in enumerate(images):
-                path = found.find(file, image.get("name", ""))
+                subset = split_word(image.get("subset", ""))
+                path = found.find(file, image.get("name", ""), split=subset)
                 if path is None:
                     continue
                 found.words.update(shape.get("label", "") for shape in image if shape.tag in SHAPES)
@@ -58,7 +60,7 @@ class Cvat(Reader):
                 if len(image) and all(shape.tag == "tag" for shape in image):
                     request.notes.left_out["image with a tag alone, which says nothing of places"] += 1
                     continue
-                split = split_word(image.get("subset", "")) or split_of(path, request.tree.root)
+                split = subset or split_of(path, request.tree.root)
                 found.add(path, (file, number), split, _size(image), (file,))
         return found.source("CVAT", "XML of CVAT (annotations of images) with its images")
 
@@ -98,7 +100,7 @@ def _files(tree: Tree) -> list[Path]:
 def _say_left(image: Element, notes: Notes) -> None:
     for shape in image:
         if shape.tag in ("points", "polyline", "skeleton", "cuboid"):
-            notes.left_out["points or lines, which have no area"] += 1
+            notes.left_out[NO_AREA] += 1
 
 
 def _size(image: Element) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImage
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse_corners, turned
 from earthsynth_factory.importers.scene import (
+    NO_AREA,
     Evidence,
     Notes,
     ReadContext,
@@ -42,9 +43,15 @@ class LabelStudio(Reader):
         found = AnnotatedImages(request)
         for file in _files(request.tree):
             for piece in pieces(file):
-                results, name = _results(piece.value, request.notes), _image_name(piece.value)
-                if results is None or name is None:
+                results, names = _results(piece.value, request.notes), _image_names(piece.value)
+                if results is None or not names:
                     request.notes.left_out["task without an answer or an image"] += 1
+                    continue
+                name = names[0]
+                if len({found.finder.find(name, file.parent) for name in names} - {None}) > 1:
+                    request.notes.fault(
+                        file, f"{name[:200]!r} is in a task of several images, whose shapes are not told apart"
+                    )
                     continue
                 image = found.find(file, name, key_of(name)[0])
                 if image is not None:
@@ -92,11 +99,12 @@ def _results(task: dict[str, Any], notes: Notes) -> list[dict[str, Any]] | None:
     return [{**one, "value": one, "type": next((k for k in KINDS if k in one), "")} for one in shapes] or None
 
 
-def _image_name(task: dict[str, Any]) -> str | None:
+def _image_names(task: dict[str, Any]) -> list[str]:
+    """What the task's data calls by an image's suffix, the usual keys first."""
     data = task.get("data") if isinstance(task.get("data"), dict) else task
     assert isinstance(data, dict)
     texts = [data[key] for key in ("image", "img", "url", *data) if isinstance(data.get(key), str)]
-    return next((text for text in texts if (key := key_of(text)) and key[0].endswith(SUFFIXES)), None)
+    return [text for text in texts if (key := key_of(text)) and key[0].endswith(SUFFIXES)]
 
 
 def _size(results: list[dict[str, Any]]) -> tuple[int, int] | None:
@@ -129,7 +137,7 @@ def _drawn(results: list[dict[str, Any]], size: tuple[int, int], name: str, note
             continue
         notes.remarks["shapes with several labels, the first is taken"] += len(labels) > 1
         if given is None:
-            notes.left_out["points or lines, which have no area"] += 1
+            notes.left_out[NO_AREA] += 1
         else:
             yield Drawn(str(labels[0]), given, place)
 

@@ -13,6 +13,7 @@ from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImage
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse_corners
 from earthsynth_factory.importers.scene import (
+    NO_AREA,
     Evidence,
     Notes,
     ReadContext,
@@ -104,7 +105,7 @@ def _drawn(document: Any, file: Path, notes: Notes) -> Iterator[Drawn]:
             notes.fault(place, "no shape")
             continue
         if shape.get("shape_type") in LINES:
-            notes.left_out["points or lines, which have no area"] += 1
+            notes.left_out[NO_AREA] += 1
             continue
         try:
             given = _given(shape)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from earthsynth_factory.importers.finder import folded
 from earthsynth_factory.importers.tree import Tree
-from earthsynth_factory.importers.words_of_layout import words
+from earthsynth_factory.importers.words_of_layout import split_of, words
 
 _LABEL = words(
     """mask masks msk msks label labels lbl lbls gt gts groundtruth target targets ann anno annotation annotations seg segs
@@ -70,7 +70,7 @@ def pair_masks(tree: Tree) -> Pairing:
         used = set(found.pairs.values())
         keyed = _keyed(tree, (mask for mask in masks if mask not in used), key_of)
         for key, candidates in _keyed(tree, (image for image in images if image not in found.pairs), key_of).items():
-            _match(candidates, keyed.get(key, []), found)
+            _match(tree, candidates, keyed.get(key, []), found)
     _longer_names(tree, images, masks, found)
     used, homes = set(found.pairs.values()), {image.parent for image in found.pairs}
     found.alone = [image for image in images if image not in found.pairs and image.parent in homes]
@@ -112,7 +112,7 @@ def _longer_names(tree: Tree, images: list[Path], masks: list[Path], found: Pair
     for mask in masks:
         key = _stem_key(tree.relative(mask))
         fits = [left[key[:end]] for end in range(len(key), 0, -1) if key[:end] in left]
-        if mask not in taken and fits and fits[0] not in found.pairs:
+        if mask not in taken and fits and fits[0] not in found.pairs and not _in_two_splits(fits[0], mask, tree):
             found.pairs[fits[0]] = mask
 
 
@@ -123,21 +123,29 @@ def _keyed(tree: Tree, paths: Iterable[Path], key_of: Callable[[Path], Key]) -> 
     return found
 
 
-def _match(images: list[Path], masks: list[Path], found: Pairing) -> None:
-    """Those of one key: one of each, or such as share their names to the letter."""
+def _match(tree: Tree, images: list[Path], masks: list[Path], found: Pairing) -> None:
+    """Those of one key: one of each, or such as share their names to the letter. What lies in two splits is no pair."""
     if len(images) == 1 and len(masks) == 1:
+        if _in_two_splits(images[0], masks[0], tree):
+            return
         found.pairs[images[0]] = masks[0]
     elif masks:
-        _by_stem(images, masks, found)
+        _by_stem(tree, images, masks, found)
 
 
-def _by_stem(images: list[Path], masks: list[Path], found: Pairing) -> None:
+def _by_stem(tree: Tree, images: list[Path], masks: list[Path], found: Pairing) -> None:
     for image in images:
-        exact = [mask for mask in masks if folded(mask.stem) == folded(image.stem)]
-        starts = [mask for mask in masks if folded(mask.stem).startswith(folded(image.stem) + "_")]
+        near = [mask for mask in masks if not _in_two_splits(image, mask, tree)]
+        exact = [mask for mask in near if folded(mask.stem) == folded(image.stem)]
+        starts = [mask for mask in near if folded(mask.stem).startswith(folded(image.stem) + "_")]
         best = exact or starts
         if len(best) == 1:
             found.pairs[image] = best[0]
+
+
+def _in_two_splits(image: Path, mask: Path, tree: Tree) -> bool:
+    splits = {split_of(path, tree.root) for path in (image, mask)} - {None}
+    return len(splits) > 1
 
 
 def _path_key(relative: Path) -> Key:

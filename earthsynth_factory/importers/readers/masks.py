@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
-from earthsynth_factory.errors import SourceError
+from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.readers.class_tables import ClassTable, find_tables
 from earthsynth_factory.importers.readers.colour_instances import classed, colour_regions
@@ -34,7 +34,8 @@ from earthsynth_factory.io.label_rasters import colour_raster, id_raster
 from earthsynth_factory.io.pictures import Picture
 
 UNLABELLED = 255
-LOOKED_AT = 16
+LOOKED_AT, MANY_LOOKED_AT = 16, 64
+"""Masks that are looked at before any is read, the first and such as lie between."""
 
 
 class Masks(Reader):
@@ -64,6 +65,7 @@ class Masks(Reader):
         paired = pair_masks(tree)
         _say_left(paired, request)
         binary = _is_binary(table, paired, request)
+        _check_zero(table, paired, request)
         sets, objects = image_sets(tree), _object_images(tree)
         scenes = []
         for image, mask in paired.pairs.items():
@@ -128,6 +130,34 @@ def _black_and_white(paired: Pairing) -> bool:
         if not seen <= {0, UNLABELLED}:
             return False
     return UNLABELLED in seen
+
+
+def _check_zero(table: ClassTable, paired: Pairing, request: ReadRequest) -> None:
+    """Whether a list of names leaves out what 0 is, so that all of them would be one off.
+
+    Raises `InputError` if masks hold an id more than it has names.
+    """
+    first = table.ids.get(0)
+    if not table.counted or first is None or 0 in request.classes.ids:
+        return
+    if request.classes.find(first) in (BACKGROUND, IGNORE) or "background" in first.lower():
+        return
+    place, count = request.tree.relative(table.file), len(table.ids)
+    masks = list(paired.pairs.values())
+    if any(_holds(mask, count) for mask in masks[:: max(1, len(masks) // MANY_LOOKED_AT)]):
+        raise InputError(
+            f"{table.file}: {count} classes, and masks hold {count} beside 0; if 0 is background, write `background` as the "
+            "first of them, else give every id in --map (`1: name`)"
+        )
+    request.notes.remarks[f"{place} names no background: 0 is taken for {first}, its first"] += 1
+
+
+def _holds(mask: Path, value: int) -> bool:
+    try:
+        with Picture(mask) as picture:
+            return bool((picture.ids(0, min(picture.shape[0], 4096)) == value).any())
+    except SourceError:
+        return False  # told when its turn comes
 
 
 def _object_images(tree: Tree) -> dict[str, Path]:

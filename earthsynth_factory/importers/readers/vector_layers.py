@@ -33,10 +33,16 @@ CLASS_KEYS = (
     "name",
     "type",
 )
-"""Properties that hold the class, the first that is there and says something."""
+"""Properties that hold the class, the first that is there and says something; else the file's name does."""
+
+NUMBER_KEYS = ("class_id", "classid", "category_id", "label_id")
+"""Properties that hold a class's number, where no other says the class."""
 
 KEPT = 8
 """Layers that a process keeps for the images to come."""
+
+NO_CLASS = "no class"
+"""The word of a feature whose class property says nothing, if those of others do."""
 
 _NO = ("", "no", "0", "none", "null", "false", "nan")
 _MAGIC = {".gpkg": b"SQLite format 3\0", ".shp": b"\x00\x00\x27\x0a", ".fgb": b"fgb\x03"}
@@ -89,18 +95,19 @@ def _read(path: Path, taxonomy: Taxonomy) -> FileLayer:
     import shapely
 
     crs, features = _open(path)
-    words, geometries, flat = [], [], 0
+    words, geometries, flat = list[str | None](), [], 0
     for about, geometry in features:
         if geometry is not None and shapely.get_dimensions(geometry) == 2:
-            words.append(word_of(about, path, taxonomy))
+            words.append(_word(about, taxonomy))
             geometries.append(geometry)
         else:
             flat += 1
-    return FileLayer(crs, tuple(words), shapely.STRtree(geometries), flat)
+    otherwise = NO_CLASS if any(words) else _from_name(path, taxonomy)
+    return FileLayer(crs, tuple(word or otherwise for word in words), shapely.STRtree(geometries), flat)
 
 
-def word_of(about: Mapping[str, Any], path: Path, taxonomy: Taxonomy) -> str:
-    """A feature's class: a property that is called so, one called as a category (`building=yes`), else the file's name."""
+def _word(about: Mapping[str, Any], taxonomy: Taxonomy) -> str | None:
+    """A feature's class: a property that is called so, or one called as a category (`building=yes`)."""
     lower = {str(key).lower(): value for key, value in about.items()}
     for key in CLASS_KEYS:
         if key in lower and isinstance(lower[key], str) and taxonomy.find(lower[key]) is not None:
@@ -108,8 +115,9 @@ def word_of(about: Mapping[str, Any], path: Path, taxonomy: Taxonomy) -> str:
     for key, value in lower.items():
         if str(value).strip().lower() not in _NO and value is not None and taxonomy.find(key) is not None:
             return key
-    named = next((str(lower[key]) for key in CLASS_KEYS if str(lower.get(key) or "").strip().lower() not in _NO), None)
-    return named or _from_name(path, taxonomy)
+    said = [str(lower[key]) for key in CLASS_KEYS if str(lower.get(key) or "").strip().lower() not in _NO]
+    said += [str(lower[key]) for key in NUMBER_KEYS if lower.get(key) is not None]
+    return said[0] if said else None
 
 
 def _from_name(path: Path, taxonomy: Taxonomy) -> str:

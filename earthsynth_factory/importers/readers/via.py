@@ -11,6 +11,7 @@ from earthsynth_factory.importers.readers.annotation_tools import AnnotatedImage
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.turned import ellipse_corners
 from earthsynth_factory.importers.scene import (
+    NO_AREA,
     Evidence,
     Notes,
     ReadContext,
@@ -95,7 +96,7 @@ def _drawn(regions: tuple[Any, ...], name: str, notes: Notes) -> Iterator[Drawn]
             notes.fault(place, f"no shape with a class ({type(error).__name__}: {error})")
             continue
         if given is None:
-            notes.left_out["points or lines, which have no area"] += 1
+            notes.left_out[NO_AREA] += 1
         else:
             yield Drawn(word, given, place)
 

@@ -56,7 +56,7 @@ LOOKED_AT = 3
 
 
 class VisDrone(Reader):
-    """Ignored regions are of no class."""
+    """Ignored regions, and objects whose score is 0, are of no class."""
 
     kind = "visdrone"
 
@@ -76,7 +76,7 @@ class VisDrone(Reader):
                 if file.stem not in images:
                     request.notes.fault(file, "its image is missing")
                     continue
-                for number, _ in _rows(file):
+                for number, *_ in _rows(file):
                     word = WORDS[number]
                     if word in WITHOUT and request.classes.find(word) is None:
                         request.notes.left_out[f"{word}: no category for it"] += 1
@@ -105,11 +105,12 @@ def _split(path: Path) -> str | None:
     return next((split for split in ("train", "val", "test") if f"-{split}" in parts), None)
 
 
-def _rows(path: Path, notes: Notes | None = None) -> list[tuple[int, Given]]:
+def _rows(path: Path, notes: Notes | None = None) -> list[tuple[int, Given, bool]]:
+    """Class, box, and whether it counts: a score of 0 says that it is not to be judged."""
     found = []
     for number, line in enumerate(read_lines(path), start=1):
         try:
-            left, top, width, height, _, kind, _, _ = (int(word) for word in line.rstrip(" ,").split(","))
+            left, top, width, height, score, kind, _, _ = (int(word) for word in line.rstrip(" ,").split(","))
             if not 0 <= kind < len(WORDS):
                 raise ValueError
         except ValueError:
@@ -117,12 +118,12 @@ def _rows(path: Path, notes: Notes | None = None) -> list[tuple[int, Given]]:
                 return []
             notes.fault(f"{path}:{number}", f"{line[:80]!r} is not eight numbers with a known class")
             continue
-        found.append((kind, Given.of_box(left, top, width, height)))
+        found.append((kind, Given.of_box(left, top, width, height), score != 0))
     return found
 
 
 def _drawn(path: Path, context: ReadContext) -> Iterator[Drawn]:
-    for number, (kind, given) in enumerate(_rows(path, context.notes), start=1):
+    for number, (kind, given, counts) in enumerate(_rows(path, context.notes), start=1):
         word = WORDS[kind]
         if word not in WITHOUT or context.classes.find(word) is not None:
-            yield Drawn(word, given, f"{path}, object {number}")
+            yield Drawn(word, given, f"{path}, object {number}", crowd=not counts and kind > 0)

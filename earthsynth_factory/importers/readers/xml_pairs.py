@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.finder import ImageFinder
+from earthsynth_factory.importers.readers.annotation_tools import OTHER_NAMED
 from earthsynth_factory.importers.scene import Evidence, ReadRequest, Strength
 from earthsynth_factory.importers.texts import read_names, read_xml
 from earthsynth_factory.importers.tree import Tree
@@ -53,7 +54,10 @@ def pair_xml(request: ReadRequest, files: list[Path], wanted: Callable[[Element]
             continue
         if not wanted(root):
             continue
-        image = _image(tree, finder, file, root)
+        images = _images(tree, finder, file, root)
+        if len(set(images)) > 1:
+            request.notes.remarks[OTHER_NAMED] += 1
+        image = images[0] if images else None
         if image is None:
             request.notes.fault(file, "its image is missing, or several have its name")
         elif image in met[image.parent]:
@@ -78,11 +82,11 @@ def image_sets(tree: Tree) -> dict[str, str]:
     return found
 
 
-def _image(tree: Tree, finder: ImageFinder, file: Path, root: Element) -> Path | None:
+def _images(tree: Tree, finder: ImageFinder, file: Path, root: Element) -> list[Path]:
+    """The image called as the file is, and the one that it names; either may be missing."""
     split = split_of(file, tree.root)
     stated = Path((root.findtext("filename") or "").strip().replace("\\", "/")).name
-    for name in (f"{file.stem}{Path(stated).suffix or '.jpg'}", stated):
-        # The name as the file's own place would write it, so that the nearest of equals is taken.
-        if name and (found := finder.find(str(tree.relative(file.parent / name)), file.parent, split)):
-            return found
-    return None
+    # The names as the file's own place would write them, so that the nearest of equals is taken.
+    names = [name for name in (f"{file.stem}{Path(stated).suffix or '.jpg'}", stated) if name]
+    found = (finder.find(str(tree.relative(file.parent / name)), file.parent, split) for name in names)
+    return [image for image in found if image is not None]

@@ -90,15 +90,28 @@ class Yolo(Reader):
 
 
 def _one(request: ReadRequest) -> Names:
-    """The file that names the classes. Raises `SourceError` where there is none, or several contradict each other."""
+    """The file that names the classes.
+
+    Raises `SourceError` where there is none, or another contradicts it that is as sure, or has images of its own.
+    """
     found = find_names(request.tree)
     if not found:
         raise SourceError(f"{request.path}: no class names; a data.yaml with `names`, or classes.txt, is wanted there")
     first = found[0]
     for other in found[1:]:
-        if other.rank == first.rank and other.words != first.words:
+        if _agree(other.words, first.words):
+            continue
+        apart = other.is_yaml and other.file.parent != first.file.parent
+        if other.rank == first.rank or (apart and any(request.tree.images(below=other.file.parent))):
             raise SourceError(f"{first.file} and {other.file} name other classes; take one of them away")
+        said = f"{request.tree.relative(first.file)} names the classes; {request.tree.relative(other.file)}"
+        request.notes.remarks[f"{said}, which names others, is passed over"] += 1
     return first
+
+
+def _agree(one: dict[int, str], other: dict[int, str]) -> bool:
+    """Whether no number has two names."""
+    return all(other.get(number, word) == word for number, word in one.items())
 
 
 def _looks_like_yolo(label: Path) -> bool:

@@ -32,6 +32,10 @@ class Names:
     points: bool = False
     lists: dict[str, list[str]] = field(default_factory=dict)
 
+    @property
+    def is_yaml(self) -> bool:
+        return self.file.suffix.lower() in (".yaml", ".yml")
+
 
 def find_names(tree: Tree) -> list[Names]:
     """Every file that names classes, the surest first: `data.yaml` before other YAML, the higher before the deeper."""
