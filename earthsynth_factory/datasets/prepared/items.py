@@ -88,10 +88,11 @@ class ItemRecord(BaseModel):
         texts = {
             "source_file": self.source_file,
             "nodata": None if self.nodata is None else str(self.nodata),
-            "bands": self.bands and " ".join(map(str, self.bands)),
+            "bands": None if self.bands is None else " ".join(map(str, self.bands)),
             "datetime": self.datetime,
         }
-        return found | {name: text for name, text in texts.items() if text is not None}
+        found.update((name, text) for name, text in texts.items() if text is not None)
+        return found
 
 
 class Items(Mapping[str, ItemRecord]):

@@ -117,8 +117,9 @@ def _rejected(store: BuildReader, reject: RejectRecord, split: str, sample: Samp
     def pixels() -> ImagePixels:
         image = store.rejected_image(reject)
         source = source_type_of(store.rejected_path(reject))
-        labels = (store.mask(same), store.instances(same)) if same else (None, None)
-        return ImagePixels(image, *labels, source)
+        if same is None:
+            return ImagePixels(image, source=source)
+        return ImagePixels(image, store.mask(same), store.instances(same), source)
 
     return ReportImage(
         name=f"{reject.slot:07d}",
