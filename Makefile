@@ -1,12 +1,14 @@
 # make quickstart   a virtual environment, the package, a first dataset, and where to look
 # make test         what CI runs
-# make coverage     the same tests with branch coverage
+# make coverage     the same, and then file by file which lines no test reaches
 # make attack       kills, damaged and hostile input, failing disks, two at once: a table of what was tried and what gave way
 # make ablation     CF-Comp against plain copy-paste and none; DATA: a prepared folder, SIZE: full or quick
 # make model-report measures the embedded models; CROPS: a training's folder (its crop files), SIZE: full or quick
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Two processes with a thread each: tests are many and small, and two cores are what everyone has.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 CROPS ?= out/embedded
 DATA ?= data/mine
@@ -31,11 +33,9 @@ quickstart: $(VENV)/.installed
 	$(BIN)/earthsynth-factory preview out/quickstart
 
 test: install
-	$(BIN)/python -m pytest
+	$(PYTEST) --cov --cov-report=
 
-coverage: install
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage combine -q
+coverage: test
 	$(BIN)/coverage report
 
 check: install

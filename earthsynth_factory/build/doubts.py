@@ -45,7 +45,7 @@ def read_doubts(layout: BuildLayout) -> list[str]:
 
 def doubts_of(store: BuildReader, recipe: Recipe) -> list[str]:
     """Everything that is doubtful in a build, as sentences."""
-    return [*unknown_classes(store), *small_objects(store), *unlike_the_filter(store, recipe)]
+    return [*unknown_classes(store), *small_objects(store, recipe), *unlike_the_filter(store, recipe)]
 
 
 def unknown_classes(store: BuildReader) -> Iterator[str]:
@@ -55,14 +55,15 @@ def unknown_classes(store: BuildReader) -> Iterator[str]:
         yield f"The model has not learnt {', '.join(unknown)}: what its images show is not what their labels say."
 
 
-def small_objects(store: BuildReader) -> Iterator[str]:
-    """Objects of fewer than `SMALL` pixels, class by class, if they are more than a few."""
+def small_objects(store: BuildReader, recipe: Recipe) -> Iterator[str]:
+    """Objects of fewer than `SMALL` pixels, class by class, if they are more than a few; of the classes that exports have."""
     every: Counter[int] = Counter()
     small: Counter[int] = Counter()
     for record in store.samples():
         every.update(one.category for one in record.instances)
         small.update(one.category for one in record.instances if max(one.box[2:]) < SMALL)
-    worst = [one for one in small if small[one] > SMALL_SHARE * every[one]]
+    labelled = set(recipe.targets()) if recipe.labels.classes == "targets" else set(every)
+    worst = [one for one in small if one in labelled and small[one] > SMALL_SHARE * every[one]]
     if worst:
         listed = ", ".join(f"{small[one]} of {every[one]} {store.taxonomy[one].name}" for one in sorted(worst))
         yield f"Objects under {SMALL} pixels: {listed}. Lower metres_per_pixel, or raise `size` or `labels.min_area`."
@@ -70,7 +71,7 @@ def small_objects(store: BuildReader) -> Iterator[str]:
 
 def unlike_the_filter(store: BuildReader, recipe: Recipe) -> Iterator[str]:
     """How many of the accepted images `filter`'s default rules would refuse, if the recipe asked others."""
-    if recipe.synthesis.model_dump().get("kind") == "fake" or _asked_already(recipe):
+    if recipe.is_dry_run() or _asked_already(recipe):
         return
     records = spread(list(_first(store)), LOOKED_AT)
     try:

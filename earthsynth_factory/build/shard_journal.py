@@ -19,7 +19,7 @@ from earthsynth_factory.domain.outcome import NOT_BEST, Outcome, Reason
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.atomic import disk_error, remove, sweep, write_bytes, write_json
+from earthsynth_factory.io.atomic import disk_error, flush, remove, sweep, write_bytes, write_json
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.jsonl import append_line, open_to_append, whole_lines
 from earthsynth_factory.io.png import encode_mask, encode_png
@@ -68,12 +68,12 @@ class ShardJournal:
         self._samples, self._rejects = open_to_append(layout.samples), open_to_append(layout.rejects)
 
     def put_pixels(self, sample: Sample) -> None:
-        """Write image, mask and instance map of a sample, each whole or not at all."""
+        """Write image, mask and instance map of a sample, each whole or not at all; `settle` sees them onto the disk."""
         candidate = sample.candidate
         stem, condition = candidate.slot.stem, candidate.condition
-        write_bytes(self._layout.image(stem), encode_png(candidate.image, source=self._source))
-        write_bytes(self._layout.mask(stem), encode_mask(condition.mask, self._taxonomy))
-        write_bytes(self._layout.instances(stem), encode_png(sample.labels.instance_map))
+        write_bytes(self._layout.image(stem), encode_png(candidate.image, source=self._source), durable=False)
+        write_bytes(self._layout.mask(stem), encode_mask(condition.mask, self._taxonomy), durable=False)
+        write_bytes(self._layout.instances(stem), encode_png(sample.labels.instance_map), durable=False)
 
     def put_rejected(self, candidate: Candidate) -> None:
         """Keep the image of a rejected candidate."""
@@ -81,12 +81,16 @@ class ShardJournal:
         write_bytes(path, encode_png(candidate.image, source=self._source))
 
     def settle(self, outcomes: Sequence[SlotResult]) -> None:
-        """Record outcomes whose pixels are on disk; they must follow on `next_slot` without a gap."""
+        """Record outcomes whose pixels are written; they must follow on `next_slot` without a gap. Best many at a time: the
+        disk is waited for.
+        """
         assert self._samples and self._rejects, "the journal is not open"
         following = range(self.next_slot, self.next_slot + len(outcomes))
         assert [outcome.slot.index for outcome in outcomes] == list(following), "slots are settled in order"
         rejects = b"".join(to_line(record) for outcome in outcomes for record in outcome.rejects)
         samples = [to_line(outcome.sample) for outcome in outcomes if outcome.sample]
+        made = [outcome.sample.stem for outcome in outcomes if outcome.sample]
+        flush([path for stem in made for path in self._layout.masters(stem)])
         append_line(self._rejects, rejects, self._layout.rejects)
         append_line(self._samples, b"".join(samples), self._layout.samples)
         self.accepted += len(samples)

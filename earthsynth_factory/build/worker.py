@@ -11,6 +11,7 @@ others write. The journal alone is kept in slot order.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -29,6 +30,10 @@ AHEAD_BATCHES = 3
 
 UNSETTLED_BATCHES = 32
 """Slots in work or waiting for an earlier slot to settle, in batches: bounds what a slow slot can hold up."""
+
+
+SETTLE_SECONDS = 0.25
+"""So often outcomes are recorded: each time the disk is waited for, and a kill costs what was not recorded."""
 
 
 @dataclass(eq=False)
@@ -73,6 +78,7 @@ class Worker:
         self._judging: set[Future[list[CandidateGroup]]] = set()
         self._outcomes: dict[int, Future[SlotResult]] = {}
         self._unsettled = 0
+        self._next_settling = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Settle every slot; once `stop` is set, only what is already in the making. Raises what a stage raises."""
@@ -95,7 +101,7 @@ class Worker:
             candidates = self._pipeline.synthesise([group.slot for group in groups], attempts, drawn)
             self._judging.add(self._judge.submit(self._judged, groups, candidates))
         self._collect(wait_for_all=False, block=not batch)
-        self._settle(wait_for_all=not batch)
+        self._settle(wait_for_all=not (batch or self._requests or self._judging))
         return bool(self._requests or self._judging or self._unsettled or self._open_slots())
 
     def _open_slots(self) -> bool:
@@ -194,7 +200,11 @@ class Worker:
         return SlotResult(slot, SampleRecord.of(sample), tuple(rejects))
 
     def _settle(self, wait_for_all: bool) -> None:
-        """Record the outcomes that follow on the journal without a gap; optionally wait until they are written."""
+        """Record the outcomes that follow on the journal without a gap; optionally wait until they are written. Now and then
+        alone if not: the disk is waited for.
+        """
+        if not wait_for_all and time.monotonic() < self._next_settling:
+            return
         ready: list[SlotResult] = []
         while (future := self._outcomes.get(self._journal.next_slot + len(ready))) is not None:
             if not (wait_for_all or future.done()):
@@ -206,3 +216,4 @@ class Worker:
             del self._outcomes[outcome.slot.index]
             self._settled(outcome)
         self._unsettled -= len(ready)
+        self._next_settling = time.monotonic() + SETTLE_SECONDS

@@ -86,8 +86,7 @@ def main() -> None:
     try:
         app(prog_name="earthsynth-factory")
     except Exception as error:
-        report_defect(error)
-        sys.exit(1)
+        sys.exit(report_defect(error))
 
 
 __all__ = ["app", "main"]

@@ -87,6 +87,8 @@ def _say(summary: FilterSummary) -> None:
         say(
             "  thresholds: percentiles within this run, no looser than the rules' own; give real images with --calibrate"
         )
+    elif summary.thresholds_from == "shipped":
+        say("  thresholds: those that ship, learnt from real images; your own real images are better: --calibrate")
     else:
         say(f"  thresholds for a recipe: `rfilter: {{thresholds: {summary.out}/thresholds.yaml}}`")
     if summary.faults:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import typer
@@ -11,6 +11,9 @@ from typer.core import TyperGroup
 
 from earthsynth_factory.cli.say import say
 from earthsynth_factory.errors import FactoryError, Interrupted, RecipeError
+
+_UsageError: Any = typer.BadParameter.__base__
+"""What the parser raises; it lives in another package in older versions of typer."""
 
 
 class GuardedGroup(TyperGroup):
@@ -22,6 +25,9 @@ class GuardedGroup(TyperGroup):
         except FactoryError as error:
             report_error(error)
             raise typer.Exit(error.exit_code) from None
+        except _UsageError as error:
+            report_usage(error)
+            raise typer.Exit(2) from None
         except MemoryError:
             typer.secho("ended early: ", fg="yellow", bold=True, err=True, nl=False)
             say(
@@ -49,6 +55,15 @@ def report_error(error: FactoryError) -> None:
     say(str(error), err=True, after=0 if many else len(kind))
 
 
+def report_usage(error: Any) -> None:
+    """What the parser has against a command, as it would say it, but wrapped between words."""
+    if error.ctx is not None:
+        say(error.ctx.get_usage(), err=True)
+        say(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
+    typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    say(error.format_message(), err=True, after=len("error: "))
+
+
 def say_warnings(lines: Sequence[str]) -> None:
     """Lines about what is doubtful, on stderr."""
     for line in lines:
@@ -56,9 +71,59 @@ def say_warnings(lines: Sequence[str]) -> None:
         say(line, err=True, after=len("warning: "))
 
 
-def report_defect(error: BaseException) -> None:
-    """Traceback and an apology on stderr."""
+def report_defect(error: BaseException) -> int:
+    """What is said on stderr of an error that nobody expected; the exit code.
+
+    2, and a remedy, if a package of others breaks while it is imported: a defect of this installation. Otherwise 1, the
+    traceback and an apology.
+    """
+    broken = _broken_package(error)
+    if broken is not None:
+        package, cause = broken
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        say(_how_to_repair(package, cause), err=True, after=len("error: "))
+        return 2
     traceback.print_exception(error)
     typer.secho(
         "This is a defect of ours, not of your recipe. Please report it with the lines above.", fg="red", err=True
+    )
+    return 1
+
+
+def _broken_package(error: BaseException) -> tuple[str, BaseException] | None:
+    """The package of others that was being imported when this error, or what caused it, arose; and that cause."""
+    *_, root = _causes(error)
+    imported = [
+        str(frame.f_globals.get("__name__")).partition(".")[0]
+        for frame, _ in traceback.walk_tb(root.__traceback__)
+        if frame.f_code.co_name == "<module>"
+    ]
+    if not imported or imported[-1] in ("__main__", "earthsynth_factory"):
+        return None
+    return imported[-1], root
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what caused it, and so on down to the first."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _how_to_repair(package: str, cause: BaseException) -> str:
+    """torch and torchvision are the pair that breaks in practice: two indexes, two builds."""
+    import importlib.metadata  # here, since `--help` is to answer at once
+
+    pair = list(dict.fromkeys(("torch", package)))
+    found = []
+    for name in pair:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return (
+        f"the package {package} does not load here ({cause}); installed: {', '.join(found)}. Packages built "
+        "for each other come from one index: install both again from there, as in "
+        f"`pip install --force-reinstall {' '.join(pair)}`"
     )

@@ -42,7 +42,7 @@ class SemanticSpec(ExportSpec):
         counts: Counter[str] = Counter()
         for record in store.samples():
             mask = encode_png(lut[store.mask(record)], palette)
-            write_bytes(out / "ann_dir" / record.split / f"{record.stem}.png", mask)
+            write_bytes(out / "ann_dir" / record.split / f"{record.stem}.png", mask, durable=False)
             image = store.image_path(record)
             put_image(image, out / "img_dir" / record.split / (record.stem + image.suffix), self.images)
             counts[record.split] += 1

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +30,13 @@ from earthsynth_factory.rfilter.selections.base import Bools
 THRESHOLDS = "thresholds.yaml"
 
 
+ThresholdSource = Literal["real", "shipped", "run"]
+"""Percentiles of real images that were given; those that ship, for a build; percentiles within the run."""
+
+
 @dataclass(frozen=True)
 class FilterSummary:
-    """What was decided. thresholds_from: `real`, or `run` where nothing real was given. classes: name → (kept, all).
+    """What was decided. classes: name → (kept, all).
 
     scored: rule → images that it had to look at in this run; what is stored is not looked at again.
     """
@@ -41,7 +45,7 @@ class FilterSummary:
     recognised: str
     images: int
     kept: int
-    thresholds_from: str
+    thresholds_from: ThresholdSource
     classes: dict[str, tuple[int, int]]
     reasons: dict[str, int]
     faults: list[str]
@@ -86,12 +90,13 @@ class Decided:
 
 @dataclass(frozen=True)
 class FilterResults:
-    """What is written of it. real: the images that thresholds were learnt from, None without."""
+    """What is written of it. real: the images that thresholds were learnt from, None without; source: of the thresholds."""
 
     folder: LabelledFolder
     decided: Decided
     real: ScoreColumns | None
     scored: Mapping[str, int]
+    source: ThresholdSource
 
     @property
     def judge(self) -> Judge:
@@ -193,7 +198,7 @@ class FilterResults:
             self.folder.recognised,
             len(self.decided.scores),
             sum(staying.values()),
-            "run" if self.real is None else "real",
+            self.source,
             {name: (staying[name], count) for name, count in sorted(everyone.items())},
             dict(counted.most_common()),
             [*self.folder.faults, *map(self.decided.fault, faulty)],

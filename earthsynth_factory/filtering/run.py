@@ -31,12 +31,12 @@ from earthsynth_factory.exports.write import export
 from earthsynth_factory.filtering.apply import check_mirror, check_own, mirror, set_aside, whole
 from earthsynth_factory.filtering.columns import NONE, Known, ScoreColumns
 from earthsynth_factory.filtering.labelled_folder import LabelledFolder
-from earthsynth_factory.filtering.results import Decided, FilterResults, FilterSummary
+from earthsynth_factory.filtering.results import Decided, FilterResults, FilterSummary, ThresholdSource
 from earthsynth_factory.filtering.scores import ScoreJournal
 from earthsynth_factory.filtering.scoring import Asked, FolderScorer, Watch, asked_rules
 from earthsynth_factory.filtering.sources import open_folder
 from earthsynth_factory.filtering.spec import FilterSpec, load_filter
-from earthsynth_factory.filtering.thresholds import keeps, learn, prints_of, select, written_limits
+from earthsynth_factory.filtering.thresholds import keeps, learn, of_a_build, prints_of, select, written_limits
 from earthsynth_factory.io.claim import Claim, claimed, digest_of, digest_of_each, is_free
 from earthsynth_factory.io.compact import Texts
 from earthsynth_factory.recipe.load import export_blocks
@@ -107,6 +107,7 @@ class _Run:
         self._spec, self._base, self._folder, self._rules = spec, base, folder, rules
         self._vectors, self._filtered = claim.root / "vectors", claim.root / "filtered"
         self._scored: Counter[str] = Counter()
+        self._shipped = None if options.calibrate else of_a_build(folder, rules)
 
     def run(self, watch: Watch | None) -> FilterSummary:
         """See `run_filter`."""
@@ -117,7 +118,8 @@ class _Run:
         with closing(self._journal(self._folder, self._out)) as journal:
             judge = self._score(journal, real.scores if real else None, watch)
             decided = self._decide(journal, judge, real)
-            results = FilterResults(self._folder, decided, real.scores if real else None, self._scored)
+            source: ThresholdSource = "real" if real else "shipped" if self._shipped else "run"
+            results = FilterResults(self._folder, decided, real.scores if real else None, self._scored, source)
             asked = {"config": self._spec.model_dump(mode="json"), "map": _absolute(self._options.map)}
             summary = results.write(self._out, asked, str(self._options.calibrate))
             if self._options.apply != "list":
@@ -167,11 +169,11 @@ class _Run:
         """
         scorer, scores = self._scorer(self._folder, journal), journal.scores
         places: Sequence[int] = range(len(scores))
-        learnt = Thresholds() if real is None else learn(self._spec, self._rules, real, True)
+        learnt = self._shipped or Thresholds() if real is None else learn(self._spec, self._rules, real, True)
         for cost in sorted({0, *(rule.spec.cost for rule in self._rules)}):
             so_far = [rule for rule in self._rules if rule.spec.cost <= cost]
             scorer.score(places, so_far, watch)
-            if real is None:
+            if real is None and self._shipped is None:
                 learnt |= learn(self._spec, self._rules, map(scores.known, places), False, cost)
             judge = self._judge(so_far, learnt)
             places = array("q", (place for place in places if _is_open(judge, scores.known(place))))

@@ -7,7 +7,8 @@
     select: [duplicates, {kind: top, count: 500}]
 
 A threshold is, in this order: that of `per_class`; the one written in the rule; a percentile of real images; without
-those, for rules with a model, a percentile within the run; else the rule's default.
+those, for a build the one that ships, for other folders and rules with a model a percentile within the run; else the
+rule's default.
 """
 
 from __future__ import annotations

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.errors import InputError
+from earthsynth_factory.errors import FactoryError, InputError
 from earthsynth_factory.filtering.columns import Known, ScoreColumns
+from earthsynth_factory.filtering.labelled_folder import LabelledFolder
 from earthsynth_factory.filtering.scoring import Asked
 from earthsynth_factory.filtering.spec import FilterSpec
 from earthsynth_factory.models.clip_cache import EmbeddingCache, cache_file
+from earthsynth_factory.recipe.load import load_recipe
+from earthsynth_factory.recipe.schema import EMBEDDED_THRESHOLDS
+from earthsynth_factory.recipe.thresholds import embedded_thresholds
 from earthsynth_factory.rfilter.clip_rule import ClipRuleSpec
 from earthsynth_factory.rfilter.judge import Judge, is_written
 from earthsynth_factory.rfilter.selections.base import Bools, Gathered, Prints
@@ -33,6 +38,22 @@ def written_limits(spec: FilterSpec, taxonomy: Taxonomy) -> Thresholds:
         for rule, value in limits.items():
             least.setdefault(rule, {})[found.id] = value
     return Thresholds(least)
+
+
+def of_a_build(folder: LabelledFolder, rules: Sequence[Asked]) -> Thresholds | None:
+    """The thresholds that ship, for images that a model made: what real images gave, as `build` is held to by default.
+
+    None for any other folder, a dry run, and a build with a thresholds file of its own.
+    """
+    if folder.kind != "build":
+        return None
+    try:
+        recipe = load_recipe(BuildLayout(folder.path).recipe).recipe
+    except FactoryError:  # it names plug-ins, which are not imported for a look
+        return None
+    if recipe.is_dry_run() or recipe.rfilter.thresholds not in (None, EMBEDDED_THRESHOLDS):
+        return None
+    return embedded_thresholds([rule.spec for rule in rules], folder.taxonomy)
 
 
 def learn(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import filecmp
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -110,6 +113,43 @@ def _in_place_of(path: Path, same: bool = False) -> Iterator[Path]:
 def _flush(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def flush(paths: Sequence[Path]) -> None:
+    """Wait until the disk has files that were written without `durable`, all in one folder or below it. Raises DiskError.
+
+    Linux writes out the whole file system that the first one is on at once, which takes about as long as a single file.
+    """
+    if not paths:
+        return
+    try:
+        if not _file_system_flushed(paths[0].parent):
+            for path in paths:
+                _flush(path)
+    except OSError as error:
+        raise disk_error(paths[0], error) from error
+
+
+def _file_system_flushed(folder: Path) -> bool:
+    """Flush the file system that holds the folder; False where this system cannot. Raises OSError."""
+    call = _syncfs()
+    if call is None:
+        return False
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        if call(handle) == 0:
+            return True
+        number = ctypes.get_errno()
+        if number in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+            return False
+        raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(handle)
+
+
+@cache
+def _syncfs() -> Callable[[int], int] | None:
+    return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if sys.platform == "linux" else None
 
 
 def temporary_beside(path: Path) -> Path:

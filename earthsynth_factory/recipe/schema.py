@@ -321,6 +321,10 @@ class Recipe(Spec):
         """Class ids that images are asked for, in the recipe's order."""
         return tuple(category.id for category, block in self.blocks() if block.count)
 
+    def is_dry_run(self) -> bool:
+        """Whether no model makes the images, so that nothing judges them as photographs."""
+        return self.synthesis.model_dump().get("kind") == "fake"
+
     def words(self) -> dict[int, str]:
         """Class id → the user's prompt words, where there are any."""
         return {category.id: block.words for category, block in self.blocks() if block.words}

@@ -44,9 +44,9 @@ MODULE_NAMES = {dotted(path) for path in MODULES}
 
 
 def room(module: str) -> str | None:
-    """The part of the house a module is in; None for the package itself and what is not ours."""
+    """The part of the house a module is in; None for the package itself, `python -m`, and what is not ours."""
     parts = module.split(".")
-    return parts[1] if parts[0] == NAME and len(parts) > 1 else None
+    return parts[1] if parts[0] == NAME and len(parts) > 1 and parts[1] != "__main__" else None
 
 
 @cache

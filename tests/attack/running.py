@@ -82,7 +82,7 @@ def call(words: Sequence[object]) -> int:
     return 0
 
 
-def finish(pid: int, log: Path, seconds: float = 120) -> Ended:
+def finish(pid: int, log: Path, seconds: float = 600) -> Ended:
     """Wait for the command; one that hangs is killed, which is a fault."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -95,7 +95,7 @@ def finish(pid: int, log: Path, seconds: float = 120) -> Ended:
     return Ended(-9, f"Traceback: hangs for {seconds} s; {log.read_text(errors='replace')[-300:]}")
 
 
-def run(words: Sequence[object], log: Path, before: Callable[[], None] = lambda: None, seconds: float = 120) -> Ended:
+def run(words: Sequence[object], log: Path, before: Callable[[], None] = lambda: None, seconds: float = 600) -> Ended:
     """Start and finish."""
     return finish(start(words, log, before), log, seconds)
 

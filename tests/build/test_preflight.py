@@ -142,6 +142,14 @@ def test_small_objects_are_counted_and_warned_of(tmp_path: Path) -> None:
     assert note in (result.out / "README.md").read_text()
     assert note in orjson.loads((result.out / "doubts.json").read_bytes())
     assert "Look at this first" in (result.out / "report/index.html").read_text()
+    recipe = load_recipe(write_recipe(tmp_path, text)).recipe
+    asked = recipe.model_copy(update={"labels": recipe.labels.model_copy(update={"classes": "targets"})})
+    plane = store.taxonomy.named("plane").id
+    of_others = [one for one in small if one.category not in asked.targets()]
+    assert of_others and plane in asked.targets()
+    assert len(list(doubts.small_objects(store, recipe))) == 1
+    named = " ".join(doubts.small_objects(store, asked))
+    assert not any(store.taxonomy[one.category].name in named for one in of_others)  # exports do not have them
 
 
 def test_images_that_the_default_filter_would_refuse_are_counted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -191,6 +192,25 @@ def test_a_defect_shows_its_traceback(run: Run, monkeypatch) -> None:
     assert (code, out) == (1, "")
     assert "ZeroDivisionError: ours" in err
     assert err.endswith("This is a defect of ours, not of your recipe. Please report it with the lines above.\n")
+
+
+def test_a_package_that_breaks_while_it_is_imported_is_named_with_a_remedy(run: Run, monkeypatch, tmp_path) -> None:
+    """As torchvision does beside a torch of another build, deep below what wraps the error."""
+    (tmp_path / "brokenvision.py").write_text("raise RuntimeError('operator nms does not exist')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def fail(*_: object) -> None:
+        try:
+            importlib.import_module("brokenvision")
+        except RuntimeError as error:
+            raise RuntimeError("a lazy import failed") from error
+
+    monkeypatch.setattr("earthsynth_factory.recipe.load.load_recipe", fail)
+    code, out, err = run("plan", "x.yaml")
+    said = " ".join(err.split())
+    assert (code, out) == (2, "")
+    assert "the package brokenvision does not load here (operator nms does not exist); installed: torch" in said
+    assert "pip install --force-reinstall torch brokenvision" in said and "Traceback" not in err
 
 
 def test_every_command_says_what_it_does() -> None:

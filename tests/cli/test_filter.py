@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 
 from earthsynth_factory.datasets.open import open_dataset
+from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.filtering import scoring
 from earthsynth_factory.filtering.run import FilterOptions, FilterSummary, run_filter
 from earthsynth_factory.models import clip
 from earthsynth_factory.recipe.load import export_blocks
+from earthsynth_factory.recipe.thresholds import embedded_thresholds
+from earthsynth_factory.rfilter.image_quality import ImageQualitySpec
 from tests.cli.conftest import Run
 from tests.making import make_condition, make_image, make_store
 
@@ -155,6 +158,25 @@ def test_calibration_says_where_thresholds_come_from(tmp_path: Path) -> None:
     real = _filter(source, tmp_path / "a", calibrate=make_store(tmp_path / "real"))
     assert (real.thresholds_from, real.kept) == ("real", 6)
     assert _filter(source, tmp_path / "b").thresholds_from == "run"
+
+
+def test_a_build_is_held_to_the_thresholds_that_ship(tmp_path: Path) -> None:
+    """As `build` holds to them: percentiles within the run would always refuse a tenth, and whole classes of few images."""
+    source = make_store(tmp_path / "store")
+    recipe = (
+        "name: made\nimage: {size: 128}\ncategories: [{name: ship, count: 6}]\nconditions: [{kind: procedural}]\n"
+        "synthesis: {SYNTHESIS}\n"
+    )
+    (source / "recipe.yaml").write_text(recipe.replace("SYNTHESIS", "kind: fake"))
+    assert _filter(source, tmp_path / "dry").thresholds_from == "run"
+    (source / "recipe.yaml").write_text(recipe.replace("SYNTHESIS", "model: embedded"))
+    assert _filter(source, tmp_path / "made").thresholds_from == "shipped"
+    said = json.loads((tmp_path / "made/filter.json").read_bytes())["thresholds"]["image_quality"]
+    shipped_value = embedded_thresholds([ImageQualitySpec(kind="image_quality")], earthsynth()).of("image_quality", None)
+    assert shipped_value is not None and shipped_value in said.values()
+    own = recipe.replace("SYNTHESIS", "model: embedded") + "rfilter: {thresholds: own.yaml}\n"
+    (source / "recipe.yaml").write_text(own)
+    assert _filter(source, tmp_path / "own").thresholds_from == "run"
 
 
 def test_thresholds_of_a_run_are_the_same_whatever_was_stored_before(tmp_path: Path) -> None:

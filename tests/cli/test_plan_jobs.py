@@ -48,7 +48,7 @@ def test_the_script_of_an_array_makes_the_dataset(run: Run, recipe: Path, tmp_pa
     tools = tmp_path / "bin"
     tools.mkdir()
     program = tools / "earthsynth-factory"
-    program.write_text(f'#!/bin/bash\nexec {sys.executable} -m earthsynth_factory.cli "$@"\n')
+    program.write_text(f'#!/bin/bash\nexec {sys.executable} -m earthsynth_factory "$@"\n')
     program.chmod(0o755)
     package = Path(earthsynth_factory.__file__).parents[1]
     for task in (1, 2):

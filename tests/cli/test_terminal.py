@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -17,13 +18,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
+from earthsynth_factory import cli
 from earthsynth_factory.cli import progress
 from earthsynth_factory.cli.export import FORMATS
 from earthsynth_factory.exports.base import KINDS
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
 from tests.build.building import RECIPE, write_recipe
+from tests.importers import layouts
 
 ROOT = Path(__file__).parents[2]
 COLUMNS, ROWS = 80, 24
@@ -40,10 +44,13 @@ for words in json.loads(sys.argv[1]):
 """
 """One process for many commands: their imports are the slow part."""
 
-COMMANDS = [
-    "build", "plan", "export", "filter", "split", "merge", "preview", "report", "remake", "prepare", "train", "generate",
-    "doctor", "stats", "status", "recipe",
-]  # fmt: skip
+ROOT_COMMAND = typer.main.get_command(cli.app)
+COMMANDS = [*ROOT_COMMAND.commands]  # type: ignore[attr-defined]
+RECIPE_COMMANDS = [["recipe", name] for name in ROOT_COMMAND.commands["recipe"].commands]  # type: ignore[attr-defined]
+LIVE = re.compile(
+    r"[⠀-⣿]|\d|img/s|left|loading|models|images|passed|not|kept|–|writing|comparing|counting|scenes|windows|…|:|%"
+)
+"""What progress writes, and overwrites."""
 
 
 class Terminal:
@@ -113,7 +120,7 @@ def hold(terminal: Terminal) -> None:
 
 
 def test_every_help_fits_and_says_whole_sentences(tmp_path: Path) -> None:
-    commands = [[], *([one] for one in COMMANDS), ["recipe", "init"], ["recipe", "validate"], ["recipe", "categories"]]
+    commands = [[], *([one] for one in COMMANDS), *RECIPE_COMMANDS]
     terminal = seen(tmp_path, *([*words, "--help"] for words in commands))
     hold(terminal)
     assert terminal.plain.count("Usage:") == len(commands)
@@ -148,10 +155,35 @@ def test_what_commands_print_is_wrapped_between_words(tmp_path: Path) -> None:
     ]  # fmt: skip
     terminal = seen(tmp_path, *commands)
     hold(terminal)
+    no_word_is_broken(terminal, tmp_path, *commands)
+
+
+def test_what_commands_print_of_real_data_is_wrapped_between_words(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    layouts.coco_folder(here / "coco")
+    layouts.image(here / "loose/a.png")
+    write_recipe(here, RECIPE)
+    (here / "train.yaml").write_text("name: t\ndata: {path: nowhere}\nbase: embedded\n")
+    commands = [
+        ["prepare", "coco", "-o", "real"], ["prepare", "loose", "-o", "other"], ["merge", "real", "real", "-o", "both"],
+        ["filter", "real", "-o", "scores", "--rules", "image_quality"], ["filter", "loose"], ["stats", "real"],
+        ["evaluate", "--real", "real", "--synthetic", "real", "--task", "detect", "-o", "eval"],
+        ["evaluate", "--real", "nowhere", "--task", "mow"], ["train", "train.yaml"], ["train", "recipe.yaml"],
+        ["generate", "loose/a.png", "ship", "-o", "ship.png"], ["generate", "nowhere.png", "ship", "-o", "ship.png"],
+        ["mosaic", "recipe.yaml", "-o", "town.tif"], ["recipe", "from-gaps", "--real", "real", "-o", "gaps.yaml"],
+        ["recipe", "init", "mine.yaml", "--for", "yolo"], ["doctor", "loose/a.png"], ["doctor", "nowhere"],
+    ]  # fmt: skip
+    afresh = shutil.copytree(here, tmp_path / "afresh")
+    terminal = seen(here, *commands)
+    hold(terminal)
+    no_word_is_broken(terminal, afresh, *commands)
+
+
+def no_word_is_broken(terminal: Terminal, cwd: Path, *commands: list[str]) -> None:
+    """Every word of the terminal's is one of the output that nothing wrapped, but for progress."""
     words = set(re.findall(r"[^\s│─╭╮╰╯━┃|╸╺]+", terminal.plain))
-    whole = set(re.findall(r"[^\s│─╭╮╰╯━┃|╸╺]+", plain_output(tmp_path, *commands)))
-    live = re.compile(r"[⠀-⣿]|\d|img/s|left|loading|models|images|passed|not|kept|–|writing|comparing|counting|…|:|%")
-    assert {word for word in words - whole if not live.search(word)} == set()
+    whole = set(re.findall(r"[^\s│─╭╮╰╯━┃|╸╺]+", plain_output(cwd, *commands)))
+    assert {word for word in words - whole if not LIVE.search(word)} == set()
 
 
 def test_a_build_moves_while_it_loads_and_answers_the_first_ctrl_c(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_killed_evaluation_goes_on_and_leaves_nothing_running(tmp_path: Path) 
     recipe = planted.asked(real, made, arms=("real", "synthetic"), workers=2)
     text = orjson.dumps(recipe.model_dump(mode="json")).decode()
     (tmp_path / "recipe.yaml").write_text(text)
-    command = [sys.executable, "-m", "earthsynth_factory.cli", "evaluate", str(tmp_path / "recipe.yaml")]
+    command = [sys.executable, "-m", "earthsynth_factory", "evaluate", str(tmp_path / "recipe.yaml")]
     out = tmp_path / "killed"
     with subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.DEVNULL, start_new_session=True) as process:
         deadline = time.monotonic() + 400

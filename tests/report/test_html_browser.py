@@ -133,7 +133,7 @@ def test_a_picture_opens_steps_and_closes_by_keyboard(opened: Any) -> None:
     assert page.locator("#detail").is_visible()
     first = page.locator("#detail-facts").text_content()
     assert "condition seed" in first and page.locator("#detail-scores tbody tr").count() == 2
-    assert page.locator("#detail-again code").text_content().startswith("make 0")
+    assert page.locator("#detail-again code").text_content().startswith("make '0")  # the name is quoted
     assert page.eval_on_selector("#detail-picture img", "one => one.naturalWidth") > 0
     page.keyboard.press("ArrowRight")
     assert page.locator("#detail-facts").text_content() != first

@@ -37,7 +37,7 @@ def look(loaded: LoadedRecipe) -> Findings:
     """Classes, context, size and scale beyond the card."""
     recipe = loaded.recipe
     card = card_at_hand(recipe, loaded.base)
-    if card is None or recipe.synthesis.model_dump().get("kind") == "fake":
+    if card is None or recipe.is_dry_run():
         return
     yield from _classes(recipe, card)
     yield from _context(recipe, card)

@@ -71,9 +71,8 @@ def build_share(
         layout.work.mkdir(exist_ok=True)
         listeners = Listeners(watch, tell, lambda facts: _describe(layout, facts))
         notes = fill_shards(task, work.shards(todo), len(todo), layout.work / f"{me}.sessions.jsonl", listeners)
-    left = sum(not work.is_settled(number) for number in range(task.shards))
     own = share.of(task.shards)
-    return ShareResult(share, len(own), len(own) - len(work.open_shards()), left, tuple(notes))
+    return ShareResult(share, len(own), len(own) - len(work.open_shards()), work.left(), tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -94,6 +93,11 @@ class _ShareOfWork:
     def open_shards(self) -> list[int]:
         """The share's shards at which something is to be done."""
         return [number for number in self.share.of(self.task.shards) if not self.is_settled(number)]
+
+    def left(self) -> int:
+        """How many shards of the whole folder are not settled: one listing tells as long as markers are missing."""
+        missing = self.task.shards - self._layout.markers()
+        return missing if missing > 0 else sum(not self.is_settled(number) for number in range(self.task.shards))
 
     def slots(self) -> int:
         """How many slots the share has."""

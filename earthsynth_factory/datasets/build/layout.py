@@ -17,6 +17,8 @@ from pathlib import Path
 _NUMBER = re.compile(r"[0-9]{5,7}")
 """What a shard's folder is called."""
 
+_MARKER = re.compile(r"[0-9]{5,7}\.json")
+
 _PRIVATE = re.compile(r"([0-9]{5,7})-[0-9a-f-]{1,40}")
 """What the folder of a shard in the making is called, with its owner."""
 
@@ -160,6 +162,10 @@ class BuildLayout:
             if match and path.is_dir() and not path.is_symlink():
                 found.setdefault(int(match[1]), []).append(ShardLayout(path))
         return found
+
+    def markers(self) -> int:
+        """How many shards have a commit marker, by one listing."""
+        return sum(_MARKER.fullmatch(path.name) is not None for path in self.shards.glob("*.json"))
 
     def present_shards(self) -> list[ShardLayout]:
         """Shard folders that exist, ascending by number."""

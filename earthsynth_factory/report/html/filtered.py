@@ -71,7 +71,11 @@ def read_decision(folder: Path) -> Mapping[str, Any]:
 
 def subject_of_filter(folder: Path, decision: Mapping[str, Any], source: FilteredSource) -> Subject:
     """decision: as `read_decision` gives it. source: of the decision. Raises StoreError where they do not fit together."""
-    learnt = {"real": "percentiles of real images", "run": "percentiles within the run, for want of real images"}
+    learnt = {
+        "real": "percentiles of real images",
+        "shipped": "those that ship, which real images gave",
+        "run": "percentiles within the run, for want of real images",
+    }
     facts = [(name, str(decision.get(name, ""))) for name in ("recognised", "images", "kept")]
     facts.append(("thresholds from", learnt.get(str(decision.get("thresholds_from")), "unknown")))
     config = orjson.dumps(decision.get("config"), option=orjson.OPT_INDENT_2).decode()
