@@ -9,7 +9,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
+
+from earthsynth_factory.io.printable import one_line
 
 GIGABYTE = 1 << 30
 LEAST_FREE = 2 * GIGABYTE
@@ -51,9 +54,33 @@ def image_checks(path: Path) -> list[Check]:
         found = source_type_of(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    nothing = "the file says nothing; that is no proof that a camera took it"
+    said = nothing if found is None else f"{found}: {MEANING.get(found, 'see IPTC, Digital Source Type')}"
+    return [Check("digital source type", True, said), _credentials(path)]
+
+
+def _credentials(path: Path) -> Check:
+    """Whether somebody signed what the image says."""
+    from earthsynth_factory.io.credentials import credentials_of, seem_there
+
+    name = "content credentials"
+    if not seem_there(path):
+        return Check(name, True, "none")
+    if find_spec("c2pa") is None:
+        return Check(name, True, "there, but not looked at; pip install 'earthsynth-factory[c2pa]'")
+    found = credentials_of(path)
     if found is None:
-        return [Check("digital source type", True, "the file says nothing; that is no proof that a camera took it")]
-    return [Check("digital source type", True, f"{found}: {MEANING.get(found, 'see IPTC, Digital Source Type')}")]
+        return Check(name, True, "none")
+    by = f"signed by {one_line(found.signer)!r}" if found.signer else "signed"
+    if found.state == "Invalid":
+        again = "take the file from its source again; do not rely on what it says"
+        return Check(name, False, f"{by}, and changed since, or signed wrongly", again, needed=False)
+    who = (
+        "a signer that the library trusts"
+        if found.state == "Trusted"
+        else "whether to trust the signer is for you to say"
+    )
+    return Check(name, True, f"{by}, unchanged since; {who}")
 
 
 def _python() -> Check:

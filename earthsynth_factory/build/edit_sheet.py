@@ -15,7 +15,7 @@ from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.report.sheets import captioned, grid, overlay, spread, to_png
+from earthsynth_factory.report.sheets import captioned, grid, overlay, source_of_all, spread, to_png
 
 AMPLIFIED = 2
 """Factor by which a difference is shown."""
@@ -36,7 +36,7 @@ def edit_sheet(
     if pairs:  # both images of a pair beside one another
         records = _with_twins(store, records)[:count]
     tiles = [tile for record in records if (tile := _tile(store, plan, pipeline, record, side)) is not None]
-    return to_png(grid(tiles, columns)) if tiles else b""
+    return to_png(grid(tiles, columns), source_of_all(store, records)) if tiles else b""
 
 
 def difference_picture(before: Image, after: Image) -> Image:

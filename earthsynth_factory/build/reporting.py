@@ -19,6 +19,7 @@ from earthsynth_factory.filtering import labelled_folder as labelled
 from earthsynth_factory.filtering.scoring import read
 from earthsynth_factory.filtering.sources import open_folder
 from earthsynth_factory.io.gates import write_below
+from earthsynth_factory.io.provenance import source_type_of
 from earthsynth_factory.report.html.builds import subject_of_build
 from earthsynth_factory.report.html.filtered import DECISION, FilteredSource, read_decision, subject_of_filter
 from earthsynth_factory.report.html.model import ImagePixels, ReportImage
@@ -85,4 +86,4 @@ def _pixels(entry: labelled.LabelledImage) -> ImagePixels:
     found = read(entry)
     if isinstance(found, SourceError):
         raise found
-    return ImagePixels(found.image, found.condition.mask, found.condition.instances)
+    return ImagePixels(found.image, found.condition.mask, found.condition.instances, source_type_of(entry.files[0]))

@@ -21,6 +21,7 @@ from earthsynth_factory.cli import (
     prepare,
     recipe,
     report,
+    sign,
     split_merge,
     train,
 )
@@ -48,6 +49,7 @@ app.command()(mosaic.mosaic)
 app.command()(dataset.status)
 app.command()(dataset.stats)
 app.command()(export.export)
+app.command()(sign.sign)
 app.command()(split_merge.split)
 app.command()(split_merge.merge)
 app.command()(dataset.preview)

@@ -12,7 +12,7 @@ import orjson
 from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.exports.pairs import pair_fields
-from earthsynth_factory.exports.walk import ground
+from earthsynth_factory.exports.walk import origin_fields
 
 
 class CocoFile:
@@ -75,6 +75,6 @@ def image_entry(record: SampleRecord, name: str) -> dict[str, Any]:
         "height": record.height,
         "metres_per_pixel": record.metres_per_pixel,
         "caption": record.prompt,
-        **ground(record),
+        **origin_fields(record.origin),
         **pair_fields(record),
     }

@@ -118,9 +118,19 @@ def _quiet() -> Iterator[None]:
 
 
 def _source(store: LabelledDataset, record: SampleRecord) -> dict[str, str]:
-    """What the image says of how it came to be, as a tag."""
+    """As tags: how the image came to be, and what it was cut from. Its own pixels have 8 bits and no value for no data."""
     found = source_type_of(store.image_path(record))
-    return {"DIGITAL_SOURCE_TYPE": VOCABULARY + found} if found else {}
+    tags = {"DIGITAL_SOURCE_TYPE": VOCABULARY + found} if found else {}
+    detail = record.origin.detail
+    return tags | {tag: str(detail[name]) for name, tag in _TAGS.items() if name in detail}
+
+
+_TAGS = {
+    "source_file": "SOURCE_FILE",
+    "nodata": "SOURCE_NODATA",
+    "bands": "SOURCE_BANDS",
+    "datetime": "ACQUISITIONDATETIME",  # as GDAL calls it
+}
 
 
 class _Vectors:

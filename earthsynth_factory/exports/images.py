@@ -13,6 +13,7 @@ from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.io.atomic import put_file, write_bytes
 from earthsynth_factory.io.png import encode_png
+from earthsynth_factory.io.provenance import source_type_of
 
 Images = Literal["link", "copy", "none"]
 """`link`: hard links, which cost no space; copies where the file system has none. `none`: labels alone."""
@@ -25,9 +26,11 @@ def put_image(source: Path, target: Path, images: Images) -> None:
 
 
 def put_png(store: LabelledDataset, record: SampleRecord, target: Path, images: Images) -> None:
-    """As `put_image`, for formats whose readers ask for PNG: any other image is written as one, its pixels unchanged."""
+    """As `put_image`, for formats whose readers ask for PNG: any other image is written as one, with the same pixels, saying
+    of itself what it said.
+    """
     source = store.image_path(record)
     if source.suffix.lower() == ".png" or images == "none":
         put_image(source, target, images)
     else:
-        write_bytes(target, encode_png(store.image(record)), durable=False)
+        write_bytes(target, encode_png(store.image(record), source=source_type_of(source)), durable=False)

@@ -24,7 +24,7 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import export_card
 from earthsynth_factory.exports.pairs import pair_fields
 from earthsynth_factory.exports.shapes import upright_box
-from earthsynth_factory.exports.walk import Walk, crowd, ground, image_classes, object_classes
+from earthsynth_factory.exports.walk import Walk, crowd, image_classes, object_classes, origin_fields
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
 
@@ -140,6 +140,9 @@ def _schema(arrow: Any, names: Sequence[str]) -> Any:
         "pair_id": arrow.int64(),
         "counterfactual": arrow.bool_(),
         "crs": arrow.string(),
+        "source_file": arrow.string(),
+        "nodata": arrow.float64(),
+        "datetime": arrow.string(),
     }
     inner = {
         "id": arrow.int32(),
@@ -156,6 +159,7 @@ def _schema(arrow: Any, names: Sequence[str]) -> Any:
         **{name: {"_type": "Image"} for name in PICTURES},
         **_values(plain),
         "transform": [{"dtype": "float64", "_type": "Value"}],
+        "bands": [{"dtype": "int32", "_type": "Value"}],
         "classes": [label],
         "objects": [{**_values(inner), "category": label, "bbox": [{"dtype": "float32", "_type": "Value"}]}],
     }
@@ -164,6 +168,7 @@ def _schema(arrow: Any, names: Sequence[str]) -> Any:
             *((name, picture) for name in PICTURES),
             *plain.items(),
             ("transform", arrow.list_(arrow.float64())),
+            ("bands", arrow.list_(arrow.int32())),
             ("classes", arrow.list_(arrow.int64())),
             ("objects", arrow.list_(boxed)),
         ],
@@ -192,12 +197,17 @@ def _row(store: LabelledDataset, record: SampleRecord, labels: dict[int, int]) -
         "pair_id": None,
         "counterfactual": None,
         **pair_fields(record),
-        "crs": None,
-        "transform": None,
-        **ground(record),
+        **_origin(record),
         "classes": [labels[category] for category in record.classes],
         "objects": [_object(record, instance, labels) for instance in record.instances],
     }
+
+
+def _origin(record: SampleRecord) -> dict[str, Any]:
+    """Where it lies and what it was cut from; a no-data value that is no number is one here."""
+    columns = ("crs", "transform", "source_file", "nodata", "bands", "datetime")
+    found = dict.fromkeys(columns) | origin_fields(record.origin)
+    return found | ({} if found["nodata"] is None else {"nodata": float(found["nodata"])})
 
 
 def _object(record: SampleRecord, instance: Instance, labels: dict[int, int]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.condition import Origin
 from earthsynth_factory.domain.sample import Instance
 from earthsynth_factory.exports.shapes import drawn, patch, polygons
-from earthsynth_factory.exports.walk import ground_of
+from earthsynth_factory.exports.walk import origin_fields
 from earthsynth_factory.io.georeference import DEGREES, moved, on_ground
 
 DIGITS = 8
@@ -60,7 +60,7 @@ def _system(name: str) -> CRS:
 
 def place_of(origin: Origin) -> GroundPlace | None:
     """Of a sample or a condition; None if it is not known."""
-    found = ground_of(origin)
+    found = origin_fields(origin)
     if not found.get("crs") or "transform" not in found:
         return None
     return GroundPlace(str(found["crs"]), Affine(*found["transform"]))

@@ -25,7 +25,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, earthsynth
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
-from earthsynth_factory.exports.walk import Walk, ground
+from earthsynth_factory.exports.walk import Walk, origin_fields
 
 
 class PreparedSpec(ExportSpec):
@@ -73,9 +73,9 @@ def _item(record: SampleRecord, name: str) -> dict[str, Any]:
 
 
 def _place(record: SampleRecord) -> dict[str, Any]:
-    """Where the image lies in its scene and on the ground, as `ItemRecord` has it."""
+    """Where the image lies in its scene and on the ground, and what it was cut from, as `ItemRecord` has it."""
     detail = record.origin.detail
-    return ({"corner": [detail["top"], detail["left"]]} if "top" in detail else {}) | ground(record)
+    return ({"corner": [detail["top"], detail["left"]]} if "top" in detail else {}) | origin_fields(record.origin)
 
 
 def _about(dataset: LabelledDataset, used: set[int]) -> dict[str, Any]:

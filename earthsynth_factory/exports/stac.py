@@ -5,7 +5,8 @@
     items/0000012/image.png  labels.png  objects.geojson
 
 Extensions: `proj` (system and transform), `label` (the labels), `ml-aoi` (the split). Items that lie nowhere on the ground
-have no geometry. Nobody knows when a generated image was taken: its time is the interval of `dates`, else all of time.
+have no geometry. A real image's time is the one its file told `prepare`. Nobody took a generated image: its time, as that
+of a real one that tells none, is the interval of `dates`, else all of time.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.images import Images, put_image
 from earthsynth_factory.exports.places import GroundPlace, ground_footprint, on_map, outline, place_of
-from earthsynth_factory.exports.walk import Walk, image_classes
+from earthsynth_factory.exports.walk import Walk, image_classes, origin_fields
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.io.png import encode_mask
 from earthsynth_factory.io.provenance import VOCABULARY, source_type_of
@@ -41,6 +42,7 @@ SPDX = {"cc0": "CC0-1.0", "mit": "MIT", "apache-2.0": "Apache-2.0", "cc by 3.0":
 """Licences that have an identifier; any other is `other` with its own words in the description."""
 
 Dates = tuple[date, date]
+_ALL_TIME = (date(1, 1, 1), date(9999, 12, 31))
 
 
 class StacSpec(ExportSpec):
@@ -48,12 +50,13 @@ class StacSpec(ExportSpec):
 
     kind: Literal["stac"] = "stac"
     dates: Dates | None = None
-    """First and last day that the images stand for, as `[2024-05-01, 2024-09-30]`; left out, all of time."""
+    """First and last day that images without a time of their own stand for, as `[2024-05-01, 2024-09-30]`; left out, all of
+    time."""
     images: Images = Field(default="link")
     """`link`, `copy` or `none`."""
 
     def write(self, store: LabelledDataset, out: Path, progress: Progress) -> ExportSummary:
-        walk, box, nowhere = Walk(store, progress), _Box(), 0
+        walk, box, times, nowhere = Walk(store, progress), _Box(), _Times(), 0
         classes = [store.taxonomy[BACKGROUND], *image_classes(store)]
         links = out / ".links.part"
         with links.open("wb") as file:
@@ -62,6 +65,7 @@ class StacSpec(ExportSpec):
                 item = self._item(store, record, place, classes)
                 nowhere += place is None
                 box.add(item.get("bbox"))
+                times.add(item["properties"])
                 folder = out / "items" / record.stem
                 self._put(store, record, place, folder)
                 write_json(folder / f"{record.stem}.json", item)
@@ -71,7 +75,7 @@ class StacSpec(ExportSpec):
                     "type": "application/geo+json",
                 }
                 file.write(b",\n" + orjson.dumps(href))
-        self._collection(store, out / "collection.json", links, box, classes)
+        self._collection(store, out / "collection.json", links, box, times, classes)
         links.unlink()
         note = f"{nowhere} images lie nowhere on the ground: their items have no geometry"
         return ExportSummary("stac", walk.counts, (note,) if nowhere else ())
@@ -87,12 +91,9 @@ class StacSpec(ExportSpec):
         self, store: LabelledDataset, record: SampleRecord, place: GroundPlace | None, classes: list[Category]
     ) -> dict[str, Any]:
         names = [store.taxonomy[number].name for number in record.classes]
-        first, last = self._interval()
         image = store.image_path(record)
         properties: dict[str, Any] = {
-            "datetime": None,
-            "start_datetime": first,
-            "end_datetime": last,
+            **self._time(record),
             "gsd": record.metres_per_pixel or None,
             "proj:shape": [record.height, record.width],
             "label:type": "raster",
@@ -121,16 +122,19 @@ class StacSpec(ExportSpec):
             "assets": _assets(image, place, with_image=self.images != "none"),
         }
 
-    def _interval(self) -> tuple[str, str]:
-        """First and last instant."""
-        first, last = self.dates or (date(1, 1, 1), date(9999, 12, 31))
-        return f"{first.isoformat()}T00:00:00Z", f"{last.isoformat()}T23:59:59Z"
+    def _time(self, record: SampleRecord) -> dict[str, str | None]:
+        """The instant of a real image, or the day; else the first and the last instant that it stands for."""
+        taken = origin_fields(record.origin).get("datetime")
+        if taken and "T" in taken:
+            return {"datetime": taken}
+        first, last = (taken, taken) if taken else self.dates or _ALL_TIME
+        return {"datetime": None, "start_datetime": f"{first}T00:00:00Z", "end_datetime": f"{last}T23:59:59Z"}
 
-    def _collection(self, store: LabelledDataset, path: Path, links: Path, box: _Box, classes: list[Category]) -> None:
+    def _collection(
+        self, store: LabelledDataset, path: Path, links: Path, box: _Box, times: _Times, classes: list[Category]
+    ) -> None:
         """Written as it comes, since it links to every item."""
         terms = terms_of(store)
-        first, last = self._interval()
-        interval = [first, last] if self.dates else [None, None]
         head = {
             "type": "Collection",
             "stac_version": VERSION,
@@ -142,7 +146,7 @@ class StacSpec(ExportSpec):
                 {"name": terms.credit[:200] or "unknown", "roles": ["licensor"]},
                 {"name": "earthsynth-factory", "roles": ["processor"]},
             ],
-            "extent": {"spatial": {"bbox": [box.bounds]}, "temporal": {"interval": [interval]}},
+            "extent": {"spatial": {"bbox": [box.bounds]}, "temporal": {"interval": [times.interval]}},
             "summaries": {"earthsynth_factory:classes": [one.name for one in classes]},
         }
         root = {"rel": "root", "href": "./collection.json", "type": "application/json"}
@@ -169,6 +173,25 @@ class _Box:
     @property
     def bounds(self) -> list[float]:
         return [-180.0, -90.0, 180.0, 90.0] if self._found is None else [float(value) for value in self._found]
+
+
+class _Times:
+    """The first and the last instant of everything so far, as ISO 8601."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def add(self, properties: Mapping[str, Any]) -> None:
+        own = properties["datetime"]
+        added = [own, own] if own else [properties["start_datetime"], properties["end_datetime"]]
+        self._found = [min([*self._found, *added]), max([*self._found, *added])]
+
+    @property
+    def interval(self) -> list[str | None]:
+        """Open on the side where nobody knows."""
+        first, last = self._found or (None, None)
+        begin, end = (f"{day}T{clock}Z" for day, clock in zip(_ALL_TIME, ("00:00:00", "23:59:59"), strict=True))
+        return [None if first == begin else first, None if last == end else last]
 
 
 def _geometry(record: SampleRecord, place: GroundPlace | None, properties: dict[str, Any]) -> dict[str, Any]:

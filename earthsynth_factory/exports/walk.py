@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from earthsynth_factory.datasets.base import LabelledDataset
@@ -54,16 +55,26 @@ def image_classes(store: LabelledDataset) -> list[Category]:
     return [store.taxonomy[category] for category in sorted(found - {BACKGROUND})]
 
 
-def ground(record: SampleRecord) -> dict[str, Any]:
-    """Where a real image lies on the ground: `crs`, and `transform` as six numbers (column, row → x, y); empty if unknown."""
-    return ground_of(record.origin)
+def origin_fields(origin: Origin) -> dict[str, Any]:
+    """Where an image lies on the ground, `crs` and `transform` as six numbers (column, row → x, y), and what a real one was
+    cut from: `source_file`, its `nodata` (a number, or a text for one that JSON lacks), the `bands` that are shown as red,
+    green, blue, and `datetime`. What is not known is not there.
+    """
+    return {name: read(str(origin.detail[name])) for name, read in _FIELDS.items() if name in origin.detail}
 
 
-def ground_of(origin: Origin) -> dict[str, Any]:
-    """The same of the origin of a condition."""
-    detail = origin.detail
-    found: dict[str, Any] = {"crs": detail["crs"]} if "crs" in detail else {}
-    return {**found, "transform": transform_of(str(detail["transform"]))} if "transform" in detail else found
+def _number(text: str) -> float | str:
+    return float(text) if math.isfinite(float(text)) else text
+
+
+_FIELDS: Mapping[str, Callable[[str], Any]] = {
+    "crs": str,
+    "transform": transform_of,
+    "source_file": str,
+    "nodata": _number,
+    "bands": lambda text: [int(band) for band in text.split()],
+    "datetime": str,
+}
 
 
 def crowd(instance: Instance) -> bool:

@@ -26,7 +26,7 @@ from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.card import export_card
 from earthsynth_factory.exports.pairs import pair_fields
 from earthsynth_factory.exports.shapes import upright_box
-from earthsynth_factory.exports.walk import Walk, ground, image_classes, object_classes
+from earthsynth_factory.exports.walk import Walk, image_classes, object_classes, origin_fields
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.io.png import encode_png
 
@@ -126,7 +126,7 @@ def _about(store: LabelledDataset, record: SampleRecord) -> dict[str, Any]:
         "height": record.height,
         "metres_per_pixel": record.metres_per_pixel or None,
         "caption": record.prompt,
-        **ground(record),
+        **origin_fields(record.origin),
         **pair_fields(record),
         "classes": [store.taxonomy[category].name for category in record.classes],
         "objects": [

@@ -177,6 +177,7 @@ def _crops(
         check_area(picture)
     ground = picture.georeference()
     scale = scene.metres_per_pixel or (ground.metres_per_pixel(picture.shape[1], picture.shape[0]) if ground else None)
+    source = {"source_file": scene.image.name, **picture.about_source()}
     items = []
     for number, crop in enumerate(
         cut_crops(picture, labels, task.classes, task.rules, left_out, pixels=not _as_is(task, scene, picture))
@@ -192,7 +193,7 @@ def _crops(
             continue
         name = _write(task, scene, crop, stem, categories)
         place = ground.at(crop.left, crop.top).fields() if ground else {}
-        items.append(_record(task, scene, crop, stem, name, scale, counts, place))
+        items.append(_record(task, scene, crop, stem, name, scale, counts, place | source))
     return items
 
 
@@ -231,7 +232,7 @@ def _record(
     name: str,
     scale: float | None,
     counts: dict[int, int],
-    place: dict[str, object],
+    origin: dict[str, object],
 ) -> dict[str, Any]:
     categories = classes_of(counts)
     return {
@@ -244,7 +245,7 @@ def _record(
             "size": list(crop.mask.shape),
             "corner": [crop.top, crop.left],
             "categories": categories,
-            **place,
+            **origin,
         },
         "pixels": {str(category): count for category, count in counts.items()},
         "instances": None if crop.numbers is None else [instance_fields(one) for one in crop.instances],

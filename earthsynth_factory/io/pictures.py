@@ -6,6 +6,7 @@ What was done to make one of a file (turned, stretched, bands chosen) is told by
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -99,6 +100,18 @@ class Picture:
         if isinstance(self.file, GdalFile) and self.file.georeferenced:
             return Georeference(self.file.file.crs, self.file.file.transform)
         return beside(self.path) if self.turn == 1 else None
+
+    def about_source(self) -> dict[str, object]:
+        """What its file says beside pixels, as plain values, as far as it does: `nodata` (a number, or a text for one that
+        JSON lacks), `bands` that are shown as red, green, blue (counted from 1), if it has others, and `datetime`.
+        """
+        nodata, bands = self.file.nodata, [band + 1 for band in self.bands]
+        found: dict[str, object] = {}
+        if nodata is not None:
+            found["nodata"] = nodata if math.isfinite(nodata) else str(nodata)
+        if bands not in ([1], [1, 2, 3]) or self.channels - self.file.colours.count("alpha") > len(bands):
+            found["bands"] = bands
+        return found | ({"datetime": self.file.taken} if self.file.taken else {})
 
     def metres_per_pixel(self) -> float | None:
         """The true ground scale at its centre, where a georeference tells it."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import struct
-import zlib
 
 import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.io.provenance import DigitalSource, png_text
+from earthsynth_factory.io.provenance import png_chunk, png_text
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -17,11 +16,11 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 def encode_png(
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16],
     palette: list[int] | None = None,
-    source: DigitalSource | None = None,
+    source: str | None = None,
 ) -> bytes:
     """PNG of an (H, W, 3) uint8 image, an (H, W) uint8 mask (colour-mapped with `palette`) or an (H, W) uint16 map.
 
-    source: how an image came to be, which the file then says.
+    source: how an image came to be, a term of `io.provenance`, which the file then says.
 
     Lossless; the same pixels give the same bytes. Rows are filtered by the one above; what is packed are runs and single
     bytes alone (Z_RLE), which depends on nothing but the pixels, takes two thirds of zlib's quickest other way for imagery,
@@ -39,18 +38,14 @@ def encode_png(
     packer = zlib.compressobj(level=1, memLevel=9, strategy=zlib.Z_RLE)
     data = packer.compress(filtered.data) + packer.flush()
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], depth, color_type, 0, 0, 0)
-    chunks = [_chunk(b"IHDR", header)]
+    chunks = [png_chunk(b"IHDR", header)]
     if palette is not None:
-        chunks.append(_chunk(b"PLTE", bytes(palette)))
+        chunks.append(png_chunk(b"PLTE", bytes(palette)))
     if source is not None:
-        chunks.append(_chunk(b"iTXt", png_text(source)))
-    return b"".join([_PNG, *chunks, _chunk(b"IDAT", data), _chunk(b"IEND", b"")])
+        chunks.append(png_chunk(b"iTXt", png_text(source)))
+    return b"".join([_PNG, *chunks, png_chunk(b"IDAT", data), png_chunk(b"IEND", b"")])
 
 
 def encode_mask(mask: npt.NDArray[np.uint8], taxonomy: Taxonomy) -> bytes:
     """A class-id mask as 8-bit palette PNG: readers get the ids, viewers the colours."""
     return encode_png(mask, taxonomy.palette())
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

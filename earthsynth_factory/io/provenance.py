@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import IO
@@ -24,12 +25,13 @@ _TYPE = re.compile(re.escape(VOCABULARY.encode()) + rb"([A-Za-z]{1,64})")
 
 
 class DigitalSource(StrEnum):
-    """IPTC's terms for what the factory makes."""
+    """IPTC's terms for what the factory makes. MIXED: a page of pictures that do not all say the same."""
 
     GENERATED = "trainedAlgorithmicMedia"
     EDITED = "compositeWithTrainedAlgorithmicMedia"
     COLLAGE = "compositeCapture"
     DRAWN = "algorithmicMedia"
+    MIXED = "compositeSynthetic"
 
 
 MEANING: Mapping[str, str] = {
@@ -37,14 +39,15 @@ MEANING: Mapping[str, str] = {
     DigitalSource.EDITED: "a real picture of which a model changed parts",
     DigitalSource.COLLAGE: "put together from real pictures",
     DigitalSource.DRAWN: "drawn by a program that learnt from no data",
+    DigitalSource.MIXED: "put together from pictures of which some were made by a model",
     "digitalCapture": "taken by a digital camera",
     "composite": "put together from several elements",
 }
 """Terms in words."""
 
 
-def xmp_packet(source: DigitalSource) -> bytes:
-    """The XMP that says so."""
+def xmp_packet(source: str) -> bytes:
+    """The XMP that says so; source: a term of the vocabulary."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
         'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
@@ -53,9 +56,33 @@ def xmp_packet(source: DigitalSource) -> bytes:
     ).encode()
 
 
-def png_text(source: DigitalSource) -> bytes:
+def png_text(source: str) -> bytes:
     """The data of the iTXt chunk: keyword, not compressed, no language, the packet."""
     return PNG_KEYWORD + b"\0\0\0\0\0" + xmp_packet(source)
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """With its length and checksum."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def marked(data: bytes, source: str | None) -> bytes:
+    """A PNG or JPEG file that says nothing yet, saying it; source: None for nothing to say."""
+    if source is None:
+        return data
+    if data.startswith(_PNG):
+        head = len(_PNG) + 25  # IHDR is the first chunk, of 13 bytes
+        return data[:head] + png_chunk(b"iTXt", png_text(source)) + data[head:]
+    packet = _JPEG_XMP + xmp_packet(source)
+    return data[:2] + struct.pack(">HH", 0xFFE1, len(packet) + 2) + packet + data[2:]
+
+
+def joint_source(terms: Iterable[str | None]) -> str | None:
+    """What a page of pictures says: as all of them say, or that some are synthetic; None if none is."""
+    found = set(terms)
+    if not found & set(DigitalSource):
+        return None
+    return found.pop() if len(found) == 1 else DigitalSource.MIXED
 
 
 def source_type_of(path: Path) -> str | None:

@@ -23,6 +23,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.taken import taken_at
 from earthsynth_factory.io.whole_files import check_whole, is_png_without
 
 MAX_BLOCK_BYTES = 1 << 28
@@ -81,6 +82,8 @@ class RasterFile(Protocol):
     orientation: int
     """EXIF's, 1–8."""
     georeferenced: bool
+    taken: str | None
+    """When the picture was taken, if the file says so: see `io.taken`."""
     white_is_zero: bool
     """Of a bilevel file whether its first colour, stored as 0, is white: what is drawn white is then meant."""
 
@@ -151,6 +154,7 @@ class GdalFile:
         self.nodata = None if file.nodata is None else float(file.nodata)
         self.lossy = driver == "JPEG" or file.compression == Compression.jpeg
         self.georeferenced = file.crs is not None or not file.transform.is_identity
+        self.taken = taken_at([file.tags(), file.tags(ns="IMAGERY")])
         self.orientation = 1 if self.georeferenced else _orientation(path)
         self.white_is_zero = self._white_is_zero()
         self._weigh()
@@ -217,6 +221,7 @@ class PillowFile:
     nodata: float | None = None
     white_is_zero = False
     georeferenced = False
+    taken: str | None = None
     names: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:

@@ -16,6 +16,7 @@ from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.io.provenance import joint_source, marked, source_type_of
 
 GAP = 6
 CAPTION = 14
@@ -50,8 +51,9 @@ def outlines(instances: InstanceMap) -> npt.NDArray[np.bool_]:
 
 def contact_sheet(store: LabelledDataset, records: Iterable[SampleRecord], columns: int = 4, side: int = 192) -> bytes:
     """PNG with a tile for each record: image, mask and overlay side by side, each `side` pixels wide, and a caption."""
+    records = list(records)
     tiles = [_tile(store, record, side) for record in records]
-    return to_png(grid(tiles, columns))
+    return to_png(grid(tiles, columns), source_of_all(store, records))
 
 
 def grid(tiles: Sequence[Image], columns: int) -> Image:
@@ -66,11 +68,16 @@ def grid(tiles: Sequence[Image], columns: int) -> Image:
     return page
 
 
-def to_png(page: Image) -> bytes:
-    """The page (H, W, 3) as PNG bytes."""
+def to_png(page: Image, source: str | None = None) -> bytes:
+    """The page (H, W, 3) as PNG bytes. source: how the pictures on it came to be, a term of `io.provenance`."""
     buffer = io.BytesIO()
     PIL.Image.fromarray(page).save(buffer, "PNG")
-    return buffer.getvalue()
+    return marked(buffer.getvalue(), source)
+
+
+def source_of_all(store: LabelledDataset, records: Iterable[SampleRecord]) -> str | None:
+    """What a page of these images says of how they came to be."""
+    return joint_source(source_type_of(store.image_path(record)) for record in records)
 
 
 def spread(records: Sequence[SampleRecord], count: int) -> list[SampleRecord]:

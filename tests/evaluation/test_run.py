@@ -28,8 +28,12 @@ def _pair(folder: Path, **how: Any) -> tuple[Path, Path]:
 
 
 def _records(out: Path) -> dict[str, Any]:
+    """All but the time a run took and the digest, which is of that time too."""
     found = {path.name: orjson.loads(path.read_bytes()) for path in sorted((out / "runs").iterdir())}
-    return {name: {key: value for key, value in one.items() if key != "seconds"} for name, one in found.items()}
+    return {
+        name: {key: value for key, value in one.items() if key not in ("seconds", "digest")}
+        for name, one in found.items()
+    }
 
 
 def test_a_result_from_end_to_end(tmp_path: Path) -> None:
@@ -74,7 +78,6 @@ def test_classification(tmp_path: Path) -> None:
     assert {"macro-F1", "top-1"} <= found["shares"][0]["arms"][0]["scores"].keys()
 
 
-@pytest.mark.xfail(strict=False, reason="on some processors two threads give other last digits behind other runs; open")
 def test_runs_do_not_hang_on_what_is_asked_beside_them(tmp_path: Path) -> None:
     real, made = _pair(tmp_path)
     some = planted.asked(real, made, arms=("real", "synthetic"))
@@ -87,6 +90,7 @@ def test_runs_do_not_hang_on_what_is_asked_beside_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_killed_evaluation_goes_on_and_leaves_nothing_running(tmp_path: Path) -> None:
     real, made = _pair(tmp_path)
     recipe = planted.asked(real, made, arms=("real", "synthetic"), workers=2)
@@ -95,7 +99,7 @@ def test_a_killed_evaluation_goes_on_and_leaves_nothing_running(tmp_path: Path) 
     command = [sys.executable, "-m", "earthsynth_factory", "evaluate", str(tmp_path / "recipe.yaml")]
     out = tmp_path / "killed"
     with subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.DEVNULL, start_new_session=True) as process:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 400
         while not list(out.glob("runs/*.json")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)

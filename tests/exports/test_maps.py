@@ -29,7 +29,7 @@ PLACES = {
 }
 
 
-def _placed(root: Path, crs: str | None, count: int = 3) -> BuildReader:
+def placed(root: Path, crs: str | None, count: int = 3) -> BuildReader:
     """As `make_store`, somewhere on the ground."""
     make_store(root, count)
     for journal in root.rglob("samples.jsonl"):
@@ -43,7 +43,7 @@ def _placed(root: Path, crs: str | None, count: int = 3) -> BuildReader:
 
 @pytest.mark.parametrize("crs", list(PLACES))
 def test_objects_lie_on_the_ground_where_their_pixels_do(tmp_path: Path, crs: str) -> None:
-    store = _placed(tmp_path / "store", crs)
+    store = placed(tmp_path / "store", crs)
     write(store, tmp_path / "out", GeotiffSpec())
     features = json.loads((tmp_path / "out/geotiff/objects.geojson").read_text())["features"]
     by_image = {record.stem: record for record in store.samples()}
@@ -69,7 +69,7 @@ def _in_own_system(folder: Path, crs: str, about: dict[str, object]) -> shapely.
 
 
 def test_geotiffs_hold_pixels_palette_and_place(tmp_path: Path) -> None:
-    store = _placed(tmp_path / "store", "EPSG:32640")
+    store = placed(tmp_path / "store", "EPSG:32640")
     write(store, tmp_path / "out", GeotiffSpec())
     for record in store.samples():
         folder = tmp_path / "out/geotiff" / record.split
@@ -87,7 +87,7 @@ def test_geotiffs_hold_pixels_palette_and_place(tmp_path: Path) -> None:
 
 def test_geotiffs_are_valid_for_the_cloud(tmp_path: Path) -> None:
     cogeo = pytest.importorskip("rio_cogeo", reason="needs rio-cogeo")
-    write(_placed(tmp_path / "store", "EPSG:32640"), tmp_path / "out", GeotiffSpec())
+    write(placed(tmp_path / "store", "EPSG:32640"), tmp_path / "out", GeotiffSpec())
     for path in (tmp_path / "out").rglob("*.tif"):
         valid, errors, warnings = cogeo.cog_validate(path)
         assert valid and not errors and not warnings
@@ -95,7 +95,7 @@ def test_geotiffs_are_valid_for_the_cloud(tmp_path: Path) -> None:
 
 def test_a_catalogue_opens_and_is_valid(tmp_path: Path) -> None:
     pystac = pytest.importorskip("pystac", reason="needs pystac")
-    store = _placed(tmp_path / "store", "EPSG:32641")
+    store = placed(tmp_path / "store", "EPSG:32641")
     write(store, tmp_path / "out", StacSpec(dates=("2024-05-01", "2024-09-30")))  # type: ignore[arg-type]
     collection = pystac.Collection.from_file(tmp_path / "out/stac/collection.json")
     items = list(collection.get_items(recursive=True))
@@ -115,7 +115,7 @@ def test_a_catalogue_opens_and_is_valid(tmp_path: Path) -> None:
 
 
 def test_what_lies_nowhere_is_written_and_said(tmp_path: Path) -> None:
-    store = _placed(tmp_path / "store", None)
+    store = placed(tmp_path / "store", None)
     summary = write(store, tmp_path / "out", GeotiffSpec())
     assert "3 images lie nowhere" in summary.notes[0]
     with pytest.warns(NotGeoreferencedWarning), rasterio.open(next((tmp_path / "out").rglob("images/*.tif"))) as image:
@@ -127,7 +127,7 @@ def test_what_lies_nowhere_is_written_and_said(tmp_path: Path) -> None:
 
 
 def test_equal_datasets_give_equal_bytes(tmp_path: Path) -> None:
-    store = _placed(tmp_path / "store", "EPSG:32640")
+    store = placed(tmp_path / "store", "EPSG:32640")
     for name in ("one", "two"):
         write(store, tmp_path / name, GeotiffSpec())
         write(store, tmp_path / name, StacSpec())

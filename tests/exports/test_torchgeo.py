@@ -9,8 +9,10 @@ import pytest
 
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.exports.dota import DotaSpec
+from earthsynth_factory.exports.geotiff import GeotiffSpec
 from earthsynth_factory.exports.imagefolder import ImageFolderSpec
 from tests.exports.stores import write
+from tests.exports.test_maps import PLACES, placed
 from tests.making import make_store
 
 datasets = pytest.importorskip("torchgeo.datasets")
@@ -47,3 +49,27 @@ def test_images_by_class(tmp_path: Path) -> None:
         assert np.array_equal(found["image"].numpy().transpose(1, 2, 0), store.image(record))
         name = "background" if record.category is None else store.taxonomy[record.category].name
         assert data.classes[int(found["label"])] == name
+
+
+def test_georeferenced_images_meet_their_labels(tmp_path: Path) -> None:
+    store = placed(tmp_path / "store", "EPSG:32640")
+    write(store, tmp_path, GeotiffSpec())
+
+    class Images(datasets.RasterDataset):
+        filename_glob = "*.tif"
+        is_image = True
+
+    class Labels(datasets.RasterDataset):
+        filename_glob = "*.tif"
+        is_image = False
+
+    records = [record for record in store.samples() if record.split == "train"]
+    folder = tmp_path / "geotiff" / "train"
+    both = datasets.IntersectionDataset(Images(folder / "images"), Labels(folder / "labels"))
+    assert both.crs.to_epsg() == 32640
+    [record] = records[:1]
+    a, _, left, _, e, top = PLACES["EPSG:32640"]
+    across, down = slice(left, left + a * record.width, a), slice(top + e * record.height, top, -e)
+    found = both[across, down]
+    assert np.array_equal(found["image"].numpy().transpose(1, 2, 0).round().astype(np.uint8), store.image(record))
+    assert np.array_equal(found["mask"].numpy().squeeze(), store.mask(record))

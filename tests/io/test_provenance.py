@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from earthsynth_factory.io.png import encode_png
-from earthsynth_factory.io.provenance import DigitalSource, source_type_of, xmp_packet
+from earthsynth_factory.io.provenance import DigitalSource, joint_source, marked, source_type_of, xmp_packet
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 
@@ -34,6 +35,31 @@ def test_files_of_others_are_read(tmp_path: Path) -> None:
     text.write_bytes(b"")
     assert source_type_of(jpeg) == "compositeWithTrainedAlgorithmicMedia"
     assert source_type_of(plain) is None and source_type_of(text) is None
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_pages_and_previews_are_marked_with_the_same_pixels(tmp_path: Path, form: str) -> None:
+    buffer, path = io.BytesIO(), tmp_path / "a"
+    Image.fromarray(PIXELS).save(buffer, form)
+    path.write_bytes(marked(buffer.getvalue(), DigitalSource.GENERATED))
+    assert source_type_of(path) == DigitalSource.GENERATED
+    with Image.open(path) as image, Image.open(buffer) as before:
+        assert np.array_equal(np.asarray(image), np.asarray(before))
+    assert marked(buffer.getvalue(), None) == buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        (["trainedAlgorithmicMedia"] * 3, "trainedAlgorithmicMedia"),
+        (["trainedAlgorithmicMedia", "digitalCapture"], "compositeSynthetic"),
+        (["compositeCapture", None], "compositeSynthetic"),
+        ([None, "digitalCapture"], None),
+        ([], None),
+    ],
+)
+def test_a_page_says_what_its_pictures_say(terms: list[str | None], said: str | None) -> None:
+    assert joint_source(terms) == said
 
 
 @pytest.mark.parametrize("cut", [9, 20, 60, 200])

@@ -7,7 +7,7 @@ import re
 from array import array
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.gates import plain_name
 from earthsynth_factory.io.georeference import transform_text
 from earthsynth_factory.io.pictures import SUFFIXES
+from earthsynth_factory.io.taken import iso_time
 
 CHUNK = 1 << 20
 MAX_ITEM = 1 << 20
@@ -37,6 +38,7 @@ _OPENED = re.compile(rb"\s*:\s*\{")
 Name = Annotated[str, AfterValidator(plain_name)]
 ClassId = Annotated[int, Field(ge=0, le=254)]
 Side = Annotated[int, Field(ge=1, le=1 << 29)]
+Band = Annotated[int, Field(ge=1, le=1 << 16)]
 Corner = Annotated[int, Field(ge=-(1 << 31), le=1 << 31)]
 
 
@@ -46,11 +48,18 @@ def _image(name: str) -> str:
     return plain_name(name)
 
 
+def _time(text: str) -> str:
+    if iso_time(text) != text:
+        raise ValueError(f"{text[:40]!r} is no time such as 2024-05-01T10:11:12Z, nor a day")
+    return text
+
+
 class ItemRecord(BaseModel):
     """One item of dataset.json. group: the scene a split must not tear apart. image: file name, else the stem's.
     size: (H, W) pixels. categories: ids present, ascending. corner: row and column in its scene. crs, transform: where it
-    lies on the ground (`EPSG:…` or WKT; six numbers: column, row → x, y). pair: the counterfactual pair it is of. All but the
-    group may be left out.
+    lies on the ground (`EPSG:…` or WKT; six numbers: column, row → x, y). source_file, nodata, bands, datetime: the file it
+    was cut from, and what that says: its no-data value, which of its bands are red, green and blue, when it was taken. pair:
+    the counterfactual pair it is of. All but the group may be left out.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,14 +72,27 @@ class ItemRecord(BaseModel):
     corner: tuple[Corner, Corner] | None = None
     crs: str | None = None
     transform: tuple[float, float, float, float, float, float] | None = None
+    source_file: Annotated[str, Field(max_length=255)] | None = None
+    nodata: float | Literal["nan", "inf", "-inf"] | None = None
+    bands: Annotated[tuple[Band, ...], Field(min_length=1, max_length=3)] | None = None
+    datetime: Annotated[str, AfterValidator(_time)] | None = None
     pair: PairRecord | None = None
 
     def place(self) -> dict[str, str | int]:
-        """Where it lies in its scene and on the ground, as plain values; empty where nothing is known."""
+        """Where it lies in its scene and on the ground, and what it was cut from, as plain values, as far as known."""
         found: dict[str, str | int] = {"top": self.corner[0], "left": self.corner[1]} if self.corner else {}
         if self.transform:
             found["transform"] = transform_text(self.transform)
-        return {**found, "crs": self.crs} if self.crs else found
+        if self.crs:
+            found["crs"] = self.crs
+        texts = {
+            "source_file": self.source_file,
+            "nodata": None if self.nodata is None else str(self.nodata),
+            "bands": None if self.bands is None else " ".join(map(str, self.bands)),
+            "datetime": self.datetime,
+        }
+        found.update((name, text) for name, text in texts.items() if text is not None)
+        return found
 
 
 class Items(Mapping[str, ItemRecord]):

@@ -14,6 +14,7 @@ from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.domain.plugins import spec_class
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.io.bounded import read_bounded
+from earthsynth_factory.io.provenance import source_type_of
 from earthsynth_factory.report.html.markup import number
 from earthsynth_factory.report.html.model import ALL, NOTHING, ImagePixels, ReportImage, RuleFacts, Subject
 from earthsynth_factory.rfilter.base import KINDS, RuleSpec
@@ -102,7 +103,9 @@ def _kept(store: BuildReader, record: SampleRecord, light: SampleRecord) -> Repo
         condition_seed=record.condition_seed,
         image_seed=record.image_seed,
         origin=record.origin,
-        pixels=lambda: ImagePixels(store.image(light), store.mask(light), store.instances(light)),
+        pixels=lambda: ImagePixels(
+            store.image(light), store.mask(light), store.instances(light), source_type_of(store.image_path(light))
+        ),
     )
 
 
@@ -113,7 +116,10 @@ def _rejected(store: BuildReader, reject: RejectRecord, split: str, sample: Samp
 
     def pixels() -> ImagePixels:
         image = store.rejected_image(reject)
-        return ImagePixels(image, store.mask(same), store.instances(same)) if same else ImagePixels(image)
+        source = source_type_of(store.rejected_path(reject))
+        if same is None:
+            return ImagePixels(image, source=source)
+        return ImagePixels(image, store.mask(same), store.instances(same), source)
 
     return ReportImage(
         name=f"{reject.slot:07d}",

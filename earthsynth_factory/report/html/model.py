@@ -19,11 +19,14 @@ ALL = -2
 
 @dataclass(frozen=True, eq=False)
 class ImagePixels:
-    """image: (H, W, 3) sRGB. mask: (H, W) class ids, numbers: (H, W) instance ids; None where neither was kept."""
+    """image: (H, W, 3) sRGB. mask: (H, W) class ids, numbers: (H, W) instance ids; None where neither was kept. source: what
+    its file says of how it came to be.
+    """
 
     image: Image
     mask: Mask | None = None
     numbers: InstanceMap | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

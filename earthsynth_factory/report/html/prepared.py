@@ -10,6 +10,7 @@ from earthsynth_factory.datasets.base import LabelledDataset
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.licences import terms_of
 from earthsynth_factory.domain.outcome import Outcome
+from earthsynth_factory.io.provenance import source_type_of
 from earthsynth_factory.report.html.model import NOTHING, ImagePixels, ReportImage, Subject
 
 _ABSENT = {
@@ -52,5 +53,10 @@ def entry_of(dataset: LabelledDataset, record: SampleRecord) -> ReportImage:
         metres_per_pixel=record.metres_per_pixel or None,
         prompt=record.prompt,
         origin=record.origin,
-        pixels=lambda: ImagePixels(dataset.image(light), dataset.mask(light), dataset.instances(light)),
+        pixels=lambda: ImagePixels(
+            dataset.image(light),
+            dataset.mask(light),
+            dataset.instances(light),
+            source_type_of(dataset.image_path(light)),
+        ),
     )

@@ -13,6 +13,7 @@ import PIL.Image
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.io.provenance import marked
 from earthsynth_factory.report.html.model import ImagePixels
 from earthsynth_factory.report.sheets import OVERLAY, outlines
 
@@ -46,7 +47,7 @@ def thumbnail(pixels: ImagePixels, taxonomy: Taxonomy) -> Thumbnail:
     if pixels.mask is not None and pixels.numbers is not None:
         mask, numbers = (cv2.resize(m, size, interpolation=cv2.INTER_NEAREST) for m in (pixels.mask, pixels.numbers))
         labels = _uri("png", _layer(mask, numbers, taxonomy))
-    return Thumbnail(_uri("jpeg", _jpeg(small)), labels, size)
+    return Thumbnail(_uri("jpeg", marked(_jpeg(small), pixels.source)), labels, size)
 
 
 def _jpeg(image: Image) -> bytes:

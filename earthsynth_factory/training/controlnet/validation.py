@@ -19,6 +19,7 @@ from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.taxonomy import IGNORE, Taxonomy
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.io.atomic import write_bytes, write_json
+from earthsynth_factory.io.provenance import DigitalSource
 from earthsynth_factory.models.clip import ClipModel, crop_square, load_clip
 from earthsynth_factory.models.control_image import control_images, control_lut
 from earthsynth_factory.models.controlnet_pipeline import Asked, ControlNetPipeline
@@ -136,7 +137,7 @@ class Validation:
                 np.concatenate([color_mask(mask, taxonomy), image, tinted, setup.batches.image(sample)], axis=1)
             )
         path = self._out / f"step-{step:08d}.png"
-        write_bytes(path, to_png(grid(rows, 2)))
+        write_bytes(path, to_png(grid(rows, 2), DigitalSource.MIXED))
         return path
 
     def generate(self, masks: Sequence[npt.NDArray[np.uint8]]) -> list[npt.NDArray[np.uint8]]:
