@@ -11,7 +11,7 @@ from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.run_record import identity_of
 from earthsynth_factory.datasets.build.reader import BuildReader
-from earthsynth_factory.errors import InputError, StoreError
+from earthsynth_factory.errors import InputError, SourceError, StoreError
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_mask, encode_png
 from earthsynth_factory.labels.from_condition import map_labels
@@ -48,8 +48,14 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
 
 def pipeline_of(store: BuildReader, recipe: Recipe, base: Path, device: str) -> Pipeline:
     """The pipeline that made the build, not opened. Raises StoreError where its models or mask sources are others now."""
-    pipeline = Pipeline.of(recipe, base, device)
-    if fingerprint(recipe, identity_of(recipe, pipeline, base)) != store.run.fingerprint:
+    try:
+        pipeline = Pipeline.of(recipe, base, device)
+        found = fingerprint(recipe, identity_of(recipe, pipeline, base))
+    except SourceError as error:
+        raise SourceError(
+            f"{error}. A build does not say where its recipe lay: give that folder with --base"
+        ) from error
+    if found != store.run.fingerprint:
         raise StoreError(
             f"{store.root}: its models or mask sources are others now than when it was made (fingerprint "
             f"{store.version}); give the folder of its recipe with --base"

@@ -102,6 +102,8 @@ def mirror(folder: LabelledFolder, fresh: Path, target: Path, kept: Bools, how: 
     files = KeptFiles(folder, target, kept)
     for path in walk(folder.path):
         inner = path.relative_to(folder.path)
+        if not path.is_file():  # a pipe never ends, and is no part of a dataset
+            continue
         if path in files.leaving or (folder.kind == "build" and (inner.parts[0] in DERIVED or _marker(inner))):
             continue
         if (pieces := rewritten(path, files)) is None:

@@ -13,7 +13,7 @@ from typing import IO, TypeVar
 
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.io.atomic import disk_error
-from earthsynth_factory.io.bounded import bounded_lines
+from earthsynth_factory.io.bounded import bounded_lines, open_regular
 
 Record = TypeVar("Record")
 
@@ -22,7 +22,7 @@ def whole_lines(path: Path) -> Iterator[bytes]:
     """The lines, newlines included, without a torn last one; none where there is no file. Raises StoreError where
     one is too long."""
     if path.is_file():
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             try:
                 yield from (line for line in bounded_lines(file) if line.endswith(b"\n"))
             except ValueError as error:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.errors import RecipeError
+from earthsynth_factory.io.bounded import open_regular
 from earthsynth_factory.recipe import cross_checks, overrides
 from earthsynth_factory.recipe.cross_checks import Path
 from earthsynth_factory.recipe.document import Document, read_document, shown
@@ -84,7 +85,7 @@ def _shown_at(data: Any, path: Path) -> str:
 def read_recipe_text(path: FilePath) -> str:
     """The file's text. Raises RecipeError where it is none."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise RecipeError([f"{path} → no such file; {_nearest(path)}"]) from None

@@ -172,7 +172,9 @@ def test_a_build_is_held_to_the_thresholds_that_ship(tmp_path: Path) -> None:
     (source / "recipe.yaml").write_text(recipe.replace("SYNTHESIS", "model: embedded"))
     assert _filter(source, tmp_path / "made").thresholds_from == "shipped"
     said = json.loads((tmp_path / "made/filter.json").read_bytes())["thresholds"]["image_quality"]
-    shipped_value = embedded_thresholds([ImageQualitySpec(kind="image_quality")], earthsynth()).of("image_quality", None)
+    shipped_value = embedded_thresholds([ImageQualitySpec(kind="image_quality")], earthsynth()).of(
+        "image_quality", None
+    )
     assert shipped_value is not None and shipped_value in said.values()
     own = recipe.replace("SYNTHESIS", "model: embedded") + "rfilter: {thresholds: own.yaml}\n"
     (source / "recipe.yaml").write_text(own)

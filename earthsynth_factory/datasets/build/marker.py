@@ -13,7 +13,7 @@ from pydantic import Field
 from earthsynth_factory.datasets.build.layout import ShardLayout
 from earthsynth_factory.datasets.build.records import parsed
 from earthsynth_factory.errors import DiskError, StoreError
-from earthsynth_factory.io.bounded import read_bounded
+from earthsynth_factory.io.bounded import open_regular, read_bounded
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -40,7 +40,7 @@ def marker_of(layout: ShardLayout, slots: range, accepted: int) -> Marker:
         if len(files) != 3 * accepted + 2:
             raise lost
         digest, size = _digest(layout, files)
-    except (OSError, StoreError) as error:
+    except (OSError, ValueError, StoreError) as error:
         raise lost from error
     return Marker((slots.start, slots.stop), accepted, len(slots) - accepted, len(files), size, digest)
 
@@ -65,7 +65,7 @@ def marker_difference(layout: ShardLayout, marker: Marker, digests: bool = False
             return "files whose contents have changed"
     except OSError as error:
         return f"a file that is missing ({Path(str(error.filename)).name})"
-    except StoreError as error:
+    except (ValueError, StoreError) as error:
         return f"a damaged journal ({error})"
     return None
 
@@ -74,7 +74,7 @@ def _files(layout: ShardLayout) -> Iterator[Path]:
     """The journals, and the files of every recorded sample. Raises StoreError where the journal is damaged, OSError."""
     yield layout.rejects
     yield layout.samples
-    with layout.samples.open("rb") as lines:
+    with open_regular(layout.samples) as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 yield from layout.masters(f"{parsed(line, _Slot).slot:07d}")
@@ -90,7 +90,7 @@ class _Slot:
 def _digest(layout: ShardLayout, files: list[Path]) -> tuple[str, int]:
     total, size = hashlib.sha256(), 0
     for path in sorted(files):
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size += file.tell()
         total.update(f"{path.relative_to(layout.root).as_posix()} {digest}\n".encode())

@@ -20,6 +20,7 @@ from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError, StoreError
+from earthsynth_factory.io.bounded import open_regular
 from earthsynth_factory.io.gates import read_below
 from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.jsonl import placed_records, records
@@ -93,7 +94,7 @@ class BuildReader:
     def sample_at(self, shard: ShardLayout, start: int) -> SampleRecord:
         """The sample whose line begins there. Raises StoreError where the journal was changed since it was looked through."""
         try:
-            with shard.samples.open("rb") as lines:
+            with open_regular(shard.samples) as lines:
                 lines.seek(start)
                 return self._checked(lines.readline())
         except (OSError, ValueError) as error:
