@@ -76,4 +76,4 @@ def _compare(document: dict[str, Any], summary: Summary) -> None:
         if {"synthetic", "compared"} <= arms.keys():
             gap = summary.difference(arms["compared"], arms["synthetic"])
             words = verdict(gap, summary.metric, summary.scenes, summary.by_image)
-            found["against_compared"] = {**as_plain(gap), "verdict": f"beside the compared dataset it {words}"}
+            found["against_compared"] = {**as_plain(gap), "verdict": f"beside the compared dataset: {words}"}

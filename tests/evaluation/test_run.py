@@ -66,7 +66,7 @@ def test_every_arm_and_a_comparison(tmp_path: Path) -> None:
     assert set(kept) == set(arms)
     assert kept["synthetic-alone"]["images"] == {"real": 0, "synthetic": 6}, "as many as the smaller dataset has"
     assert kept["compared"]["shown"]["compared"]["images"] > 0 and "synthetic" not in kept["compared"]["shown"]
-    assert share["against_compared"]["verdict"].startswith("beside the compared dataset it ")
+    assert share["against_compared"]["verdict"].startswith("beside the compared dataset: ")
     assert all("AP" in arm["scores"] and "AP50" in arm["scores"] for arm in kept.values())
 
 

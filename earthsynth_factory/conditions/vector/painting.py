@@ -19,6 +19,12 @@ from earthsynth_factory.io.georeference import on_ground
 MAX_OBJECTS = 0xFFFF
 """As many ids has an instance map."""
 
+MANY_VERTICES = 10_000
+"""Of a geometry within a tile: painting takes seconds from some 10^5 on."""
+
+TOLD_APART = 0.02
+"""Pixels between two vertices of such a geometry, at least."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -82,6 +88,14 @@ def paint(features: Features, tile: Tile, taxonomy: Taxonomy, shown: Sequence[in
     )
 
 
+def _thinned(shapes: np.ndarray) -> np.ndarray:
+    """(N,) geometries in pixels, those with very many vertices without the ones that no pixel can tell apart."""
+    many = np.flatnonzero(shapely.get_num_coordinates(shapes) > MANY_VERTICES)
+    thinned = np.array(shapes, object)
+    thinned[many] = shapely.remove_repeated_points(thinned[many], TOLD_APART)
+    return thinned
+
+
 def _top(features: Features, tile: Tile, shown: Sequence[int] | None) -> np.ndarray:
     """(H, W) int32: the feature on top, -1 where none is."""
     near = np.sort(features.tree.query(tile.outline, predicate="intersects"))
@@ -90,7 +104,7 @@ def _top(features: Features, tile: Tile, shown: Sequence[int] | None) -> np.ndar
     shapes = shapely.clip_by_rect(
         shapely.transform(features.tree.geometries[near], tile.pixels), -1, -1, tile.width + 1, tile.height + 1
     )
-    parts, owner = shapely.get_parts(shapes, return_index=True)
+    parts, owner = shapely.get_parts(_thinned(shapes), return_index=True)
     solid = (shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)
     found = list(zip(parts[solid].tolist(), (features.feature[near][owner[solid]] + 1).tolist(), strict=True))
     if not found:
