@@ -115,7 +115,9 @@ def plain_output(cwd: Path, *commands: list[str]) -> str:
 
 
 def hold(terminal: Terminal) -> None:
-    wide = [line for line in terminal.lines if len(line) > COLUMNS and " " in line.strip()]
+    """No line is wider than the terminal, unless for a path that fills nearly all of it."""
+    room = COLUMNS - len("warning: ")
+    wide = [line for line in terminal.lines if len(line) > COLUMNS and max(map(len, line.split())) < room]
     assert wide == []
 
 
