@@ -15,7 +15,7 @@ from earthsynth_factory.build.set_aside import NOTHING_YET, Past, SetAside, sett
 from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult
 from earthsynth_factory.build.sharing.private_shard import private_shard
 from earthsynth_factory.build.worker import Worker
-from earthsynth_factory.datasets.build.layout import BuildLayout, ShardLayout, shard_slots
+from earthsynth_factory.datasets.build.layout import BuildLayout, ShardLayout, shard_count, shard_slots
 from earthsynth_factory.domain.outcome import Reason
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.lock import locked
@@ -96,7 +96,7 @@ class ShardTask:
     @property
     def shards(self) -> int:
         """How many there are."""
-        return -(-len(self.plan) // self.shard_size)
+        return shard_count(len(self.plan), self.shard_size)
 
     def slots(self, number: int) -> range:
         """Those of a shard."""

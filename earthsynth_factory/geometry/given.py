@@ -147,6 +147,15 @@ def rectangle_ring(left: float, top: float, width: float, height: float) -> Flat
     return (left, top, right, top, right, bottom, left, bottom)
 
 
+def shared_area(one: Box, other: Box) -> float:
+    """Square pixels that two boxes have in common."""
+    spans = [
+        max(0.0, min(one[axis] + one[axis + 2], other[axis] + other[axis + 2]) - max(one[axis], other[axis]))
+        for axis in (0, 1)
+    ]
+    return spans[0] * spans[1]
+
+
 def one_ring(rings: Sequence[Flat]) -> Flat:
     """All parts as one closed line, joined by cuts of no width, for formats that hold no more than one."""
     line = np.reshape(rings[0], (-1, 2))

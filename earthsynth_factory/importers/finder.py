@@ -29,13 +29,12 @@ class ImageFinder:
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         self._holds: Counter[Path] = Counter()
         self._sizes: Counter[Path] = Counter()
-        self._splits: set[str | None] = set()
         for path in tree.images():
             name = folded(unquote(path.name))
             self._by_name[name].append(path)
             self._by_stem[name.rpartition(".")[0]].append(path)
             self._sizes[path.parent] += 1
-        self._splits.update(split_of(folder / "image", tree.root) for folder in self._sizes)
+        self._splits = {split_of(folder / "image", tree.root) for folder in self._sizes}
 
     def expect(self, names: Iterable[str]) -> None:
         """Take note of names that one file lists, so that a name which several folders have can be told by the others."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_PEM = 1 << 20
 """Bytes of a certificate's or a key's file."""
 
+LOOKED_AT = 1 << 20
+"""Bytes of an image in which credentials begin, if it has them."""
+
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 """Images that can be signed, by the ends of their names."""
 
@@ -118,7 +121,8 @@ def credentials_of(path: Path) -> Credentials | None:
 def seem_there(path: Path) -> bool:
     """Whether a file seems to hold credentials, to one who has no library for them. Raises OSError."""
     with path.open("rb") as file:
-        return b"jumbc2pa" in file.read(MAX_PEM).replace(b"jumdc2pa", b"jumbc2pa")
+        start = file.read(LOOKED_AT)
+    return any(label in start for label in (b"jumbc2pa", b"jumdc2pa"))
 
 
 def _library() -> Any:

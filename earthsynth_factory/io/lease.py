@@ -84,8 +84,9 @@ class LeaseFile:
 class Lease:
     """A lease that this process holds, and keeps up from a thread of its own."""
 
-    def __init__(self, path: Path, holder: Holder, generation: int) -> None:
-        self._path, self._holder, self._generation = path, holder, generation
+    def __init__(self, folder: Path, key: str, generation: int, holder: Holder) -> None:
+        self._path, self._key = _place(folder, key, generation), key
+        self._holder, self._generation = holder, generation
         self._ended = threading.Event()
         threading.Thread(target=self._beat, daemon=True, name="lease").start()
 
@@ -97,15 +98,14 @@ class Lease:
     @property
     def held(self) -> bool:
         """Whether it is still ours: nobody took us for dead."""
-        last = leases(self._path.parent).get(_key_of(self._path))
+        last = leases(self._path.parent).get(self._key)
         return last is not None and last.holder == self._holder
 
     def release(self) -> None:
         """Let go. Earlier generations go first: what is left of them must not seem to be the last."""
         self._ended.set()
-        stem = self._path.name.split(".")[0]
         for number in range(self._generation):
-            remove(self._path.with_name(f"{stem}.{number}.lease"))
+            remove(_place(self._path.parent, self._key, number))
         remove(self._path)
 
     def _beat(self) -> None:
@@ -133,13 +133,12 @@ def _taken(folder: Path, key: str) -> Lease | None:
     last = leases(folder).get(key)
     if last and last.lives(clock_of(folder)):
         return None
-    generation = last.generation + 1 if last else 0
-    path, holder = folder / f"{key}.{generation}.lease", Holder.me()
+    generation, holder = last.generation + 1 if last else 0, Holder.me()
     try:
-        create_bytes(path, orjson.dumps(asdict(holder)))
+        create_bytes(_place(folder, key, generation), orjson.dumps(asdict(holder)))
     except FileExistsError:  # another was quicker
         return None
-    return Lease(path, holder, generation)
+    return Lease(folder, key, generation, holder)
 
 
 def leases(folder: Path) -> dict[str, LeaseFile]:
@@ -177,7 +176,7 @@ def clock_of(folder: Path) -> float:
 
 def _read(folder: Path, key: str, generation: int) -> LeaseFile | None:
     """The lease; None where it was let go meanwhile."""
-    path = folder / f"{key}.{generation}.lease"
+    path = _place(folder, key, generation)
     try:
         return LeaseFile(path, key, generation, _holder(path), path.lstat().st_mtime)
     except OSError:
@@ -195,8 +194,8 @@ def _holder(path: Path) -> Holder | None:
         return None
 
 
-def _key_of(path: Path) -> str:
-    return path.name.split(".")[0]
+def _place(folder: Path, key: str, generation: int) -> Path:
+    return folder / f"{key}.{generation}.lease"
 
 
 @cache

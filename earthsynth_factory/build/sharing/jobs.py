@@ -14,6 +14,7 @@ from typing import Any
 
 from earthsynth_factory.build.plan import Estimate, Plan
 from earthsynth_factory.build.preflight.space import GIGABYTE, weights_here
+from earthsynth_factory.datasets.build.layout import shard_count
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.io.printable import one_line
 from earthsynth_factory.recipe.load import LoadedRecipe
@@ -71,16 +72,15 @@ class Job:
     ) -> Job:
         """The job of a recipe. tasks: 0 lets the plan decide. Raises InputError where there are more than shards."""
         engine, synthesis = loaded.recipe.engine, loaded.recipe.synthesis
-        shards = math.ceil(len(plan) / engine.shard_size)
+        shards = shard_count(len(plan), engine.shard_size)
         if tasks > shards:
             raise InputError(
                 f"--tasks {tasks}: the plan has {shards} shards of {engine.shard_size} images, and a task needs one at "
                 f"least; ask for fewer, or for smaller shards with --set engine.shard_size={max(1, len(plan) // tasks)}"
             )
         count = tasks or min(shards, MOST_TASKS)
-        elsewhere = not weights_here(loaded) and bool(synthesis.repositories(loaded.base))
         workers = 1 if engine.workers == "auto" else engine.workers  # a task has one GPU
-        weights = UNKNOWN_WEIGHTS if elsewhere else weights_here(loaded)
+        weights = weights_here(loaded) or (UNKNOWN_WEIGHTS if synthesis.repositories(loaded.base) else 0)
         return cls(
             name=re.sub(r"[^a-z0-9]+", "-", loaded.recipe.name.lower()).strip("-")[:40].strip("-") or "build",
             recipe=recipe.resolve(),

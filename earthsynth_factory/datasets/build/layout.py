@@ -29,6 +29,11 @@ WHOLE = "all"
 """Names the lease of who works at all shards of a folder; that of one shard has its number."""
 
 
+def shard_count(total: int, shard_size: int) -> int:
+    """How many shards so many slots take."""
+    return -(-total // shard_size)
+
+
 def shard_slots(number: int, shard_size: int, total: int) -> range:
     """Slot numbers of a shard."""
     return range(number * shard_size, min((number + 1) * shard_size, total))

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.datasets.build.layout import BuildLayout, ShardLayout
+from earthsynth_factory.datasets.build.layout import BuildLayout, ShardLayout, shard_count
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
 from earthsynth_factory.datasets.build.run_record import RunRecord, read_record
 from earthsynth_factory.domain.condition import InstanceMap, Mask
@@ -131,7 +131,7 @@ class BuildReader:
     @property
     def shards(self) -> tuple[int, int]:
         """How many shards are committed, and how many there are when the build is finished."""
-        total = -(-self.count // self.shard_size)
+        total = shard_count(self.count, self.shard_size)
         return sum(self.layout.shard(number).marker.is_file() for number in range(total)), total
 
     @property

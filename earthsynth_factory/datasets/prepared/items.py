@@ -186,8 +186,7 @@ def parse_item(data: bytes, path: Path, stem: str) -> ItemRecord:
 
 def read_items(file: IO[bytes], path: Path) -> tuple[bytes, Items]:
     """Every item, checked, and the document without them. Raises SourceError that names the place; OSError."""
-    items, rest = Items(path), b""
-    window = _Window(file, path)
+    items, window = Items(path), _Window(file, path)
     if not window.enter():
         return window.data, items
     head = window.data[: window.place]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from earthsynth_factory.geometry.given import Given
+from earthsynth_factory.geometry.given import Given, shared_area
 from earthsynth_factory.importers.outlines import fill
 from earthsynth_factory.importers.scene import Notes, SceneObject
 
@@ -23,12 +23,8 @@ class Drawn:
 
 def say_cut(given: Given, size: tuple[int, int], notes: Notes) -> None:
     """A remark on an object of which more than half lies outside its image: perhaps its numbers mean something else."""
-    left, top, width, height = given.bounds()
-    inside = [
-        max(0.0, min(start + length, limit) - max(start, 0.0))
-        for start, length, limit in ((left, width, size[1]), (top, height, size[0]))
-    ]
-    if inside[0] * inside[1] < width * height / 2:
+    box = given.bounds()
+    if shared_area(box, (0, 0, size[1], size[0])) < box[2] * box[3] / 2:
         notes.remarks["objects more than half outside their image, cut at its edge"] += 1
 
 

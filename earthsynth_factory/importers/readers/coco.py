@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.errors import InputError, SourceError
-from earthsynth_factory.geometry.given import Box, Given
+from earthsynth_factory.geometry.given import Box, Given, shared_area
 from earthsynth_factory.importers.json_pieces import read_piece
 from earthsynth_factory.importers.outlines import Patch, fill, read_rle, usable_rings
 from earthsynth_factory.importers.readers.boxes import say_cut
@@ -160,11 +160,7 @@ def shape(
 
 def _say_elsewhere(drawn: Box, box: Box, notes: Notes) -> None:
     """A remark where an outline's own box has little in common with the one that stands beside it."""
-    spans = [
-        max(0.0, min(drawn[axis] + drawn[axis + 2], box[axis] + box[axis + 2]) - max(drawn[axis], box[axis]))
-        for axis in (0, 1)
-    ]
-    inside = spans[0] * spans[1]
+    inside = shared_area(drawn, box)
     if inside < LEAST_IN_COMMON * (drawn[2] * drawn[3] + box[2] * box[3] - inside):
         notes.remarks["outlines that lie elsewhere than their box, the outline is taken"] += 1
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from earthsynth_factory.errors import SourceError
-from earthsynth_factory.geometry.given import Given
+from earthsynth_factory.geometry.given import Given, shared_area
 from earthsynth_factory.importers.readers.boxes import Drawn, filled
 from earthsynth_factory.importers.readers.coco_document import flag
 from earthsynth_factory.importers.readers.colour_instances import colour_regions
@@ -186,9 +186,6 @@ def _with_masks(objects: tuple[SceneObject, ...], segmented: Path, context: Read
 
 def _overlap(one: SceneObject, other: SceneObject) -> float:
     """IoU of the boxes around two objects."""
-    spans = []
-    for axis, begins in enumerate(((one.top, other.top), (one.left, other.left))):
-        ends = begins[0] + one.pixels.shape[axis], begins[1] + other.pixels.shape[axis]
-        spans.append(max(0, min(ends) - max(begins)))
-    inside = spans[0] * spans[1]
-    return float(inside / (one.pixels.size + other.pixels.size - inside))
+    (height, width), (other_height, other_width) = one.pixels.shape, other.pixels.shape
+    inside = shared_area((one.left, one.top, width, height), (other.left, other.top, other_width, other_height))
+    return inside / (one.pixels.size + other.pixels.size - inside)
