@@ -9,6 +9,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,20 @@ def test_bombs_and_broken_images_are_named(data: bytes, words: str, tmp_path: Pa
     path.write_bytes(data)
     with pytest.raises(SourceError, match=words), Picture(path) as picture:
         picture.rgb(0, picture.shape[0])
+
+
+def test_pixels_that_a_png_lacks_are_never_taken_from_memory(tmp_path: Path) -> None:
+    """Its packed data are whole, but end early: whether a decoder minds depends on what lay in its memory before."""
+    path = tmp_path / "x.png"
+    path.write_bytes(png_of(64, 64))
+
+    def look(_: int) -> bool:
+        with pytest.raises(SourceError, match="damaged or cut short"), Picture(path) as picture:
+            picture.rgb(0, 64)
+        return True
+
+    with ThreadPoolExecutor(3) as pool:
+        assert all(pool.map(look, range(300)))
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
