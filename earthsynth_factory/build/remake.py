@@ -31,8 +31,8 @@ class Remade:
 def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str, out: Path) -> Remade:
     """Make the slot's attempt again; without a number, the kept one. base: where the recipe's relative paths start.
 
-    Raises StoreError where the folder is no build, its models or masks are others now, or there is no such attempt;
-    NoCondition where the attempt's condition could not be drawn; ModelError, DiskError.
+    Raises StoreError if the folder is no build, its models or masks are others now, or there is no such attempt;
+    NoCondition if the attempt's condition could not be drawn; ModelError, DiskError.
     """
     store = BuildReader(folder)
     recipe = recorded_recipe(store)
@@ -47,7 +47,7 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
 
 
 def pipeline_of(store: BuildReader, recipe: Recipe, base: Path, device: str) -> Pipeline:
-    """The pipeline that made the build, not opened. Raises StoreError where its models or mask sources are others now."""
+    """The pipeline that made the build, not opened. Raises StoreError if its models or mask sources are others now."""
     try:
         pipeline = Pipeline.of(recipe, base, device)
         found = fingerprint(recipe, identity_of(recipe, pipeline, base))
@@ -64,7 +64,7 @@ def pipeline_of(store: BuildReader, recipe: Recipe, base: Path, device: str) -> 
 
 
 def recorded_recipe(store: BuildReader) -> Recipe:
-    """The resolved recipe. A plug-in that it names is imported only where that is allowed."""
+    """The resolved recipe. A plug-in that it names is imported only if that is allowed."""
     try:
         return Recipe.model_validate(store.run.recipe)
     except ValidationError as error:

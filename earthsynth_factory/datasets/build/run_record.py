@@ -46,7 +46,7 @@ class Making(BaseModel):
 
     @property
     def licence(self) -> str:
-        """The image model's; empty where it states none."""
+        """The image model's; empty if it states none."""
         return str(self.synthesis.get("licence") or "")
 
     @property
@@ -112,7 +112,7 @@ class RunRecord(BaseModel):
 
     @property
     def asked(self) -> AskedCounts:
-        """What the recipe asks for. Raises ValueError where its counts are none."""
+        """What the recipe asks for. Raises ValueError if its counts are none."""
         blocks = self.recipe.get("categories", [])
         if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
             raise ValueError("recipe.categories: is no list of blocks")
