@@ -187,7 +187,7 @@ class ControlNetPipeline:
         return replace(words, style=shown), unguided and replace(unguided, style=nothing)
 
     def _refuse_no_numbers(self, seeds: Sequence[int], latents: torch.Tensor, pixels: torch.Tensor) -> None:
-        """Raises ModelError where an image is NaN or one flat colour: a dataset of such must not come to its end."""
+        """Raises ModelError if an image is NaN or one flat colour: a dataset of such must not come to its end."""
         bad = ~(latents.isfinite().flatten(1).all(1) & pixels.isfinite().flatten(1).all(1))
         if bool(bad.any()):
             dtype = str(self.pipe.unet.dtype).removeprefix("torch.")
@@ -211,7 +211,7 @@ def _filled(tensor: torch.Tensor, count: int) -> torch.Tensor:
 def load_pipeline(
     files: ModelFiles, device: torch.device, dtype: torch.dtype, sampling: Sampling, batch: int, compiled: bool
 ) -> ControlNetPipeline:
-    """Load weights (safetensors only) onto a device. Raises ModelError where they are damaged or do not belong together."""
+    """Load weights (safetensors only) onto a device. Raises ModelError if they are damaged or do not belong together."""
     model = files.inspect()
     pipe = load_pipe(model)
     pipe.scheduler = make_scheduler(pipe.scheduler, sampling.scheduler)
