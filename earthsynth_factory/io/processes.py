@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
 
 _PR_SET_PDEATHSIG = 1
 
@@ -29,6 +30,18 @@ def spawning() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def warm_context(*modules: str) -> BaseContext:
+    """How to start processes that need these modules: they are imported once, in a server that the others are forked from.
+
+    Where there is no such thing (Windows) each imports them. Only for modules that start no threads.
+    """
+    if "forkserver" not in mp.get_all_start_methods():
+        return mp.get_context("spawn")
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(list(modules))
+    return context
 
 
 def be_a_child() -> None:
