@@ -35,7 +35,7 @@ def spawning() -> Iterator[None]:
 def warm_context(*modules: str) -> BaseContext:
     """How to start processes that need these modules: they are imported once, in a server that the others are forked from.
 
-    Where there is no such thing (Windows) each imports them. Only for modules that start no threads.
+    If there is no such thing (Windows) each imports them. Only for modules that start no threads.
     """
     if "forkserver" not in mp.get_all_start_methods():
         return mp.get_context("spawn")
