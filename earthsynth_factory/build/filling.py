@@ -108,7 +108,7 @@ def fill_shards(task: ShardTask, shards: Iterable[int], count: int, sessions: Pa
 def _finishing(tally: BuildTally) -> str:
     """What the first Ctrl-C is answered with."""
     batch = tally.facts.get("synthesis", {}).get("batch")
-    what = f"finishing {batch} images" if batch else "finishing what is in the making"
+    what = f"finishing {batch} images" if batch else "finishing what is in progress"
     return f"{what}; Ctrl-C again stops now"
 
 

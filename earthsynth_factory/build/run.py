@@ -38,7 +38,7 @@ from earthsynth_factory.report.dataset_card import Counts, write_card
 
 @dataclass(frozen=True)
 class BuildResult:
-    """A finished build. short: (category name, split) → images that lack. reasons: why images of the whole folder were not
+    """A finished build. short: (category name, split) → images that are missing. reasons: why images of the folder were not
     kept → how many, the commonest first. notes: what is doubtful, what was lost on the way, and what exports could not
     hold. undrawn: category name → why no condition could be drawn for it.
     """

@@ -96,7 +96,7 @@ _SHAPES = {
 
 
 def vocabulary(folder: Path) -> int:
-    """How many token ids a tokenizer's folder can give. Raises ModelError if its files lack."""
+    """How many token ids a tokenizer's folder can give. Raises ModelError if its files are missing."""
     if (folder / "tokenizer.json").is_file():
         document = read_config(folder / "tokenizer.json")
         words = (document.get("model") or {}).get("vocab", {})

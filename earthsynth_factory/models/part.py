@@ -74,7 +74,7 @@ def choose_weights(names: Collection[str], stem: str) -> Chosen | None:
 
 
 def read_part(folder: Path, stem: str, remedy: str = "") -> Part:
-    """The network in a folder; every file that it needs is looked at. Raises ModelError naming what lacks."""
+    """The network in a folder; every file that it needs is looked at. Raises ModelError naming what is missing."""
     config = read_config(folder / "config.json", remedy)
     names = _listed(folder)
     chosen = choose_weights(names, stem)

@@ -214,7 +214,7 @@ class CounterfactualBlock(Spec):
 
 
 def pairs_among(images: int, share: float) -> int:
-    """How many of so many images of a class begin a pair."""
+    """How many of this many images of a class begin a pair."""
     return math.floor(images * share + ULPS)
 
 

@@ -106,7 +106,7 @@ def test_tasks_killed_at_random_make_the_local_dataset(tmp_path: Path, links: bo
 
 
 def remote(out: Path, key: str, age: float) -> Path:
-    """The lease of a holder on another machine, whose last sign of life is so many seconds old."""
+    """The lease of a holder on another machine, whose last sign of life is this many seconds old."""
     path = out / "work" / f"{key}.0.lease"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**asdict(Holder.me()), "machine": "elsewhere", "host": "node7", "token": "abc"}))

@@ -105,7 +105,7 @@ class _Processes:
 
 
 def _work(task: NumberedTask, device: str, pipe: Connection, halt: Any, workers: int) -> None:
-    """Body of a worker process, one of so many. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
+    """Body of a worker process, one of several. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
     be_a_child()
     stop = threading.Event()
     threading.Thread(target=_watch, args=(halt, stop), daemon=True).start()
