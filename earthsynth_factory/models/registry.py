@@ -13,6 +13,7 @@ from typing import Any
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.io.mirror import located
 from earthsynth_factory.models import hub
 from earthsynth_factory.models.card import ModelCard, read_card
 from earthsynth_factory.models.inspection import Assembly, BaseModel, inspect_base, inspect_controlnet, inspect_vae
@@ -292,7 +293,7 @@ def _local(name: str, base: Path, key: str) -> Path | None:
     """The folder or file of that name, from `base`; None if it may be a hub id. Raises ModelError if it is neither."""
     if name == "embedded" and key in ("base", "controlnet"):
         return EMBEDDED / "pipeline" / ("controlnet" if key == "controlnet" else "")
-    place = (base / Path(name).expanduser()).resolve()
+    place = located(base, name).resolve()
     if place.is_dir() or (place.is_file() and place.suffix == ".safetensors"):
         return place
     if place.is_file():
