@@ -99,7 +99,7 @@ def _finishing(tally: BuildTally) -> str:
 
 
 def _devices(recipe: Recipe, shards: int) -> list[str]:
-    """A device for each worker: GPUs in turn where there are several, else the recipe's choice for all."""
+    """A device for each worker: GPUs in turn if there are several, else the recipe's choice for all."""
     device, asked = recipe.engine.device, recipe.engine.workers
     if device not in ("auto", "cuda"):
         return [device] * min(1 if asked == "auto" else asked, shards)

@@ -51,7 +51,7 @@ class Pipeline:
     def of(cls, recipe: Recipe, base: Path, device: str) -> Pipeline:
         """Build every stage; sources read their indexes, models are not loaded yet.
 
-        Raises SourceError, ModelError, RecipeError where the file of thresholds is wrong.
+        Raises SourceError, ModelError, RecipeError if the file of thresholds is wrong.
 
         base: the folder that relative paths of the recipe start from.
         """
@@ -93,7 +93,7 @@ class Pipeline:
 
     # Stage 1
     def draw(self, slot: Slot, number: int) -> Condition:
-        """The slot's condition of this number. Raises NoCondition where no source has one, SourceError."""
+        """The slot's condition of this number. Raises NoCondition if no source has one, SourceError."""
         source = self._choose(slot, number)
         reason = NoCondition("never drawn")
         for draw in range(DRAWS_PER_CONDITION):

@@ -61,8 +61,8 @@ def _all() -> dict[str, Any]:
 def measure(recipe: Recipe, base: Path) -> float:
     """Images per second of one worker: two batches, drawn, made and judged, after one that warms up.
 
-    Loads the models. base: the folder that relative paths of the recipe start from. Raises SourceError where no
-    condition can be drawn, ModelError where a model lacks.
+    Loads the models. base: the folder that relative paths of the recipe start from. Raises SourceError if no
+    condition can be drawn, ModelError if a model lacks.
     """
     pipeline = Pipeline.of(recipe, base, recipe.engine.device)
     pipeline.open()

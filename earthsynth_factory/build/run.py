@@ -116,7 +116,7 @@ def _fill_rest(
 def _finish(pipeline: Pipeline, plan: Plan, layout: BuildLayout, claim: Claim, notes: list[str]) -> BuildResult:
     """Exports, dataset card, report and the final counts, from what is on disk; what is there already stays as it is.
 
-    Raises Interrupted where committed shards have vanished since.
+    Raises Interrupted if committed shards have vanished since.
     """
     store, recipe = BuildReader(layout.root), pipeline.recipe
     markers = _markers(store)
@@ -139,7 +139,7 @@ def _finish(pipeline: Pipeline, plan: Plan, layout: BuildLayout, claim: Claim, n
 
 
 def _markers(store: BuildReader) -> list[Marker]:
-    """The marker of every shard. Raises Interrupted where one is missing, or its shard is not what was committed."""
+    """The marker of every shard. Raises Interrupted if one is missing, or its shard is not what was committed."""
     lost = next((f"shard {layout.root.name}: {fault}" for layout, fault in damages(store)), None)
     markers = [read_marker(store.layout.shard(number)) for number in range(store.shards[1])]
     found = [marker for marker in markers if marker is not None]

@@ -105,7 +105,7 @@ class Worker:
         return bool(self._requests or self._judging or self._unsettled or self._open_slots())
 
     def _open_slots(self) -> bool:
-        """Begin new slots while there is room; False where there was none to begin."""
+        """Begin new slots while there is room; False if there was none to begin."""
         size, opened = self._pipeline.generator.batch, False
         while len(self._requests) < AHEAD_BATCHES * size and self._unsettled < UNSETTLED_BATCHES * size:
             slot = next(self._slots, None)
@@ -117,7 +117,7 @@ class Worker:
         return opened
 
     def _go_on(self, slot: Slot, past: Past) -> None:
-        """Begin the slot where it was left: as it is where it was filled, else with its next candidates."""
+        """Begin the slot where it was left: as it is if it was filled, else with its next candidates."""
         if past.sample is None:
             self._begin(slot, past.group, list(past.rejects))
         else:
@@ -125,7 +125,7 @@ class Worker:
             known.set_result(SlotResult(slot, past.sample, past.rejects))
 
     def _begin(self, slot: Slot, number: int, past: list[RejectRecord]) -> None:
-        """Begin the slot's group of this number, or end the slot where its attempts are used up."""
+        """Begin the slot's group of this number, or end the slot if its attempts are used up."""
         rfilter = self._pipeline.recipe.rfilter
         first = number * rfilter.candidates
         group = CandidateGroup(slot, number, range(first, min(first + rfilter.candidates, rfilter.max_attempts)), past)
@@ -136,7 +136,7 @@ class Worker:
         self._requests.extend((group, attempt) for attempt in group.attempts)
 
     def _take_batch(self) -> list[tuple[CandidateGroup, int]]:
-        """The next requests whose conditions could be drawn. A short batch only where nothing could still fill it."""
+        """The next requests whose conditions could be drawn. A short batch only if nothing could still fill it."""
         size = self._pipeline.generator.batch
         batch: list[tuple[CandidateGroup, int]] = []
         while self._requests and len(batch) < size:

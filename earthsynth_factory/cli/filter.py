@@ -32,7 +32,7 @@ def filter_(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <PATH's name>-filter, here.")] = None,
     apply: Annotated[Apply, typer.Option(help="Also write the kept images, or list them alone.")] = Apply.list,
     map_file: Annotated[Path | None, typer.Option("--map", help="YAML: class of the dataset → category.")] = None,
-    kind: Annotated[str, typer.Option(help="What PATH is, in `prepare`'s words, where it is not recognised.")] = "auto",
+    kind: Annotated[str, typer.Option(help="What PATH is, in `prepare`'s words, if it is not recognised.")] = "auto",
     stretch: Annotated[
         str | None, typer.Option(help="How imagery of more than 8 bits becomes 8, as `prepare` has it. [p2-98]")
     ] = None,
@@ -69,7 +69,7 @@ def filter_(
 
 
 def _beside(path: Path) -> Path:
-    """<PATH's name>-filter, here; where that would lie in PATH itself, beside it."""
+    """<PATH's name>-filter, here; if that would lie in PATH itself, beside it."""
     whole = path.resolve()
     name = f"{whole.name}-filter"
     return whole.with_name(name) if Path.cwd().is_relative_to(whole) else Path(name)

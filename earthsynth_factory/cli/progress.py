@@ -99,7 +99,7 @@ SHOWN_CLASSES = 12
 
 
 class _Bar(Progress):
-    """A bar with lines of text below it; where the terminal is narrow they are cut, and the bar stays."""
+    """A bar with lines of text below it; if the terminal is narrow they are cut, and the bar stays."""
 
     below: tuple[str, ...] = ()
 
@@ -206,7 +206,7 @@ class BuildProgress:
 
 @contextmanager
 def scene_progress(words: str = "scenes") -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr with rate and time left; where stderr is no terminal, a line every `LOG_SECONDS`."""
+    """A bar on stderr with rate and time left; if stderr is no terminal, a line every `LOG_SECONDS`."""
     shown = console()
     bar = Progress(
         TextColumn(f"[bold]{words}"),

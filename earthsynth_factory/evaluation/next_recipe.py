@@ -21,7 +21,7 @@ LEAST_NEED = 0.05
 
 
 def next_recipe(found: Inventory, errors: Mapping[str, Errors], source: str, name: str, count: int, model: str) -> str:
-    """YAML. count: images to make. errors: empty where none are known; then scarcity alone decides."""
+    """YAML. count: images to make. errors: empty if none are known; then scarcity alone decides."""
     needs = {one.name: _need(one, errors.get(one.name), found) for one in found.stock.values()}
     negatives, why = _negatives(errors, count)
     shares = _dealt(needs, count - negatives)

@@ -31,7 +31,7 @@ from earthsynth_factory.io.png import encode_png
 ROWS = 32
 """Images in memory at a time, and in a row group: readers that want one image decode so many at most."""
 BYTES = 1 << 26
-"""Fewer where their files are large: a row group ends with the image that brings its pictures to so many bytes."""
+"""Fewer if their files are large: a row group ends with the image that brings its pictures to so many bytes."""
 PICTURES = ("image", "mask", "instances")
 
 _BODY = """\

@@ -63,8 +63,8 @@ class PrepareOptions:
 def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None = None) -> PrepareSummary:
     """Reads `path`, writes the prepared layout into `out`.
 
-    Raises `InputError` for options, unknown classes or a path of no known kind; `StoreError` where `out` was prepared
-    otherwise; with `strict` `SourceError` at the first thing that cannot be used; `DiskError` where writing fails.
+    Raises `InputError` for options, unknown classes or a path of no known kind; `StoreError` if `out` was prepared
+    otherwise; with `strict` `SourceError` at the first thing that cannot be used; `DiskError` if writing fails.
     """
     _check(path, out, options)
     classes, notes = read_map(options.map), Notes(options.strict)

@@ -79,7 +79,7 @@ class Journal:
     """Records by scene; a later record of the same scene replaces an earlier one. One process writes it."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `StoreError` where a line that is not the last cannot be read; a torn last line is cut off."""
+        """Raises `StoreError` if a line that is not the last cannot be read; a torn last line is cut off."""
         self._path = path
         self._places: dict[str, tuple[int, str]] = {}
         self._waiting: list[tuple[str, str, bytes]] = []

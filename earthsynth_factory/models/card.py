@@ -42,7 +42,7 @@ class ModelCard(BaseModel):
     scales: tuple[tuple[float, Line], ...] = ()
     """(upper bound in metres per pixel, word) for `{scale}` in the template, ascending."""
     categories: tuple[int, ...] | None = None
-    """Class ids it has seen; None where that is unknown."""
+    """Class ids it has seen; None if that is unknown."""
     scheduler: Scheduler = "unipc"
     steps: int = Field(default=20, gt=0, le=1000)
     guidance: float = Field(default=7.5, ge=0, le=50)
@@ -69,7 +69,7 @@ class ModelCard(BaseModel):
 
 
 def read_card(folder: Path) -> ModelCard | None:
-    """The card in a model folder, or None where there is none. Raises ModelError where it is damaged."""
+    """The card in a model folder, or None if there is none. Raises ModelError if it is damaged."""
     path = folder / CARD_FILE
     if not path.exists() and not path.is_symlink():
         return None

@@ -201,7 +201,7 @@ class ControlNetPipeline:
         return replace(words, style=shown), unguided and replace(unguided, style=nothing)
 
     def _refuse_no_numbers(self, seeds: Sequence[int], latents: torch.Tensor, pixels: torch.Tensor) -> None:
-        """Raises ModelError where an image is NaN or one flat colour: a dataset of such must not come to its end."""
+        """Raises ModelError if an image is NaN or one flat colour: a dataset of such must not come to its end."""
         bad = ~(latents.isfinite().flatten(1).all(1) & pixels.isfinite().flatten(1).all(1))
         if bool(bad.any()):
             dtype = str(self.pipe.unet.dtype).removeprefix("torch.")
@@ -237,7 +237,7 @@ class Layout:
 
 
 def load_pipeline(files: ModelFiles, layout: Layout, sampling: Sampling, batch: int) -> ControlNetPipeline:
-    """Load weights (safetensors only) onto a device. Raises ModelError where they are damaged or do not belong together."""
+    """Load weights (safetensors only) onto a device. Raises ModelError if they are damaged or do not belong together."""
     device, dtype = layout.device, layout.dtype
     if layout.offload:
         check_offload(device)

@@ -25,7 +25,7 @@ from earthsynth_factory.models.schedulers import prediction_of
 def describe_model(name: str, controlnet: str | None, folder: Path) -> list[tuple[str, str]]:
     """(subject, what was found) of a pipeline, of a base alone, or of a base and its ControlNet; all of it is loaded once.
 
-    Raises ModelError where it cannot be driven, its parts do not belong together, or a weight is missing or no number.
+    Raises ModelError if it cannot be driven, its parts do not belong together, or a weight is missing or no number.
     """
     base, control, card = _parts(name, controlnet, folder)
     if control is not None:

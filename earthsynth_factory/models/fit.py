@@ -100,7 +100,7 @@ _SHAPES = {
 
 
 def vocabulary(folder: Path) -> int:
-    """How many token ids a tokenizer's folder can give. Raises ModelError where its files lack or are damaged."""
+    """How many token ids a tokenizer's folder can give. Raises ModelError if its files lack or are damaged."""
     if (folder / "tokenizer.json").is_file():
         document = read_config(folder / "tokenizer.json")
         model, added = document.get("model"), document.get("added_tokens") or []
@@ -129,7 +129,7 @@ def family(width: Any) -> str:
 
 
 def text_width(part: Part) -> Any:
-    """Width of the text that a network reads: a number, a tuple where its levels differ."""
+    """Width of the text that a network reads: a number, a tuple if its levels differ."""
     wide = _plain(part.get("cross_attention_dim"))
     return wide[0] if isinstance(wide, tuple) and len(set(wide)) == 1 else wide
 

@@ -102,7 +102,7 @@ def cached(repository: HubRepository) -> Path | None:
 def locate(repository: HubRepository) -> Path:
     """The folder of a repository's snapshot: from the cache, else downloaded, or completed if the cache has a part of it.
 
-    Raises ModelError with the cause and its remedy where it is not to be had.
+    Raises ModelError with the cause and its remedy if it is not to be had.
     """
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.utils import logging as hub_logging

@@ -45,7 +45,7 @@ class BaseModel:
         return self
 
     def with_vae(self, vae: Part) -> BaseModel:
-        """Itself with another autoencoder. Raises ModelError where that one has other latents."""
+        """Itself with another autoencoder. Raises ModelError if that one has other latents."""
         _raise(vae_faults(vae, self.vae))
         return replace(self, vae=vae)
 
@@ -105,12 +105,12 @@ def inspect_base(folder: Path) -> BaseModel:
 
 
 def inspect_controlnet(folder: Path) -> Part:
-    """The ControlNet in a folder. Raises ModelError where there is none, or it is damaged."""
+    """The ControlNet in a folder. Raises ModelError if there is none, or it is damaged."""
     return read_part(folder, DIFFUSION, "; no ControlNet here, set `subfolder` to the folder that holds it")
 
 
 def inspect_vae(folder: Path) -> Part:
-    """The autoencoder in a folder, or in the folder `vae` of a pipeline. Raises ModelError where there is none."""
+    """The autoencoder in a folder, or in the folder `vae` of a pipeline. Raises ModelError if there is none."""
     inner = folder / "vae"
     inside = inner.is_dir() and not (folder / "config.json").exists()
     return read_part(
@@ -119,7 +119,7 @@ def inspect_vae(folder: Path) -> Part:
 
 
 def check_size(base: BaseModel, size: tuple[int, int]) -> None:
-    """Raises ModelError where the base's latents have no such size. size: height and width in pixels."""
+    """Raises ModelError if the base's latents have no such size. size: height and width in pixels."""
     step = base.shrink
     if any(side % step for side in size):
         pixels = " × ".join(map(str, size))

@@ -22,7 +22,7 @@ SHORTEST = 3
 def load_network(part: Part, kind: Any) -> Any:
     """The network on the CPU, in the precision it was saved in. kind: a class of diffusers or transformers.
 
-    Raises ModelError where weights are missing, left over, of another shape, not loadable or no numbers.
+    Raises ModelError if weights are missing, left over, of another shape, not loadable or no numbers.
     """
     be_quiet()
     if part.original:

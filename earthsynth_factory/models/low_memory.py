@@ -34,7 +34,7 @@ def slice_attention(pipe: Any) -> None:
 
 
 def check_offload(device: torch.device) -> None:
-    """Raises ModelError where parts have no other memory to wait in than the device's own."""
+    """Raises ModelError if parts have no other memory to wait in than the device's own."""
     if device.type != "cuda":
         raise ModelError(
             f"offload: parts wait in the machine's memory while a GPU works, and the device is {device.type}, whose "

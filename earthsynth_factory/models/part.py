@@ -132,7 +132,7 @@ def is_named(index: Mapping[str, Any], part: str) -> bool:
 
 
 def refuse_unmatched(place: Path, report: Mapping[str, Collection[Any]]) -> None:
-    """Raises ModelError where a library says that weights were missing, left over or of another shape."""
+    """Raises ModelError if a library says that weights were missing, left over or of another shape."""
     for kind, word in (
         ("missing_keys", "missing"),
         ("mismatched_keys", "of another shape"),

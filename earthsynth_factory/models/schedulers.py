@@ -12,7 +12,7 @@ from earthsynth_factory.models.card import Scheduler
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """A sampler of diffusers. options: its settings where they are not the model's own. flow: it runs flow-matching models.
+    """A sampler of diffusers. options: its settings if they are not the model's own. flow: it runs flow-matching models.
 
     sample: it runs models that predict the image itself. few: (steps, guidance) of one that was made for weights distilled to
     few steps, and what a silent recipe gets; most: most steps that it takes.
@@ -54,7 +54,7 @@ def prediction_of(scheduler: Mapping[str, Any]) -> str:
 
 
 def check_scheduler(name: Scheduler, steps: int, own: Mapping[str, Any], place: object) -> None:
-    """Raises ModelError where the sampler cannot run the model whose saved settings are `own`. place: for the message."""
+    """Raises ModelError if the sampler cannot run the model whose saved settings are `own`. place: for the message."""
     prediction = prediction_of(own)
     if prediction not in _PREDICTIONS:
         raise ModelError(f"{place}: scheduler: prediction_type {prediction!r} is none of {', '.join(_PREDICTIONS)}")
@@ -92,13 +92,13 @@ def make_scheduler(own: Any, name: Scheduler) -> Any:
 
 
 def saved_scheduler(settings: Mapping[str, Any], place: object) -> Any:
-    """The sampler that a model was saved with. Raises ModelError where diffusers has no such sampler."""
+    """The sampler that a model was saved with. Raises ModelError if diffusers has no such sampler."""
     settings = sampled_by_unipc(settings)
     return _built(str(settings.get("_class_name", "DDIMScheduler")), settings, place)
 
 
 def check_steps(scheduler: Any, steps: int, place: object) -> None:
-    """Raises ModelError where a sampler cannot lay out so many steps with its settings."""
+    """Raises ModelError if a sampler cannot lay out so many steps with its settings."""
     try:
         scheduler.set_timesteps(steps)
     except Exception as error:  # each sampler has its own words for settings that it does not know

@@ -240,7 +240,7 @@ def _repeated(data: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _exported(data: Mapping[str, Any]) -> Iterator[Problem]:
     """Names under `classes` of an export that are no category."""
-    if "categories" not in data:  # blocks of the command line, where the dataset knows its classes
+    if "categories" not in data:  # blocks of the command line, if the dataset knows its classes
         return
     known, exports = _known(_named_blocks(data)), data.get("exports")
     for index, block in enumerate(exports if isinstance(exports, list | tuple) else ()):
@@ -276,7 +276,7 @@ def _offloaded(data: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _worded(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """Names that are no category where classes are given words, or heights for a ControlNet that sees depth."""
+    """Names that are no category if classes are given words, or heights for a ControlNet that sees depth."""
     if "categories" not in data:
         return
     known, prompts, synthesis = _known(_named_blocks(data)), data.get("prompts"), data.get("synthesis")

@@ -326,7 +326,7 @@ class Recipe(Spec):
         return self.synthesis.model_dump().get("kind") == "fake"
 
     def words(self) -> dict[int, str]:
-        """Class id → the user's prompt words, where there are any."""
+        """Class id → the user's prompt words, if there are any."""
         return {category.id: block.words for category, block in self.blocks() if block.words}
 
 

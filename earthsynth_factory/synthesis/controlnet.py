@@ -75,7 +75,7 @@ class ControlNetSpec(GeneratorSpec):
     negative_prompt: str = ""
     """What guidance leads away from; a category's own stands in its place."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """`auto`: bfloat16 where the hardware has it, else float32 (CPU) or float16 (GPU)."""
+    """`auto`: bfloat16 if the hardware has it, else float32 (CPU) or float16 (GPU)."""
     windows: bool | None = None
     """Whether a larger image is made in overlapping windows of the model's own size, which are denoised together, so that no
     seam shows; by default if it is larger than 1.5 × that."""
@@ -102,7 +102,7 @@ class ControlNetSpec(GeneratorSpec):
         return card_of(self.model, base)
 
     def files(self, base: Path) -> ModelFiles:
-        """The places of all that is loaded. Raises ModelError where one is not to be had."""
+        """The places of all that is loaded. Raises ModelError if one is not to be had."""
         return replace(
             files_of(self.model, base),
             more=tuple(control.place(base) for control in self.controls),

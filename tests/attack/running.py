@@ -29,7 +29,7 @@ class Ended:
     text: str
 
     def fault(self, allowed: Sequence[int] = (0, 2, 3)) -> str | None:
-        """What is wrong with the end of a command, None where nothing is."""
+        """What is wrong with the end of a command, None if nothing is."""
         if "Traceback" in self.text or self.code not in allowed:
             return f"exit {self.code}: {' / '.join(self.text.strip().splitlines()[-3:])[-400:]}"
         return None

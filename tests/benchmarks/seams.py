@@ -14,7 +14,7 @@ from earthsynth_factory.domain.condition import Image, InstanceMap
 def seam_contrast(picture: Image, instances: InstanceMap, ids: Collection[int]) -> float:
     """Mean absolute step in L (CIELAB, 0–100) between neighbours of which one is in an object of `ids` and one on the ground.
 
-    picture: (H, W, 3). instances: (H, W). 0 where there is no such pair.
+    picture: (H, W, 3). instances: (H, W). 0 if there is no such pair.
     """
     light = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 0]
     inside, ground = np.isin(instances, list(ids)), instances == 0

@@ -52,7 +52,7 @@ def build_share(
 ) -> ShareResult:
     """Fill the shards of a share, then those of others whose tasks are dead. Arguments and errors as of `build`.
 
-    Shards that a live task has are left to it. No lock is taken. Raises FolderInUse where a build of the whole folder is at
+    Shards that a live task has are left to it. No lock is taken. Raises FolderInUse if a build of the whole folder is at
     work.
     """
     for line_to_read in check(loaded, out, building=True):
@@ -123,7 +123,7 @@ class _ShareOfWork:
 
 
 def _join(loaded: LoadedRecipe, out: Path, given: RunRecord) -> RunRecord:
-    """The record of the folder, which whoever came first has written. Raises StoreError where it is another build's."""
+    """The record of the folder, which whoever came first has written. Raises StoreError if it is another build's."""
     layout = BuildLayout(out)
     check_claim(out, "build", {}, ours=layout.run.is_file())
     resume_or_create(out, given)

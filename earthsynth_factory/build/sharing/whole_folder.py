@@ -25,7 +25,7 @@ SESSIONS, LOGS = "*.sessions.jsonl", "*.log"
 
 @contextmanager
 def whole_folder(layout: BuildLayout) -> Iterator[None]:
-    """Hold every shard of a folder. Raises FolderInUse where a live task has one of them or another build has all."""
+    """Hold every shard of a folder. Raises FolderInUse if a live task has one of them or another build has all."""
     try:
         with leased(layout.work, WHOLE) as lease:
             if lease is None:

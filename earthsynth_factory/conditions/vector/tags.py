@@ -76,7 +76,7 @@ class Tags:
         self._base.set_authorizer(_allowed)
 
     def matching(self, where: str | None) -> list[int]:
-        """The features, ascending. Raises SourceError where the condition is no such SQL."""
+        """The features, ascending. Raises SourceError if the condition is no such SQL."""
         if where is None:
             return list(range(self._count))
         until = time.monotonic() + SECONDS

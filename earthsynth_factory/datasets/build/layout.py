@@ -4,7 +4,7 @@ OUT/recipe.yaml  run.json  README.md
 OUT/shards/00000/{images,masks,instances,rejects}/0000000.png
 OUT/shards/00000/samples.jsonl  rejects.jsonl
 OUT/shards/00000.json               the commit marker
-OUT/work/00000-<owner>/             a shard in the making where several tasks share the folder; who has it: 00000.0.lease
+OUT/work/00000-<owner>/             a shard in the making if several tasks share the folder; who has it: 00000.0.lease
 OUT/exports/<kind>/…  OUT/report/…
 """
 

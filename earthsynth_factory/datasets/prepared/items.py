@@ -135,7 +135,7 @@ class Items(Mapping[str, ItemRecord]):
         self._digests.append(_digest(stem))
 
     def settle(self) -> None:
-        """All are taken. Raises SourceError where a stem stands there twice."""
+        """All are taken. Raises SourceError if a stem stands there twice."""
         digests = np.frombuffer(self._digests, np.uint64) if len(self) else np.zeros(0, np.uint64)
         self._order = np.argsort(digests, kind="stable").astype(np.uint32)
         self._sorted = digests[self._order]
