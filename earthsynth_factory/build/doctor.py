@@ -1,4 +1,4 @@
-"""The checks behind `doctor`: each says what was found and, where something lacks, what to do."""
+"""The checks behind `doctor`: each says what was found and, if something is missing, what to do."""
 
 from __future__ import annotations
 

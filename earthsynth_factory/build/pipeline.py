@@ -26,7 +26,7 @@ from earthsynth_factory.rfilter.thresholds import Thresholds
 from earthsynth_factory.synthesis.base import ImageGenerator
 
 DRAWS_PER_CONDITION = 12
-"""How many seeds of a source are tried before a condition counts as not to be had; a draw costs milliseconds."""
+"""How many seeds of a source are tried before a condition counts as impossible; a draw costs milliseconds."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Plan:
         return plan
 
     def _with(self, counts: Mapping[int, int], splits: Mapping[str, float]) -> Plan:
-        """This plan with what lacks to so many images of each class behind it, and with their counterfactual ones."""
+        """This plan with what is missing to this many images of each class behind it, and with their counterfactual ones."""
         had = {class_id: self.split_index[~self.seconds & (self.categories == class_id)] for class_id in counts}
         added = {
             class_id: count - len(had[class_id]) for class_id, count in counts.items() if count > len(had[class_id])

@@ -81,7 +81,7 @@ class Worker:
         self._next_settling = 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Settle every slot; once `stop` is set, only what is already in the making. Raises what a stage raises."""
+        """Settle every slot; once `stop` is set, only what is already in progress. Raises what a stage raises."""
         try:
             while not stop.is_set() and self._step():
                 pass

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from earthsynth_factory.filtering.results import FilterSummary
 
 
+FEW = 0.25
+"""If a smaller share of the images is kept, the rules' models are doubted as well."""
+
+
 class Apply(StrEnum):
     """What becomes of the decision."""
 
@@ -91,6 +95,8 @@ def _say(summary: FilterSummary) -> None:
         say("  thresholds: those that ship, learnt from real images; your own real images are better: --calibrate")
     else:
         say(f"  thresholds for a recipe: `rfilter: {{thresholds: {summary.out}/thresholds.yaml}}`")
+    if summary.thresholds_from != "real" and summary.kept < FEW * summary.images:
+        say("  so few: the rules' models may not know such imagery; look at the report before you believe them")
     if summary.faults:
         say(f"  images that could not be used: {len(summary.faults)}; the first:", err=True)
         for fault in summary.faults[:5]:

@@ -74,7 +74,7 @@ class Want:
         return f"class {found[0]} in view, which is to be avoided" if found else None
 
     def miscounted(self, number: int) -> str | None:
-        """What is wrong with so many instances of the category."""
+        """What is wrong with this many instances of the category."""
         if self.instances is None or self.category is None or self.instances[0] <= number <= self.instances[1]:
             return None
         return f"another number of {self.category.name!r} than {self.instances[0]}..{self.instances[1]}"

@@ -378,7 +378,7 @@ class ComposeSource(ConditionSource):
 
 @dataclass(frozen=True, eq=False)
 class _Draft:
-    """A scene in the making: what it is for, what it stands on, and which objects were put into it."""
+    """A scene being put together: what it is for, what it stands on, and which objects were put into it."""
 
     want: Want
     ground: Ground

@@ -1,4 +1,4 @@
-"""A scene in the making: ground, objects put on it one after another, and what is still seen of each."""
+"""A scene being put together: ground, objects put on it one after another, and what is still seen of each."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ NUMBERS = 24
 MARGIN = 1e-4
 """What rounding may take away."""
 BLOCK = 1024
-"""Images compared with so many others at a time."""
+"""Images compared with this many others at a time."""
 DENSE = 1 << 16
 """Pairs of a block beyond which only the likeliest other of each image is looked at: nearly all are alike then."""
 

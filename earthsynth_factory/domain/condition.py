@@ -30,7 +30,7 @@ Changed = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a condition came from. `group` is what a split must not tear apart (a source image, a layout family)."""
+    """Where a condition came from. `group` is what a split must not divide (a source image, a layout family)."""
 
     source: str
     group: str

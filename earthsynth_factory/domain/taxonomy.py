@@ -147,7 +147,7 @@ class Taxonomy:
 
 @lru_cache(maxsize=4096)
 def normalise(name: str) -> str:
-    """The spelling-free key of a class name: lower case, words parted by single spaces, singular.
+    """The spelling-free key of a class name: lower case, words separated by single spaces, singular.
 
     >>> normalise("Storage-Tanks"), normalise("expresswayTollStation")
     ('storage tank', 'expressway toll station')

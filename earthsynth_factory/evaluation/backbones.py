@@ -120,7 +120,7 @@ def _module(network: object) -> nn.Module:
 
 
 def _by_stride(network: nn.Module, name: str) -> dict[int, nn.Module]:
-    """The layers of a classifier parted where the map gets smaller. Raises InputError if it is built otherwise."""
+    """The layers of a classifier split where the map gets smaller. Raises InputError if it is built otherwise."""
     layers = _layers(network, name)
     levels: dict[int, nn.Module] = {}
     waiting: list[nn.Module] = []

@@ -44,7 +44,7 @@ class Members:
 
 
 def gather(recipe: EvaluationRecipe, progress: Callable[[int], None]) -> Members:
-    """Open, split and compare. Raises InputError if a split lacks or leaks, StoreError and SourceError from reading."""
+    """Open, split and compare. Raises InputError if a split is missing or leaks, StoreError and SourceError from reading."""
     real, notes = _with_splits(_opened(recipe.real), recipe.seed)
     made = [_opened(path) for path in recipe.synthetic]
     other = [] if recipe.compare is None else [_opened(path) for path in compared_dataset(recipe.compare)]

@@ -15,7 +15,7 @@ from earthsynth_factory.evaluation.gaps import SIZES, Errors, Inventory, Stock
 CONTEXTS, MOST_NEGATIVE = 3, 0.25
 """Classes around an object that are named; share of images without any class at most."""
 WORSE = 1.5
-"""A size that is missed so many times as often as all are is made oftener."""
+"""A size that is missed this many times as often as all are is made more often."""
 LEAST_NEED = 0.05
 """What a class without errors still gets, in parts of what one that is always missed gets."""
 

@@ -25,7 +25,7 @@ Box = tuple[float, float, float, float]
 """left, top, width, height in pixels."""
 
 SLACK = 0.02
-"""A box may reach beyond the image by so many pixels: shares of six digits are no more exact in a large image."""
+"""A box may reach beyond the image by this many pixels: shares of six digits are no more exact in a large image."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from earthsynth_factory.io.jsonl import append_line, open_to_append, placed_reco
 from earthsynth_factory.io.stamps import stamp_or_none
 
 FLUSH_SECONDS = 2.0
-"""A kill costs the scenes of the last so many seconds."""
+"""A kill costs the scenes of the last seconds, this many at most."""
 
 
 GONE = "gone"

@@ -43,7 +43,7 @@ class DatasetInfo:
 class Scene:
     """One labelled image, light enough to be sent to a worker process.
 
-    stem: unique in its dataset. group: what no split may tear apart. split: as published, None if nothing is said.
+    stem: unique in its dataset. group: what no split may divide. split: as published, None if nothing is said.
     metres_per_pixel: > 0, or None if unknown. labels: whatever the reader's own `labels` needs, picklable.
     size: (H, W) that the source says the image has, None if it says nothing. An image of another size is a fault; one
     whose EXIF turns it is left as stored if the source means that. shared: label files that are of other images too.

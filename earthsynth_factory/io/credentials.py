@@ -61,7 +61,7 @@ class Credentials:
 
 
 def open_key(certificates: Path, key: Path, authority: str | None = None) -> SigningKey:
-    """Raises InputError if a file is none of those asked for, the two do not belong together, or the library lacks."""
+    """Raises InputError if a file is none of those asked for, the two do not belong together, or the library is missing."""
     _library()
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509 import load_pem_x509_certificates

@@ -28,7 +28,7 @@ MAX_BYTES = 1 << 20
 """Largest sidecar file that is read."""
 
 MAX_METRES = 1000.0
-"""Pixels of so many metres and more are not overhead imagery that anything here could use."""
+"""Pixels of this many metres and more are not overhead imagery that anything here could use."""
 
 STEP = 50.0
 """Pixels over which a distance is measured: far enough for projections that iterate, near enough to be one scale."""

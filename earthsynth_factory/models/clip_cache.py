@@ -36,7 +36,7 @@ def content_hash(image: npt.NDArray[np.uint8]) -> bytes:
 
 
 def cache_file(folder: Path, name: ClipName, base: Path) -> Path:
-    """The file of a model's vectors below `folder`, named by the model's weights. Raises ModelError if they lack."""
+    """The file of a model's vectors below `folder`, named by the model's weights. Raises ModelError if they are missing."""
     facts = repr(sorted(clip_identity(name, base).items())).encode()
     return folder / f"{hashlib.blake2b(facts, digest_size=8).hexdigest()}.vectors"
 

@@ -27,7 +27,7 @@ ClipName = str | OpenClipModel
 
 
 def clip_folder(name: ClipName, base: Path) -> Path | None:
-    """The folder of a local model; None for one that open_clip finds by name. Raises ModelError if a file lacks."""
+    """The folder of a local model; None for one that open_clip finds by name. Raises ModelError if a file is missing."""
     if isinstance(name, OpenClipModel):
         return None
     folder = EMBEDDED / "clip" if name == "embedded" else (base / Path(name).expanduser()).resolve()

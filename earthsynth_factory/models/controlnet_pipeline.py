@@ -92,7 +92,7 @@ class ControlNetPipeline:
     batch: int
     style: Style | None = None
     reductions: list[str] = field(default_factory=list)
-    """What was given up for want of memory, in words, for the run record."""
+    """What was given up to save memory, in words, for the run record."""
     on_step: Callable[[int, int], None] = lambda *_: None
     """See `denoise`."""
     window: int | None = None

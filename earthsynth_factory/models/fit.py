@@ -100,7 +100,7 @@ _SHAPES = {
 
 
 def vocabulary(folder: Path) -> int:
-    """How many token ids a tokenizer's folder can give. Raises ModelError if its files lack or are damaged."""
+    """How many token ids a tokenizer's folder can give. Raises ModelError if its files are missing or damaged."""
     if (folder / "tokenizer.json").is_file():
         document = read_config(folder / "tokenizer.json")
         model, added = document.get("model"), document.get("added_tokens") or []

@@ -34,7 +34,7 @@ class HubRepository:
     beside: tuple[tuple[str, str], ...] = ()
 
     def choose(self, names: Collection[str]) -> tuple[list[str], list[str]]:
-        """Of the repository's file names those that are loaded, and in words what lacks."""
+        """Of the repository's file names those that are loaded, and in words what is missing."""
         wanted = [name for name in names if _under(name, self.optional)]
         lacking: list[str] = []
         for any_of in self.files:
@@ -102,7 +102,7 @@ def cached(repository: HubRepository) -> Path | None:
 def locate(repository: HubRepository) -> Path:
     """The folder of a repository's snapshot: from the cache, else downloaded, or completed if the cache has a part of it.
 
-    Raises ModelError with the cause and its remedy if it is not to be had.
+    Raises ModelError with the cause and its remedy if it is not available.
     """
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.utils import logging as hub_logging
@@ -160,7 +160,7 @@ def _under(name: str, places: Iterable[str]) -> bool:
 
 
 def _network(names: Collection[str], prefix: str, stem: str) -> tuple[list[str], str]:
-    """A network's files, of those whose names begin with the prefix; and which file lacks, "" if none does."""
+    """A network's files, of those whose names begin with the prefix; and which file is missing, "" if none does."""
     own = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
     chosen = choose_weights({name for name in own if "/" not in name}, stem)
     if "config.json" not in own:

@@ -86,7 +86,7 @@ class Assembly:
 
 
 def inspect_base(folder: Path) -> BaseModel:
-    """The pipeline in a folder. Raises ModelError naming what lacks, is damaged or of a family that is not driven here."""
+    """The pipeline in a folder. Raises ModelError naming what is missing, damaged or of a family not driven here."""
     index = read_config(folder / "model_index.json", "; no pipeline in diffusers' layout here")
     _refuse_other_pipelines(folder, index)
     second = None

@@ -76,7 +76,7 @@ def choose_weights(names: Collection[str], stem: str) -> Chosen | None:
 
 
 def read_part(folder: Path, stem: str, remedy: str = "") -> Part:
-    """The network in a folder; every file that it needs is looked at. Raises ModelError naming what lacks."""
+    """The network in a folder; every file that it needs is looked at. Raises ModelError naming what is missing."""
     config = read_config(folder / "config.json", remedy)
     if faults := config_faults(config):
         raise ModelError(f"{folder / 'config.json'}: {faults}; fetch the file again")

@@ -139,7 +139,7 @@ def unknown_card(name: str) -> ModelCard:
 
 
 def files_of(model: ModelName, base: Path) -> ModelFiles:
-    """The places of a model. Raises ModelError with the remedies if they are not to be had."""
+    """The places of a model. Raises ModelError with the remedies if they are not available."""
     if model == "earthsynth":
         model = EARTHSYNTH
     if isinstance(model, TwoPartModel):

@@ -124,7 +124,7 @@ class RuleSpec(Spec, ABC):
     """Weight of this rule's value when the best of several candidates is chosen."""
 
     def identity(self, _base: Path) -> Mapping[str, str]:
-        """Weight file → sha256: what decides the scores, for the fingerprint. Raises ModelError if files lack."""
+        """Weight file → sha256: what decides the scores, for the fingerprint. Raises ModelError if files are missing."""
         return {}
 
     @abstractmethod

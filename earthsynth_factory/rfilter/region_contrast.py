@@ -37,7 +37,7 @@ class RegionContrastSpec(ClipRuleSpec):
 
 
 class RegionContrast(ClipRule):
-    """See `RegionContrastSpec`. It does not apply if the target fills the image or lacks."""
+    """See `RegionContrastSpec`. It does not apply if the target fills the image or is not in it."""
 
     primary: ClassVar[str] = "contrast"
 

@@ -79,7 +79,7 @@ class GeneratorSpec(Spec, ABC):
 
     @abstractmethod
     def identity(self, base: Path) -> Mapping[str, str]:
-        """Weight file → sha256: what decides the pixels, for the fingerprint. Raises ModelError if files lack."""
+        """Weight file → sha256: what decides the pixels, for the fingerprint. Raises ModelError if files are missing."""
 
     def card_at_hand(self, base: Path) -> ModelCard | None:
         """The card if no network is needed for it, else None. Raises ModelError."""

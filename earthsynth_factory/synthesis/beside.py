@@ -42,7 +42,7 @@ class LoraSpec(Spec):
     """Commit, tag or branch on the hub."""
 
     def place(self, base: Path) -> tuple[Path, str, float]:
-        """(file, adapter, weight). Raises ModelError if it is not to be had."""
+        """(file, adapter, weight). Raises ModelError if it is not available."""
         found = lora_of(self.path, base, self.file, self.revision)
         named = Path(self.path).name if found.name == hub.LORA else found.stem
         return found, self.adapter or named, self.weight
@@ -69,7 +69,7 @@ class StyleSpec(Spec):
     """How strongly they act."""
 
     def place(self, base: Path) -> tuple[Path, Path, Path, float]:
-        """(adapter, encoder, folder of pictures, weight). Raises ModelError if the adapter is not to be had."""
+        """(adapter, encoder, folder of pictures, weight). Raises ModelError if the adapter is not available."""
         found = style_of(self.adapter, base, self.file, self.revision)
         encoder = path_of(self.encoder, base, "encoder") if self.encoder else found.parent / hub.ENCODER
         return found, encoder, path_of(self.images, base, "images"), self.weight
@@ -111,7 +111,7 @@ class ControlSpec(Spec):
         return f"{self.controlnet}, shown {self.shows}, × {self.weight:g}{until}"
 
     def place(self, base: Path) -> Path:
-        """Its folder or file. Raises ModelError if it is not to be had."""
+        """Its folder or file. Raises ModelError if it is not available."""
         return controlnet_of(self.controlnet, base, self.revision, self.subfolder)
 
     def repositories(self, base: Path) -> list[hub.HubRepository]:

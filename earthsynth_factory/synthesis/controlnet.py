@@ -102,7 +102,7 @@ class ControlNetSpec(GeneratorSpec):
         return card_of(self.model, base)
 
     def files(self, base: Path) -> ModelFiles:
-        """The places of all that is loaded. Raises ModelError if one is not to be had."""
+        """The places of all that is loaded. Raises ModelError if one is not available."""
         return replace(
             files_of(self.model, base),
             more=tuple(control.place(base) for control in self.controls),

@@ -112,7 +112,7 @@ def prepare(task: Task, source: Path, share: float, out: Path) -> None:
 
 
 def judge(task: Task, out: Path, seeds: int) -> None:
-    """Both evaluations of a table, with so many seeds: collage beside edit, and masks composed beside masks from nothing."""
+    """Both evaluations of a table, with N seeds: collage beside edit, and masks composed beside masks from nothing."""
     shared = {"real": str(out / "real"), "task": task.task, "seeds": seeds, **BUDGET, "workers": 1}
     put_together = {"synthetic": [str(out / "collage")], "compare": str(out / "edit")}
     arms = ["real", "augmented", "synthetic", "compared"]

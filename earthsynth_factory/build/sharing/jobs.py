@@ -23,7 +23,7 @@ MOST_TASKS = 64
 """As many tasks are asked for unless the user says how many, or there are fewer shards."""
 
 SLACK = 1.5
-"""A task is given so many times the time that its images take, and `OPENING_SECONDS`."""
+"""A task is given this many times the time that its images take, and `OPENING_SECONDS`."""
 
 OPENING_SECONDS = 1800
 """For loading models, reading sources and, of the last task, exports and the report."""
@@ -38,7 +38,7 @@ UNKNOWN_WEIGHTS = 6 * GIGABYTE
 """Stands for weights that are not on this machine: those of Stable Diffusion 1.5 with a ControlNet, in float32."""
 
 DRAIN_SECONDS = 300
-"""So long before its end a task is told to stop, to keep the images that are in the making."""
+"""This long before its end a task is told to stop, to keep the images that are in progress."""
 
 TO_FILL_IN = "REPLACE-WITH-YOUR"
 
@@ -72,6 +72,8 @@ class Job:
     ) -> Job:
         """The job of a recipe. tasks: 0 lets the plan decide. Raises InputError if there are more than shards."""
         engine, synthesis = loaded.recipe.engine, loaded.recipe.synthesis
+        if engine.kind != "local":
+            raise InputError("tasks of a job need no cluster of `engine.kind: ray`; give --set engine.kind=local")
         shards = shard_count(len(plan), engine.shard_size)
         if tasks > shards:
             raise InputError(

@@ -23,7 +23,7 @@ class Share:
     source: str = ""
 
     def of(self, shards: int) -> range:
-        """Its shards of so many: every `count`-th, so that all shares are alike."""
+        """Its shards: every `count`-th, so that all shares are alike."""
         return range(self.number - 1, shards, self.count)
 
     def __str__(self) -> str:

@@ -63,7 +63,7 @@ def shape_of(category: Category, shapes: dict[str, Shape]) -> Shape | None:
 
 
 class Drawing:
-    """One layout in the making.
+    """One layout being drawn.
 
     extent: the ground shown. frame: about its middle, turned to the layout's heading.
     target: the key of the category wanted, empty for a negative. size: its length, metres.

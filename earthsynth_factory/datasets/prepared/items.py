@@ -55,7 +55,7 @@ def _time(text: str) -> str:
 
 
 class ItemRecord(BaseModel):
-    """One item of dataset.json. group: the scene a split must not tear apart. image: file name, else the stem's.
+    """One item of dataset.json. group: the scene a split must not divide. image: file name, else the stem's.
     size: (H, W) pixels. categories: ids present, ascending. corner: row and column in its scene. crs, transform: where it
     lies on the ground (`EPSG:…` or WKT; six numbers: column, row → x, y). source_file, nodata, bands, datetime: the file it
     was cut from, and what that says: its no-data value, which of its bands are red, green and blue, when it was taken. pair:

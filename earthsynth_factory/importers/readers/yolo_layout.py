@@ -44,7 +44,7 @@ def find_names(tree: Tree) -> list[Names]:
 
 
 def pairs(tree: Tree) -> Iterator[tuple[Path, Path | None]]:
-    """Images with their text files, None if one lacks in a place where others have one."""
+    """Images with their text files, None if one is missing in a place where others have one."""
     labels = _Labels(tree)
     for image in tree.images():
         if (home := labels.home(image)) is not None:

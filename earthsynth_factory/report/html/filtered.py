@@ -74,7 +74,7 @@ def subject_of_filter(folder: Path, decision: Mapping[str, Any], source: Filtere
     learnt = {
         "real": "percentiles of real images",
         "shipped": "those that ship, which real images gave",
-        "run": "percentiles within the run, for want of real images",
+        "run": "percentiles within the run, without real images",
     }
     facts = [(name, str(decision.get(name, ""))) for name in ("recognised", "images", "kept")]
     facts.append(("thresholds from", learnt.get(str(decision.get("thresholds_from")), "unknown")))

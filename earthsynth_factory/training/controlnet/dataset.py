@@ -27,7 +27,7 @@ SHOWN = 200
 @dataclass(frozen=True, slots=True)
 class TrainingSample:
     """One line of the list. ids: category ids in the mask, background included, what is ignored not. group: what no split may
-    tear apart.
+    divide.
 
     metres_per_pixel: of the file; side: its shorter one, in pixels. source: the dataset's name in EarthSynth's stems.
     """
