@@ -32,7 +32,7 @@ QUICK = {"config_kwargs": {"read_timeout": 2, "connect_timeout": 2, "retries": {
 
 
 class Faulty:
-    """An S3 service. share: of requests that go wrong: refused, answered too late, or stored torn. down: whether it refuses all.
+    """An S3 service. share: of requests that go wrong (refused, late, or stored torn). down: whether all are refused.
 
     writes: how often it was asked to store something.
     """
