@@ -25,10 +25,10 @@ def status(
     import json
 
     from earthsynth_factory.datasets.build.reader import BuildReader
-    from earthsynth_factory.io.mirror import at_hand
+    from earthsynth_factory.io.mirror import local_copy
     from earthsynth_factory.report.dataset_card import Counts
 
-    with at_hand(folder, say_aside, records=not verify) as at:
+    with local_copy(folder, say_aside, records=not verify) as at:
         store = BuildReader(at)
         if verify:
             _verify(store)

@@ -47,12 +47,12 @@ def export(
     from earthsynth_factory.exports.write import export as write
     from earthsynth_factory.io.claim import digest_of, finished_of
     from earthsynth_factory.io.lock import locked
-    from earthsynth_factory.io.mirror import at_hand
+    from earthsynth_factory.io.mirror import local_copy
 
     specs = _specs(_listed("--format", ",".join(formats)), changes or [], images)
     with ExitStack() as places:
-        folder = places.enter_context(at_hand(folder, say_aside, writes=out is None))
-        out = out and places.enter_context(at_hand(out, say_aside, new=True, writes=True))
+        folder = places.enter_context(local_copy(folder, say_aside, writes=out is None))
+        out = out and places.enter_context(local_copy(out, say_aside, new=True, writes=True))
         target = out or folder / "exports"
         check_targets(specs, target, folder)
         source = _opened(folder, out, kind, map_file)

@@ -56,12 +56,15 @@ def filter_(
 
     from earthsynth_factory.cli.progress import scene_progress
     from earthsynth_factory.filtering.run import FilterOptions, run_filter
-    from earthsynth_factory.io.mirror import at_hand
+    from earthsynth_factory.io.mirror import local_copy
 
     options = FilterOptions(
         config, calibrate, apply.value, map_file, device, kind, allow_plugins, stretch, bands_of(bands)
     )
-    with at_hand(path, say_aside) as at, at_hand(out or _beside(path), say_aside, new=True, writes=True) as target:
+    with (
+        local_copy(path, say_aside) as at,
+        local_copy(out or _beside(path), say_aside, new=True, writes=True) as target,
+    ):
         with scene_progress("images") as watch:
             summary = run_filter(at, target, options, watch)
         written = _report(summary.out) if report else None

@@ -16,9 +16,9 @@ def report(
 ) -> None:
     """Write one HTML file about a folder of images. Counts, pictures kept and not, reasons, scores; it needs no network."""
     from earthsynth_factory.build.reporting import report_on
-    from earthsynth_factory.io.mirror import at_hand
+    from earthsynth_factory.io.mirror import local_copy
 
-    with at_hand(folder, say_aside, writes=out is None) as at:
+    with local_copy(folder, say_aside, writes=out is None) as at:
         say(str(report_on(at, out)))
 
 

@@ -58,13 +58,13 @@ def merge(
     from earthsynth_factory.datasets.merged import Merged
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.errors import InputError
-    from earthsynth_factory.io.mirror import at_hand
+    from earthsynth_factory.io.mirror import local_copy
 
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise InputError(f"{' '.join(map(str, folders))}: name two datasets or more, each once")
     with ExitStack() as places:
-        here = [places.enter_context(at_hand(folder, say_aside)) for folder in folders]
-        target = places.enter_context(at_hand(out, say_aside, new=True, writes=True))
+        here = [places.enter_context(local_copy(folder, say_aside)) for folder in folders]
+        target = places.enter_context(local_copy(out, say_aside, new=True, writes=True))
         datasets = [open_dataset(folder) for folder in here]
         if not partial:
             for dataset in datasets:

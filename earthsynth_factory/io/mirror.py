@@ -73,7 +73,7 @@ def _fetched(address: ObjectAddress) -> Path:
 
 
 @contextmanager
-def at_hand(
+def local_copy(
     folder: Path, tell: Tell, *, new: bool = False, writes: bool = False, records: bool = False
 ) -> Iterator[Path]:
     """A folder to work in: `folder` itself, or the copy of what lies in an object store.

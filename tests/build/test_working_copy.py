@@ -9,16 +9,29 @@ import pytest
 
 from earthsynth_factory.build.sharing.share import Share
 from earthsynth_factory.build.working_copy import working_copy
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.io.mirror import Mirror
 from earthsynth_factory.io.objects import ObjectAddress
 from tests.build.building import run_build, tree_hash, write_recipe
 from tests.build.test_sharing import run_share
+from tests.conditions.folders import DATA
 from tests.io.stand_in_store import StandIn, store
 
 __all__ = ["store"]
 
 OUT = Path("s3://bucket/out")
+
+FROM_PLACES = """
+name: places
+image: {size: 64, metres_per_pixel: 1.0}
+categories: [{name: building, count: 4}, {name: road, count: 2}]
+conditions: [{kind: dataset, path: "SOURCE"}]
+synthesis: {kind: controlnet, model: "MODEL", steps: 2, guidance: 1.0, batch: 4}
+rfilter: {candidates: 1, max_attempts: 4, rules: []}
+exports: []
+engine: {shard_size: 4, device: cpu}
+"""
 
 
 def build(recipe: Path, *changes: str) -> None:
@@ -113,3 +126,26 @@ def test_foreign_objects_are_left_alone(tmp_path: Path, store: StandIn) -> None:
     with pytest.raises(StoreError, match="not empty and no build of ours"):
         build(write_recipe(tmp_path))
     assert list(store.store) == ["/bucket/out/thesis.txt"]
+
+
+def test_sources_and_models_in_a_store_are_those_of_folders(
+    tmp_path: Path, store: StandIn, tiny_pipeline: Path
+) -> None:
+    for folder, name in ((tiny_pipeline, "tiny"), (DATA / "dubai", "dubai")):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                store.pipe_file(f"bucket/{name}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+    for out, model, source in (
+        ("local", str(tiny_pipeline), f"{DATA}/dubai"),
+        ("there", "s3://bucket/tiny", "s3://bucket/dubai"),
+    ):
+        recipe = write_recipe(tmp_path, FROM_PLACES.replace("MODEL", model).replace("SOURCE", source))
+        run_build(recipe, tmp_path / out)
+    described = ("run.json", "recipe.yaml", "README.md", "report/", ".earthsynth-factory.json", "exports/")
+    assert tree_hash(tmp_path / "there", described) == tree_hash(tmp_path / "local", described)
+    here, there = (BuildReader(tmp_path / out).run.identity for out in ("local", "there"))
+    assert here["sources"] == there["sources"]
+    named = {"card"}  # a model without a card of its own is called after its place
+    assert {key: value for key, value in here["synthesis"].items() if key not in named} == {
+        key: value for key, value in there["synthesis"].items() if key not in named
+    }

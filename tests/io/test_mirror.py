@@ -11,7 +11,7 @@ import pytest
 from earthsynth_factory.errors import DiskError, FactoryError, FolderInUse, InputError, StoreError
 from earthsynth_factory.io import mirror as module
 from earthsynth_factory.io import objects
-from earthsynth_factory.io.mirror import Mirror, at_hand, located
+from earthsynth_factory.io.mirror import Mirror, local_copy, located
 from earthsynth_factory.io.objects import ObjectAddress
 from tests.io.stand_in_store import StandIn, store
 
@@ -85,14 +85,14 @@ def test_what_changed_is_fetched_and_what_went_goes(store: StandIn) -> None:
     put(store, a="one", b__c="other")
     store.rm_file("bucket/my data/größe/a")
     told: list[str] = []
-    with at_hand(FOLDER, told.append) as folder:
+    with local_copy(FOLDER, told.append) as folder:
         assert {path.name for path in folder.rglob("*") if path.is_file()} == {"c", "made here"}
         assert (folder / "b/c").read_text() == "other"
     assert len(told) == 1 and told[0].startswith("fetching 1 files, 5 bytes, from s3://bucket/my data/größe to ")
 
 
 def test_only_what_changed_is_sent_and_marks_are_last(store: StandIn) -> None:
-    with at_hand(FOLDER, lambda _: None, new=True, writes=True) as folder:
+    with local_copy(FOLDER, lambda _: None, new=True, writes=True) as folder:
         for name in (".earthsynth-factory.json", "exports/coco/.earthsynth-factory-export", "z", "a/b", ".lock"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(name)
@@ -100,7 +100,7 @@ def test_only_what_changed_is_sent_and_marks_are_last(store: StandIn) -> None:
     marks = ["exports/coco/.earthsynth-factory-export", ".earthsynth-factory.json"]
     assert sorted(sent[:2]) == ["a/b", "z"] and sent[2:] == marks
     store.sent.clear()
-    with at_hand(FOLDER, lambda _: None, writes=True) as folder:
+    with local_copy(FOLDER, lambda _: None, writes=True) as folder:
         (folder / "z").unlink()
         (folder / "a/b").write_text("changed")
     assert [name for name in store.sent if "probe" not in name] == ["bucket/my data/größe/a/b"]
@@ -109,7 +109,7 @@ def test_only_what_changed_is_sent_and_marks_are_last(store: StandIn) -> None:
 
 def test_nothing_is_sent_where_the_work_failed(store: StandIn) -> None:
     put(store, a="one")
-    with pytest.raises(ValueError, match="broke"), at_hand(FOLDER, lambda _: None, writes=True) as folder:
+    with pytest.raises(ValueError, match="broke"), local_copy(FOLDER, lambda _: None, writes=True) as folder:
         (folder / "a").write_text("half")
         raise ValueError("broke")
     assert store.cat_file("bucket/my data/größe/a") == b"one"
@@ -117,13 +117,16 @@ def test_nothing_is_sent_where_the_work_failed(store: StandIn) -> None:
 
 def test_what_arrives_torn_is_sent_again(store: StandIn) -> None:
     StandIn.torn = 2
-    with at_hand(FOLDER, lambda _: None, new=True, writes=True) as folder:
+    with local_copy(FOLDER, lambda _: None, new=True, writes=True) as folder:
         folder.mkdir()
         for name in "abc":
             (folder / name).write_text(name * 10)
     assert {store.cat_file(f"bucket/my data/größe/{name}") for name in "abc"} == {b"a" * 10, b"b" * 10, b"c" * 10}
     StandIn.torn = 99
-    with pytest.raises(DiskError, match="did not arrive whole"), at_hand(FOLDER, lambda _: None, writes=True) as folder:
+    with (
+        pytest.raises(DiskError, match="did not arrive whole"),
+        local_copy(FOLDER, lambda _: None, writes=True) as folder,
+    ):
         (folder / "a").write_text("again " * 5)
 
 
@@ -161,7 +164,7 @@ def test_a_shard_is_one_tasks_whole_whoever_sends_it(store: StandIn, monkeypatch
 def test_of_shards_only_those_with_a_marker_are_fetched(store: StandIn) -> None:
     put(store, shards__00000__samples="x", shards__00001__samples="y", run="r")
     store.pipe_file("bucket/my data/größe/shards/00001.json", b"{}")
-    with at_hand(FOLDER, lambda _: None) as folder:
+    with local_copy(FOLDER, lambda _: None) as folder:
         assert {path.name for path in folder.rglob("*") if path.is_file()} == {"samples", "00001.json", "run"}
         assert not (folder / "shards/00000").exists()
 
@@ -207,7 +210,7 @@ def test_what_a_store_says_becomes_ours_without_its_secrets(
     store: StandIn, error: Exception, kind: type[FactoryError], words: str
 ) -> None:
     StandIn.error = error
-    with pytest.raises(kind, match=words) as caught, at_hand(FOLDER, lambda _: None):
+    with pytest.raises(kind, match=words) as caught, local_copy(FOLDER, lambda _: None):
         pass
     assert "hidden" not in str(caught.value)
     StandIn.error = None
