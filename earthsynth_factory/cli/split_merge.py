@@ -26,7 +26,7 @@ def split(
     seed: Annotated[int, typer.Option(help="Another seed deals the groups out otherwise.")] = 0,
     partial: Annotated[bool, typer.Option("--partial", help="Take what an unfinished build has so far.")] = False,
 ) -> None:
-    """Split so that neither a scene nor images that look the same feed two splits. Without --ratios: how splits are now."""
+    """Split by scene; images that look the same stay together. Without --ratios, report on the splits as they are."""
     from earthsynth_factory.cli.progress import image_progress
     from earthsynth_factory.datasets.build.completeness import check_finished
     from earthsynth_factory.datasets.open import open_dataset
