@@ -41,9 +41,11 @@ def recall(recipe: Recipe) -> float | None:
 
 
 def key(recipe: Recipe) -> str:
-    """What the rate depends on: the generator's block and the image size."""
+    """What the rate depends on: the generator's block, the image size and who works."""
     block = recipe.synthesis.model_dump_json(exclude_none=True)
-    return f"{block} {recipe.image.height}x{recipe.image.width} {recipe.engine.device}×{recipe.engine.workers}"
+    engine = recipe.engine
+    where = engine.device if engine.kind == "local" else f"{engine.kind} {engine.device} {engine.gpus}"
+    return f"{block} {recipe.image.height}x{recipe.image.width} {where}×{engine.workers}"
 
 
 def _path() -> Path:

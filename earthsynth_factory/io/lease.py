@@ -96,6 +96,11 @@ class Lease:
         return self._holder.token
 
     @property
+    def path(self) -> Path:
+        """Its file, which is nobody else's."""
+        return self._path
+
+    @property
     def held(self) -> bool:
         """Whether it is still ours: nobody took us for dead."""
         last = leases(self._path.parent).get(self._key)

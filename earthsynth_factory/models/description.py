@@ -17,6 +17,7 @@ from earthsynth_factory.models.registry import (
     controlnet_card,
     controlnet_of,
     files_of,
+    path_of,
 )
 from earthsynth_factory.models.schedulers import prediction_of
 
@@ -39,7 +40,7 @@ def _parts(name: str, controlnet: str | None, folder: Path) -> tuple[BaseModel, 
         place = controlnet_of(controlnet, folder)
         return base_at(base_of(name, folder)), controlnet_at(place), controlnet_card(controlnet, place, "")
     model: ModelName = name
-    inside = folder / Path(name).expanduser() / "controlnet"
+    inside = path_of(name, folder, "model") / "controlnet"
     if name in ("earthsynth", "embedded") or inside.is_dir():
         found = files_of(model, folder).inspect()
         return found.base, found.controls[0], card_of(model, folder)

@@ -8,7 +8,7 @@ from glob import escape
 from pathlib import Path
 
 from earthsynth_factory.errors import ModelError, first_line
-from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, choose_weights, read_config
+from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, choose_weights, is_named, read_config
 
 CARD, LORA = "card.json", "pytorch_lora_weights.safetensors"
 """Files of a repository: our card; a LoRA, as diffusers saves it."""
@@ -151,7 +151,7 @@ def _named_and_absent(repository: HubRepository, folder: Path, names: Collection
         index = read_config(folder / "model_index.json")
     except ModelError:  # whoever inspects the folder says what is wrong with it
         return False
-    named = [inner for inner, _ in repository.beside if isinstance(parts := index.get(inner), list) and any(parts)]
+    named = [inner for inner, _ in repository.beside if is_named(index, inner)]
     return any(f"{inner}/config.json" not in names for inner in named)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.fit import DRIVEN, base_faults, controlnet_faults, shrink_of, vae_faults
 from earthsynth_factory.models.lora import TEXT, TEXT_2, UNET, Lora, check_lora
-from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, Part, read_config, read_part
+from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, Part, is_named, read_config, read_part
 from earthsynth_factory.models.style import Style, style_faults
 
 
@@ -90,7 +90,7 @@ def inspect_base(folder: Path) -> BaseModel:
     index = read_config(folder / "model_index.json", "; no pipeline in diffusers' layout here")
     _refuse_other_pipelines(folder, index)
     second = None
-    if (folder / "text_encoder_2").exists() or index.get("text_encoder_2", [None])[0]:
+    if (folder / "text_encoder_2").exists() or is_named(index, "text_encoder_2"):
         second = (read_part(folder / "text_encoder_2", TEXT_STEM), folder / "tokenizer_2")
     return BaseModel(
         place=folder,
@@ -132,6 +132,10 @@ def _refuse_other_pipelines(folder: Path, index: Mapping[str, Any]) -> None:
     name = str(index.get("_class_name", "StableDiffusionPipeline"))
     if not name.startswith("StableDiffusion") or name.startswith("StableDiffusion3"):
         raise ModelError(f"{folder}: a {name}; {DRIVEN}; choose such a base and a ControlNet made for it")
+    if "text_encoder" in index and not is_named(index, "text_encoder"):
+        raise ModelError(
+            f"{folder}: its model_index.json names no text_encoder (a refiner has none); take the base of that family"
+        )
 
 
 def _raise(faults: Iterator[str]) -> None:

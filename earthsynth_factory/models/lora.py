@@ -163,6 +163,10 @@ def _update(
     down, up = header[found["down"]].shape, header[found["up"]].shape
     if len(down) < 2 or len(up) < 2 or down[0] != up[1] or not down[0]:
         raise ModelError(f"{path}: {network} {layer}: its halves have the shapes {down} and {up}; fetch the file again")
+    whole = next((half for half in ("down", "up") if not header[found[half]].fractions), None)
+    if whole:
+        name = found[whole]
+        raise ModelError(f"{path}: {name} is of type {header[name].dtype}: a quantised LoRA; take one in float16")
     alpha = found.get("alpha")
     if alpha and prod(header[alpha].shape) != 1:
         raise ModelError(f"{path}: {alpha} is no single number; fetch the file again")

@@ -12,7 +12,7 @@ from typing import Any
 
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models import hub
 from earthsynth_factory.models.card import ModelCard, read_card
 from earthsynth_factory.models.inspection import Assembly, BaseModel, inspect_base, inspect_controlnet, inspect_vae
@@ -292,7 +292,7 @@ def _local(name: str, base: Path, key: str) -> Path | None:
     """The folder or file of that name, from `base`; None if it may be a hub id. Raises ModelError if it is neither."""
     if name == "embedded" and key in ("base", "controlnet"):
         return EMBEDDED / "pipeline" / ("controlnet" if key == "controlnet" else "")
-    place = (base / Path(name).expanduser()).resolve()
+    place = path_of(name, base, key)
     if place.is_dir() or (place.is_file() and place.suffix == ".safetensors"):
         return place
     if place.is_file():
@@ -302,6 +302,17 @@ def _local(name: str, base: Path, key: str) -> Path | None:
     if key != "model" and (not _HUB_NAME.fullmatch(name) or place.suffix == ".safetensors"):
         raise ModelError(f"{key} {name!r}: {_searched(name, base)}")
     return None
+
+
+def path_of(name: str, base: Path, key: str) -> Path:
+    """The path that a recipe names, from its folder. Raises ModelError if there can be no such path."""
+    try:
+        place = (base / Path(name).expanduser()).resolve()
+        place.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, no such home, a zero byte
+        shown = f"{name[:80]!r}{' …' * (len(name) > 80)}"
+        raise ModelError(f"{key} {shown}: no path ({first_line(error)}); name a folder or a file") from error
+    return place
 
 
 def _searched(name: str, base: Path) -> str:

@@ -62,6 +62,7 @@ def problems(data: Mapping[str, Any]) -> list[Problem]:
         *_exported(data),
         *_paired(data),
         *_worded(data),
+        *_offloaded(data),
     ]
 
 
@@ -261,6 +262,16 @@ def _paired(data: Mapping[str, Any]) -> Iterator[Problem]:
     elif not category.thing:
         yield Problem(
             ("counterfactual", "instead"), f"{category.name!r} is land cover and has no objects; name a thing"
+        )
+
+
+def _offloaded(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Networks that are to wait in the machine's memory, on a device that has no other."""
+    synthesis, engine = data.get("synthesis"), data.get("engine")
+    device = engine.get("device") if isinstance(engine, Mapping) else None
+    if isinstance(synthesis, Mapping) and synthesis.get("offload") is True and device in ("cpu", "mps"):
+        yield Problem(
+            ("synthesis", "offload"), f"is for a GPU, and engine.device is {device}; leave out one of the two"
         )
 
 

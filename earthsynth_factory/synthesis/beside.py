@@ -18,6 +18,7 @@ from earthsynth_factory.models.registry import (
     controlnet_of,
     if_on_hub,
     lora_of,
+    path_of,
     style_of,
     unknown_card,
 )
@@ -70,8 +71,8 @@ class StyleSpec(Spec):
     def place(self, base: Path) -> tuple[Path, Path, Path, float]:
         """(adapter, encoder, folder of pictures, weight). Raises ModelError if the adapter is not available."""
         found = style_of(self.adapter, base, self.file, self.revision)
-        encoder = base / Path(self.encoder).expanduser() if self.encoder else found.parent / hub.ENCODER
-        return found, encoder, base / Path(self.images).expanduser(), self.weight
+        encoder = path_of(self.encoder, base, "encoder") if self.encoder else found.parent / hub.ENCODER
+        return found, encoder, path_of(self.images, base, "images"), self.weight
 
     def repositories(self, base: Path) -> list[hub.HubRepository]:
         """What of it comes from the hub. Raises ModelError for a name that is neither there nor here."""

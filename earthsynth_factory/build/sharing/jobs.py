@@ -72,6 +72,8 @@ class Job:
     ) -> Job:
         """The job of a recipe. tasks: 0 lets the plan decide. Raises InputError if there are more than shards."""
         engine, synthesis = loaded.recipe.engine, loaded.recipe.synthesis
+        if engine.kind != "local":
+            raise InputError("tasks of a job need no cluster of `engine.kind: ray`; give --set engine.kind=local")
         shards = shard_count(len(plan), engine.shard_size)
         if tasks > shards:
             raise InputError(
