@@ -21,6 +21,10 @@ MAX_BLOCKS = 1_000_000
 """An area of more is larger than what is read of a file at once."""
 
 
+MAX_AREA_CORNERS = 100_000
+"""Every tile is compared with the area's outline."""
+
+
 @dataclass(frozen=True, slots=True)
 class VectorBlock:
     """Column and row count from the lower left corner of the area. left, bottom, right, top: metres, without the gap."""
@@ -65,6 +69,7 @@ def laid_out(
     category = features.category[features.feature[pieces]]
     groups = {blocks[number].name: set(category[numbers == number].tolist()) for number in np.unique(numbers).tolist()}
     splits = assign_groups(groups, shares, seed)
+    shapely.prepare(area)
     of_split = {name: tuple(one for one in blocks if splits.get(one.name) == name) for name in shares}
     place = {one.name: (name, spot) for name, those in of_split.items() for spot, one in enumerate(those)}
     reached: dict[tuple[str, int], list[tuple[int, int]]] = {}
@@ -86,7 +91,7 @@ def area_of(given: Area | str | None, features: Features, base: Path) -> shapely
 
 
 def _polygons(given: str, base: Path, features: Features) -> shapely.Geometry:
-    """All polygons of a file as one area. Raises SourceError where it has none."""
+    """All polygons of a file as one area. Raises SourceError where it has none, or too many corners."""
     path = base / Path(given).expanduser()
     found = [
         shape
@@ -96,6 +101,11 @@ def _polygons(given: str, base: Path, features: Features) -> shapely.Geometry:
     ]
     if not found:
         raise SourceError(f"{path}: has no polygon that could be the area")
+    corners = int(shapely.get_num_coordinates(np.array(found, object)).sum())
+    if corners > MAX_AREA_CORNERS:
+        raise SourceError(
+            f"{path}: {corners:,} corners are more than an area may have ({MAX_AREA_CORNERS:,}); simplify it"
+        )
     return shapely.union_all(shapely.make_valid(np.array(found, object)))
 
 
