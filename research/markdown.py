@@ -35,12 +35,12 @@ def fill(path: Path, body: str, name: str = NAME) -> None:
 
 
 def check(path: Path, name: str = NAME) -> None:
-    """Raises InputError where `fill` would: asked before the work, not after it."""
+    """Raises InputError if `fill` would: asked before the work, not after it."""
     filled(read(path), "", str(path), name)
 
 
 def read(path: Path) -> str:
-    """The file's text. Raises InputError where there is none."""
+    """The file's text. Raises InputError if there is none."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -59,7 +59,7 @@ def _table(title: str, block: dict[str, Any], schema: dict[str, Any]) -> str:
     rows = [
         (f"`{key}`", _type(schema, value), "required" if key in required else _default(value), _words(value))
         for key, value in block["properties"].items()
-        if key != "kind"
+        if key != "kind" or "const" not in value
     ]
     words = " ".join((block.get("description") or "").split("\n\n")[0].split())
     return f"### {title}\n\n{words}\n\n" + markdown.table(("key", "what it takes", "default", ""), rows)

@@ -1,4 +1,4 @@
-"""The checks behind `doctor`: each says what was found and, where something lacks, what to do."""
+"""The checks behind `doctor`: each says what was found and, if something is missing, what to do."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def all_checks() -> list[Check]:
 
 
 def model_checks(name: str, controlnet: str | None) -> list[Check]:
-    """What a model is, its paths from the working folder. Raises ModelError where it cannot be driven."""
+    """What a model is, its paths from the working folder. Raises ModelError if it cannot be driven."""
     from earthsynth_factory.models.description import describe_model
 
     return [Check(subject, True, found) for subject, found in describe_model(name, controlnet, Path())]
 
 
 def image_checks(path: Path) -> list[Check]:
-    """What an image file says of how it came to be. Raises InputError where it cannot be read."""
+    """What an image file says of how it came to be. Raises InputError if it cannot be read."""
     from earthsynth_factory.errors import InputError
     from earthsynth_factory.io.provenance import MEANING, source_type_of
 

@@ -34,7 +34,7 @@ BATCH = 16
 
 
 def read_doubts(layout: BuildLayout) -> list[str]:
-    """What was said when the build was finished. Raises StoreError where the file is damaged."""
+    """What was said when the build was finished. Raises StoreError if the file is damaged."""
     try:
         return [str(line) for line in orjson.loads(read_bounded(layout.doubts))]
     except (OSError, ValueError, TypeError) as error:

@@ -27,9 +27,9 @@ FIRST = 4096
 def edit_sheet(
     store: BuildReader, plan: Plan, pipeline: Pipeline, count: int = 12, columns: int = 2, side: int = 160
 ) -> bytes:
-    """PNG with a tile for up to `count` samples. Empty where no source gives pictures, or no sample is there yet.
+    """PNG with a tile for up to `count` samples. Empty if no source gives pictures, or no sample is there yet.
 
-    Raises NoCondition, SourceError where a source is not what it was.
+    Raises NoCondition, SourceError if a source is not what it was.
     """
     records = spread(list(islice(store.samples(), FIRST)), count)
     pairs = [record.pair.id for record in records if record.pair]

@@ -12,7 +12,9 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.build import rates
+from earthsynth_factory.build.engines.base import AtNode, Engine, Notice
 from earthsynth_factory.build.engines.local import LocalEngine
+from earthsynth_factory.build.engines.ray import RayEngine
 from earthsynth_factory.build.shards import BuildEvent, ShardTask, SlotSettled, WorkerReady
 from earthsynth_factory.errors import Interrupted
 from earthsynth_factory.io.jsonl import append_line, open_to_append
@@ -20,8 +22,9 @@ from earthsynth_factory.io.log import log_file
 from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.recipe.schema import Recipe
 
-Watch = Callable[[BuildEvent], None]
-"""Called in the main thread with what was settled before, and everything the workers report."""
+Watch = Callable[[BuildEvent | AtNode], None]
+"""Called in the main thread with what was settled before, and everything the workers report; those of a cluster with the
+machine that they are on."""
 
 
 @dataclass
@@ -30,6 +33,7 @@ class BuildTally:
 
     reasons: what refused images → how many. made, passed: class id (None: negatives) → images made, and those of
     them that every rule passed. facts: of the first worker. notes: what the image models noted on the way, each once.
+    nodes: machine of a cluster → images made there.
     """
 
     accepted: int = 0
@@ -40,8 +44,14 @@ class BuildTally:
     passed: Counter[int | None] = field(default_factory=Counter)
     facts: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
+    nodes: Counter[str] = field(default_factory=Counter)
 
-    def add(self, event: BuildEvent) -> None:
+    def add(self, event: BuildEvent | AtNode) -> None:
+        if isinstance(event, AtNode):
+            before = self.images
+            self.add(event.told)
+            self.nodes[event.node] += self.images - before
+            return
         if isinstance(event, WorkerReady):
             self.facts = self.facts or dict(event.facts)
             self.notes |= dict.fromkeys(event.notes)
@@ -74,17 +84,21 @@ def fill_shards(task: ShardTask, shards: Iterable[int], count: int, sessions: Pa
     tally, started = BuildTally(), time.monotonic()
 
     def report(event: Any) -> None:
-        if isinstance(event, WorkerReady) and not tally.facts:
-            listeners.described(dict(event.facts))
+        told = event.told if isinstance(event, AtNode) else event
+        if isinstance(told, Notice):
+            listeners.tell(told.text)
+            return
+        if isinstance(told, WorkerReady) and not tally.facts:
+            listeners.described(dict(told.facts))
         tally.add(event)
         listeners.watch(event)
 
-    devices = _devices(task.recipe, count)
+    engine = _engine(task.recipe, count)
     with log_file(task.log), stop_on_signals(lambda: listeners.tell(_finishing(tally))) as stop:
         try:
-            LocalEngine(devices).run(task, shards, report, stop)
+            engine.run(task, shards, report, stop)
         finally:
-            _log_session(sessions, tally, time.monotonic() - started, len(devices))
+            _log_session(sessions, tally, time.monotonic() - started, engine.workers)
     if stop.is_set():
         raise Interrupted(f"stopped with everything kept; run the same command again to go on in {task.out}")
     rates.remember(task.recipe, tally.facts, tally.images, time.monotonic() - started)
@@ -94,12 +108,12 @@ def fill_shards(task: ShardTask, shards: Iterable[int], count: int, sessions: Pa
 def _finishing(tally: BuildTally) -> str:
     """What the first Ctrl-C is answered with."""
     batch = tally.facts.get("synthesis", {}).get("batch")
-    what = f"finishing {batch} images" if batch else "finishing what is in the making"
+    what = f"finishing {batch} images" if batch else "finishing what is in progress"
     return f"{what}; Ctrl-C again stops now"
 
 
 def _devices(recipe: Recipe, shards: int) -> list[str]:
-    """A device for each worker: GPUs in turn where there are several, else the recipe's choice for all."""
+    """A device for each worker: GPUs in turn if there are several, else the recipe's choice for all."""
     device, asked = recipe.engine.device, recipe.engine.workers
     if device not in ("auto", "cuda"):
         return [device] * min(1 if asked == "auto" else asked, shards)
@@ -108,12 +122,26 @@ def _devices(recipe: Recipe, shards: int) -> list[str]:
     return all_devices(device, min(device_count(device) if asked == "auto" else asked, shards))
 
 
-def _log_session(path: Path, tally: BuildTally, seconds: float, workers: int) -> None:
-    """A line of `sessions.jsonl`: times and rates, which differ from run to run and so stay out of `run.json`."""
+def _engine(recipe: Recipe, shards: int) -> Engine:
+    """The recipe's engine, for so many shards."""
+    block = recipe.engine
+    if block.kind == "local":
+        return LocalEngine(_devices(recipe, shards))
+    workers = None if block.workers == "auto" else block.workers
+    gpus = 0.0 if block.device == "cpu" else 1.0 if block.gpus is None else block.gpus
+    return RayEngine(block.address or "auto", workers, gpus, block.device, shards)
+
+
+def _log_session(path: Path, tally: BuildTally, seconds: float, workers: int | None) -> None:
+    """A line of `sessions.jsonl`: times and rates, which differ from run to run and so stay out of `run.json`.
+
+    workers: None for as many as a cluster had room for.
+    """
     line = {
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(seconds, 2),
         "workers": workers,
+        **({"nodes": dict(sorted(tally.nodes.items()))} if tally.nodes else {}),
         "images": tally.images,
         "accepted": tally.accepted,
         "short": tally.short,

@@ -81,7 +81,7 @@ def generate(
 
 
 def _check_free(made: Generated, mask: Path) -> None:
-    """Raises InputError where writing would take the place of the mask, or of files that `generate` did not write."""
+    """Raises InputError if writing would take the place of the mask, or of files that `generate` did not write."""
     there = [path for path in (made.image, made.mask, made.labels) if path.exists() or path.is_symlink()]
     taken = next((path for path in there if mask.exists() and path.exists() and path.samefile(mask)), None)
     if taken is None and there and not _is_ours(made.labels):

@@ -39,7 +39,7 @@ def mosaic(
     """Draw the area of the recipe's first `vector` source into `out`, and its class ids beside it: both GeoTIFF.
 
     metres_per_pixel: by default the finest of the recipe. on_step: called with the windows done and those there are.
-    Raises InputError where the recipe has no such source, SourceError, ModelError, DiskError.
+    Raises InputError if the recipe has no such source, SourceError, ModelError, DiskError.
     """
     recipe = loaded.recipe
     if out.suffix.lower() not in (".tif", ".tiff"):

@@ -26,7 +26,7 @@ from earthsynth_factory.rfilter.thresholds import Thresholds
 from earthsynth_factory.synthesis.base import ImageGenerator
 
 DRAWS_PER_CONDITION = 12
-"""How many seeds of a source are tried before a condition counts as not to be had; a draw costs milliseconds."""
+"""How many seeds of a source are tried before a condition counts as impossible; a draw costs milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Pipeline:
     def of(cls, recipe: Recipe, base: Path, device: str) -> Pipeline:
         """Build every stage; sources read their indexes, models are not loaded yet.
 
-        Raises SourceError, ModelError, RecipeError where the file of thresholds is wrong.
+        Raises SourceError, ModelError, RecipeError if the file of thresholds is wrong.
 
         base: the folder that relative paths of the recipe start from.
         """
@@ -93,7 +93,7 @@ class Pipeline:
 
     # Stage 1
     def draw(self, slot: Slot, number: int, stopped: Callable[[], bool] = lambda: False) -> Condition:
-        """The slot's condition of this number. Raises NoCondition where no source has one, SourceError, and Interrupted once
+        """The slot's condition of this number. Raises NoCondition if no source has one, SourceError, and Interrupted once
         it is `stopped`.
         """
         source = self._choose(slot, number)

@@ -66,7 +66,7 @@ class Plan:
     def recorded(cls, store: BuildReader) -> Plan:
         """The plan of a build, from its run record alone: no plug-in that its recipe names is imported.
 
-        Raises StoreError where the record is damaged.
+        Raises StoreError if the record is damaged.
         """
         try:
             recipe, asked = store.run.recipe, store.run.asked
@@ -89,7 +89,7 @@ class Plan:
         return plan
 
     def _with(self, counts: Mapping[int, int], splits: Mapping[str, float]) -> Plan:
-        """This plan with what lacks to so many images of each class behind it, and with their counterfactual ones."""
+        """This plan with what is missing to this many images of each class behind it, and with their counterfactual ones."""
         had = {class_id: self.split_index[~self.seconds & (self.categories == class_id)] for class_id in counts}
         added = {
             class_id: count - len(had[class_id]) for class_id, count in counts.items() if count > len(had[class_id])
@@ -196,7 +196,7 @@ class _Pairs:
 
 
 def _recorded_pairs(store: BuildReader) -> _Pairs:
-    """Those of a build. Raises KeyError, TypeError, ValueError, InputError where the record is damaged."""
+    """Those of a build. Raises KeyError, TypeError, ValueError, InputError if the record is damaged."""
     found = store.run.recipe.get("counterfactual")
     if not found:
         return _Pairs(0.0, frozenset(), None)
@@ -212,7 +212,7 @@ def _things(taxonomy: Taxonomy) -> frozenset[int]:
 class Estimate:
     """What a plan costs at least, were every condition to give one image worth keeping.
 
-    images: to be made, all candidates counted. bytes: masters on disk, without exports. seconds: None where no rate is
+    images: to be made, all candidates counted. bytes: masters on disk, without exports. seconds: None if no rate is
     known.
     """
 

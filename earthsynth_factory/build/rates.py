@@ -41,9 +41,11 @@ def recall(recipe: Recipe) -> float | None:
 
 
 def key(recipe: Recipe) -> str:
-    """What the rate depends on: the generator's block and the image size."""
+    """What the rate depends on: the generator's block, the image size and who works."""
     block = recipe.synthesis.model_dump_json(exclude_none=True)
-    return f"{block} {recipe.image.height}x{recipe.image.width} {recipe.engine.device}×{recipe.engine.workers}"
+    engine = recipe.engine
+    where = engine.device if engine.kind == "local" else f"{engine.kind} {engine.device} {engine.gpus}"
+    return f"{block} {recipe.image.height}x{recipe.image.width} {where}×{engine.workers}"
 
 
 def _path() -> Path:
@@ -61,8 +63,8 @@ def _all() -> dict[str, Any]:
 def measure(recipe: Recipe, base: Path) -> float:
     """Images per second of one worker: two batches, drawn, made and judged, after one that warms up.
 
-    Loads the models. base: the folder that relative paths of the recipe start from. Raises SourceError where no
-    condition can be drawn, ModelError where a model lacks.
+    Loads the models. base: the folder that relative paths of the recipe start from. Raises SourceError if no
+    condition can be drawn, ModelError if a model is missing.
     """
     pipeline = Pipeline.of(recipe, base, recipe.engine.device)
     pipeline.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from earthsynth_factory.io.png import encode_mask, encode_png
 from earthsynth_factory.labels.from_condition import map_labels
 from earthsynth_factory.recipe.fingerprint import fingerprint
 from earthsynth_factory.recipe.schema import Recipe
+from earthsynth_factory.rfilter.base import RuleSpec
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Remade:
 def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str, out: Path) -> Remade:
     """Make the slot's attempt again; without a number, the kept one. base: where the recipe's relative paths start.
 
-    Raises StoreError where the folder is no build, its models or masks are others now, or there is no such attempt;
-    NoCondition where the attempt's condition could not be drawn; ModelError, DiskError.
+    Raises StoreError if the folder is no build, its models or masks are others now, or there is no such attempt;
+    NoCondition if the attempt's condition could not be drawn; ModelError, DiskError.
     """
     store = BuildReader(folder)
     recipe = recorded_recipe(store)
@@ -47,7 +49,7 @@ def remake(folder: Path, slot: int, attempt: int | None, base: Path, device: str
 
 
 def pipeline_of(store: BuildReader, recipe: Recipe, base: Path, device: str) -> Pipeline:
-    """The pipeline that made the build, not opened. Raises StoreError where its models or mask sources are others now."""
+    """The pipeline that made the build, not opened. Raises StoreError if its models or mask sources are others now."""
     try:
         pipeline = Pipeline.of(recipe, base, device)
         found = fingerprint(recipe, identity_of(recipe, pipeline, base))
@@ -64,11 +66,18 @@ def pipeline_of(store: BuildReader, recipe: Recipe, base: Path, device: str) -> 
 
 
 def recorded_recipe(store: BuildReader) -> Recipe:
-    """The resolved recipe. A plug-in that it names is imported only where that is allowed."""
+    """The recipe as it was given. A plug-in that it names is imported only if that is allowed."""
     try:
-        return Recipe.model_validate(store.run.recipe)
+        recipe = Recipe.model_validate(store.run.recipe)
+        rules = tuple(_as_given(rule, store.run.learnt) for rule in recipe.rfilter.rules)
     except ValidationError as error:
         raise StoreError(f"{store.layout.run}: holds no recipe of this version ({error})") from error
+    return recipe.model_copy(update={"rfilter": recipe.rfilter.model_copy(update={"rules": rules})})
+
+
+def _as_given(rule: RuleSpec, learnt: Collection[str]) -> RuleSpec:
+    """The rule without a threshold of its own if one was learnt: a record has every key, also those that were left out."""
+    return type(rule).model_validate(rule.model_dump(exclude={rule.threshold})) if rule.kind in learnt else rule
 
 
 def _kept(store: BuildReader, slot: int) -> int:

@@ -38,7 +38,7 @@ _ABSENT = {
 def report_on(folder: Path, path: Path | None = None) -> Path:
     """Write the report of a build's output, finished or not, of a prepared dataset, or of what `filter` wrote of any folder.
 
-    Returns where it lies. Raises StoreError, SourceError where the folder is none of these or is damaged, InputError,
+    Returns where it lies. Raises StoreError, SourceError if the folder is none of these or is damaged, InputError,
     DiskError.
     """
     if not folder.is_dir():
@@ -63,7 +63,7 @@ def report_on_build(store: BuildReader, plan: Plan, path: Path) -> None:
 
 
 def report_path(folder: Path) -> Path:
-    """Where a folder's report lies unless the user says otherwise. Raises StoreError where a link leads there."""
+    """Where a folder's report lies unless the user says otherwise. Raises StoreError if a link leads there."""
     return write_below(BuildLayout(folder).report, folder) / "index.html"
 
 

@@ -18,6 +18,8 @@ from earthsynth_factory.build.reporting import report_on_build, report_path
 from earthsynth_factory.build.run_record import record_for, resume_or_create
 from earthsynth_factory.build.set_aside import settled_in
 from earthsynth_factory.build.shards import Resumed, ShardTask
+from earthsynth_factory.build.sharing.run import build_share
+from earthsynth_factory.build.sharing.share import Share
 from earthsynth_factory.build.sharing.whole_folder import await_sharers, bring_in, clear, whole_folder
 from earthsynth_factory.build.topup import reopen_topped_up
 from earthsynth_factory.build.verify import damages, reopen_damaged
@@ -36,7 +38,7 @@ from earthsynth_factory.report.dataset_card import Counts, write_card
 
 @dataclass(frozen=True)
 class BuildResult:
-    """A finished build. short: (category name, split) → images that lack. reasons: why images of the whole folder were not
+    """A finished build. short: (category name, split) → images that are missing. reasons: why images of the folder were not
     kept → how many, the commonest first. notes: what is doubtful, what was lost on the way, and what exports could not
     hold. undrawn: category name → why no condition could be drawn for it.
     """
@@ -71,6 +73,7 @@ def build(
     recipe, layout = loaded.recipe, BuildLayout(out)
     for line_to_read in check(loaded, out, building=True):
         warn(line_to_read)
+    on_the_way = [] if recipe.engine.kind == "local" else _on_a_cluster(loaded, out, keep_rejects, watch, tell)
     pipeline = Pipeline.of(recipe, loaded.base, "cpu")
     given = record_for(loaded, pipeline)
     await_sharers(layout, tell)
@@ -80,15 +83,24 @@ def build(
         with whole_folder(layout):
             write_changed(layout.run, json_bytes(record.plain()))
             write_changed(layout.recipe, loaded.text.encode())
-            notes = reopen_damaged(BuildReader(out), verify)
+            notes = [*on_the_way, *reopen_damaged(BuildReader(out), verify)]
             plan = Plan.of(recipe, record.earlier)
             bring_in(layout, plan, record.shard_size)
             reopen_topped_up(BuildReader(out), recipe.rfilter)
-            watch(Resumed(sum(settled_in(shard) for shard in layout.present_shards()), recipe.images))
+            if recipe.engine.kind == "local":
+                watch(Resumed(sum(settled_in(shard) for shard in layout.present_shards()), recipe.images))
             task = ShardTask(recipe, loaded.base, out, plan, record.shard_size, keep_rejects, layout.log)
             notes += _fill_rest(task, record, pipeline, watch, tell)
             clear(layout)
             return _finish(pipeline, plan, layout, claim, notes)
+
+
+def _on_a_cluster(
+    loaded: LoadedRecipe, out: Path, keep_rejects: bool, watch: Watch, tell: Callable[[str], None]
+) -> list[str]:
+    """Let a cluster fill all shards, as tasks that share the folder do; what was noted on the way."""
+    result = build_share(loaded, out, Share(1, 1), keep_rejects=keep_rejects, watch=watch, tell=tell)
+    return list(result.notes)
 
 
 def _fill_rest(
@@ -105,6 +117,8 @@ def _fill_rest(
     def described(facts: dict[str, Any]) -> None:
         write_changed(layout.run, json_bytes(record.with_line(facts).plain()))
 
+    if todo and task.recipe.engine.kind != "local":
+        raise Interrupted(f"{task.out}: {len(todo)} shards are to be made again; run the same command again")
     if todo:
         return fill_shards(task, todo, len(todo), layout.sessions, Listeners(watch, tell, described))
     if not record.described:
@@ -116,7 +130,7 @@ def _fill_rest(
 def _finish(pipeline: Pipeline, plan: Plan, layout: BuildLayout, claim: Claim, notes: list[str]) -> BuildResult:
     """Exports, dataset card, report and the final counts, from what is on disk; what is there already stays as it is.
 
-    Raises Interrupted where committed shards have vanished since.
+    Raises Interrupted if committed shards have vanished since.
     """
     store, recipe = BuildReader(layout.root), pipeline.recipe
     markers = _markers(store)
@@ -139,7 +153,7 @@ def _finish(pipeline: Pipeline, plan: Plan, layout: BuildLayout, claim: Claim, n
 
 
 def _markers(store: BuildReader) -> list[Marker]:
-    """The marker of every shard. Raises Interrupted where one is missing, or its shard is not what was committed."""
+    """The marker of every shard. Raises Interrupted if one is missing, or its shard is not what was committed."""
     lost = next((f"shard {layout.root.name}: {fault}" for layout, fault in damages(store)), None)
     markers = [read_marker(store.layout.shard(number)) for number in range(store.shards[1])]
     found = [marker for marker in markers if marker is not None]

@@ -64,7 +64,7 @@ def new_record(recipe: Recipe, identity: Mapping[str, Any], fingerprint: str, un
 def resume_or_create(out: Path, record: RunRecord) -> RunRecord:
     """The record to go on with in `out`: what is stored there of the same build, else `record`.
 
-    The stored shard size stands, since the shards on disk have it. Raises StoreError where the folder holds something
+    The stored shard size stands, since the shards on disk have it. Raises StoreError if the folder holds something
     else; it is never emptied.
     """
     if not BuildLayout(out).run.is_file():

@@ -21,7 +21,7 @@ Record = TypeVar("Record", SampleRecord, RejectRecord)
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What became of a slot. sample: None where it was given up. group: number of the group of candidates that it goes on
+    """What became of a slot. sample: None if it was given up. group: number of the group of candidates that it goes on
     with; rejects: those of the groups before it.
     """
 
@@ -50,7 +50,7 @@ class SetAside:
         return cls({slot: record for slot, record in samples.items() if layout.has(record.stem)}, rejects)
 
     def past(self, slot: int, candidates: int) -> Past | None:
-        """What became of the slot; None where nothing is known. candidates: images of a group."""
+        """What became of the slot; None if nothing is known. candidates: images of a group."""
         sample, rejects = self.samples.get(slot), self.rejects.get(slot, [])
         if sample:
             return Past(sample, tuple(rejects))

@@ -28,7 +28,7 @@ from earthsynth_factory.io.provenance import DigitalSource
 
 @dataclass(frozen=True, eq=False)
 class SlotResult:
-    """What became of a slot: its sample, or None where it stays empty; and everything that was not kept on the way."""
+    """What became of a slot: its sample, or None if it stays empty; and everything that was not kept on the way."""
 
     slot: Slot
     sample: SampleRecord | None
@@ -136,7 +136,7 @@ def _clear(layout: ShardLayout) -> None:
 
 
 def _first_open(layout: ShardLayout, slots: range, settled: Sequence[int], damaged: bool) -> int:
-    """The first slot that is not settled. Raises StoreError where one stands twice, or later ones are settled.
+    """The first slot that is not settled. Raises StoreError if one stands twice, or later ones are settled.
 
     damaged: whether lines were left out because they could not be read, so that gaps are no wonder.
     """
@@ -168,7 +168,7 @@ def read_records(path: Path, kind: type[Record]) -> tuple[list[tuple[bytes, Reco
 
 
 def cut_journal(layout: ShardLayout, slot: int) -> None:
-    """Leave in the journals what is recorded of the slots before this one; they are touched only where that differs."""
+    """Leave in the journals what is recorded of the slots before this one; they are touched only if that differs."""
     samples = [line for line, record in read_records(layout.samples, SampleRecord)[0] if record.slot < slot]
     rejects = [line for line, record in read_records(layout.rejects, RejectRecord)[0] if record.slot < slot]
     for path, lines in ((layout.samples, samples), (layout.rejects, rejects)):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import parent_process
 from pathlib import Path
 
 from earthsynth_factory.build.engines.base import Report
@@ -14,9 +14,11 @@ from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.set_aside import NOTHING_YET, Past, SetAside, settled_in
 from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult
 from earthsynth_factory.build.sharing.private_shard import private_shard
+from earthsynth_factory.build.topup import is_settled
 from earthsynth_factory.build.worker import Worker
 from earthsynth_factory.datasets.build.layout import BuildLayout, ShardLayout, shard_count, shard_slots
 from earthsynth_factory.domain.outcome import Reason
+from earthsynth_factory.errors import StoreError
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.lock import locked
 from earthsynth_factory.io.log import LOGGER, log_into
@@ -63,7 +65,7 @@ class TakenOver:
     """A shard that another task left behind is gone on with. settled: its slots that were settled there."""
 
     shard: int
-    settled: int
+    settled: range
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class ShardTask:
     """Fills shards of one output folder. Picklable: every worker builds its own line from the recipe.
 
     log: file for warnings. shared: whether other tasks, of this machine or of others, fill shards of the same folder.
+    witness: of a cluster, a file of the caller's in the folder, which all workers must see; the log is each machine's own.
     """
 
     recipe: Recipe
@@ -92,6 +95,7 @@ class ShardTask:
     keep_rejects: bool
     log: Path
     shared: bool = False
+    witness: Path | None = None
 
     @property
     def shards(self) -> int:
@@ -102,9 +106,9 @@ class ShardTask:
         """Those of a shard."""
         return shard_slots(number, self.shard_size, len(self.plan))
 
-    def open(self, device: str, report: Report) -> Callable[[int, threading.Event], None]:
-        if parent_process() is not None:  # in the caller's own process the caller's log is open
-            log_into(self.log)
+    def open(self, device: str, report: Report) -> Callable[[int, threading.Event], bool]:
+        self._check_folder()
+        log_into(self.log.with_stem(f"{self.log.stem}-{socket.gethostname()}") if self.witness else self.log)
         pipeline = Pipeline.of(self.recipe, self.base, device)
         pipeline.generator.on_step = lambda done, steps: report(Denoised(done, steps))
         pipeline.open()
@@ -113,19 +117,28 @@ class ShardTask:
         fill = self._fill_private if self.shared else self._fill_locked
         return lambda number, stop: fill(pipeline, number, report, stop)
 
-    def _fill_locked(self, pipeline: Pipeline, number: int, report: Report, stop: threading.Event) -> None:
+    def _check_folder(self) -> None:
+        """Raises StoreError on a machine that sees another folder, or none, under the build's path."""
+        if self.witness and not self.witness.is_file():
+            raise StoreError(
+                f"{self.out}: is not the folder that the build was started in; all machines must share it, at the same path"
+            )
+
+    def _fill_locked(self, pipeline: Pipeline, number: int, report: Report, stop: threading.Event) -> bool:
         layout = BuildLayout(self.out).shard(number)
         # A worker whose parent was killed may still be at this shard for a moment: it dies of that, and its lock with it.
         with locked(write_below(layout.root, self.out), "build", patience=ORPHAN_SECONDS):
             self._fill(pipeline, number, layout, report, stop)
+        return True
 
-    def _fill_private(self, pipeline: Pipeline, number: int, report: Report, stop: threading.Event) -> None:
-        with private_shard(BuildLayout(self.out), number, self.slots(number), self.recipe.rfilter) as layout:
-            if layout is None:
-                return
-            if taken_over := settled_in(layout):
-                report(TakenOver(number, taken_over))
-            self._fill(pipeline, number, layout, report, stop)
+    def _fill_private(self, pipeline: Pipeline, number: int, report: Report, stop: threading.Event) -> bool:
+        layout, slots, rfilter = BuildLayout(self.out), self.slots(number), self.recipe.rfilter
+        with private_shard(layout, number, slots, rfilter) as mine:
+            if mine is not None:
+                if taken_over := settled_in(mine):
+                    report(TakenOver(number, slots[:taken_over]))
+                self._fill(pipeline, number, mine, report, stop)
+        return is_settled(layout.shard(number), slots, rfilter)
 
     def _fill(
         self, pipeline: Pipeline, number: int, layout: ShardLayout, report: Report, stop: threading.Event

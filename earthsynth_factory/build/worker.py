@@ -82,7 +82,7 @@ class Worker:
         self._stop = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
-        """Settle every slot; once `stop` is set, only what is already in the making. Raises what a stage raises."""
+        """Settle every slot; once `stop` is set, only what is already in progress. Raises what a stage raises."""
         self._stop = stop
         try:
             while not stop.is_set() and self._step():
@@ -107,7 +107,7 @@ class Worker:
         return bool(self._requests or self._judging or self._unsettled or self._open_slots())
 
     def _open_slots(self) -> bool:
-        """Begin new slots while there is room; False where there was none to begin."""
+        """Begin new slots while there is room; False if there was none to begin."""
         size, opened = self._pipeline.generator.batch, False
         while len(self._requests) < AHEAD_BATCHES * size and self._unsettled < UNSETTLED_BATCHES * size:
             slot = next(self._slots, None)
@@ -119,7 +119,7 @@ class Worker:
         return opened
 
     def _go_on(self, slot: Slot, past: Past) -> None:
-        """Begin the slot where it was left: as it is where it was filled, else with its next candidates."""
+        """Begin the slot where it was left: as it is if it was filled, else with its next candidates."""
         if past.sample is None:
             self._begin(slot, past.group, list(past.rejects))
         else:
@@ -127,7 +127,7 @@ class Worker:
             known.set_result(SlotResult(slot, past.sample, past.rejects))
 
     def _begin(self, slot: Slot, number: int, past: list[RejectRecord]) -> None:
-        """Begin the slot's group of this number, or end the slot where its attempts are used up."""
+        """Begin the slot's group of this number, or end the slot if its attempts are used up."""
         rfilter = self._pipeline.recipe.rfilter
         first = number * rfilter.candidates
         group = CandidateGroup(slot, number, range(first, min(first + rfilter.candidates, rfilter.max_attempts)), past)
@@ -138,7 +138,7 @@ class Worker:
         self._requests.extend((group, attempt) for attempt in group.attempts)
 
     def _take_batch(self) -> list[tuple[CandidateGroup, int]]:
-        """The next requests whose conditions could be drawn. A short batch only where nothing could still fill it, or `stop`
+        """The next requests whose conditions could be drawn. A short batch only if nothing could still fill it, or `stop`
         is set: one condition after another may be drawn in vain.
         """
         size = self._pipeline.generator.batch

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from earthsynth_factory.build.sharing.share import Share
     from earthsynth_factory.cli.progress import BuildProgress
     from earthsynth_factory.recipe.load import LoadedRecipe
+    from earthsynth_factory.recipe.schema import Recipe
 
 
 def build(
@@ -48,9 +49,9 @@ def build(
     from earthsynth_factory.errors import FolderInUse
     from earthsynth_factory.recipe.load import load_recipe
 
-    share = _share(shard, verify)
     pairs = [] if counterfactual is None else [f"counterfactual.share={counterfactual}"]
     loaded = load_recipe(recipe, [*(changes or []), *pairs], plugins=True)
+    share = _share(shard, verify, loaded.recipe)
     folder = out or Path("out") / recipe.stem
     with BuildProgress(loaded.recipe, folder) as progress:
         if share and not _build_share(loaded, folder, share, keep_rejects, progress, as_json):
@@ -84,7 +85,7 @@ def build(
     raise_shortfall(result)
 
 
-def _share(given: str | None, verify: bool) -> Share | None:
+def _share(given: str | None, verify: bool, recipe: Recipe) -> Share | None:
     """Raises InputError."""
     import os
 
@@ -95,6 +96,10 @@ def _share(given: str | None, verify: bool) -> Share | None:
         return None
     if verify:
         raise InputError("--verify looks at the whole folder; give it without --shard, once the tasks are done")
+    if recipe.engine.kind != "local":
+        raise InputError(
+            "--shard: an engine of `kind: ray` deals out shards itself; leave --shard out, or give --set engine.kind=local"
+        )
     return parse_share(given, os.environ)
 
 

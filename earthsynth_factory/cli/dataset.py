@@ -21,7 +21,7 @@ def status(
     verify: Annotated[bool, typer.Option("--verify", help="Compare what is finished with its digests.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on stdout.")] = False,
 ) -> None:
-    """What is done, what lacks, what was rejected and why. With --verify exit 2 where finished files are lost or changed."""
+    """What is done, missing and rejected, and why. With --verify exit 2 if finished files are lost or changed."""
     import json
 
     from earthsynth_factory.datasets.build.reader import BuildReader

@@ -70,7 +70,7 @@ def export(
 
 
 def _specs(names: list[str], changes: Sequence[str], images: str | None) -> Sequence[ExportSpec]:
-    """The blocks of the formats; `images` goes to those that have images beside them. InputError where it cannot be had."""
+    """The blocks of the formats; `images` goes to those that have images beside them. InputError if it cannot be had."""
     from earthsynth_factory.errors import InputError
     from earthsynth_factory.recipe.load import export_blocks
 
@@ -87,7 +87,7 @@ def _specs(names: list[str], changes: Sequence[str], images: str | None) -> Sequ
 
 
 def _listed(option: str, text: str) -> list[str]:
-    """The parts of a comma-separated value. Raises InputError where there are none."""
+    """The parts of a comma-separated value. Raises InputError if there are none."""
     from earthsynth_factory.errors import InputError
 
     parts = [part.strip() for part in text.split(",") if part.strip()]

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from earthsynth_factory.filtering.results import FilterSummary
 
 
+FEW = 0.25
+"""If a smaller share of the images is kept, the rules' models are doubted as well."""
+
+
 class Apply(StrEnum):
     """What becomes of the decision."""
 
@@ -32,7 +36,7 @@ def filter_(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="By default <PATH's name>-filter, here.")] = None,
     apply: Annotated[Apply, typer.Option(help="Also write the kept images, or list them alone.")] = Apply.list,
     map_file: Annotated[Path | None, typer.Option("--map", help="YAML: class of the dataset → category.")] = None,
-    kind: Annotated[str, typer.Option(help="What PATH is, in `prepare`'s words, where it is not recognised.")] = "auto",
+    kind: Annotated[str, typer.Option(help="What PATH is, in `prepare`'s words, if it is not recognised.")] = "auto",
     stretch: Annotated[
         str | None, typer.Option(help="How imagery of more than 8 bits becomes 8, as `prepare` has it. [p2-98]")
     ] = None,
@@ -69,7 +73,7 @@ def filter_(
 
 
 def _beside(path: Path) -> Path:
-    """<PATH's name>-filter, here; where that would lie in PATH itself, beside it."""
+    """<PATH's name>-filter, here; if that would lie in PATH itself, beside it."""
     whole = path.resolve()
     name = f"{whole.name}-filter"
     return whole.with_name(name) if Path.cwd().is_relative_to(whole) else Path(name)
@@ -91,6 +95,8 @@ def _say(summary: FilterSummary) -> None:
         say("  thresholds: those that ship, learnt from real images; your own real images are better: --calibrate")
     else:
         say(f"  thresholds for a recipe: `rfilter: {{thresholds: {summary.out}/thresholds.yaml}}`")
+    if summary.thresholds_from != "real" and summary.kept < FEW * summary.images:
+        say("  so few: the rules' models may not know such imagery; look at the report before you believe them")
     if summary.faults:
         say(f"  images that could not be used: {len(summary.faults)}; the first:", err=True)
         for fault in summary.faults[:5]:

@@ -1,4 +1,4 @@
-"""What becomes of an error, in one place: a message and an exit code, or a traceback where the defect is ours."""
+"""What becomes of an error, in one place: a message and an exit code, or a traceback if the defect is ours."""
 
 from __future__ import annotations
 

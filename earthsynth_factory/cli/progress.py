@@ -25,6 +25,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from earthsynth_factory.build.engines.base import AtNode
 from earthsynth_factory.build.filling import BuildTally
 from earthsynth_factory.build.shards import BuildEvent, Denoised, Resumed, SlotSettled, TakenOver, WorkerReady
 from earthsynth_factory.io.log import console
@@ -94,12 +95,15 @@ class _Left(ProgressColumn):
         return Text(f"{timedelta(seconds=round(task.remaining / self._window.rate))} left", style="cyan")
 
 
+SHOWN_NODES = 12
+"""Machines of a cluster whose rates are shown live: the slowest."""
+
 SHOWN_CLASSES = 12
 """Classes whose acceptance is shown live: those that pass least often."""
 
 
 class _Bar(Progress):
-    """A bar with lines of text below it; where the terminal is narrow they are cut, and the bar stays."""
+    """A bar with lines of text below it; if the terminal is narrow they are cut, and the bar stays."""
 
     below: tuple[str, ...] = ()
 
@@ -116,6 +120,8 @@ class BuildProgress:
         self.tally = BuildTally()
         self._console = console()
         self._made, self._settled = RateWindow(), RateWindow()
+        self._nodes: dict[str, RateWindow] = {}
+        self._counted = bytearray(recipe.images)
         self._bar = _Bar(
             SpinnerColumn(),
             TextColumn("[bold]{task.description}"),
@@ -146,15 +152,21 @@ class BuildProgress:
         """A line of its own, above the bar."""
         self._console.print(escape(printable(line)), highlight=False)
 
-    def watch(self, event: BuildEvent) -> None:
+    def watch(self, event: BuildEvent | AtNode) -> None:
         """Take in a report."""
         self.tally.add(event)
+        self._show(event)
+
+    def _show(self, event: BuildEvent | AtNode) -> None:
         match event:
+            case AtNode():
+                self._count_at(event)
+                self._show(event.told)
             case Resumed():
                 self._resume(event)
             case TakenOver():
-                self._bar.update(self._task, advance=event.settled)
-                self.say(f"going on with shard {event.shard}, of which {event.settled} are settled already")
+                self._count(event.settled)
+                self.say(f"going on with shard {event.shard}, of which {len(event.settled)} are settled already")
             case WorkerReady():
                 self._bar.update(self._task, description="images")
                 self._made.restart()
@@ -165,7 +177,7 @@ class BuildProgress:
             case SlotSettled():
                 self._made.add(event.images)
                 self._settled.add(1)
-                self._bar.update(self._task, advance=1)
+                self._count((event.slot,))
                 self._show_below()
                 self._log()
 
@@ -175,8 +187,29 @@ class BuildProgress:
             where = escape(one_line(self._out))
             self._console.print(f"{where}: {event.settled} of {event.of} are settled already; going on")
 
+    def _count(self, slots: Iterable[int]) -> None:
+        """Move the bar on; what a worker of a cluster settled before it died is told again by who goes on with its shard."""
+        new = [slot for slot in slots if not self._counted[slot]]
+        for slot in new:
+            self._counted[slot] = True
+        self._bar.update(self._task, advance=len(new))
+
+    def _count_at(self, event: AtNode) -> None:
+        """Reckon the rate of a cluster's machine."""
+        window = self._nodes.setdefault(event.node, RateWindow())
+        if isinstance(event.told, SlotSettled):
+            window.add(event.told.images)
+
     def _show_below(self) -> None:
-        self._bar.below = tuple(line for line in (self._step, self._rejected(), self._acceptance()) if line)
+        lines = (self._step, self._by_node(), self._rejected(), self._acceptance())
+        self._bar.below = tuple(line for line in lines if line)
+
+    def _by_node(self) -> str:
+        """Images a second of a cluster's machines, the slowest first."""
+        rates = sorted((window.rate or 0.0, one_line(node)) for node, window in self._nodes.items())
+        parts = [f"{node} {rate:.3g}" for rate, node in rates[:SHOWN_NODES]]
+        rest = len(rates) - len(parts)
+        return f"img/s: {', '.join(parts)}{f' and {rest} more' if rest else ''}" if parts else ""
 
     def _rejected(self) -> str:
         parts = [f"{count}× {one_line(reason)}" for reason, count in self.tally.reasons.most_common(3)]
@@ -200,13 +233,14 @@ class BuildProgress:
         self._next_log = elapsed + LOG_SECONDS
         rate = self._settled.rate
         left = f"{(task.remaining or 0) / rate:.0f} s left" if rate and task.remaining else ""
-        parts = [f"{task.completed:.0f}/{task.total:.0f}", left, self._rejected(), self._acceptance()]
+        done = f"{task.completed:.0f}/{task.total:.0f}"
+        parts = [done, left, self._by_node(), self._rejected(), self._acceptance()]
         self._console.print(escape("; ".join(part for part in parts if part)), soft_wrap=True)
 
 
 @contextmanager
 def scene_progress(words: str = "scenes") -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr with rate and time left; where stderr is no terminal, a line every `LOG_SECONDS`."""
+    """A bar on stderr with rate and time left; if stderr is no terminal, a line every `LOG_SECONDS`."""
     shown = console()
     bar = Progress(
         TextColumn(f"[bold]{words}"),

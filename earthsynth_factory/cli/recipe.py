@@ -39,7 +39,7 @@ def init(
 
 
 def _put(path: Path, text: str) -> None:
-    """Write a new recipe, or print it. Raises InputError where the file exists, DiskError, StoreError."""
+    """Write a new recipe, or print it. Raises InputError if the file exists, DiskError, StoreError."""
     from earthsynth_factory.errors import InputError
     from earthsynth_factory.io.atomic import create_bytes
 
@@ -56,7 +56,7 @@ def _put(path: Path, text: str) -> None:
 
 
 def _asked(path: Path) -> Purpose:
-    """What a person at a terminal wants it for; where nobody can answer, objects to detect."""
+    """What a person at a terminal wants it for; if nobody can answer, objects to detect."""
     import sys
 
     from earthsynth_factory.errors import InputError

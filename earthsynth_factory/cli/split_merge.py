@@ -88,7 +88,7 @@ def say_leaks(dataset: LabelledDataset) -> None:
 def write_folder(dataset: LabelledDataset, out: Path, command: str, settings: Mapping[str, Any]) -> None:
     """Write the prepared layout and say so; what the same command finished before is left as it is.
 
-    settings: what the user asked for. Raises StoreError where `out` holds anything else, SourceError, DiskError.
+    settings: what the user asked for. Raises StoreError if `out` holds anything else, SourceError, DiskError.
     """
     from earthsynth_factory.cli.progress import image_progress
     from earthsynth_factory.datasets.build.completeness import check_masters

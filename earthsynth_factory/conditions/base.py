@@ -63,18 +63,18 @@ class Want:
 
     @property
     def shown(self) -> tuple[int, ...] | None:
-        """Class ids that may be in view: of the surroundings and the category; None where the source chooses."""
+        """Class ids that may be in view: of the surroundings and the category; None if the source chooses."""
         if self.context is None:
             return None
         return (*self.context, self.category.id) if self.category else self.context
 
     def avoided_in(self, mask: Mask) -> str | None:
-        """Named where a class that must not appear is in the mask."""
+        """Named if a class that must not appear is in the mask."""
         found = sorted(self.avoid.intersection(present_ids(mask)))
         return f"class {found[0]} in view, which is to be avoided" if found else None
 
     def miscounted(self, number: int) -> str | None:
-        """What is wrong with so many instances of the category."""
+        """What is wrong with this many instances of the category."""
         if self.instances is None or self.category is None or self.instances[0] <= number <= self.instances[1]:
             return None
         return f"another number of {self.category.name!r} than {self.instances[0]}..{self.instances[1]}"
@@ -122,7 +122,7 @@ class ConditionSource(ABC):
     def draw(self, want: Want) -> Condition:
         """A condition for the want, the same whenever it is asked with the same want.
 
-        Raises NoCondition where this seed leads nowhere, SourceError where a file of the source is damaged.
+        Raises NoCondition if this seed leads nowhere, SourceError if a file of the source is damaged.
         """
 
     @property

@@ -66,7 +66,7 @@ class ComposeSpec(FolderSpec, SourceSpec):
     """How the backgrounds are cropped and turned."""
 
     count: CountSpan = (1, 8)
-    """Objects of the wanted category where the recipe does not say."""
+    """Objects of the wanted category if the recipe does not say."""
 
     on: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Category → classes that it may lie on, over the built-in table: `{ship: [water]}`."""
@@ -78,7 +78,7 @@ class ComposeSpec(FolderSpec, SourceSpec):
     """Let objects touch and cover one another, as far as `min_visible` allows."""
 
     gap: float = Field(default=0.5, ge=0)
-    """Metres between objects where they may not touch."""
+    """Metres between objects if they may not touch."""
 
     min_visible: float = Field(default=0.6, gt=0, le=1)
     """Share of every object that neither the border nor another object may hide."""
@@ -135,7 +135,7 @@ class ComposeSource(ConditionSource):
     """Draws scenes. Bank and backgrounds are of the wanted split alone."""
 
     def __init__(self, spec: ComposeSpec, context: SourceContext) -> None:
-        """Raises SourceError or InputError where a folder or a name cannot be used."""
+        """Raises SourceError or InputError if a folder or a name cannot be used."""
         taxonomy = context.taxonomy
         self._spec, self._taxonomy, self._prompts = spec, taxonomy, context.prompts
         self._folder = MaskFolder(spec, context, own_splits=spec.pictures)
@@ -268,7 +268,7 @@ class ComposeSource(ConditionSource):
         )
 
     def _populate(self, draft: _Draft) -> str | None:
-        """Place what the want asks for, with its companions; the reason where fewer than the least find room."""
+        """Place what the want asks for, with its companions; the reason if fewer than the least find room."""
         want, scene, rng = draft.want, draft.scene, draft.rng
         if want.category is None:
             return None
@@ -343,7 +343,7 @@ class ComposeSource(ConditionSource):
         return [*(option for option in options if isinstance(option, str)), *ordered]
 
     def _free(self, draft: _Draft, category: int) -> Bits:
-        """(H, W) True where an object of the category may go."""
+        """(H, W) True if an object of the category may go."""
         gap = None if self._spec.touching else math.ceil(self._spec.gap / draft.want.metres_per_pixel)
         return draft.scene.free(self._grounds.lies_on(category), gap)
 
@@ -378,7 +378,7 @@ class ComposeSource(ConditionSource):
 
 @dataclass(frozen=True, eq=False)
 class _Draft:
-    """A scene in the making: what it is for, what it stands on, and which objects were put into it."""
+    """A scene being put together: what it is for, what it stands on, and which objects were put into it."""
 
     want: Want
     ground: Ground

@@ -52,7 +52,7 @@ class DatasetSpec(FolderSpec, SourceSpec):
     """How many of `extra_classes` a text gains."""
 
     exact: bool = False
-    """Whole masks as they are, in order of their names, without variants; resized (nearest) only where the size differs."""
+    """Whole masks as they are, in order of their names, without variants; resized (nearest) only if the size differs."""
 
     relabel: bool = False
     """With `exact`: everything in the mask becomes the wanted category, so that one layout serves a list of classes. The

@@ -81,7 +81,7 @@ class Partners:
     def ordered(
         self, options: Sequence[Option], donor: Side, base: Side, things: Bits, rng: np.random.Generator
     ) -> list[Option]:
-        """The options in an order by lot, likelier ones first. donor: where the objects are from, whatever its item; base:
+        """The options in random order, likelier ones first. donor: where the objects are from, whatever its item; base:
         where the ground is from. things: (H, W) the objects of the scene.
         """
         if not options:

@@ -12,7 +12,7 @@ from earthsynth_factory.conditions.masks.view import MaskView
 from earthsynth_factory.conditions.pasting import MARGIN, Piece, depth
 
 Bits = npt.NDArray[np.bool_]
-"""(H, W) True where something is."""
+"""(H, W) True if something is."""
 
 PLACES = 24
 """Places tried for one silhouette before it counts as without room."""
@@ -40,7 +40,7 @@ class ObjectStamp:
 def render_object(
     shape: Bits, scale: float, angle: float, mirror: bool, piece: Piece | None = None
 ) -> ObjectStamp | None:
-    """A silhouette enlarged by `scale` and turned by `angle` (radians), nearest only. None where no pixel is left.
+    """A silhouette enlarged by `scale` and turned by `angle` (radians), nearest only. None if no pixel is left.
 
     piece: the object's pixels, which go through the same view.
     """
@@ -66,7 +66,7 @@ def _moved(view: MaskView, margin: int) -> MaskView:
 
 
 def find_place(free: Bits, stamp: ObjectStamp, min_inside: float, rng: np.random.Generator) -> tuple[int, int] | None:
-    """Where the stamp's top left corner may go (row, column; may be negative), or None where no place was found.
+    """Where the stamp's top left corner may go (row, column; may be negative), or None if no place was found.
 
     All of it that the image shows is on `free` (H, W), and the image shows at least the share `min_inside` of it.
     """

@@ -53,7 +53,7 @@ class PromptSpec(Spec):
         return self
 
     def __str__(self) -> str:
-        """In words; empty where there is nothing to draw."""
+        """In words; empty if there is nothing to draw."""
         templates = f"{len(self.templates)} template{'s' * (len(self.templates) > 1)}" if self.templates else ""
         words = f"words for {', '.join(self.words)}" if self.words else ""
         classes = f"several words for {', '.join(self.classes)}" if self.classes else ""

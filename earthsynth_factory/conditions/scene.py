@@ -1,4 +1,4 @@
-"""A scene in the making: ground, objects put on it one after another, and what is still seen of each."""
+"""A scene being put together: ground, objects put on it one after another, and what is still seen of each."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ComposedScene:
         return int(np.count_nonzero(np.bincount(self.instances[self.mask == category])[1:]))
 
     def free(self, grounds: Iterable[int], gap: int | None) -> Bits:
-        """(H, W) True where something may go: on these ground classes, and `gap` pixels away from all objects.
+        """(H, W) True if something may go: on these ground classes, and `gap` pixels away from all objects.
 
         gap None: over other objects too.
         """

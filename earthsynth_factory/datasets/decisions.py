@@ -17,7 +17,7 @@ DECISIONS = "decisions.jsonl"
 @dataclass(frozen=True, slots=True)
 class Decision:
     """name: of the image, in its folder. category: class that it was judged by, empty without one. reasons: empty if it
-    is kept. scores: rule → value, None where it does not apply.
+    is kept. scores: rule → value, None if it does not apply.
     """
 
     name: str

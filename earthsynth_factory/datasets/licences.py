@@ -21,7 +21,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """licence: `unknown` where nothing is said. dense: every pixel was labelled, so that background is no "unknown"."""
+    """licence: `unknown` if nothing is said. dense: every pixel was labelled, so that background is no "unknown"."""
 
     source: str
     licence: str
@@ -30,7 +30,7 @@ class Terms:
 
 
 def terms_of(dataset: LabelledDataset) -> Terms:
-    """Raises StoreError where the records are damaged."""
+    """Raises StoreError if the records are damaged."""
     if isinstance(dataset, Merged):
         every = [terms_of(part) for part in dataset.parts]
         return Terms(

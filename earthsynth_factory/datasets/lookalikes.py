@@ -36,7 +36,7 @@ NUMBERS = 24
 MARGIN = 1e-4
 """What rounding may take away."""
 BLOCK = 1024
-"""Images compared with so many others at a time."""
+"""Images compared with this many others at a time."""
 DENSE = 1 << 16
 """Pairs of a block beyond which only the likeliest other of each image is looked at: nearly all are alike then."""
 
@@ -51,7 +51,7 @@ class Lookalikes:
         """Images of a single grey, which look like no other and like all; they are compared with none."""
 
     def add(self, image: npt.NDArray[np.uint8]) -> None:
-        """(H, W, 3). Raises OSError where the file cannot be written."""
+        """(H, W, 3). Raises OSError if the file cannot be written."""
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         thumbnail = np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
         self.flat += int(np.ptp(thumbnail) == 0)
@@ -145,7 +145,7 @@ def lengths(thumbnails: Thumbnails) -> Floats:
 
 @cache
 def _pairs() -> tuple[Floats, Places, Places, Floats]:
-    """(SIDE, SIDE) orthonormal cosine basis; u and v of each pair, u ≤ v, coarsest first; 0 where both are one, else 1."""
+    """(SIDE, SIDE) orthonormal cosine basis; u and v of each pair, u ≤ v, coarsest first; 0 if both are one, else 1."""
     u, v = np.triu_indices(SIDE)
     order = (u**2 + v**2).argsort(kind="stable")[1 : NUMBERS + 1]  # the first is the mean
     rows, columns = np.mgrid[:SIDE, :SIDE]

@@ -1,4 +1,4 @@
-"""Several datasets as one: categories by name, in EarthSynth's ids where it has the name; nothing is copied.
+"""Several datasets as one: categories by name, in EarthSynth's ids if it has the name; nothing is copied.
 
 A category of a user's own keeps its id if that is free beyond EarthSynth's, and takes the next free one otherwise; so do
 EarthSynth's ids under a foreign name. A stem that is taken gets the dataset's name before it. The first dataset's stems
@@ -43,7 +43,7 @@ class MergedRecord(SampleRecord):
 class CategoryTable:
     """Which id every category of several datasets gets. `notes` are sentences about what was changed.
 
-    Raises InputError where one name is countable here and land cover there, or where ids run out.
+    Raises InputError if one name is countable here and land cover there, or if ids run out.
     """
 
     def __init__(self, parts: Sequence[LabelledDataset]) -> None:

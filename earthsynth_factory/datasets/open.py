@@ -18,7 +18,7 @@ def is_dataset(path: Path) -> bool:
 
 
 def open_dataset(path: Path) -> LabelledDataset:
-    """Raises `StoreError` where the folder is neither, `SourceError` where it is damaged."""
+    """Raises `StoreError` if the folder is neither, `SourceError` if it is damaged."""
     if is_prepared(path):
         return PreparedDataset(path)
     if BuildLayout(path).run.is_file():

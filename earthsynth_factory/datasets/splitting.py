@@ -24,7 +24,7 @@ USUAL = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Leaks:
-    """groups: group → its splits, where these are several.
+    """groups: group → its splits, if these are several.
 
     alike: for every image of which an earlier split has the like, the nearest such image and itself, as (split, stem).
     uncompared: images of a single grey, which look like no other and like all.
@@ -56,7 +56,7 @@ def parse_ratios(text: str) -> dict[str, float]:
 
 
 def split_groups(dataset: LabelledDataset, shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Group → split. Raises InputError where there are fewer groups than splits."""
+    """Group → split. Raises InputError if there are fewer groups than splits."""
     groups: dict[str, frozenset[int]] = {}
     shared: dict[frozenset[int], frozenset[int]] = {}  # there are few different ones, and many groups
     for record in dataset.samples():
@@ -103,7 +103,7 @@ class _Groups:
         self._splits.append(split)
 
     def torn(self, dataset: LabelledDataset) -> dict[str, tuple[str, ...]]:
-        """Group → its splits, where these are several."""
+        """Group → its splits, if these are several."""
         digests = np.frombuffer(self._digests, f"V{DIGEST}").view(f"S{DIGEST}")
         _, which = np.unique(digests, return_inverse=True)
         splits = np.frombuffer(self._splits, np.uint8)

@@ -25,12 +25,12 @@ Image = npt.NDArray[np.uint8]
 """(H, W, 3) sRGB, 0–255."""
 
 Changed = npt.NDArray[np.bool_]
-"""(H, W) True where a picture no longer shows what its source showed there."""
+"""(H, W) True if a picture no longer shows what its source showed there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a condition came from. `group` is what a split must not tear apart (a source image, a layout family)."""
+    """Where a condition came from. `group` is what a split must not divide (a source image, a layout family)."""
 
     source: str
     group: str
@@ -42,7 +42,7 @@ class Condition:
     """One class-id mask with the instances in it, the prompt and the scale.
 
     mask: (H, W) uint8 class ids. instances: (H, W) uint16; all pixels of an instance have one class, not background.
-    known_instances: False where the source has no instance ids of its own; the labels then take connected components.
+    known_instances: False if the source has no instance ids of its own; the labels then take connected components.
     visible: instance id → share of the object that neither occlusion nor the border hides, in (0, 1]; 1 if not named.
     metres_per_pixel: ground sampling distance. seed: what the source drew it from. control: (H, W) uint8, what the model is
     shown in place of the mask; None: the mask.
@@ -51,7 +51,7 @@ class Condition:
     negative_prompt: what its image is led away from; None: what the recipe's generator says. twin: the other scene of a pair,
     if a pair was asked for.
 
-    Raises ValueError where shapes, dtypes or the one-class rule are broken: a defect of a source, not of a user.
+    Raises ValueError if shapes, dtypes or the one-class rule are broken: a defect of a source, not of a user.
     """
 
     mask: Mask

@@ -30,7 +30,7 @@ def colour_stats_of(pixels: npt.NDArray[np.uint8]) -> tuple[float, ...]:
 
 
 def rarity(samples_with: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-    """(256,) in (0, 1] from the number of samples that hold each class: √(fewest / number); 1 where there is none."""
+    """(256,) in (0, 1] from the number of samples that hold each class: √(fewest / number); 1 if there is none."""
     held = np.where(samples_with > 0, samples_with, 1)
     fewest = held[samples_with > 0].min() if (samples_with > 0).any() else 1
     return np.sqrt(np.minimum(fewest / held, 1.0))

@@ -65,7 +65,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one rule says of one candidate. value: higher is better. reason: for a person, empty where it passed."""
+    """What one rule says of one candidate. value: higher is better. reason: for a person, empty if it passed."""
 
     value: float
     passed: bool
@@ -84,7 +84,7 @@ class Verdict:
 
     @property
     def kept(self) -> bool:
-        """True where every rule passed."""
+        """True if every rule passed."""
         return all(score.passed for score in self.scores.values())
 
     @property
@@ -100,7 +100,7 @@ class Instance:
     id: 1 … n within the image. box: (x, y, width, height) in pixels, tight. area: pixels of the mask.
     rle: COCO's compressed run lengths over an (H, W) mask, `counts` as ASCII text.
     visible: share of the object that is seen, in (0, 1]. truncated: it touches the image's border. flags: what a real
-    dataset says of it: `crowd` (uncounted objects), `difficult`. given: the corners of a real dataset's object; None where
+    dataset says of it: `crowd` (uncounted objects), `difficult`. given: the corners of a real dataset's object; None if
     pixels are all there is.
     """
 

@@ -12,7 +12,7 @@ def assign_groups(groups: Mapping[str, Iterable[int]], shares: Mapping[str, floa
 
     groups: each group's category ids. shares: split → share, summing to 1. Rare categories are dealt out first, each of
     their groups to the split that is furthest below its share of that category (ties: of all groups), so that every
-    split gets some of every category where there are enough groups. The same groups, shares and seed give the same
+    split gets some of every category if there are enough groups. The same groups, shares and seed give the same
     answer in any order. (Greedy form of iterative stratification, Sechidis et al. 2011.) A split that would stay empty has
     a group of the split that has most, as long as there are enough groups.
     """

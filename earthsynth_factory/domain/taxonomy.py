@@ -94,7 +94,7 @@ class Taxonomy:
         return category_id in self._by_id
 
     def __getitem__(self, category_id: int) -> Category:
-        """The category with this id. Raises `InputError` naming the id where there is none."""
+        """The category with this id. Raises `InputError` naming the id if there is none."""
         try:
             return self._by_id[category_id]
         except KeyError:
@@ -147,7 +147,7 @@ class Taxonomy:
 
 @lru_cache(maxsize=4096)
 def normalise(name: str) -> str:
-    """The spelling-free key of a class name: lower case, words parted by single spaces, singular.
+    """The spelling-free key of a class name: lower case, words separated by single spaces, singular.
 
     >>> normalise("Storage-Tanks"), normalise("expresswayTollStation")
     ('storage tank', 'expressway toll station')
@@ -173,7 +173,7 @@ def make_category(
     thing: bool = True,
     words: str | None = None,
 ) -> Category:
-    """A user's own category; colour and words are filled in where they are not given."""
+    """A user's own category; colour and words are filled in if they are not given."""
     return Category(category_id, name, color or color_of(category_id), thing, words or name)
 
 

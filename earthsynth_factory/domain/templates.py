@@ -10,7 +10,7 @@ CLASSES, SCALE = "classes", "scale"
 
 
 def check_template(template: str, fields: Collection[str] = ()) -> None:
-    """Raises ValueError where a template lacks `{classes}`, or has a field beside that, `{scale}` and `fields`.
+    """Raises ValueError if a template lacks `{classes}`, or has a field beside that, `{scale}` and `fields`.
 
     A field is a name alone: widths and conversions (`{classes:>9}`) are none, for they could ask for gigabytes.
     """

@@ -40,7 +40,7 @@ def match(pool: Pool, places: npt.NDArray[np.int64], outcomes: Sequence[Any]) ->
 
 
 def average_precision(matches: Matches, weights: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """(R, T) under weights (R, N); NaN where a resampling has no object of the class."""
+    """(R, T) under weights (R, N); NaN if a resampling has no object of the class."""
     parts = [_block(matches, weights[first : first + BLOCK]) for first in range(0, len(weights), BLOCK)]
     return np.concatenate(parts)
 

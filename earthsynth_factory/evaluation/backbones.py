@@ -74,7 +74,7 @@ def resolved(spec: NetworkSpec) -> NetworkSpec:
 def open_backbone(spec: NetworkSpec) -> Levels:
     """The backbone of a resolved spec; first weights come from torch's generator.
 
-    Raises InputError for a name that is none, ModelError where weights are missing or do not fit.
+    Raises InputError for a name that is none, ModelError if weights are missing or do not fit.
     """
     if spec.backbone == LITE0 and spec.weights == "imagenet":
         return _lite0()
@@ -120,7 +120,7 @@ def _module(network: object) -> nn.Module:
 
 
 def _by_stride(network: nn.Module, name: str) -> dict[int, nn.Module]:
-    """The layers of a classifier parted where the map gets smaller. Raises InputError where it is built otherwise."""
+    """The layers of a classifier split where the map gets smaller. Raises InputError if it is built otherwise."""
     layers = _layers(network, name)
     levels: dict[int, nn.Module] = {}
     waiting: list[nn.Module] = []
@@ -170,7 +170,7 @@ def replace_batch_norm(module: nn.Module) -> None:
 
 
 def _load(network: nn.Module, path: Path) -> None:
-    """Raises ModelError where the file is no safetensors of this network; layers of the classifier alone may differ."""
+    """Raises ModelError if the file is no safetensors of this network; layers of the classifier alone may differ."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -11,7 +11,7 @@ from earthsynth_factory.report.dataset_card import markdown_table
 NAMES = {
     "real": "real images alone",
     "augmented": "real, augmented",
-    "copy-paste": "real, augmented, objects pasted, rare classes oftener",
+    "copy-paste": "real, augmented, objects pasted, rare classes more often",
     "synthetic": "real + synthetic",
     "synthetic-augmented": "real + synthetic, both augmented",
     "two-streams": "real + synthetic, half of every batch each",

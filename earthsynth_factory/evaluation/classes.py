@@ -45,14 +45,14 @@ class Classes:
 
 
 def held(record: SampleRecord, task: Task) -> set[int]:
-    """Categories that the image counts for: of its objects where objects are sought, else of its pixels."""
+    """Categories that the image counts for: of its objects if objects are sought, else of its pixels."""
     if task == "detect":
         return {instance.category for instance in record.instances}
     return set(record.classes) - {BACKGROUND}
 
 
 def evaluated_classes(members: Members, task: Task) -> Classes:
-    """Raises InputError where the classes of the parts do not meet, or there is nothing to tell apart."""
+    """Raises InputError if the classes of the parts do not meet, or there is nothing to tell apart."""
     counts = {part: _count(records, task) for part, records in members.records.items()}
     ids = tuple(sorted(counts[TRAIN].keys() | counts[TEST].keys()))
     taxonomy, real = members.dataset.taxonomy, members.dataset.root

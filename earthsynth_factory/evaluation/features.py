@@ -79,7 +79,7 @@ class FeatureExtractor:
 
 
 def lite0_weights() -> Path:
-    """The published file of weights. Raises ModelError where the package that holds it is not installed."""
+    """The published file of weights. Raises ModelError if the package that holds it is not installed."""
     found = find_spec(PACKAGE)
     if found is None or found.origin is None:
         raise ModelError(

@@ -76,7 +76,7 @@ class Inventory:
 
 
 def inventory(dataset: LabelledDataset) -> Inventory:
-    """Count the training split. Raises InputError where there is none."""
+    """Count the training split. Raises InputError if there is none."""
     stock: dict[str, Stock] = {}
     images, sides = 0, Counter[int]()
     for record in _training(dataset):
@@ -108,7 +108,7 @@ def _count(one: Stock, record: SampleRecord, objects: Sequence[Instance], names:
 def errors_of_evaluation(folder: Path) -> tuple[dict[str, Errors], str]:
     """Class → errors of the runs on real images alone, over all seeds, and where they are from.
 
-    Raises StoreError where the folder holds no evaluation, InputError where its runs say nothing of single images.
+    Raises StoreError if the folder holds no evaluation, InputError if its runs say nothing of single images.
     """
     place = ResultFolder(folder)
     document = read_object(place.result)
@@ -159,7 +159,7 @@ def _add_confusion(found: dict[str, Errors], names: Sequence[str], matrix: Any) 
 
 def errors_of_predictions(dataset: LabelledDataset, path: Path) -> tuple[dict[str, Errors], str]:
     """Class → errors of COCO results (`image_id`, `category_id`, `bbox`, `score`) on the dataset as `export --format coco`
-    numbers it. Raises InputError where the file is none of these, or of another dataset."""
+    numbers it. Raises InputError if the file is none of these, or of another dataset."""
     rows = _read_results(path)
     by_image: dict[int, list[tuple[str, list[float]]]] = {}
     for number, row in enumerate(rows):

@@ -27,7 +27,7 @@ MOST_SEEDS = 10_000
 class Difference:
     """In points (hundredths) of a score. low, high: the 95 % interval. by_seed: paired differences. seed_error,
     scene_error: standard errors of the mean from either source. needed: seeds that would show a difference as large as
-    this in four of five evaluations; None where no number would, for the test itself is too small."""
+    this in four of five evaluations; None if no number would, for the test itself is too small."""
 
     mean: float
     low: float
@@ -79,7 +79,7 @@ def _freedom(one: float, first: int, other: float, second: int) -> float:
 def seeds_needed(mean: float, spread: float, scene_error: float) -> int | None:
     """Seeds at which a true difference of `mean` with this spread between seeds is seen in four of five evaluations.
 
-    None where the test's own error alone hides it.
+    None if the test's own error alone hides it.
     """
     reach = _NORMAL + _POWER
     if reach * scene_error >= abs(mean):

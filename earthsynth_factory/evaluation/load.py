@@ -13,7 +13,7 @@ from earthsynth_factory.recipe.reading import changed, read_recipe_text, validat
 
 
 def load(path: Path | None, given: Mapping[str, Any]) -> EvaluationRecipe:
-    """The recipe with absolute paths. Raises RecipeError with all faults, InputError where options are missing."""
+    """The recipe with absolute paths. Raises RecipeError with all faults, InputError if options are missing."""
     if path is None:
         missing = [f"--{name}" for name in ("real", "synthetic", "task") if name not in given]
         if missing:

@@ -25,9 +25,9 @@ HELD_OUT = (VAL, TEST)
 MADE = (SYNTHETIC, COMPARED)
 
 SHARES = {TRAIN: 0.6, VAL: 0.2, TEST: 0.2}
-"""Of the scenes, where a dataset has no splits of its own."""
+"""Of the scenes, if a dataset has no splits of its own."""
 VAL_SHARE = {TRAIN: 0.8, VAL: 0.2}
-"""Of the training scenes, where a dataset has a test split and no val."""
+"""Of the training scenes, if a dataset has a test split and no val."""
 EXAMPLES = 3
 CHANCE = 0.01
 """Of the test images may look like a training image: bare water does. More is a leak."""
@@ -44,7 +44,7 @@ class Members:
 
 
 def gather(recipe: EvaluationRecipe, progress: Callable[[int], None]) -> Members:
-    """Open, split and compare. Raises InputError where a split lacks or leaks, StoreError and SourceError from reading."""
+    """Open, split and compare. Raises InputError if a split is missing or leaks, StoreError and SourceError from reading."""
     real, notes = _with_splits(_opened(recipe.real), recipe.seed)
     made = [_opened(path) for path in recipe.synthetic]
     other = [] if recipe.compare is None else [_opened(path) for path in compared_dataset(recipe.compare)]
@@ -90,7 +90,7 @@ def _opened(path: Path) -> LabelledDataset:
 
 
 def _with_splits(real: LabelledDataset, seed: int) -> tuple[LabelledDataset, list[str]]:
-    """`real` with train, val and test. Raises InputError where a test split can neither be found nor be made."""
+    """`real` with train, val and test. Raises InputError if a test split can neither be found nor be made."""
     found = set(real.splits)
     if found == {TRAIN}:
         split_of = split_groups(real, SHARES, seed)
@@ -111,7 +111,7 @@ def _with_splits(real: LabelledDataset, seed: int) -> tuple[LabelledDataset, lis
 
 
 class _ValFromTrain(View):
-    """Some scenes of train as val. Raises InputError where train has a single scene."""
+    """Some scenes of train as val. Raises InputError if train has a single scene."""
 
     def __init__(self, base: LabelledDataset, seed: int) -> None:
         super().__init__(base)

@@ -1,7 +1,7 @@
 """Scores of outcomes, image by image weighted, so that the same code scores a test and every resampling of it.
 
 Weights (R, N): how often each of N images counts in each of R resamplings; all ones for the test itself. Scores are in
-[0, 1]; NaN where a class does not occur.
+[0, 1]; NaN if a class does not occur.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class MetricScorer:
 
 
 def _mean(by_class: Mapping[int, Floats]) -> Floats:
-    """Mean over the classes that occur; 0 where none does, which is a test without anything to find."""
+    """Mean over the classes that occur; 0 if none does, which is a test without anything to find."""
     values = np.stack(list(by_class.values()))
     known = ~np.isnan(values)
     return np.asarray(np.where(known, values, 0).sum(axis=0) / known.sum(axis=0).clip(min=1))

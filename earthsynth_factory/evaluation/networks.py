@@ -59,7 +59,7 @@ class SegmentationNetwork(nn.Module):
         replace_batch_norm(self.network.classifier)
 
     def loss(self, batch: Sequence[Seen], device: torch.device) -> Tensor:
-        """Mean cross-entropy over the pixels that say anything; 0 where none does."""
+        """Mean cross-entropy over the pixels that say anything; 0 if none does."""
         logits = self.network(tensor_of(np.stack([one.image for one in batch]), device))["out"]
         truth = torch.from_numpy(np.stack([one.mask for one in batch])).long().to(device)
         total = F.cross_entropy(logits, truth, ignore_index=IGNORE, reduction="sum")

@@ -15,13 +15,13 @@ from earthsynth_factory.evaluation.gaps import SIZES, Errors, Inventory, Stock
 CONTEXTS, MOST_NEGATIVE = 3, 0.25
 """Classes around an object that are named; share of images without any class at most."""
 WORSE = 1.5
-"""A size that is missed so many times as often as all are is made oftener."""
+"""A size that is missed this many times as often as all are is made more often."""
 LEAST_NEED = 0.05
 """What a class without errors still gets, in parts of what one that is always missed gets."""
 
 
 def next_recipe(found: Inventory, errors: Mapping[str, Errors], source: str, name: str, count: int, model: str) -> str:
-    """YAML. count: images to make. errors: empty where none are known; then scarcity alone decides."""
+    """YAML. count: images to make. errors: empty if none are known; then scarcity alone decides."""
     needs = {one.name: _need(one, errors.get(one.name), found) for one in found.stock.values()}
     negatives, why = _negatives(errors, count)
     shares = _dealt(needs, count - negatives)

@@ -74,7 +74,7 @@ class Pool:
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) the column that covers most of each image, background aside; 0 where there is none."""
+        """(N,) the column that covers most of each image, background aside; 0 if there is none."""
         found = np.zeros(len(self.parts), np.int64)
         for place, mask in enumerate(self.masks):
             counts = np.bincount(mask.ravel(), minlength=256)[1 : self.classes.count]
@@ -121,7 +121,7 @@ class PoolOptions:
 def write_pool(
     folder: Path, members: Members, classes: Classes, options: PoolOptions, progress: Callable[[int], None]
 ) -> Pool:
-    """Read every image once. Raises InputError where the pool would be too large, SourceError for an unreadable image."""
+    """Read every image once. Raises InputError if the pool would be too large, SourceError for an unreadable image."""
     chosen = [(part, record) for part in PARTS for record in _chosen(members, part, options)]
     size = len(chosen) * options.side**2 * 6
     if size > MAX_BYTES:

@@ -30,7 +30,7 @@ def note_run(folder: ResultFolder, run: Run, seconds: float) -> None:
 
 
 def read_run(folder: ResultFolder, run: Run, key: str) -> dict[str, Any]:
-    """The record of a run. Raises StoreError where it is missing, damaged or of another evaluation."""
+    """The record of a run. Raises StoreError if it is missing, damaged or of another evaluation."""
     path = folder.run(run.name)
     found = read_object(path)
     if found.pop("digest", None) != digest_of(found):

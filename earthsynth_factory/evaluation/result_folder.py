@@ -65,7 +65,7 @@ class ResultFolder:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises StoreError where it is missing or none."""
+    """The JSON object in a file. Raises StoreError if it is missing or none."""
     try:
         found = orjson.loads(read_bounded(path, MAX_BYTES))
     except (OSError, ValueError) as error:

@@ -39,7 +39,7 @@ CROWDED = 1.25
 def evaluate(recipe: EvaluationRecipe, out: Path, events: Events) -> Path:
     """Make all runs that are not made yet, and write the result; gives where the result lies.
 
-    Raises InputError where data cannot be compared, StoreError where `out` holds another evaluation, Interrupted when
+    Raises InputError if data cannot be compared, StoreError if `out` holds another evaluation, Interrupted when
     stopped.
     """
     if recipe.trainer is not None:
@@ -71,7 +71,7 @@ def open_evaluation(recipe: EvaluationRecipe, folder: ResultFolder, events: Even
 
 
 def _claim(folder: ResultFolder, recipe: EvaluationRecipe, settings: Settings, pool: Pool) -> str:
-    """Digest of what every run hangs on. Raises StoreError where the folder was begun with anything else."""
+    """Digest of what every run hangs on. Raises StoreError if the folder was begun with anything else."""
     trainer = recipe.trainer.model_dump(mode="json") if recipe.trainer else None
     facts = {
         "version": VERSION,

@@ -15,7 +15,7 @@ from earthsynth_factory.evaluation.training_run import Settings
 
 @dataclass(frozen=True)
 class Events:
-    """Who is told: a sentence; images read of so many; a run done, of so many, with the seconds left."""
+    """Who is told: a sentence; images read, of all; a run done, of all, with the seconds left."""
 
     say: Callable[[str], None] = lambda _: None
     read: Callable[[int], None] = lambda _: None

@@ -44,7 +44,7 @@ class NetworkSpec(Spec):
     """The network that is trained in every arm."""
 
     backbone: str = "auto"
-    """`auto` (EfficientNet-Lite0 with ImageNet weights where the extra `evaluate` is installed, else mobilenet_v3_large), a
+    """`auto` (EfficientNet-Lite0 with ImageNet weights if the extra `evaluate` is installed, else mobilenet_v3_large), a
     torchvision classifier's name, or `timm:NAME`."""
     weights: str = "auto"
     """`auto` (those of Lite0, else none), `none`, `imagenet` (torchvision's or timm's, needs a network), or a safetensors

@@ -48,7 +48,7 @@ class Summary:
 
     @property
     def scenes(self) -> int:
-        """What was resampled of the test: scenes, or images where scenes are few."""
+        """What was resampled of the test: scenes, or images if scenes are few."""
         return len(set(self._units[TEST].tolist()))
 
     @cached_property
@@ -185,7 +185,7 @@ class Summary:
         ]
 
     def _worth(self, group: str, base: str) -> dict[str, Any]:
-        """How many further real images would give the arm's score; nothing where the curve has one point."""
+        """How many further real images would give the arm's score; nothing if the curve has one point."""
         curve, real = self.real_curve, self._images(base)["train"]
         if len(curve) < 2:
             return {}

@@ -48,7 +48,7 @@ MOST_BYTES = 1 << 20
 
 
 def check_trainer(trainer: TrainerSpec) -> list[str]:
-    """The command's words. Raises InputError where it is no command, or does not say where data and results go."""
+    """The command's words. Raises InputError if it is no command, or does not say where data and results go."""
     try:
         words = shlex.split(trainer.command)
     except ValueError as error:
@@ -62,7 +62,7 @@ def check_trainer(trainer: TrainerSpec) -> list[str]:
 
 
 def train_outside(evaluation: Evaluation, events: Events) -> None:
-    """Make all runs that are not made yet. Raises InputError where the trainer fails; finished runs are kept."""
+    """Make all runs that are not made yet. Raises InputError if the trainer fails; finished runs are kept."""
     trainer = evaluation.recipe.trainer
     assert trainer is not None
     words = check_trainer(trainer)

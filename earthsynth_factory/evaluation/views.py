@@ -94,7 +94,7 @@ def turned_boxes(boxes: npt.NDArray[np.float32], turn: int, side: int) -> npt.ND
 
 
 def _pasted(pool: Pool, place: int, other: int, random: np.random.Generator) -> Seen:
-    """About half of the other image's objects, or one of its classes where it has no objects, at their own place."""
+    """About half of the other image's objects, or one of its classes if it has no objects, at their own place."""
     numbers, mask = pool.numbers[other], pool.masks[other]
     present = np.unique(numbers)
     picked = [int(one) for one in present if one and random.random() < PASTED]

@@ -1,6 +1,6 @@
 """DOTA: `<split>/images/<stem>.png` and `<split>/labelTxt/<stem>.txt` with oriented boxes.
 
-A line is `x1 y1 x2 y2 x3 y3 x4 y4 class difficult`: pixels, the source's own corners in its order where it gave them, else
+A line is `x1 y1 x2 y2 x3 y3 x4 y4 class difficult`: pixels, the source's own corners in its order if it gave them, else
 the smallest rectangle around the object, clockwise from the corner nearest the upper left (a mask has no front). An image
 without objects has an empty file, since readers list the text files. Names are written with hyphens for blanks, as DOTA's own
 are; `classes.json` has both spellings. A crowd is `difficult`.

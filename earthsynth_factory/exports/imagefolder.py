@@ -1,7 +1,7 @@
 """Classification: `<split>/<class>/<image>` for torchvision's ImageFolder, and `labels.csv` for many labels an image.
 
-The class of an image is its target; where it has none, as in real data, the target that covers most of it, and background
-where no target occurs. Folders are percent-encoded where a class name has what a file name cannot (`urllib.parse.unquote`
+The class of an image is its target; if it has none, as in real data, the target that covers most of it, and background
+if no target occurs. Folders are percent-encoded if a class name has what a file name cannot (`urllib.parse.unquote`
 gives it back). labels.csv has a row an image (path, split, class) and a column of 0 and 1 for every class.
 """
 

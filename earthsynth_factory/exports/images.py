@@ -16,11 +16,11 @@ from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.io.provenance import source_type_of
 
 Images = Literal["link", "copy", "none"]
-"""`link`: hard links, which cost no space; copies where the file system has none. `none`: labels alone."""
+"""`link`: hard links, which cost no space; copies if the file system has none. `none`: labels alone."""
 
 
 def put_image(source: Path, target: Path, images: Images) -> None:
-    """Bring an image into an export. Raises DiskError where the disk refuses."""
+    """Bring an image into an export. Raises DiskError if the disk refuses."""
     if images != "none":
         put_file(source, target, link=images == "link")
 

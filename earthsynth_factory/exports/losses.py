@@ -16,7 +16,7 @@ class Losses:
 
     @property
     def mean(self) -> float:
-        """0–1; 1 where nothing was measured."""
+        """0–1; 1 if nothing was measured."""
         return self._total / self.objects if self.objects else 1.0
 
     def measure(self, iou: float) -> None:

@@ -1,4 +1,4 @@
-"""Counterfactual pairs in exports: fields beside an image where a format has such, and a table in every export's folder.
+"""Counterfactual pairs in exports: fields beside an image if a format has such, and a table in every export's folder.
 
 `pairs.csv` has a row an image of a pair: image (file stem), split, pair_id, counterfactual (0 or 1), class (by which the two
 differ), instead (what stands there in the counterfactual image; empty: nothing). The two rows of a pair have one pair_id.

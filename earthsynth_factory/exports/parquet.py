@@ -29,9 +29,9 @@ from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
 
 ROWS = 32
-"""Images in memory at a time, and in a row group: readers that want one image decode so many at most."""
+"""Images in memory at a time, and in a row group: readers that want one image decode this many at most."""
 BYTES = 1 << 26
-"""Fewer where their files are large: a row group ends with the image that brings its pictures to so many bytes."""
+"""Fewer if their files are large: a row group ends with the image that brings its pictures to this many bytes."""
 PICTURES = ("image", "mask", "instances")
 
 _BODY = """\

@@ -1,4 +1,4 @@
-"""The shape of one object for a format: what its source drew where that is kept, else what its mask gives.
+"""The shape of one object for a format: what its source drew if that is kept, else what its mask gives.
 
 Coordinates are pixels of the image, along edges (see `geometry`). Nothing given is derived anew: polygons, boxes and corners
 come out as they were read, to the digits that a format writes.
@@ -24,7 +24,7 @@ DIGITS = 6
 
 
 def drawn(instance: Instance) -> Given | None:
-    """What the source drew, where that and not a mask is the object's shape."""
+    """What the source drew, if that and not a mask is the object's shape."""
     return instance.given if instance.given and not instance.given.masked else None
 
 

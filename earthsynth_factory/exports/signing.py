@@ -30,7 +30,7 @@ def sign_folder(folder: Path, out: Path, key: SigningKey, on_file: Callable[[], 
     """Make `out`, which must not be there, whole or not at all. Signatures differ from run to run, so nothing of ours is
     changed in place.
 
-    Raises InputError where the folder is a build (its bytes are vouched for) or none, or an image cannot be signed, and
+    Raises InputError if the folder is a build (its bytes are vouched for) or none, or an image cannot be signed, and
     DiskError.
     """
     if BuildLayout(folder).run.is_file():

@@ -188,7 +188,7 @@ class _Times:
 
     @property
     def interval(self) -> list[str | None]:
-        """Open on the side where nobody knows."""
+        """Open on the side if nobody knows."""
         first, last = self._found or (None, None)
         begin, end = (f"{day}T{clock}Z" for day, clock in zip(_ALL_TIME, ("00:00:00", "23:59:59"), strict=True))
         return [None if first == begin else first, None if last == end else last]

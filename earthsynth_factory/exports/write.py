@@ -56,7 +56,7 @@ def export(
 ) -> list[ExportSummary]:
     """Write each format to `out/<kind>`, as far as it is not there already. The masters are only read.
 
-    held: whether the caller holds the lock of `out`. content: what `content_of` would say, where the caller knows better.
+    held: whether the caller holds the lock of `out`. content: what `content_of` would say, if the caller knows better.
     Raises DiskError, StoreError, SourceError, and InputError as `check_targets`.
     """
     if not specs:
@@ -80,7 +80,7 @@ def _narrowed(store: LabelledDataset, spec: ExportSpec) -> LabelledDataset:
 
 
 def check_targets(specs: Sequence[ExportSpec], out: Path, source: Path) -> None:
-    """Raises InputError where a format would take the place of what no export wrote, or of the folder it is made from."""
+    """Raises InputError if a format would take the place of what no export wrote, or of the folder it is made from."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; choose a folder for --out")
     for target in (out / spec.kind for spec in specs):
@@ -130,7 +130,7 @@ def _export_one(
 
 
 def write_format(store: LabelledDataset, spec: ExportSpec, folder: Path, progress: Progress) -> ExportSummary:
-    """One format into `folder` itself. Raises SourceError where an object's run lengths are damaged, else as `export`."""
+    """One format into `folder` itself. Raises SourceError if an object's run lengths are damaged, else as `export`."""
     try:
         summary = spec.write(store, folder, progress)
     except RunLengthError as error:
@@ -155,7 +155,7 @@ def _sweep(out: Path) -> None:
 
 
 def _read_mark(target: Path) -> ExportMark | None:
-    """The mark; None where there is no export, or one that an earlier version or a killed run left without its facts."""
+    """The mark; None if there is no export, or one that an earlier version or a killed run left without its facts."""
     try:
         mark = parsed(read_bounded(target / MARK), ExportMark)
         ExportSummary(**mark.summary)
@@ -165,5 +165,5 @@ def _read_mark(target: Path) -> ExportMark | None:
 
 
 def _strange(target: Path, mark: ExportMark) -> str:
-    """Some files that were put beside what the export wrote; empty where there are none."""
+    """Some files that were put beside what the export wrote; empty if there are none."""
     return strangers(target, FileNames(mark.count, mark.names), target / MARK)

@@ -125,7 +125,7 @@ class YoloObbSpec(_YoloSpec):
 
 
 def _digits(record: SampleRecord) -> int:
-    """Decimals of a share: six, more where they would be coarser than a thousandth of a pixel."""
+    """Decimals of a share: six, more if they would be coarser than a thousandth of a pixel."""
     return max(6, 3 + math.ceil(math.log10(max(record.width, record.height))))
 
 

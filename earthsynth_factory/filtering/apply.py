@@ -30,7 +30,7 @@ DERIVED = {"exports", "report"}
 
 
 def check_mirror(folder: LabelledFolder, target: Path) -> None:
-    """Raises InputError where no filtered folder can be made of this one, StoreError where `target` will not do."""
+    """Raises InputError if no filtered folder can be made of this one, StoreError if `target` will not do."""
     if folder.path.is_file():
         raise InputError(f"{folder.path}: is one file; give the folder that it and its images lie in, or --apply list")
     files = (file for entry in folder.entries for file in entry.files)
@@ -45,7 +45,7 @@ def check_mirror(folder: LabelledFolder, target: Path) -> None:
 
 
 def check_own(target: Path, names: Path) -> None:
-    """Raises StoreError where a folder that has to be made anew holds what no filter wrote. names: what the filter noted."""
+    """Raises StoreError if a folder that has to be made anew holds what no filter wrote. names: what the filter noted."""
     if not target.exists() or not any(target.iterdir()):
         return
     try:
@@ -97,7 +97,7 @@ def _sweep(folder: Path) -> None:
 def mirror(folder: LabelledFolder, fresh: Path, target: Path, kept: Bools, how: Literal["copy", "link"]) -> None:
     """Write the filtered folder into `fresh`, its lists as if it lay at `target`. kept: (N,) which entries stay.
 
-    Raises DiskError, SourceError where a list is too large.
+    Raises DiskError, SourceError if a list is too large.
     """
     files = KeptFiles(folder, target, kept)
     for path in walk(folder.path):

@@ -96,7 +96,7 @@ class ScoreColumns:
         return bytes(self._digests[place])
 
     def column(self, rule: str, measure: str) -> Numbers:
-        """(N,) numbers; NaN where there is none."""
+        """(N,) numbers; NaN if there is none."""
         return self._measured[rule].column(measure)
 
     def measures(self, rule: str) -> list[tuple[int, tuple[str, ...]]]:
@@ -118,7 +118,7 @@ class _Measures:
     def __init__(self, count: int) -> None:
         self._lists: list[tuple[str, ...]] = []
         self._list = np.zeros(count, np.uint16)
-        """(N,) 0 where the rule was not asked, else one more than the number of the list."""
+        """(N,) 0 if the rule was not asked, else one more than the number of the list."""
         self._columns: dict[str, Numbers] = {}
 
     @property
@@ -141,12 +141,12 @@ class _Measures:
         return self._lists.index(names) + 1
 
     def at(self, place: int) -> dict[str, float] | None:
-        """The image's measures; None where the rule was not asked."""
+        """The image's measures; None if the rule was not asked."""
         number = int(self._list[place])
         return {name: float(self._columns[name][place]) for name in self._lists[number - 1]} if number else None
 
     def column(self, name: str) -> Numbers:
-        """(N,), NaN where the image has no such measure now: an earlier line of it may have had one."""
+        """(N,), NaN if the image has no such measure now: an earlier line of it may have had one."""
         having = [number for number, names in enumerate(self._lists, start=1) if name in names]
         empty = np.full(len(self._list), np.nan)
         return np.where(np.isin(self._list, having), self._columns[name], np.nan) if having else empty

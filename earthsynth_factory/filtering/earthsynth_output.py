@@ -21,7 +21,7 @@ TEST_OUTPUT = "earthsynth-test"
 
 
 def open_test_output(path: Path) -> LabelledFolder | None:
-    """The folder as what `test.py` writes; None where no picture is named so and has its control image."""
+    """The folder as what `test.py` writes; None if no picture is named so and has its control image."""
     if not path.is_dir():
         return None
     pictures = [file for file in walk(path) if file.suffix.lower() == ".png"]

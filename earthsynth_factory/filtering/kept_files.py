@@ -56,7 +56,7 @@ class KeptFiles:
         return (entry for entry, stays in zip(self.folder.entries, self.kept.tolist(), strict=True) if stays is kept)
 
     def image(self, name: str, near: Path) -> Path | None:
-        """The file of the image that a list in the folder `near` calls by path or name; None where it is not known."""
+        """The file of the image that a list in the folder `near` calls by path or name; None if it is not known."""
         path = Path(os.path.normpath(name))
         if path.is_absolute():
             inside = [path.relative_to(root) for root in self._roots if path.is_relative_to(root)]

@@ -22,7 +22,7 @@ from earthsynth_factory.io.stamps import stamp_or_none
 class LabelledImage:
     """One labelled image. name: unique in its folder. files: its own, the image first. load raises SourceError.
 
-    split: as published, empty where nothing is said.
+    split: as published, empty if nothing is said.
     """
 
     name: str
@@ -56,7 +56,7 @@ class LabelledFolder:
 def candidate(image: Image, mask: Mask, numbers: InstanceMap | None, taxonomy: Taxonomy, origin: str) -> Candidate:
     """A real image as the rules see one. Its class is the largest countable one in the mask, else the largest.
 
-    Raises SourceError where image, mask and numbers contradict one another.
+    Raises SourceError if image, mask and numbers contradict one another.
     """
     if image.shape[:2] != mask.shape:
         raise SourceError(f"{origin}: the image has {image.shape[:2]} rows and columns, its mask {mask.shape}")

@@ -29,7 +29,7 @@ CLASS_NAMES = {"classes.txt", "obj.names"}
 
 
 def rewritten(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
-    """The list without the dropped images, piece by piece; None where the file is none. Raises SourceError where it is too
+    """The list without the dropped images, piece by piece; None if the file is none. Raises SourceError if it is too
     large.
     """
     writer = _WRITERS.get(path.suffix.lower())

@@ -16,14 +16,14 @@ from earthsynth_factory.datasets.build.records import ClassId, parsed
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a rule measured of an image. settings: a digest of the rule's. measures: NaN where there is none."""
+    """What a rule measured of an image. settings: a digest of the rule's. measures: NaN if there is none."""
 
     settings: str
     measures: Mapping[str, float]
 
     @classmethod
     def of(cls, settings: str, measures: Mapping[str, float | None]) -> Measured:
-        """measures: name → number; None where it could not be measured."""
+        """measures: name → number; None if it could not be measured."""
         return cls(settings, {name: math.nan if value is None else value for name, value in measures.items()})
 
 
@@ -70,7 +70,7 @@ class ScoreRow:
         return orjson.dumps({**{name: getattr(self, name) for name in _PLAIN}, "measured": measured}) + b"\n"
 
     def measures(self, rule: str, settings: str) -> Mapping[str, float] | None:
-        """The rule's numbers; None where it was not asked, or with other settings."""
+        """The rule's numbers; None if it was not asked, or with other settings."""
         found = self.measured.get(rule)
         return None if found is None or found.settings != settings else found.measures
 

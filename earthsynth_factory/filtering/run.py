@@ -52,7 +52,7 @@ EXPORTED = ("coco", "yolo-detect")
 class FilterOptions:
     """config: filter.yaml. calibrate: a folder of real labelled images. map: class words, as `prepare` takes them.
 
-    kind: of the folder, where it cannot be recognised; as `prepare` has it. plugins: whether those that the configuration
+    kind: of the folder, if it cannot be recognised; as `prepare` has it. plugins: whether those that the configuration
     names may be imported. stretch, bands: of images of more than 8 bits, as `prepare` has them.
     """
 
@@ -141,7 +141,7 @@ class _Run:
         return ScoreJournal(out / "scores.jsonl", folder.names, {rule.name: rule.settings for rule in self._rules})
 
     def _real(self, watch: Watch | None) -> _Real | None:
-        """The real images, every rule asked of each; None without. Raises InputError where none is usable."""
+        """The real images, every rule asked of each; None without. Raises InputError if none is usable."""
         if self._options.calibrate is None:
             return None
         options, place = self._options, self._out / "real"

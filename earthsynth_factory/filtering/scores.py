@@ -39,7 +39,7 @@ class ScoreJournal:
         self._file = open_to_append(path)
 
     def row(self, place: int) -> ScoreRow | None:
-        """All that is stored of one image; None where nothing is."""
+        """All that is stored of one image; None if nothing is."""
         if self._lines[place] < 0:
             return None
         try:

@@ -39,7 +39,7 @@ Asked = AskedRule[MeasuredRule]
 
 def asked_rules(specs: Iterable[RuleSpec], context: StageContext) -> list[Asked]:
     """Rules with the digests of their settings. Raises InputError for a plug-in that cannot decide from stored numbers,
-    ModelError if weights lack.
+    ModelError if weights are missing.
     """
     words = [context.taxonomy[target].words for target in context.targets]
     found = []

@@ -50,7 +50,7 @@ def open_folder(
     kind: `auto`, one of `prepare`'s, or one that an earlier run recognised, as `LabelledFolder.kind` has it. stretch, bands:
     how images in another's format become pictures of 8 bits, as `prepare` takes them; settled once in the workspace.
 
-    Raises SourceError, InputError where it is of no known kind or holds no labelled image.
+    Raises SourceError, InputError if it is of no known kind or holds no labelled image.
     """
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder")

@@ -1,10 +1,10 @@
-"""Decisions as tables for people: `scores.csv`, and `scores.parquet` where pyarrow is installed.
+"""Decisions as tables for people: `scores.csv`, and `scores.parquet` if pyarrow is installed.
 
 One row an image, in the order of the folder:
 
     id, image, category, kept, reasons, <rule>, <rule>.<measure> …, threshold.<rule> …
 
-`kept` is 0 or 1; `reasons` are joined by `; `; `<rule>` is the rule's value, higher is better, empty where it was not
+`kept` is 0 or 1; `reasons` are joined by `; `; `<rule>` is the rule's value, higher is better, empty if it was not
 asked or does not apply; `threshold.<rule>` the least value it was held to.
 """
 
@@ -22,7 +22,7 @@ from earthsynth_factory.io.tables import cell
 
 
 def write_tables(folder: Path, columns: list[str], rows: Callable[[], Iterator[dict[str, Any]]]) -> list[Path]:
-    """`scores.csv` and, where pyarrow is there, `scores.parquet`; gives the files written. Raises DiskError.
+    """`scores.csv` and, if pyarrow is there, `scores.parquet`; gives the files written. Raises DiskError.
 
     rows: gives them from the first on, each time it is called; none is kept.
     """

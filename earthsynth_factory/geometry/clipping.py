@@ -18,7 +18,7 @@ def near(rings: Sequence[Sequence[float]], size: tuple[int, int]) -> list[list[f
     """The rings (x, y, x, y, …), and where they are longer than any object's, what of them is near an image of `size` (H, W).
 
     Rings are cut at one image's size beyond its borders, so that no pixel of it changes but by rounding. Raises ValueError
-    where what is left is longer than `MAX_OUTLINE`.
+    if what is left is longer than `MAX_OUTLINE`.
     """
     points = [np.reshape(ring, (-1, 2)) for ring in rings]
     if sum(map(_length, points)) <= MAX_OUTLINE:

@@ -1,4 +1,4 @@
-"""Connected components of all classes at once: instances where a source has none of its own."""
+"""Connected components of all classes at once: instances if a source has none of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def components(mask: npt.NDArray[np.uint8], classes: Iterable[int]) -> npt.NDArr
     """(H, W) ids 1 … n of the connected regions of each class in `classes`, in raster order; 0 elsewhere.
 
     mask: (H, W) class ids. Pixels of one class are connected across edges and corners (8-connected), since a thin
-    diagonal object, a pier or a mast, is one. Raises SourceError where there are more than 65535.
+    diagonal object, a pier or a mast, is one. Raises SourceError if there are more than 65535.
     """
     from skimage.measure import label  # takes half a second to import
 

@@ -10,7 +10,7 @@ Points = npt.NDArray[np.float64]
 
 
 def shared(one: Points, other: Points) -> Points:
-    """The corners of what two polygons share, none where they share nothing; `other` is convex (Sutherland–Hodgman)."""
+    """The corners of what two polygons share, none if they share nothing; `other` is convex (Sutherland–Hodgman)."""
     for start, end in zip(other, np.roll(other, -1, axis=0), strict=True):
         one = _right_of(one, start, end)
     return one

@@ -25,7 +25,7 @@ Box = tuple[float, float, float, float]
 """left, top, width, height in pixels."""
 
 SLACK = 0.02
-"""A box may reach beyond the image by so many pixels: shares of six digits are no more exact in a large image."""
+"""A box may reach beyond the image by this many pixels: shares of six digits are no more exact in a large image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Given:
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Given:
-        """The reverse of `fields`. Raises TypeError, KeyError or ValueError where it is no such thing."""
+        """The reverse of `fields`. Raises TypeError, KeyError or ValueError if it is no such thing."""
         box, corners = data.get("box"), data.get("corners")
         if box is not None:
             left, top, width, height = map(float, box)
@@ -123,7 +123,7 @@ class Cut:
 
 
 def cut_to(given: Given, window: Cut) -> Given | None:
-    """What of it lies in the window, in the window's own pixels; None where nothing does.
+    """What of it lies in the window, in the window's own pixels; None if nothing does.
 
     Polygons and boxes end at the window. An oriented box that the window's border cuts becomes the smallest rectangle
     around its part inside; at the image's own border it is left as it was given, as datasets of oriented boxes have it.

@@ -45,7 +45,7 @@ def encode_patch(pixels: npt.NDArray[np.bool_], top: int, left: int, height: int
 
 
 def decode(text: str, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """The (height, width) mask of compressed counts. Raises ValueError where they do not cover it exactly."""
+    """The (height, width) mask of compressed counts. Raises ValueError if they do not cover it exactly."""
     counts = _read_counts(text, height, width)
     inside = np.arange(len(counts)) % 2 == 1
     return np.repeat(inside, counts).reshape((height, width), order="F")
@@ -54,7 +54,7 @@ def decode(text: str, height: int, width: int) -> npt.NDArray[np.bool_]:
 def decode_patch(text: str, height: int, width: int, most: int) -> tuple[int, int, npt.NDArray[np.bool_]] | None:
     """Row and column of the mask's bounding box and its pixels, bool (h, w); None of an empty mask.
 
-    Costs the box alone, of a (height, width) mask however large. Raises ValueError as `decode` does, and where the box has
+    Costs the box alone, of a (height, width) mask however large. Raises ValueError as `decode` does, and if the box has
     more than `most` pixels.
     """
     ends = np.cumsum(_read_counts(text, height, width), dtype=np.int64)
@@ -82,7 +82,7 @@ def _within(positions: IntArray, height: int, top: int, left: int, rows: int) ->
 
 
 def _counts(starts: IntArray, lengths: IntArray, pixels: int) -> IntArray:
-    """Alternating counts; like pycocotools, without a last 0 where the mask ends inside."""
+    """Alternating counts; like pycocotools, without a last 0 if the mask ends inside."""
     ends = starts + lengths
     gaps = starts - np.concatenate([[0], ends[:-1]])
     counts = np.stack([gaps, lengths], axis=1).ravel()

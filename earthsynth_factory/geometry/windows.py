@@ -22,7 +22,7 @@ class Window:
     width: int
 
     def times(self, factor: int) -> Window:
-        """The same one on a grid so many times finer."""
+        """The same one on a grid this many times finer."""
         return Window(self.top * factor, self.left * factor, self.height * factor, self.width * factor)
 
     @property

@@ -70,7 +70,7 @@ def unpack(parts: list[Path], target: Path, wanted: Callable[[PurePosixPath], bo
     """Write the wanted entries of a zip (in parts) below `target`; gives how many are there. A second call adds nothing.
 
     Entries that climb out, are links, too large or too dense are faults; others that are not wanted are counted.
-    Raises `SourceError` where it is no zip or has too many entries, `DiskError` where the disk has no room.
+    Raises `SourceError` if it is no zip or has too many entries, `DiskError` if the disk has no room.
     """
     try:
         with zipfile.ZipFile(io.BufferedReader(Joined(parts), 1 << 20)) as archive:

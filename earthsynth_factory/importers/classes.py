@@ -67,7 +67,7 @@ class ClassMap:
     colours: Mapping[int, int]
 
     def find(self, word: str) -> int | None:
-        """The category id of a word of the dataset, 0 where it is to be left out, None where it is unknown."""
+        """The category id of a word of the dataset, 0 if it is to be left out, None if it is unknown."""
         key = normalise(word)
         if key in self.words:
             return self.words[key]
@@ -81,7 +81,7 @@ class ClassMap:
         return word if normalise(word) in self.words else meaning
 
     def id_of(self, word: str) -> int:
-        """As `find`. Raises `SourceError` where the word is unknown."""
+        """As `find`. Raises `SourceError` if the word is unknown."""
         found = self.find(word)
         if found is None:
             raise SourceError(f"class {word!r} is in no table; add it to the file given by --map")
@@ -109,7 +109,7 @@ def _own_category(count: int | None, number: int) -> str:
 
 
 def _key(word: str) -> str:
-    """The word as a key of YAML: quoted where YAML would take it for something else."""
+    """The word as a key of YAML: quoted if YAML would take it for something else."""
     plain = re.fullmatch(r"[^\W\d_](?:[\w -]*\w)?", word) and word.lower() not in ("null", "true", "false")
     return word if plain else orjson.dumps(word).decode()
 

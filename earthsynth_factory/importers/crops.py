@@ -37,8 +37,8 @@ class CropRules:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Crop:
-    """image (H, W, 3), None where the file is taken over as it is; mask uint8 (H, W) category ids, `IGNORE` where nothing is
-    known; numbers uint16 (H, W) instance ids, None where none are known. picture: share of it that is picture, 0–1: the rest
+    """image (H, W, 3), None if the file is taken over as it is; mask uint8 (H, W) category ids, `IGNORE` where nothing is
+    known; numbers uint16 (H, W) instance ids, None if none are known. picture: share of it that is picture, 0–1: the rest
     is no-data or transparent.
     """
 
@@ -93,7 +93,7 @@ def cut_crops(
     """The crops of a scene from top to bottom; memory is that of one band of rows. `left_out` counts what is dropped.
 
     pixels: whether the image is decoded; False leaves `image` None.
-    Raises `SourceError` where labels and image differ in size.
+    Raises `SourceError` if labels and image differ in size.
     """
     height, width = picture.shape
     if labels.raster is not None and labels.raster.shape != picture.shape:
@@ -214,7 +214,7 @@ def _blank(canvas: _Canvas, valid: npt.NDArray[np.bool_]) -> float:
 def _inside(
     one: SceneObject, corner: tuple[int, int], shape: tuple[int, int]
 ) -> tuple[tuple[slice, slice], npt.NDArray[np.bool_]] | None:
-    """Where an object lies in a window and which of its pixels do; None where none does."""
+    """Where an object lies in a window and which of its pixels do; None if none does."""
     spans, cuts = [], []
     for begin, length, origin, limit in zip((one.top, one.left), one.pixels.shape, corner, shape, strict=True):
         low, high = max(begin - origin, 0), min(begin - origin + length, limit)
@@ -248,6 +248,6 @@ def _instance(part: _Part, window: Cut) -> Instance:
 
 
 def _given(one: SceneObject, window: Cut, box: tuple[int, int, int, int]) -> Given | None:
-    """What the source drew, cut with the window; None where it says no more than the pixels do."""
+    """What the source drew, cut with the window; None if it says no more than the pixels do."""
     given = cut_to(one.given, window) if one.given else None
     return None if given and given.masked and not given.corners and given.box == box else given

@@ -19,7 +19,7 @@ HEAD = 1 << 16
 def distinct_scenes(source: Source, notes: Notes) -> list[Scene]:
     """The scenes, what is there twice with the same labels once, stems made distinct in the order they are listed.
 
-    Pictures of the same bytes that stay are of one group. Raises `SourceError` where there is no scene.
+    Pictures of the same bytes that stay are of one group. Raises `SourceError` if there is no scene.
     """
     if not source.scenes:
         raise SourceError(f"{source.info.name}: no labelled image was found; check the folder that was given")

@@ -47,7 +47,7 @@ class ImageFinder:
     def find(self, name: str, near: Path | None = None, split: str | None = None) -> Path | None:
         """The image called `name`; near: the annotation file's folder, split: what it is of.
 
-        None where there is none, or several are as likely. A split that has its own images has none of another's, unless the
+        None if there is none, or several are as likely. A split that has its own images has none of another's, unless the
         name says the folder.
         """
         key = key_of(name)
@@ -84,7 +84,7 @@ def folded(text: str) -> str:
 
 
 def key_of(name: str) -> Key:
-    """The parts of a path or URL as it was written, the last first; empty where it names nothing."""
+    """The parts of a path or URL as it was written, the last first; empty if it names nothing."""
     if len(name) > MAX_NAME:
         return ()
     text = name.replace("\\", "/")

@@ -24,7 +24,7 @@ class PrepareSummary:
     """What a prepared folder holds. pixels, objects: by category name. left_out: what was dropped, by reason.
     remarks: what was used otherwise than it stands in the source, by sentence.
     ignored: pixels of which nobody says what they are. found: images, objects and classes that the source has, and how many
-    of its images are used; objects are 0 where the source has pixels alone.
+    of its images are used; objects are 0 if the source has pixels alone.
     """
 
     kind: str
@@ -90,7 +90,7 @@ def finish(
 ) -> None:
     """Write train.jsonl, instances.jsonl, problems.txt and, last, dataset.json. imagery: how images became pictures.
 
-    Raises `SourceError` where no scene could be used at all; then no dataset.json is written.
+    Raises `SourceError` if no scene could be used at all; then no dataset.json is written.
     """
     tally = _Tally(Counter(), Counter(), Counter(notes.left_out), +notes.remarks, list(notes.faults))
     used = 0

@@ -21,7 +21,7 @@ LABEL_SUFFIXES = words(
 
 
 def open_path(path: Path, workspace: Path, notes: Notes) -> Tree:
-    """The tree to read. workspace: a folder of ours, for what is unpacked. Raises `SourceError` where there is nothing."""
+    """The tree to read. workspace: a folder of ours, for what is unpacked. Raises `SourceError` if there is nothing."""
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder")
     if path.is_dir():

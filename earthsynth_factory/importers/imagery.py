@@ -31,8 +31,8 @@ def settle(
 ) -> Rendering:
     """The rendering of the dataset's images; read from the file `place` if an earlier run settled it.
 
-    rule: as `--stretch`, None for the usual one if an image that is looked at has more than 8 bits. Raises `InputError` where
-    the rule or the bands cannot be, `StoreError` where what was settled is damaged.
+    rule: as `--stretch`, None for the usual one if an image that is looked at has more than 8 bits. Raises `InputError` if
+    the rule or the bands cannot be, `StoreError` if what was settled is damaged.
     """
     wanted = StretchRule.of(rule or USUAL)
     if bands and (len(bands) != 3 or min(bands) < 1):
@@ -56,7 +56,7 @@ def _measured(scenes: Sequence[Scene], rule: StretchRule, bands: tuple[int, int,
 
 
 def fields(rendering: Rendering) -> dict[str, Any]:
-    """As plain values, for dataset.json; empty where images are taken as they are."""
+    """As plain values, for dataset.json; empty if images are taken as they are."""
     found: dict[str, Any] = {"stretch": rendering.stretch.fields()} if rendering.stretch else {}
     return {**found, "bands": list(rendering.bands)} if rendering.bands else found
 

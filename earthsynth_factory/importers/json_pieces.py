@@ -92,7 +92,7 @@ class _Scanner:
         self._keys, self._met = keys, met
         self._place, self._begin = 0, -1
         self._last = b""
-        self._listed = 0  # the depth inside the wanted list that is open, 0 where none is
+        self._listed = 0  # the depth inside the wanted list that is open, 0 if none is
 
     def scan(self, data: bytes) -> Iterator[tuple[str, int, int]]:
         """(key, begin, end) of every object that ends in the data."""

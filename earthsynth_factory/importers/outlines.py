@@ -31,10 +31,10 @@ MAX_AWAY = 1_000_000
 
 
 def fill(given: Given, size: tuple[int, int]) -> Patch | None:
-    """The pixels of what a source drew, in an image of `size` (H, W); None where nothing of it lies inside.
+    """The pixels of what a source drew, in an image of `size` (H, W); None if nothing of it lies inside.
 
     A polygon that is its own box is filled as a box. An object too small to hold a pixel's centre has the pixel that its own
-    centre lies in. Raises ValueError where it has no area, and as below.
+    centre lies in. Raises ValueError if it has no area, and as below.
     """
     rings = given.rings()
     upright = given.box is not None and len(rings) == 1 and is_upright(rings[0], given.box)
@@ -51,7 +51,7 @@ def fill(given: Given, size: tuple[int, int]) -> Patch | None:
 def usable_rings(polygons: Sequence[Polygon]) -> list[list[float]]:
     """The polygons without those of fewer than three corners, which have no area: a click too many, a line.
 
-    Raises ValueError where none is left, or one has an odd count, or numbers that are none.
+    Raises ValueError if none is left, or one has an odd count, or numbers that are none.
     """
     rings = [np.asarray(polygon, np.float64) for polygon in polygons]
     for ring in rings:
@@ -66,7 +66,7 @@ def usable_rings(polygons: Sequence[Polygon]) -> list[list[float]]:
 
 
 def fill_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> Patch | None:
-    """The union of the polygons, clipped to an image of `size` (H, W); None where nothing of it lies inside.
+    """The union of the polygons, clipped to an image of `size` (H, W); None if nothing of it lies inside.
 
     Raises ValueError as `usable_rings`.
     """
@@ -79,9 +79,9 @@ def fill_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> Patch |
 
 
 def fill_box(left: float, top: float, width: float, height: float, size: tuple[int, int]) -> Patch | None:
-    """The pixels whose centres lie in an upright box, clipped to `size` (H, W); None where there is none.
+    """The pixels whose centres lie in an upright box, clipped to `size` (H, W); None if there is none.
 
-    Raises ValueError where a number is none, or a size negative.
+    Raises ValueError if a number is none, or a size negative.
     """
     if not all(map(math.isfinite, (left, top, width, height))) or width < 0 or height < 0:
         raise ValueError("a box is left, top, width, height with sizes that are not negative")
@@ -98,9 +98,9 @@ def _first(edge: float) -> int:
 
 
 def read_rle(value: Any, size: tuple[int, int]) -> Patch | None:
-    """COCO's run lengths (`size`, `counts` as a list or as compressed text); None where the mask is empty.
+    """COCO's run lengths (`size`, `counts` as a list or as compressed text); None if the mask is empty.
 
-    Raises ValueError where it is malformed or of another size than the image.
+    Raises ValueError if it is malformed or of another size than the image.
     """
     if not isinstance(value, dict) or list(value.get("size", ())) != list(size):
         raise ValueError(f"run lengths must be of the image's size {list(size)}")

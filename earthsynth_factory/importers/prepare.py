@@ -10,7 +10,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +28,16 @@ from earthsynth_factory.importers.recognise import choose_reader
 from earthsynth_factory.importers.scene import Notes, Reader, ReadRequest, Scene, Source
 from earthsynth_factory.io.claim import Claim, claimed, digest_of
 from earthsynth_factory.io.gates import write_below
-from earthsynth_factory.io.processes import be_a_child, spawning
+from earthsynth_factory.io.processes import be_a_child, spawning, warm_context
 from earthsynth_factory.io.raster_files import gdal_settings
 
 IN_FLIGHT = 16
 """Scenes handed out per worker: enough that none waits while the disk takes in what the journal vouches for, few enough that
 memory stays flat.
 """
+
+WARM = ("earthsynth_factory.importers.prepare",)
+"""What workers need: a second of a processor to import, which all of them share."""
 
 Watch = Callable[[int, int], None]
 """Called with scenes done and scenes in all."""
@@ -63,8 +65,8 @@ class PrepareOptions:
 def prepare(path: Path, out: Path, options: PrepareOptions, watch: Watch | None = None) -> PrepareSummary:
     """Reads `path`, writes the prepared layout into `out`.
 
-    Raises `InputError` for options, unknown classes or a path of no known kind; `StoreError` where `out` was prepared
-    otherwise; with `strict` `SourceError` at the first thing that cannot be used; `DiskError` where writing fails.
+    Raises `InputError` for options, unknown classes or a path of no known kind; `StoreError` if `out` was prepared
+    otherwise; with `strict` `SourceError` at the first thing that cannot be used; `DiskError` if writing fails.
     """
     _check(path, out, options)
     classes, notes = read_map(options.map), Notes(options.strict)
@@ -187,7 +189,7 @@ def _pooled(
     """Records from a pool of processes. Scenes that the death of one leaves undone are put in `unsettled`, in order."""
     queue = iter(scenes)
     flying: dict[Future[dict[str, Any]], Scene] = {}
-    with ProcessPoolExecutor(count, get_context("spawn"), _take_place, (task,)) as pool:
+    with ProcessPoolExecutor(count, warm_context(*WARM), _take_place, (task,)) as pool:
         try:
             _hand_out(pool, flying, islice(queue, IN_FLIGHT * count))
             while flying:
@@ -212,7 +214,7 @@ def _one_by_one(task: SceneTask, scenes: deque[Scene]) -> Iterator[tuple[Scene, 
     """Each when the one before is done, in a process that only a death replaces: that is then the scene's fault."""
     while scenes:
         try:
-            with ProcessPoolExecutor(1, get_context("spawn"), _take_place, (task,)) as pool:
+            with ProcessPoolExecutor(1, warm_context(*WARM), _take_place, (task,)) as pool:
                 while scenes:
                     with spawning():
                         future = pool.submit(_work_there, scenes[0])

@@ -22,7 +22,7 @@ from earthsynth_factory.io.jsonl import append_line, open_to_append, placed_reco
 from earthsynth_factory.io.stamps import stamp_or_none
 
 FLUSH_SECONDS = 2.0
-"""A kill costs the scenes of the last so many seconds."""
+"""A kill costs the scenes of the last seconds, this many at most."""
 
 
 GONE = "gone"
@@ -79,7 +79,7 @@ class Journal:
     """Records by scene; a later record of the same scene replaces an earlier one. One process writes it."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `StoreError` where a line that is not the last cannot be read; a torn last line is cut off."""
+        """Raises `StoreError` if a line that is not the last cannot be read; a torn last line is cut off."""
         self._path = path
         self._places: dict[str, tuple[int, str]] = {}
         self._waiting: list[tuple[str, str, bytes]] = []

@@ -61,7 +61,7 @@ class SceneTask:
 def work(task: SceneTask, scene: Scene) -> dict[str, Any]:
     """Write the crops of a scene; gives its journal record. An unusable scene is a fault in the record, not an error.
 
-    Raises `SourceError` where `strict`, `DiskError` where writing fails.
+    Raises `SourceError` if `strict`, `DiskError` if writing fails.
     """
     notes = Notes(task.strict)
     items: list[dict[str, Any]] = []
@@ -111,7 +111,7 @@ def _distinct(objects: tuple[SceneObject, ...], notes: Notes) -> tuple[SceneObje
 
 
 def check_area(picture: Picture) -> None:
-    """Raises `SourceError` where an image is too large to be worked on in one piece."""
+    """Raises `SourceError` if an image is too large to be worked on in one piece."""
     height, width = picture.shape
     if height * width > MAX_WHOLE:
         raise SourceError(
@@ -120,7 +120,7 @@ def check_area(picture: Picture) -> None:
 
 
 def _check_size(scene: Scene, picture: Picture) -> None:
-    """Raises `SourceError` where the image has another size than its source says. One whose labels were drawn on it as
+    """Raises `SourceError` if the image has another size than its source says. One whose labels were drawn on it as
     stored, whatever its EXIF says, is not turned.
     """
     if scene.size is None or scene.size == picture.shape:
@@ -136,7 +136,7 @@ def _check_size(scene: Scene, picture: Picture) -> None:
 
 
 def _check_ground(scene: Scene, picture: Picture, raster: Raster | None) -> None:
-    """Raises `SourceError` where image and label image say themselves that they lie on other ground, or upside down."""
+    """Raises `SourceError` if image and label image say themselves that they lie on other ground, or upside down."""
     if not isinstance(raster, LabelRaster) or not (
         isinstance(picture.file, GdalFile) and isinstance(raster.picture.file, GdalFile)
     ):

@@ -16,7 +16,7 @@ SHOWN = 8
 def choose_reader(request: ReadRequest, readers: Mapping[str, Reader], kind: str = "auto") -> tuple[Reader, str]:
     """The reader and why. kind: `auto`, a reader's, or a plug-in's `package.module:Class`.
 
-    Raises `InputError` where the kind is unknown, nothing fits, several do, or the evidence is weak; then what each would
+    Raises `InputError` if the kind is unknown, nothing fits, several do, or the evidence is weak; then what each would
     read is shown.
     """
     if kind != "auto":

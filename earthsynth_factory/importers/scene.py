@@ -43,10 +43,10 @@ class DatasetInfo:
 class Scene:
     """One labelled image, light enough to be sent to a worker process.
 
-    stem: unique in its dataset. group: what no split may tear apart. split: as published, None where nothing is said.
-    metres_per_pixel: > 0, or None where unknown. labels: whatever the reader's own `labels` needs, picklable.
-    size: (H, W) that the source says the image has, None where it says nothing. An image of another size is a fault; one
-    whose EXIF turns it is left as stored where the source means that. shared: label files that are of other images too.
+    stem: unique in its dataset. group: what no split may divide. split: as published, None if nothing is said.
+    metres_per_pixel: > 0, or None if unknown. labels: whatever the reader's own `labels` needs, picklable.
+    size: (H, W) that the source says the image has, None if it says nothing. An image of another size is a fault; one
+    whose EXIF turns it is left as stored if the source means that. shared: label files that are of other images too.
     """
 
     stem: str
@@ -78,7 +78,7 @@ class SceneObject:
     """One object: `pixels` bool (h, w) with its upper left corner at row `top`, column `left` of the scene.
 
     crowd: COCO's flag, a region of uncounted objects. difficult: DOTA's and VOC's flag. given: the corners that the source
-    drew, in the scene's pixels; None where it gave pixels alone.
+    drew, in the scene's pixels; None if it gave pixels alone.
     """
 
     word: str
@@ -138,7 +138,7 @@ class Notes:
         self.faults.append(str(error))
 
     def fault(self, place: str | Path, message: str) -> None:
-        """One thing skipped, named by file and line. Raises `SourceError` where `strict`."""
+        """One thing skipped, named by file and line. Raises `SourceError` if `strict`."""
         self.error(SourceError(f"{place}: {message}"))
 
 
@@ -195,10 +195,10 @@ class Reader(ABC):
     """Kinds of general form that it is written in, and so would also pass for."""
 
     cuts: ClassVar[bool] = True
-    """Whether its images are cut into crops; False where they are crops already."""
+    """Whether its images are cut into crops; False if they are crops already."""
 
     def recognise(self, request: ReadRequest) -> Evidence | None:
-        """What in the tree shows that it is of this kind; None where it is not, which is what plug-ins may leave it at.
+        """What in the tree shows that it is of this kind; None if it is not, which is what plug-ins may leave it at.
 
         Looks at few files. The map file may say what ids or colours mean, and so be evidence.
         """
@@ -207,8 +207,8 @@ class Reader(ABC):
 
     @abstractmethod
     def open(self, request: ReadRequest) -> Source:
-        """List the scenes. Raises `SourceError` where the path is not of this kind; smaller faults go to the notes."""
+        """List the scenes. Raises `SourceError` if the path is not of this kind; smaller faults go to the notes."""
 
     @abstractmethod
     def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
-        """Read the labels of a scene. Raises `SourceError` where it is unusable; smaller faults go to the notes."""
+        """Read the labels of a scene. Raises `SourceError` if it is unusable; smaller faults go to the notes."""

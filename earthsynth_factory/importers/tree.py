@@ -29,7 +29,7 @@ class Tree:
     """root: the folder given, or the one around the `file` given. outward: links that lead out of it, with their targets."""
 
     def __init__(self, root: Path, file: Path | None = None) -> None:
-        """Raises `SourceError` where there are too many files."""
+        """Raises `SourceError` if there are too many files."""
         self.root = root
         self.file = file
         self.outward: dict[Path, Path] = {}
@@ -49,7 +49,7 @@ class Tree:
         return self.files(*SUFFIXES, below=below)
 
     def listing(self, folder: Path, *suffixes: str) -> list[Path]:
-        """The files of one folder with these suffixes (default: images), by name. Empty where there is no such folder."""
+        """The files of one folder with these suffixes (default: images), by name. Empty if there is no such folder."""
         wanted = suffixes or SUFFIXES
         names = self.folders.get(folder, ())
         return [folder / name for name in names if os.path.splitext(name)[1].lower() in wanted]  # noqa: PTH122

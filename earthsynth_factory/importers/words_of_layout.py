@@ -66,7 +66,7 @@ def split_of(path: Path, root: Path) -> str | None:
 
 
 def group_of(image: Path, root: Path) -> str:
-    """What no split may tear apart: the picture, as it is called below `root`; its augmented copies are one.
+    """What no split may divide: the picture, as it is called below `root`; its augmented copies are one.
 
     >>> group_of(Path("in/train/images/7.png"), Path("in")), group_of(Path("in/a_jpg.rf.0123456789ab.jpg"), Path("in"))
     ('train/7', 'a_jpg')

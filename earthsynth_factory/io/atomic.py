@@ -131,7 +131,7 @@ def flush(paths: Sequence[Path]) -> None:
 
 
 def _file_system_flushed(folder: Path) -> bool:
-    """Flush the file system that holds the folder; False where this system cannot. Raises OSError."""
+    """Flush the file system that holds the folder; False if this system cannot. Raises OSError."""
     call = _syncfs()
     if call is None:
         return False
@@ -188,12 +188,12 @@ def put_file(source: Path, target: Path, link: bool) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not (link and _linked(source, temporary)):
             _made(temporary).close()
-            shutil.copyfile(source, temporary)  # within the kernel, where it can
+            shutil.copyfile(source, temporary)  # within the kernel, if it can
         temporary.replace(target)
     except OSError as error:
         raise disk_error(target, error) from error
     finally:
-        _removed(temporary)  # which stays where both were the same file already
+        _removed(temporary)  # which stays if both were the same file already
 
 
 def _linked(source: Path, target: Path) -> bool:
@@ -206,7 +206,7 @@ def _linked(source: Path, target: Path) -> bool:
 
 
 def _made(path: Path) -> IO[bytes]:
-    """A file that was not there, opened for writing; its folder is made where it is missing."""
+    """A file that was not there, opened for writing; its folder is made if it is missing."""
     try:
         return os.fdopen(os.open(path, os.O_WRONLY | _FRESH, 0o666), "wb")
     except FileNotFoundError:
@@ -255,7 +255,7 @@ _LASTING = {
 
 def disk_error(path: Path, error: OSError) -> FactoryError:
     """The error a user sees when writing fails, with the remedy that fits: DiskError if the same command can go on later,
-    StoreError where something has to be changed first.
+    StoreError if something has to be changed first.
     """
     if error.errno in _LASTING:
         return StoreError(f"{path}: {_LASTING[error.errno]}; remove what is there, or choose another folder")

@@ -18,7 +18,7 @@ MAX_LINE = 1 << 25
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """The file, opened for reading. Raises ValueError where it is a pipe or a device, which never end; OSError."""
+    """The file, opened for reading. Raises ValueError if it is a pipe or a device, which never end; OSError."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
@@ -30,7 +30,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 def read_bounded(path: Path, most: int = MAX_RECORD) -> bytes:
-    """All of a file. Raises ValueError where it is larger than `most` bytes or no regular file; OSError."""
+    """All of a file. Raises ValueError if it is larger than `most` bytes or no regular file; OSError."""
     with open_regular(path) as file:
         data = file.read(most + 1)
     if len(data) > most:

@@ -69,7 +69,7 @@ def claimed(
 
     folders: those in it that are written into. same: whether a folder of this command with other settings is refused. ours:
     that it is known by other signs.
-    Raises StoreError where the folder is not empty and not of this command, or another process writes into it; DiskError.
+    Raises StoreError if the folder is not empty and not of this command, or another process writes into it; DiskError.
     """
     check_claim(out, command, settings, same=same, ours=ours)
     with locked(out, command):
@@ -115,7 +115,7 @@ def is_free(out: Path) -> bool:
 
 
 def read_mark(out: Path) -> dict[str, Any] | None:
-    """The folder's mark; None where it has none. Raises StoreError where it is damaged."""
+    """The folder's mark; None if it has none. Raises StoreError if it is damaged."""
     path = write_below(out / MARK, out)
     if not path.is_file():
         return None
@@ -130,7 +130,7 @@ def read_mark(out: Path) -> dict[str, Any] | None:
 
 
 def finished_of(out: Path) -> str | None:
-    """The digest of what was finished there; None where nothing was."""
+    """The digest of what was finished there; None if nothing was."""
     return (read_mark(out) or {}).get("finished")
 
 

@@ -78,7 +78,7 @@ class Places:
                 self._merge()
 
     def get(self, key: Key) -> int | None:
-        """The key's place; None where it was not added."""
+        """The key's place; None if it was not added."""
         digest = _digest(key)
         new = self._new.get(digest)
         return self._old(digest) if new is None else new

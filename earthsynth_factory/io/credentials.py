@@ -61,7 +61,7 @@ class Credentials:
 
 
 def open_key(certificates: Path, key: Path, authority: str | None = None) -> SigningKey:
-    """Raises InputError where a file is none of those asked for, the two do not belong together, or the library lacks."""
+    """Raises InputError if a file is none of those asked for, the two do not belong together, or the library is missing."""
     _library()
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509 import load_pem_x509_certificates
@@ -84,7 +84,7 @@ def open_key(certificates: Path, key: Path, authority: str | None = None) -> Sig
 
 
 def sign_image(source: Path, target: Path, made: str, key: SigningKey) -> None:
-    """A signed copy of an image. made: IPTC's term for how it came to be. Raises InputError where it cannot be signed."""
+    """A signed copy of an image. made: IPTC's term for how it came to be. Raises InputError if it cannot be signed."""
     c2pa = _library()
     action = {"action": "c2pa.created", "digitalSourceType": VOCABULARY + made}
     manifest = {
@@ -106,7 +106,7 @@ def sign_image(source: Path, target: Path, made: str, key: SigningKey) -> None:
 
 
 def credentials_of(path: Path) -> Credentials | None:
-    """Those of a PNG or JPEG file; None if it has none. Raises InputError where they cannot be looked at."""
+    """Those of a PNG or JPEG file; None if it has none. Raises InputError if they cannot be looked at."""
     c2pa = _library()
     try:
         with path.open("rb") as file, c2pa.Reader(TYPES[path.suffix.lower()], file, context=_context(c2pa)) as reader:

@@ -21,7 +21,7 @@ def is_plain(name: str) -> bool:
 
 
 def plain_name(name: str) -> str:
-    """The name itself. Raises ValueError where it is not plain."""
+    """The name itself. Raises ValueError if it is not plain."""
     if not is_plain(name):
         raise ValueError(
             f"{name[:80]!r} is no plain name: letters, digits and marks, no folder, {MAX_NAME} bytes at most"

@@ -28,7 +28,7 @@ MAX_BYTES = 1 << 20
 """Largest sidecar file that is read."""
 
 MAX_METRES = 1000.0
-"""Pixels of so many metres and more are not overhead imagery that anything here could use."""
+"""Pixels of this many metres and more are not overhead imagery that anything here could use."""
 
 STEP = 50.0
 """Pixels over which a distance is measured: far enough for projections that iterate, near enough to be one scale."""
@@ -60,13 +60,13 @@ DEGREES = CRS.from_user_input("OGC:CRS84")
 
 @dataclass(frozen=True, slots=True)
 class Georeference:
-    """crs: None where only a world file is known. transform: column, row (edges) → x, y of the system."""
+    """crs: None if only a world file is known. transform: column, row (edges) → x, y of the system."""
 
     crs: CRS | None
     transform: Affine
 
     def metres_per_pixel(self, width: int, height: int) -> float | None:
-        """The true ground scale at the centre of an image of that size; None where the system does not tell.
+        """The true ground scale at the centre of an image of that size; None if the system does not tell.
 
         Without a system, coordinates that no degrees can be are taken for metres.
         """
@@ -122,7 +122,7 @@ def crs_name(system: CRS) -> str:
 def moved(
     xs: Sequence[float], ys: Sequence[float], source: CRS, target: CRS
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Coordinates in another system; infinite if they lie nowhere in it. Raises SourceError where there is no way."""
+    """Coordinates in another system; infinite if they lie nowhere in it. Raises SourceError if there is no way."""
     try:
         found = to_system(source, target, xs, ys)
     except (RasterioError, CPLE_BaseError, CRSError, ValueError) as error:
@@ -131,7 +131,7 @@ def moved(
 
 
 def beside(path: Path) -> Georeference | None:
-    """What the sidecar files of an image say; None where there is none that can be read."""
+    """What the sidecar files of an image say; None if there is none that can be read."""
     described = _described(path)
     world = next((found for name in _world_names(path) if (found := _world_file(name))), None)
     transform = world or (described[1] if described else None)

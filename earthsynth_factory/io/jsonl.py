@@ -19,7 +19,7 @@ Record = TypeVar("Record")
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
-    """The lines, newlines included, without a torn last one; none where there is no file. Raises StoreError where
+    """The lines, newlines included, without a torn last one; none if there is no file. Raises StoreError if
     one is too long."""
     if path.is_file():
         with open_regular(path) as file:
@@ -51,7 +51,7 @@ def records(path: Path, parse: Callable[[bytes], Record], remedy: str) -> Iterat
 
 
 def open_to_append(path: Path) -> IO[bytes]:
-    """The file, made where it is missing, without a torn last line; never through a link. Raises DiskError,
+    """The file, made if it is missing, without a torn last line; never through a link. Raises DiskError,
     StoreError."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -67,7 +67,7 @@ def open_to_append(path: Path) -> IO[bytes]:
 
 
 def append_line(file: IO[bytes], line: bytes, path: Path) -> None:
-    """Append a journal line and see it onto the disk. Raises DiskError where the disk refuses."""
+    """Append a journal line and see it onto the disk. Raises DiskError if the disk refuses."""
     try:
         file.write(line)
         file.flush()

@@ -40,7 +40,7 @@ _NAME = re.compile(r"([a-z0-9]{1,40})\.([0-9]{1,9})\.lease")
 @dataclass(frozen=True, slots=True)
 class Holder:
     """Who holds a lease. machine: this boot of a machine and its table of processes, which tells whether `pid` lives; empty
-    where that cannot be known. started: when the process began, in ticks since the boot. token: its own, of this lease alone.
+    if that cannot be known. started: when the process began, in ticks since the boot. token: its own, of this lease alone.
     """
 
     host: str
@@ -56,7 +56,7 @@ class Holder:
 
     @property
     def gone(self) -> bool | None:
-        """Whether the process has ended; None where only its heartbeat can tell."""
+        """Whether the process has ended; None if only its heartbeat can tell."""
         if not self.machine or self.machine != _machine():
             return None
         return _started(self.pid) != self.started
@@ -67,7 +67,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class LeaseFile:
-    """A lease as it lies in its folder, the last generation of its name. holder: None where the file cannot be read."""
+    """A lease as it lies in its folder, the last generation of its name. holder: None if the file cannot be read."""
 
     path: Path
     key: str
@@ -96,6 +96,11 @@ class Lease:
         return self._holder.token
 
     @property
+    def path(self) -> Path:
+        """Its file, which is nobody else's."""
+        return self._path
+
+    @property
     def held(self) -> bool:
         """Whether it is still ours: nobody took us for dead."""
         last = leases(self._path.parent).get(self._key)
@@ -116,7 +121,7 @@ class Lease:
 
 @contextmanager
 def leased(folder: Path, key: str) -> Iterator[Lease | None]:
-    """The lease of this name in a folder, for a while; None where a live holder has it. Raises DiskError, StoreError."""
+    """The lease of this name in a folder, for a while; None if a live holder has it. Raises DiskError, StoreError."""
     lease = _taken(folder, key)
     try:
         yield lease
@@ -142,7 +147,7 @@ def _taken(folder: Path, key: str) -> Lease | None:
 
 
 def leases(folder: Path) -> dict[str, LeaseFile]:
-    """Every name's last generation. Raises StoreError where the folder cannot be read."""
+    """Every name's last generation. Raises StoreError if the folder cannot be read."""
     found: dict[str, int] = {}
     try:
         for path in folder.iterdir() if folder.is_dir() else ():
@@ -175,7 +180,7 @@ def clock_of(folder: Path) -> float:
 
 
 def _read(folder: Path, key: str, generation: int) -> LeaseFile | None:
-    """The lease; None where it was let go meanwhile."""
+    """The lease; None if it was let go meanwhile."""
     path = _place(folder, key, generation)
     try:
         return LeaseFile(path, key, generation, _holder(path), path.lstat().st_mtime)
@@ -184,7 +189,7 @@ def _read(folder: Path, key: str, generation: int) -> LeaseFile | None:
 
 
 def _holder(path: Path) -> Holder | None:
-    """Whom the file names; None where it is none of ours. Raises OSError."""
+    """Whom the file names; None if it is none of ours. Raises OSError."""
     try:
         found = orjson.loads(read_bounded(path))
         return Holder(
@@ -200,7 +205,7 @@ def _place(folder: Path, key: str, generation: int) -> Path:
 
 @cache
 def _machine() -> str:
-    """A name for this boot of the machine and the table of processes that this one stands in; empty where neither is told."""
+    """A name for this boot of the machine and the table of processes that this one stands in; empty if neither is told."""
     if sys.platform != "linux":
         return socket.gethostname() if os.name == "posix" else ""
     try:
@@ -211,7 +216,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """When the process began, in ticks since the boot, or 0 where only Linux would tell; None where it has ended."""
+    """When the process began, in ticks since the boot, or 0 if only Linux would tell; None if it has ended."""
     try:
         if sys.platform != "linux":
             os.kill(pid, 0)

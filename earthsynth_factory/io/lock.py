@@ -23,7 +23,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 @contextmanager
 def locked(out: Path, what: str, patience: float = 0.0) -> Iterator[None]:
-    """Hold the output folder for one job. Raises FolderInUse where another process holds it after `patience` seconds.
+    """Hold the output folder for one job. Raises FolderInUse if another process holds it after `patience` seconds.
 
     what: the kind of job, as an error calls it ("build"). The lock is the kernel's: it goes with the process, so a killed
     job leaves none behind. A file system without locks is held by a file instead; one whose holder died is taken over.

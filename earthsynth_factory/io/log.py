@@ -20,7 +20,13 @@ LOGGER = logging.getLogger("earthsynth_factory")
 
 
 def log_into(path: Path) -> logging.Handler:
-    """From now on whatever is logged or warned of goes to the file too, with time and process; several may write it."""
+    """From now on whatever is logged or warned of goes to the file too, with time and process; several may write it.
+
+    Once is enough: what goes there already is not written twice.
+    """
+    for known in logging.getLogger().handlers:
+        if isinstance(known, logging.FileHandler) and known.baseFilename == str(path.absolute()):
+            return known
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)  # made with the first line
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)

@@ -28,7 +28,7 @@ def names_of(folder: Path, but: Path | None = None) -> FileNames:
 
 
 def strangers(folder: Path, written: FileNames, mark: Path) -> str:
-    """Some files that came to a folder since it was written; empty where there are none. mark: the file that holds `written`.
+    """Some files that came to a folder since it was written; empty if there are none. mark: the file that holds `written`.
 
     Raises OSError.
     """

@@ -114,12 +114,12 @@ class Picture:
         return found | ({"datetime": self.file.taken} if self.file.taken else {})
 
     def metres_per_pixel(self) -> float | None:
-        """The true ground scale at its centre, where a georeference tells it."""
+        """The true ground scale at its centre, if a georeference tells it."""
         found = self.georeference()
         return found.metres_per_pixel(self.shape[1], self.shape[0]) if found else None
 
     def rgb(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> Pixels:
-        """(bottom − top, right − left, 3). Grey is repeated, a colour table applied. Raises `SourceError` where the file has
+        """(bottom − top, right − left, 3). Grey is repeated, a colour table applied. Raises `SourceError` if the file has
         more than 8 bits and no stretch is known.
         """
         window = self._read(self.bands, top, bottom, left, right)
@@ -135,7 +135,7 @@ class Picture:
     def ids(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> npt.NDArray[Any]:
         """(bottom − top, right − left): the stored numbers of a one-channel image, or of one with equal channels.
 
-        Raises `SourceError` where the channels differ. A fourth, or a second, of 255 alone is transparency that the file does
+        Raises `SourceError` if the channels differ. A fourth, or a second, of 255 alone is transparency that the file does
         not call so.
         """
         colours = [band for band, name in enumerate(self.file.colours) if name != "alpha"]
@@ -165,7 +165,7 @@ class Picture:
         return numbers if found is None else numbers & found
 
     def opaque(self, top: int, bottom: int, left: int = 0, right: int | None = None) -> npt.NDArray[np.bool_] | None:
-        """(bottom − top, right − left) which pixels are not wholly transparent; None where the file knows no transparency."""
+        """(bottom − top, right − left) which pixels are not wholly transparent; None if the file knows no transparency."""
         if "alpha" not in self.file.colours:
             return None
         return np.asarray(self._read([self.file.colours.index("alpha")], top, bottom, left, right)[..., 0] > 0)

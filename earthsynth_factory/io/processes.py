@@ -11,24 +11,55 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
 
 _PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
 def spawning() -> Iterator[None]:
-    """Hold while processes are started: they begin deaf to Ctrl-C, which is the parent's to hear once this is left.
+    """Hold while processes are started: they begin deaf to Ctrl-C, and the parent hears of it once this is left.
 
-    A fresh interpreter that is interrupted while it imports would end in a traceback of its own.
+    A fresh interpreter that is interrupted while it imports, or whose parent is before it has said what to do, would end in
+    a traceback of its own.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows, where a console's children are told by other means
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        yield
+        with _put_off():
+            yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _put_off() -> Iterator[None]:
+    """Deal with Ctrl-C at the end. A blocked one still comes if another thread takes it, as libraries have them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
+
+
+def warm_context(*modules: str) -> BaseContext:
+    """How to start processes that need these modules: they are imported once, in a server that the others are forked from.
+
+    If there is no such thing (Windows) each imports them. Only for modules that start no threads.
+    """
+    if "forkserver" not in mp.get_all_start_methods():
+        return mp.get_context("spawn")
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(list(modules))
+    return context
 
 
 def be_a_child() -> None:

@@ -82,7 +82,7 @@ class RasterFile(Protocol):
     colours: tuple[str, ...]
     """What each band is: red, green, blue, alpha, gray, palette, undefined, …"""
     names: tuple[str, ...]
-    """What the file calls each band, empty where it does not."""
+    """What the file calls each band, empty if it does not."""
     nodata: float | None
     lossy: bool
     orientation: int
@@ -98,11 +98,11 @@ class RasterFile(Protocol):
         ...
 
     def valid(self, window: tuple[int, int, int, int]) -> npt.NDArray[np.bool_] | None:
-        """(h, w) which pixels the file says are part of the picture (alpha, no-data, mask); None where all are."""
+        """(h, w) which pixels the file says are part of the picture (alpha, no-data, mask); None if all are."""
         ...
 
     def palette(self) -> npt.NDArray[np.uint8] | None:
-        """(256, 3) its colour table, None where it has none."""
+        """(256, 3) its colour table, None if it has none."""
         ...
 
     def close(self) -> None: ...
@@ -306,7 +306,7 @@ def _window(window: tuple[int, int, int, int]) -> Window:
 
 
 def _orientation(path: Path) -> int:
-    """EXIF's orientation, 1–8; 1 where nothing or nonsense is said."""
+    """EXIF's orientation, 1–8; 1 if nothing or nonsense is said."""
     if is_png_without(b"eXIf", path):  # as nearly all are: five times as quick as to have Pillow look
         return 1
     try:

@@ -22,7 +22,7 @@ _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 def decode_rgb(data: bytes, path: Path) -> npt.NDArray[np.uint8]:
     """RGB uint8 (H, W, 3) of a file whose bytes are `data`: whatever `Picture` reads, of 8 bits.
 
-    Raises SourceError where it is no image, a damaged one, one of more bits or a larger one than `MAX_PIXELS`.
+    Raises SourceError if it is no image, a damaged one, one of more bits or a larger one than `MAX_PIXELS`.
     """
     with Picture(path) as picture:
         height, width = picture.shape
@@ -41,7 +41,7 @@ def decode_rgb(data: bytes, path: Path) -> npt.NDArray[np.uint8]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file. Raises SourceError where it cannot be read or is beyond `MAX_BYTES`."""
+    """The file. Raises SourceError if it cannot be read or is beyond `MAX_BYTES`."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise SourceError(f"{path}: {path.stat().st_size} bytes are more than {MAX_BYTES}; cut it into tiles")

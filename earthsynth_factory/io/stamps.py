@@ -17,11 +17,11 @@ class Stamp(NamedTuple):
 
 
 def stamp(path: Path) -> Stamp:
-    """Raises OSError where there is no such file."""
+    """Raises OSError if there is no such file."""
     found = path.stat()
     return Stamp(found.st_size, found.st_mtime_ns)
 
 
 def stamp_or_none(path: Path) -> Stamp | None:
-    """None where `path` is no file."""
+    """None if `path` is no file."""
     return stamp(path) if path.is_file() else None

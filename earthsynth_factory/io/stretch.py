@@ -45,7 +45,7 @@ class Stretch:
 
     @classmethod
     def parse(cls, data: dict[str, Any]) -> Stretch:
-        """The reverse of `fields`. Raises KeyError, TypeError or ValueError where it is no such thing."""
+        """The reverse of `fields`. Raises KeyError, TypeError or ValueError if it is no such thing."""
         low, high = ((float(a), float(b), float(c)) for a, b, c in (data["low"], data["high"]))
         return cls(str(data["rule"]), low, high)
 
@@ -60,7 +60,7 @@ class StretchRule:
 
     @classmethod
     def of(cls, text: str) -> StretchRule:
-        """Raises `InputError` where it is none of the three forms."""
+        """Raises `InputError` if it is none of the three forms."""
         word = text.strip().lower()
         if word == "min-max":
             return cls(word, (0.0, 100.0), None)
@@ -77,7 +77,7 @@ class StretchRule:
     def settle(self, values: Iterable[npt.NDArray[Any]]) -> Stretch:
         """The stretch of a dataset, from its values: (n, 3) of each image that is looked at.
 
-        Raises `InputError` where there is none that is a number.
+        Raises `InputError` if there is none that is a number.
         """
         if self.values:
             low, high = self.values

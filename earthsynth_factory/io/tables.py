@@ -9,7 +9,7 @@ _FORMULA = ("=", "+", "-", "@")
 
 
 def cell(value: object) -> object:
-    """What stands in a cell: numbers as they are; text on one line, with a ' before it where it would be a formula."""
+    """What stands in a cell: numbers as they are; text on one line, with a ' before it if it would be a formula."""
     if not isinstance(value, str):
         return value
     text = one_line(value)

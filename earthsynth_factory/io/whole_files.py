@@ -22,7 +22,7 @@ _ENDS = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
 
 
 def check_whole(path: Path, head: bytes) -> None:
-    """head: the file's first bytes. Raises SourceError where a PNG or JPEG does not come to its end."""
+    """head: the file's first bytes. Raises SourceError if a PNG or JPEG does not come to its end."""
     mark = next((end for magic, end in _ENDS.items() if head.startswith(magic)), None)
     if mark is None:
         return

@@ -37,7 +37,7 @@ def map_labels(condition: Condition, spec: LabelSpec, taxonomy: Taxonomy) -> Lab
 
     Instances are the condition's own where it knows them, else the 8-connected regions of each thing class; they are
     numbered 1 … n in the order of their old ids. Objects below the spec's limits are no instances, yet the semantic mask
-    keeps their pixels: the picture shows the class there, whoever it belongs to. Raises InputError where the mask has a
+    keeps their pixels: the picture shows the class there, whoever it belongs to. Raises InputError if the mask has a
     class that the taxonomy lacks.
     """
     things = things_of(condition, taxonomy)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from codecs import BOM_UTF8
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from earthsynth_factory.domain.templates import check_template
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.io.bounded import read_bounded
 from earthsynth_factory.models.safetensors_file import unreadable
 
 CARD_FILE = "card.json"
@@ -21,26 +24,30 @@ Scheduler = Literal[
 """Samplers by short name; `model` is the one saved with the weights."""
 
 
+Line = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""A line of text without control characters: cards of strangers are printed, and written into others."""
+
+
 class ModelCard(BaseModel):
     """How a ControlNet pipeline wants its inputs, and where it comes from."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
-    name: str
+    name: Line = Field(min_length=1, max_length=200)
     control: Literal["class-id", "palette"]
     """Control image: `class-id` repeats the raw id in R, G, B (EarthSynth); `palette` uses the taxonomy's colours."""
-    native_size: int = Field(gt=0)
+    native_size: int = Field(gt=0, le=16_384)
     """Side in pixels of the images it was trained on."""
-    prompt_template: str = "A satellite image of {classes}"
-    scales: tuple[tuple[float, str], ...] = ()
+    prompt_template: Line = "A satellite image of {classes}"
+    scales: tuple[tuple[float, Line], ...] = ()
     """(upper bound in metres per pixel, word) for `{scale}` in the template, ascending."""
     categories: tuple[int, ...] | None = None
-    """Class ids it has seen; None where that is unknown."""
+    """Class ids it has seen; None if that is unknown."""
     scheduler: Scheduler = "unipc"
-    steps: int = Field(default=20, gt=0)
-    guidance: float = Field(default=7.5, ge=0)
-    licence: str = "unknown"
-    training_data: tuple[str, ...] = ()
+    steps: int = Field(default=20, gt=0, le=1000)
+    guidance: float = Field(default=7.5, ge=0, le=50)
+    licence: Line = "unknown"
+    training_data: tuple[Line, ...] = ()
 
     @field_validator("prompt_template")
     @classmethod
@@ -48,22 +55,32 @@ class ModelCard(BaseModel):
         check_template(template)
         return template
 
+    @field_validator("scales")
+    @classmethod
+    def _ascend(cls, scales: tuple[tuple[float, str], ...]) -> tuple[tuple[float, str], ...]:
+        bounds = [bound for bound, _ in scales]
+        if any(one >= other for one, other in pairwise(bounds)):
+            raise ValueError(f"the bounds {bounds} do not ascend; sort them")
+        return scales
+
     def digest(self) -> str:
         """sha256 of all that it says."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 def read_card(folder: Path) -> ModelCard | None:
-    """The card in a model folder, or None where there is none. Raises ModelError where it is damaged."""
+    """The card in a model folder, or None if there is none. Raises ModelError if it is damaged."""
     path = folder / CARD_FILE
-    if not path.is_file() and not path.is_symlink():
+    if not path.exists() and not path.is_symlink():
         return None
     try:
-        if path.stat().st_size > MAX_CARD_BYTES:
-            raise ModelError(f"{path}: {path.stat().st_size} bytes is too large for a model card; is it another file?")
-        return ModelCard.model_validate_json(path.read_bytes())
+        data = read_bounded(path, MAX_CARD_BYTES)
     except OSError as error:
         raise unreadable(path, error) from error
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}, no model card; is it another file?") from error
+    try:
+        return ModelCard.model_validate_json(data.removeprefix(BOM_UTF8))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}" for one in error.errors()[:4])
         raise ModelError(f"{path}: not a model card: {faults}") from error

@@ -110,7 +110,7 @@ def load_clip(name: ClipName, base: Path, device_name: str) -> ClipModel:
     try:
         model, preprocess = open_clip.create_model_from_pretrained(target, pretrained=tag, weights_only=True)
         tokenizer = open_clip.get_tokenizer(target)
-    except Exception as error:  # open_clip raises many kinds; to the user all mean that the model is not to be had
+    except Exception as error:  # open_clip raises many kinds; to the user all mean that the model is not available
         raise ModelError(
             f"CLIP {target}{f' ({tag})' if tag else ''} cannot be loaded: {first_line(error)}\n{_remedy(name)}"
         ) from error

@@ -36,14 +36,14 @@ def content_hash(image: npt.NDArray[np.uint8]) -> bytes:
 
 
 def cache_file(folder: Path, name: ClipName, base: Path) -> Path:
-    """The file of a model's vectors below `folder`, named by the model's weights. Raises ModelError where they lack."""
+    """The file of a model's vectors below `folder`, named by the model's weights. Raises ModelError if they are missing."""
     facts = repr(sorted(clip_identity(name, base).items())).encode()
     return folder / f"{hashlib.blake2b(facts, digest_size=8).hexdigest()}.vectors"
 
 
 class EmbeddingCache:
-    """See the module. Memory: 24 bytes an image; the vectors stay on the disk. Raises StoreError where the file is none of
-    ours, DiskError where it cannot be read."""
+    """See the module. Memory: 24 bytes an image; the vectors stay on the disk. Raises StoreError if the file is none of
+    ours, DiskError if it cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -76,7 +76,7 @@ class EmbeddingCache:
         return np.frombuffer(data, "<f4").astype(np.float32).reshape(-1, self.width)
 
     def add(self, digests: Iterable[bytes], vectors: npt.NDArray[np.float32]) -> None:
-        """Remember (N, D) vectors on the disk. Raises DiskError where it refuses."""
+        """Remember (N, D) vectors on the disk. Raises DiskError if it refuses."""
         if self._count and vectors.shape[1] != self.width:
             raise StoreError(
                 f"{self.path}: vectors of {self.width} numbers, the model has {vectors.shape[1]}; {_REMEDY}"

@@ -62,7 +62,7 @@ def load_checkpoint(architecture: str, path: Path) -> tuple[Any, Any, Any]:
 
 
 def read_weights(path: Path) -> Weights:
-    """Name → tensor, unwrapped. Raises ModelError where the file is damaged, too large, or holds more than weights."""
+    """Name → tensor, unwrapped. Raises ModelError if the file is damaged, too large, or holds more than weights."""
     if path.stat().st_size > MAX_BYTES:
         raise ModelError(f"{path}: larger than {MAX_BYTES >> 30} GiB; no CLIP is")
     try:

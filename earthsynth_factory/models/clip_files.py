@@ -27,7 +27,7 @@ ClipName = str | OpenClipModel
 
 
 def clip_folder(name: ClipName, base: Path) -> Path | None:
-    """The folder of a local model; None for one that open_clip finds by name. Raises ModelError where a file lacks."""
+    """The folder of a local model; None for one that open_clip finds by name. Raises ModelError if a file is missing."""
     if isinstance(name, OpenClipModel):
         return None
     folder = EMBEDDED / "clip" if name == "embedded" else (base / Path(name).expanduser()).resolve()
@@ -41,7 +41,7 @@ def clip_folder(name: ClipName, base: Path) -> Path | None:
 
 
 def clip_checkpoint(name: ClipName, base: Path) -> Path | None:
-    """The file of weights that a model names; None where it names none. Raises ModelError where it is not there."""
+    """The file of weights that a model names; None if it names none. Raises ModelError if it is not there."""
     if isinstance(name, str) or not (name.pretrained or "").lower().endswith(CHECKPOINTS):
         return None
     path = (base / Path(str(name.pretrained)).expanduser()).resolve()

@@ -24,9 +24,10 @@ from earthsynth_factory.models.denoise import (
 )
 from earthsynth_factory.models.device import out_of_memory
 from earthsynth_factory.models.loading import load_pipe
+from earthsynth_factory.models.low_memory import Turn, Turns, check_offload, slice_attention
 from earthsynth_factory.models.prompt_words import PromptWords, Words
 from earthsynth_factory.models.registry import ModelFiles
-from earthsynth_factory.models.schedulers import make_scheduler
+from earthsynth_factory.models.schedulers import check_steps, make_scheduler
 from earthsynth_factory.models.style import Style
 from earthsynth_factory.models.style_images import StyleImages
 
@@ -91,13 +92,15 @@ class ControlNetPipeline:
     batch: int
     style: Style | None = None
     reductions: list[str] = field(default_factory=list)
-    """What was given up for want of memory, in words, for the run record."""
+    """What was given up to save memory, in words, for the run record."""
     on_step: Callable[[int, int], None] = lambda *_: None
     """See `denoise`."""
     window: int | None = None
     """Pixels to a side of the windows in which large images are made; None: all as a whole."""
     whole: int = 0
     """Pixels to a side up to which an image is no large one."""
+    turns: Turns | None = None
+    """For networks that are on the device by turns; None: all are there."""
 
     def __post_init__(self) -> None:
         self._words = PromptWords(self.pipe, self.device)
@@ -159,7 +162,7 @@ class ControlNetPipeline:
     def _one_batch(self, asked: Asked) -> list[Image]:
         count, full, windows = len(asked.prompts), asked.filled(self._at_once(asked)), self._windows(asked)
         pictures = full.pictures
-        latents = None if pictures is None else encode_pixels(self.pipe.vae, pictures.pixels)
+        latents = None if pictures is None else self._encoded(pictures)
         words, unguided = self._read(full)
         request = DenoiseRequest(
             words=words,
@@ -169,7 +172,9 @@ class ControlNetPipeline:
             start=None if pictures is None or latents is None else Start(latents, pictures.noise, pictures.strength),
             windows=windows,
         )
+        self._begin("denoising")
         made = denoise(self.pipe, self.sampling, request, self.on_step)
+        self._begin("pixels")
         out = decode_latents(self.pipe.vae, made, windows)
         self._refuse_no_numbers(full.seeds, made, out)
         if pictures is not None and latents is not None and pictures.residual:
@@ -177,8 +182,17 @@ class ControlNetPipeline:
         pixels = out[:count].mul(255).round().to(torch.uint8)
         return list(np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy()))
 
+    def _begin(self, turn: Turn) -> None:
+        if self.turns is not None:
+            self.turns.begin(turn)
+
+    def _encoded(self, pictures: Pictures) -> torch.Tensor:
+        self._begin("pixels")
+        return encode_pixels(self.pipe.vae, pictures.pixels)
+
     def _read(self, asked: Asked) -> tuple[Words, Words | None]:
         """The prompts and what is led away from, pictures of a style beside them."""
+        self._begin("words")
         words = self._words(asked.prompts)
         unguided = self._words.against(asked.negatives) if self.sampling.guided else None
         if self._styles is None:
@@ -187,7 +201,7 @@ class ControlNetPipeline:
         return replace(words, style=shown), unguided and replace(unguided, style=nothing)
 
     def _refuse_no_numbers(self, seeds: Sequence[int], latents: torch.Tensor, pixels: torch.Tensor) -> None:
-        """Raises ModelError where an image is NaN or one flat colour: a dataset of such must not come to its end."""
+        """Raises ModelError if an image is NaN or one flat colour: a dataset of such must not come to its end."""
         bad = ~(latents.isfinite().flatten(1).all(1) & pixels.isfinite().flatten(1).all(1))
         if bool(bad.any()):
             dtype = str(self.pipe.unet.dtype).removeprefix("torch.")
@@ -208,21 +222,40 @@ def _filled(tensor: torch.Tensor, count: int) -> torch.Tensor:
     return torch.cat([tensor, tensor[-1:].expand(count - len(tensor), *tensor.shape[1:])])
 
 
-def load_pipeline(
-    files: ModelFiles, device: torch.device, dtype: torch.dtype, sampling: Sampling, batch: int, compiled: bool
-) -> ControlNetPipeline:
-    """Load weights (safetensors only) onto a device. Raises ModelError where they are damaged or do not belong together."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How networks are laid out on a device.
+
+    compiled: for fixed shapes. sliced: see `slice_attention`. offload: see `Turns`.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    compiled: bool = False
+    sliced: bool = False
+    offload: bool = False
+
+
+def load_pipeline(files: ModelFiles, layout: Layout, sampling: Sampling, batch: int) -> ControlNetPipeline:
+    """Load weights (safetensors only) onto a device. Raises ModelError if they are damaged or do not belong together."""
+    device, dtype = layout.device, layout.dtype
+    if layout.offload:
+        check_offload(device)
     model = files.inspect()
     pipe = load_pipe(model)
     pipe.scheduler = make_scheduler(pipe.scheduler, sampling.scheduler)
-    pipe.to(device, dtype)
+    check_steps(pipe.scheduler, sampling.steps, model.base.place)
+    pipe.to(torch.device("cpu") if layout.offload else device, dtype)
     if pipe.unet.config.addition_embed_type and dtype == torch.float16 and pipe.vae.config.force_upcast:
         pipe.vae.to(torch.float32)  # the autoencoder of Stable Diffusion XL overflows in half precision
     for network in (pipe.unet, *controlnets(pipe), pipe.vae):
         network.to(memory_format=torch.channels_last)
-    if compiled:
+    if layout.sliced:
+        slice_attention(pipe)
+    if layout.compiled:
         compile_networks(pipe)
-    return ControlNetPipeline(pipe, device, sampling, batch, model.style)
+    turns = Turns(pipe, device) if layout.offload else None
+    return ControlNetPipeline(pipe, device, sampling, batch, model.style, turns=turns)
 
 
 def compile_networks(pipe: Any) -> None:

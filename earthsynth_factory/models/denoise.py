@@ -61,7 +61,7 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DenoiseRequest:
-    """What a batch is made from. unguided: words of the negative prompts, None where `Sampling.guided` is False.
+    """What a batch is made from. unguided: words of the negative prompts, None if `Sampling.guided` is False.
 
     controls: the control images of each ControlNet. start: what to begin at; None for noise alone.
     windows: of the latents, all of one size, in which the networks see them; none: as a whole.
@@ -131,7 +131,7 @@ def controlnets(pipe: Any) -> list[Any]:
 def decode_latents(vae: Any, latents: Tensor, windows: Sequence[Window] = ()) -> Tensor:
     """Pixels (B, 3, H, W) in [0, 1] of latents, a few images at once; all by one shape, so that their place says nothing.
 
-    windows: of the latents, to be decoded one by one where an image is too large for one go.
+    windows: of the latents, to be decoded one by one if an image is too large for one go.
     """
     factor = _factor(vae)
     if windows and latents.shape[-2] * latents.shape[-1] * factor**2 > DECODED_PIXELS:
@@ -187,7 +187,7 @@ def _begin(pipe: Any, sampling: Sampling, request: DenoiseRequest) -> tuple[Tens
 
 
 def _schedule(scheduler: Any, steps: int, run: int, strength: float) -> int:
-    """Steps of the schedule whose last `run` begin at the noise level; the model's own where that has levels enough."""
+    """Steps of the schedule whose last `run` begin at the noise level; the model's own if that has levels enough."""
     if steps >= FEW_STEPS:
         return steps
 

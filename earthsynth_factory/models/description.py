@@ -17,6 +17,7 @@ from earthsynth_factory.models.registry import (
     controlnet_card,
     controlnet_of,
     files_of,
+    path_of,
 )
 from earthsynth_factory.models.schedulers import prediction_of
 
@@ -24,7 +25,7 @@ from earthsynth_factory.models.schedulers import prediction_of
 def describe_model(name: str, controlnet: str | None, folder: Path) -> list[tuple[str, str]]:
     """(subject, what was found) of a pipeline, of a base alone, or of a base and its ControlNet; all of it is loaded once.
 
-    Raises ModelError where it cannot be driven, its parts do not belong together, or a weight is missing or no number.
+    Raises ModelError if it cannot be driven, its parts do not belong together, or a weight is missing or no number.
     """
     base, control, card = _parts(name, controlnet, folder)
     if control is not None:
@@ -39,7 +40,7 @@ def _parts(name: str, controlnet: str | None, folder: Path) -> tuple[BaseModel, 
         place = controlnet_of(controlnet, folder)
         return base_at(base_of(name, folder)), controlnet_at(place), controlnet_card(controlnet, place, "")
     model: ModelName = name
-    inside = folder / Path(name).expanduser() / "controlnet"
+    inside = path_of(name, folder, "model") / "controlnet"
     if name in ("earthsynth", "embedded") or inside.is_dir():
         found = files_of(model, folder).inspect()
         return found.base, found.controls[0], card_of(model, folder)

@@ -18,7 +18,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def pick_device(name: str) -> torch.device:
-    """The device for `auto`, `cpu`, `cuda`, `cuda:1`, `mps`. Raises ModelError where this machine lacks it."""
+    """The device for `auto`, `cpu`, `cuda`, `cuda:1`, `mps`. Raises ModelError if this machine lacks it."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ def base_faults(
             yield f"{encoder.folder}: a {kind}; CLIPTextModel is driven here"
         yield from _word_faults(encoder, words)
     yield from _channel_faults(unet, vae)
+    yield from _moved_faults(vae)
     yield from _text_faults(unet, text, second[0] if second else None)
 
 
@@ -50,6 +51,7 @@ def vae_faults(vae: Part, own: Part) -> Iterator[str]:
     if kind != "AutoencoderKL":
         yield f"{folder}: a {kind}, no AutoencoderKL; name the folder of one"
         return
+    yield from _moved_faults(vae)
     for words, mine, theirs in (
         ("latents of {} channels", vae.get("latent_channels", _CHANNELS), own.get("latent_channels", _CHANNELS)),
         ("latents {} × smaller than the image", shrink_of(vae), shrink_of(own)),
@@ -80,6 +82,8 @@ def controlnet_faults(control: Part, unet: Part, shrink: int) -> Iterator[str]:
     channels = control.get("conditioning_channels", 3)
     if channels != 3:
         yield f"{folder}: its control image has {channels} channels; ones of 3 are made here"
+    if control.get("global_pool_conditions"):
+        yield f"{folder}: sees a picture's style as a whole (global_pool_conditions), not where classes lie; take another"
     more, asked = control.get("addition_embed_type"), unet.get("addition_embed_type")
     if more != asked:
         yield f"{folder}: is given {more or 'nothing'} beside words, {unet.folder} {asked or 'nothing'}: {_OTHER}"
@@ -96,16 +100,27 @@ _SHAPES = {
 
 
 def vocabulary(folder: Path) -> int:
-    """How many token ids a tokenizer's folder can give. Raises ModelError where its files lack."""
+    """How many token ids a tokenizer's folder can give. Raises ModelError if its files are missing or damaged."""
     if (folder / "tokenizer.json").is_file():
         document = read_config(folder / "tokenizer.json")
-        words = (document.get("model") or {}).get("vocab", {})
-        ids = [*words.values(), *(entry.get("id", 0) for entry in document.get("added_tokens", []))]
-    else:
-        ids = list(read_config(folder / "vocab.json").values())
-        if not (folder / "merges.txt").is_file():
-            raise ModelError(f"{folder}: merges.txt is missing; fetch the model again")
-    return 1 + max((int(number) for number in ids), default=-1)
+        model, added = document.get("model"), document.get("added_tokens") or []
+        words = model.get("vocab") if isinstance(model, dict) else None
+        entries = added if isinstance(added, list) else [None]
+        ids = [entry.get("id") if isinstance(entry, dict) else None for entry in entries]
+        return _count(folder / "tokenizer.json", words, ids)
+    words = read_config(folder / "vocab.json")
+    if not (folder / "merges.txt").is_file():
+        raise ModelError(f"{folder}: merges.txt is missing; fetch the model again")
+    more = folder / "added_tokens.json"
+    return _count(folder / "vocab.json", words, read_config(more).values() if more.is_file() else ())
+
+
+def _count(place: Path, words: Any, more: Iterable[Any]) -> int:
+    """One more than the highest id of those in a vocabulary, and of more."""
+    ids = [*words.values(), *more] if isinstance(words, dict) else []
+    if not ids or not all(isinstance(number, int) and number >= 0 for number in ids):
+        raise ModelError(f"{place}: no vocabulary of words and their numbers; fetch the model again")
+    return int(max(ids)) + 1
 
 
 def family(width: Any) -> str:
@@ -114,7 +129,7 @@ def family(width: Any) -> str:
 
 
 def text_width(part: Part) -> Any:
-    """Width of the text that a network reads: a number, a tuple where its levels differ."""
+    """Width of the text that a network reads: a number, a tuple if its levels differ."""
     wide = _plain(part.get("cross_attention_dim"))
     return wide[0] if isinstance(wide, tuple) and len(set(wide)) == 1 else wide
 
@@ -146,6 +161,12 @@ def _channel_faults(unet: Part, vae: Part) -> Iterator[str]:
             f"{unet.folder}: the UNet takes {takes} channels{meant}, {vae.folder} gives {gives}; "
             f"take a text-to-image model; {DRIVEN}"
         )
+
+
+def _moved_faults(vae: Part) -> Iterator[str]:
+    moved = next((key for key in ("latents_mean", "latents_std", "shift_factor") if vae.get(key)), None)
+    if moved:
+        yield f"{vae.folder}: moves its latents ({moved}); autoencoders that scale them alone are driven here"
 
 
 def _word_faults(text: Part, tokenizer: Path | None) -> Iterator[str]:

@@ -8,7 +8,7 @@ from glob import escape
 from pathlib import Path
 
 from earthsynth_factory.errors import ModelError, first_line
-from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, choose_weights, read_config
+from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, choose_weights, is_named, read_config
 
 CARD, LORA = "card.json", "pytorch_lora_weights.safetensors"
 """Files of a repository: our card; a LoRA, as diffusers saves it."""
@@ -34,7 +34,7 @@ class HubRepository:
     beside: tuple[tuple[str, str], ...] = ()
 
     def choose(self, names: Collection[str]) -> tuple[list[str], list[str]]:
-        """Of the repository's file names those that are loaded, and in words what lacks."""
+        """Of the repository's file names those that are loaded, and in words what is missing."""
         wanted = [name for name in names if _under(name, self.optional)]
         lacking: list[str] = []
         for any_of in self.files:
@@ -102,7 +102,7 @@ def cached(repository: HubRepository) -> Path | None:
 def locate(repository: HubRepository) -> Path:
     """The folder of a repository's snapshot: from the cache, else downloaded, or completed if the cache has a part of it.
 
-    Raises ModelError with the cause and its remedy where it is not to be had.
+    Raises ModelError with the cause and its remedy if it is not available.
     """
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.utils import logging as hub_logging
@@ -151,7 +151,7 @@ def _named_and_absent(repository: HubRepository, folder: Path, names: Collection
         index = read_config(folder / "model_index.json")
     except ModelError:  # whoever inspects the folder says what is wrong with it
         return False
-    named = [inner for inner, _ in repository.beside if isinstance(parts := index.get(inner), list) and any(parts)]
+    named = [inner for inner, _ in repository.beside if is_named(index, inner)]
     return any(f"{inner}/config.json" not in names for inner in named)
 
 
@@ -160,7 +160,7 @@ def _under(name: str, places: Iterable[str]) -> bool:
 
 
 def _network(names: Collection[str], prefix: str, stem: str) -> tuple[list[str], str]:
-    """A network's files, of those whose names begin with the prefix; and which file lacks, "" if none does."""
+    """A network's files, of those whose names begin with the prefix; and which file is missing, "" if none does."""
     own = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
     chosen = choose_weights({name for name in own if "/" not in name}, stem)
     if "config.json" not in own:

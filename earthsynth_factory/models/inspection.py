@@ -14,7 +14,7 @@ from typing import Any
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.fit import DRIVEN, base_faults, controlnet_faults, shrink_of, vae_faults
 from earthsynth_factory.models.lora import TEXT, TEXT_2, UNET, Lora, check_lora
-from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, Part, read_config, read_part
+from earthsynth_factory.models.part import DIFFUSION, TEXT_STEM, Part, is_named, read_config, read_part
 from earthsynth_factory.models.style import Style, style_faults
 
 
@@ -45,7 +45,7 @@ class BaseModel:
         return self
 
     def with_vae(self, vae: Part) -> BaseModel:
-        """Itself with another autoencoder. Raises ModelError where that one has other latents."""
+        """Itself with another autoencoder. Raises ModelError if that one has other latents."""
         _raise(vae_faults(vae, self.vae))
         return replace(self, vae=vae)
 
@@ -86,11 +86,11 @@ class Assembly:
 
 
 def inspect_base(folder: Path) -> BaseModel:
-    """The pipeline in a folder. Raises ModelError naming what lacks, is damaged or of a family that is not driven here."""
+    """The pipeline in a folder. Raises ModelError naming what is missing, damaged or of a family not driven here."""
     index = read_config(folder / "model_index.json", "; no pipeline in diffusers' layout here")
     _refuse_other_pipelines(folder, index)
     second = None
-    if (folder / "text_encoder_2").exists() or index.get("text_encoder_2", [None])[0]:
+    if (folder / "text_encoder_2").exists() or is_named(index, "text_encoder_2"):
         second = (read_part(folder / "text_encoder_2", TEXT_STEM), folder / "tokenizer_2")
     return BaseModel(
         place=folder,
@@ -105,12 +105,12 @@ def inspect_base(folder: Path) -> BaseModel:
 
 
 def inspect_controlnet(folder: Path) -> Part:
-    """The ControlNet in a folder. Raises ModelError where there is none, or it is damaged."""
+    """The ControlNet in a folder. Raises ModelError if there is none, or it is damaged."""
     return read_part(folder, DIFFUSION, "; no ControlNet here, set `subfolder` to the folder that holds it")
 
 
 def inspect_vae(folder: Path) -> Part:
-    """The autoencoder in a folder, or in the folder `vae` of a pipeline. Raises ModelError where there is none."""
+    """The autoencoder in a folder, or in the folder `vae` of a pipeline. Raises ModelError if there is none."""
     inner = folder / "vae"
     inside = inner.is_dir() and not (folder / "config.json").exists()
     return read_part(
@@ -119,7 +119,7 @@ def inspect_vae(folder: Path) -> Part:
 
 
 def check_size(base: BaseModel, size: tuple[int, int]) -> None:
-    """Raises ModelError where the base's latents have no such size. size: height and width in pixels."""
+    """Raises ModelError if the base's latents have no such size. size: height and width in pixels."""
     step = base.shrink
     if any(side % step for side in size):
         pixels = " × ".join(map(str, size))
@@ -132,6 +132,10 @@ def _refuse_other_pipelines(folder: Path, index: Mapping[str, Any]) -> None:
     name = str(index.get("_class_name", "StableDiffusionPipeline"))
     if not name.startswith("StableDiffusion") or name.startswith("StableDiffusion3"):
         raise ModelError(f"{folder}: a {name}; {DRIVEN}; choose such a base and a ControlNet made for it")
+    if "text_encoder" in index and not is_named(index, "text_encoder"):
+        raise ModelError(
+            f"{folder}: its model_index.json names no text_encoder (a refiner has none); take the base of that family"
+        )
 
 
 def _raise(faults: Iterator[str]) -> None:

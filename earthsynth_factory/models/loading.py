@@ -15,11 +15,14 @@ from earthsynth_factory.models.lora_fusing import fuse
 from earthsynth_factory.models.part import Part, refuse_unmatched
 from earthsynth_factory.models.schedulers import saved_scheduler
 
+SHORTEST = 3
+"""Tokens of a prompt of one word: it is begun and ended."""
+
 
 def load_network(part: Part, kind: Any) -> Any:
     """The network on the CPU, in the precision it was saved in. kind: a class of diffusers or transformers.
 
-    Raises ModelError where weights are missing, left over, of another shape, not loadable or no numbers.
+    Raises ModelError if weights are missing, left over, of another shape, not loadable or no numbers.
     """
     be_quiet()
     if part.original:
@@ -105,13 +108,23 @@ def _tokenizer(folder: Path | None, text: Part) -> Any:
         tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:
         raise ModelError(f"{folder}: not loadable as a CLIPTokenizer: {first_line(error)}") from error
-    room = int(text.get("max_position_embeddings", 77))
+    known, room = text.get("vocab_size"), int(text.get("max_position_embeddings", 77))
+    if known is not None and len(tokenizer) > known:
+        raise ModelError(
+            f"{folder}: has {len(tokenizer)} words with those that begin and end a text, {text.folder} knows {known}; "
+            "take both from one model"
+        )
     tokenizer.model_max_length = min(tokenizer.model_max_length, room)
+    if tokenizer.model_max_length < SHORTEST:
+        raise ModelError(
+            f"{folder}: model_max_length is {tokenizer.model_max_length}, which holds no word; fetch the model again"
+        )
     return tokenizer
 
 
 def _from_folder(part: Part, kind: Any) -> Any:
     options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True, "variant": part.variant}
+    options["ignore_mismatched_sizes"] = True  # they are refused below, in our words
     try:
         network, report = kind.from_pretrained(part.folder, **options)
     except Exception as error:  # the libraries raise many kinds for a damaged folder; all mean the same to the user

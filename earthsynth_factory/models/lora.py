@@ -85,7 +85,7 @@ class Lora:
 
 
 def read_lora(path: Path, adapter: str, weight: float) -> Lora:
-    """The LoRA in a safetensors file. Raises ModelError where it is damaged or of a kind that is not read."""
+    """The LoRA in a safetensors file. Raises ModelError if it is damaged or of a kind that is not read."""
     header = read_header(path)
     layers = _layers(path, header)
     scales = _Scales(path)
@@ -96,7 +96,7 @@ def read_lora(path: Path, adapter: str, weight: float) -> Lora:
 
 
 def check_lora(lora: Lora, networks: Mapping[str, Part | None], place: Path) -> Iterator[str]:
-    """Where the LoRA does not belong to the model. networks: those that it may change, None where the model has none."""
+    """Where the LoRA does not belong to the model. networks: those that it may change, None if the model has none."""
     shapes: dict[str, Mapping[str, Shape]] = {}
     for name, part in networks.items():
         if part is not None and part.original:
@@ -163,6 +163,10 @@ def _update(
     down, up = header[found["down"]].shape, header[found["up"]].shape
     if len(down) < 2 or len(up) < 2 or down[0] != up[1] or not down[0]:
         raise ModelError(f"{path}: {network} {layer}: its halves have the shapes {down} and {up}; fetch the file again")
+    whole = next((half for half in ("down", "up") if not header[found[half]].fractions), None)
+    if whole:
+        name = found[whole]
+        raise ModelError(f"{path}: {name} is of type {header[name].dtype}: a quantised LoRA; take one in float16")
     alpha = found.get("alpha")
     if alpha and prod(header[alpha].shape) != 1:
         raise ModelError(f"{path}: {alpha} is no single number; fetch the file again")
@@ -187,7 +191,7 @@ def _what(name: str) -> str:
 
 
 class _Scales:
-    """What peft notes beside its updates: alpha by layer, where it is not r."""
+    """What peft notes beside its updates: alpha by layer, if it is not r."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -197,7 +201,7 @@ class _Scales:
         self._noted: Mapping[str, Any] = noted if isinstance(noted, dict) else {}
 
     def of(self, network: str, layer: str, rank: int) -> float:
-        """What up · down is multiplied with, the recipe's weight apart; 1 where nothing is noted."""
+        """What up · down is multiplied with, the recipe's weight apart; 1 if nothing is noted."""
         alpha = self._noted.get(f"{network}.lora_alpha")
         patterns = self._noted.get(f"{network}.alpha_pattern")
         own = patterns.items() if isinstance(patterns, Mapping) else ()

@@ -18,7 +18,7 @@ from earthsynth_factory.models.lora import Lora, LowRank, misfits, spelt
 def fuse(network: nn.Module, name: str, loras: Sequence[Lora], place: Path) -> None:
     """Add every LoRA's updates of this network to its weights, in float32, in the order given.
 
-    name: as in `LowRank.network`. place: the model's, for the message. Raises ModelError where one does not fit or is no
+    name: as in `LowRank.network`. place: the model's, for the message. Raises ModelError if one does not fit or is no
     number.
     """
     weights = {

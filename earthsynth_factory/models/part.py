@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.errors import ModelError
-from earthsynth_factory.models.safetensors_file import read_header, unreadable
+from earthsynth_factory.io.bounded import read_bounded
+from earthsynth_factory.models.network_config import config_faults
+from earthsynth_factory.models.safetensors_file import TensorFacts, read_header, unreadable
 
 MAX_CONFIG_BYTES = 64 << 20
 """A tokenizer's vocabulary is the largest; anything above is another file."""
@@ -74,8 +76,10 @@ def choose_weights(names: Collection[str], stem: str) -> Chosen | None:
 
 
 def read_part(folder: Path, stem: str, remedy: str = "") -> Part:
-    """The network in a folder; every file that it needs is looked at. Raises ModelError naming what lacks."""
+    """The network in a folder; every file that it needs is looked at. Raises ModelError naming what is missing."""
     config = read_config(folder / "config.json", remedy)
+    if faults := config_faults(config):
+        raise ModelError(f"{folder / 'config.json'}: {faults}; fetch the file again")
     names = _listed(folder)
     chosen = choose_weights(names, stem)
     if chosen is None:
@@ -83,24 +87,37 @@ def read_part(folder: Path, stem: str, remedy: str = "") -> Part:
     index = folder / chosen.index if chosen.index else None
     weights = _shards(index, names) if index else tuple(folder / name for name in chosen.names)
     for path in weights:
-        read_header(path)
+        _refuse_whole_numbers(path, read_header(path))
     return Part(folder, config, weights, chosen.variant, index)
+
+
+def _refuse_whole_numbers(path: Path, header: Mapping[str, TensorFacts]) -> None:
+    names = [name for name, facts in header.items() if not facts.fractions and not _made(name)]
+    if names:
+        kind = header[names[0]].dtype
+        raise ModelError(
+            f"{path}: {len(names)} weights are no fractions ({names[0]}: {kind}): a quantised model; take one in float16"
+        )
+
+
+def _made(name: str) -> bool:
+    return name.endswith(_HARMLESS)
 
 
 def read_config(path: Path, remedy: str = "") -> dict[str, Any]:
     """An object in a JSON file. Raises ModelError: not there, not readable, too large, no JSON object."""
     try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise ModelError(
-                f"{path}: {path.stat().st_size} bytes is too large for a configuration; is it another file?"
-            )
-        found = json.loads(path.read_bytes())
+        data = read_bounded(path, MAX_CONFIG_BYTES)
     except FileNotFoundError as error:
         if path.is_symlink():
             raise unreadable(path, error) from error
         raise ModelError(f"{path.parent}: {path.name} is missing{remedy or '; fetch the model again'}") from error
     except OSError as error:
         raise unreadable(path, error) from error
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}, no configuration; is it another file?") from error
+    try:
+        found = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: no JSON ({error}); fetch the file again") from error
     if not isinstance(found, dict):
@@ -108,14 +125,20 @@ def read_config(path: Path, remedy: str = "") -> dict[str, Any]:
     return found
 
 
+def is_named(index: Mapping[str, Any], part: str) -> bool:
+    """Whether a pipeline's model_index.json names a part: its library and class, null where it has none."""
+    named = index.get(part)
+    return isinstance(named, list) and any(named)
+
+
 def refuse_unmatched(place: Path, report: Mapping[str, Collection[Any]]) -> None:
-    """Raises ModelError where a library says that weights were missing, left over or of another shape."""
+    """Raises ModelError if a library says that weights were missing, left over or of another shape."""
     for kind, word in (
         ("missing_keys", "missing"),
         ("mismatched_keys", "of another shape"),
         ("unexpected_keys", "left over"),
     ):
-        names = [name for name in map(_name, report.get(kind) or ()) if not name.endswith(_HARMLESS)]
+        names = [name for name in map(_name, report.get(kind) or ()) if not _made(name)]
         if names:
             some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
             are = "weight is" if len(names) == 1 else "weights are"

@@ -12,7 +12,7 @@ from typing import Any
 
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.domain.taxonomy import earthsynth
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models import hub
 from earthsynth_factory.models.card import ModelCard, read_card
 from earthsynth_factory.models.inspection import Assembly, BaseModel, inspect_base, inspect_controlnet, inspect_vae
@@ -83,7 +83,7 @@ class ModelFiles:
     style: tuple[Path, Path, Path, float] | None = None
 
     def inspect(self) -> Assembly:
-        """All of it, looked at. Raises ModelError where a part cannot be driven, or they do not belong together."""
+        """All of it, looked at. Raises ModelError if a part cannot be driven, or they do not belong together."""
         base = base_at(self.pipeline)
         if self.vae:
             base = base.with_vae(vae_at(self.vae))
@@ -139,7 +139,7 @@ def unknown_card(name: str) -> ModelCard:
 
 
 def files_of(model: ModelName, base: Path) -> ModelFiles:
-    """The places of a model. Raises ModelError with the remedies where they are not to be had."""
+    """The places of a model. Raises ModelError with the remedies if they are not available."""
     if model == "earthsynth":
         model = EARTHSYNTH
     if isinstance(model, TwoPartModel):
@@ -166,7 +166,7 @@ def found_elsewhere(model: ModelName, files: ModelFiles) -> list[str]:
 
 
 def at_hand(model: ModelName, base: Path) -> bool:
-    """Whether no network is needed for it: False where the hub's cache does not hold it whole. Raises ModelError."""
+    """Whether no network is needed for it: False if the hub's cache does not hold it whole. Raises ModelError."""
     return all(hub.cached(one) for one in repositories(model, base))
 
 
@@ -202,7 +202,7 @@ def controlnet_of(name: str, base: Path, revision: str = "main", subfolder: str 
 
 
 def base_at(place: Path) -> BaseModel:
-    """The base in a folder, or in a file of the original layout. Raises ModelError where it cannot be driven."""
+    """The base in a folder, or in a file of the original layout. Raises ModelError if it cannot be driven."""
     if place.is_file():
         from earthsynth_factory.models.single_file import base_in
 
@@ -211,7 +211,7 @@ def base_at(place: Path) -> BaseModel:
 
 
 def controlnet_at(place: Path) -> Part:
-    """The ControlNet in a folder, or in a file of the original layout. Raises ModelError where there is none."""
+    """The ControlNet in a folder, or in a file of the original layout. Raises ModelError if there is none."""
     if place.is_file():
         from earthsynth_factory.models.single_file import controlnet_in
 
@@ -225,7 +225,7 @@ def vae_of(name: str, base: Path) -> Path:
 
 
 def vae_at(place: Path) -> Part:
-    """The autoencoder in a folder, or in a file of the original layout. Raises ModelError where there is none."""
+    """The autoencoder in a folder, or in a file of the original layout. Raises ModelError if there is none."""
     if place.is_file():
         from earthsynth_factory.models.single_file import vae_in
 
@@ -257,14 +257,14 @@ def style_of(name: str, base: Path, file: str | None = None, revision: str = "ma
 
 
 def _within(place: Path, inner: str) -> Path:
-    """What lies in a folder under that name. Raises ModelError where the name leads out of it."""
+    """What lies in a folder under that name. Raises ModelError if the name leads out of it."""
     if ".." in Path(inner).parts or Path(inner).is_absolute():
         raise ModelError(f"{inner!r}: leads out of {place}; name what lies inside it")
     return place / inner
 
 
 def _controlnet(name: str, base: Path, revision: str, subfolder: str) -> tuple[Path, str]:
-    """Its place, and the folder inside its repository that this is. Raises ModelError where the name leads out of it."""
+    """Its place, and the folder inside its repository that this is. Raises ModelError if the name leads out of it."""
     if ".." in Path(subfolder).parts:
         raise ModelError(f"subfolder {subfolder!r}: leads out of {name}; name a folder inside it")
     root = _local(name, base, "controlnet")
@@ -289,10 +289,10 @@ def _pipeline_folder(model: str, base: Path) -> Path:
 
 
 def _local(name: str, base: Path, key: str) -> Path | None:
-    """The folder or file of that name, from `base`; None where it may be a hub id. Raises ModelError where it is neither."""
+    """The folder or file of that name, from `base`; None if it may be a hub id. Raises ModelError if it is neither."""
     if name == "embedded" and key in ("base", "controlnet"):
         return EMBEDDED / "pipeline" / ("controlnet" if key == "controlnet" else "")
-    place = (base / Path(name).expanduser()).resolve()
+    place = path_of(name, base, key)
     if place.is_dir() or (place.is_file() and place.suffix == ".safetensors"):
         return place
     if place.is_file():
@@ -302,6 +302,17 @@ def _local(name: str, base: Path, key: str) -> Path | None:
     if key != "model" and (not _HUB_NAME.fullmatch(name) or place.suffix == ".safetensors"):
         raise ModelError(f"{key} {name!r}: {_searched(name, base)}")
     return None
+
+
+def path_of(name: str, base: Path, key: str) -> Path:
+    """The path that a recipe names, from its folder. Raises ModelError if there can be no such path."""
+    try:
+        place = (base / Path(name).expanduser()).resolve()
+        place.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, no such home, a zero byte
+        shown = f"{name[:80]!r}{' …' * (len(name) > 80)}"
+        raise ModelError(f"{key} {shown}: no path ({first_line(error)}); name a folder or a file") from error
+    return place
 
 
 def _searched(name: str, base: Path) -> str:

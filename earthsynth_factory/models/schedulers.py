@@ -6,21 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from earthsynth_factory.errors import ModelError
+from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models.card import Scheduler
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """A sampler of diffusers. options: its settings where they are not the model's own. flow: it runs flow-matching models.
+    """A sampler of diffusers. options: its settings if they are not the model's own. flow: it runs flow-matching models.
 
-    few: (steps, guidance) of one that was made for weights distilled to few steps, and what a silent recipe gets;
-    most: most steps that it takes.
+    sample: it runs models that predict the image itself. few: (steps, guidance) of one that was made for weights distilled to
+    few steps, and what a silent recipe gets; most: most steps that it takes.
     """
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
     flow: bool = False
+    sample: bool = True
     few: tuple[int, float] | None = None
     most: int = 1000
 
@@ -32,12 +33,15 @@ SAMPLERS: Mapping[Scheduler, Sampler] = {
     "dpm++-sde": Sampler("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
     "ddim": Sampler("DDIMScheduler"),
     "euler": Sampler("EulerDiscreteScheduler"),
-    "euler-a": Sampler("EulerAncestralDiscreteScheduler"),
+    "euler-a": Sampler("EulerAncestralDiscreteScheduler", sample=False),
     "heun": Sampler("HeunDiscreteScheduler"),
     "lcm": Sampler("LCMScheduler", few=(4, 1.0), most=50),
     "tcd": Sampler("TCDScheduler", few=(4, 1.0), most=50),
 }
 """By the names of recipes. lcm: arXiv 2310.04378; tcd: arXiv 2402.19159."""
+
+_MOST_TIMES = 100_000
+"""Most noise levels that a model may have been trained at: a table of that length is made."""
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow_prediction")
 
@@ -50,42 +54,72 @@ def prediction_of(scheduler: Mapping[str, Any]) -> str:
 
 
 def check_scheduler(name: Scheduler, steps: int, own: Mapping[str, Any], place: object) -> None:
-    """Raises ModelError where the sampler cannot run the model whose saved settings are `own`. place: for the message."""
+    """Raises ModelError if the sampler cannot run the model whose saved settings are `own`. place: for the message."""
     prediction = prediction_of(own)
     if prediction not in _PREDICTIONS:
         raise ModelError(f"{place}: scheduler: prediction_type {prediction!r} is none of {', '.join(_PREDICTIONS)}")
+    times = own.get("num_train_timesteps", 1000)
+    if not isinstance(times, int) or not steps <= times <= _MOST_TIMES:
+        raise ModelError(
+            f"{place}: scheduler: num_train_timesteps is {str(times)[:40]}; from the {steps} steps that are asked for to "
+            f"{_MOST_TIMES} are taken"
+        )
+    betas = own.get("trained_betas")
+    if isinstance(betas, list) and len(betas) != times:
+        raise ModelError(
+            f"{place}: scheduler: {len(betas)} trained_betas for {times} num_train_timesteps; fetch it again"
+        )
     if name == "model":
         return
     sampler = SAMPLERS[name]
     if prediction == "flow_prediction" and not sampler.flow:
         able = " or ".join(other for other, one in SAMPLERS.items() if one.flow)
         raise ModelError(f"scheduler: {name} cannot run a flow-matching model, which {place} is; set it to {able}")
+    if prediction == "sample" and not sampler.sample:
+        raise ModelError(
+            f"scheduler: {name} cannot run a model that predicts the image itself, which {place} is; set unipc"
+        )
     if steps > sampler.most:
         raise ModelError(f"scheduler: {name} takes up to {sampler.most} steps, not {steps}; it is made for 4 to 8")
 
 
 def make_scheduler(own: Any, name: Scheduler) -> Any:
-    """diffusers' sampler of that name with the settings of `own`, the one saved with the weights."""
+    """diffusers' sampler of that name with the settings of `own`, the one saved with the weights. Raises ModelError."""
     if name == "model":
         return own
-    import diffusers
-
     sampler = SAMPLERS[name]
-    return getattr(diffusers, sampler.kind).from_config(own.config, **sampler.options)
+    return _built(sampler.kind, {**own.config, **sampler.options}, type(own).__name__)
 
 
 def saved_scheduler(settings: Mapping[str, Any], place: object) -> Any:
-    """The sampler that a model was saved with. Raises ModelError where its class is none of diffusers' samplers."""
+    """The sampler that a model was saved with. Raises ModelError if diffusers has no such sampler."""
+    settings = sampled_by_unipc(settings)
+    return _built(str(settings.get("_class_name", "DDIMScheduler")), settings, place)
+
+
+def check_steps(scheduler: Any, steps: int, place: object) -> None:
+    """Raises ModelError if a sampler cannot lay out so many steps with its settings."""
+    try:
+        scheduler.set_timesteps(steps)
+    except Exception as error:  # each sampler has its own words for settings that it does not know
+        kind = type(scheduler).__name__
+        raise ModelError(
+            f"{place}: scheduler: {kind} cannot run {steps} steps with the model's settings: {first_line(error)}"
+        ) from error
+
+
+def _built(name: str, settings: Mapping[str, Any], place: object) -> Any:
     import diffusers
 
-    settings = sampled_by_unipc(settings)
-    name = str(settings.get("_class_name", "DDIMScheduler"))
     kind = getattr(diffusers, name, None) if name.endswith("Scheduler") else None
     if kind is None:
         raise ModelError(
             f"{place}: scheduler: {name} is none of diffusers' samplers; set `_class_name` in its settings"
         )
-    return kind.from_config(dict(settings))
+    try:
+        return kind.from_config(dict(settings))
+    except Exception as error:  # as in `check_steps`
+        raise ModelError(f"{place}: scheduler: {name} does not take its settings: {first_line(error)}") from error
 
 
 def sampled_by_unipc(scheduler: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -111,7 +111,7 @@ class Segmenter:
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
-        """The inverse of `save`. Raises ModelError where a file is missing, damaged or of another shape."""
+        """The inverse of `save`. Raises ModelError if a file is missing, damaged or of another shape."""
         config = _read_config(folder / CONFIG)
         network = SegmenterNetwork(config)
         try:

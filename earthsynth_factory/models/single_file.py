@@ -41,7 +41,7 @@ Header = Mapping[str, TensorFacts]
 
 
 def base_in(path: Path) -> BaseModel:
-    """The pipeline in a file. Raises ModelError where it is not a whole Stable Diffusion 1.x."""
+    """The pipeline in a file. Raises ModelError if it is not a whole Stable Diffusion 1.x."""
     header = read_header(path)
     _refuse_others(path, header)
     for prefix, part in ((_UNET, "UNet"), (_VAE, "autoencoder"), (_TEXT, "text encoder")):
@@ -60,7 +60,7 @@ def base_in(path: Path) -> BaseModel:
 
 
 def controlnet_in(path: Path) -> Part:
-    """The ControlNet in a file, with or without the prefix `control_model.`. Raises ModelError where there is none."""
+    """The ControlNet in a file, with or without the prefix `control_model.`. Raises ModelError if there is none."""
     header = read_header(path)
     own = _below(header, _CONTROL) or dict(header)
     if "input_hint_block.0.weight" not in own:
@@ -75,7 +75,7 @@ def controlnet_in(path: Path) -> Part:
 
 
 def vae_in(path: Path) -> Part:
-    """The autoencoder in a file, alone or in a whole pipeline's. Raises ModelError where there is none."""
+    """The autoencoder in a file, alone or in a whole pipeline's. Raises ModelError if there is none."""
     header = read_header(path)
     own = _below(header, _VAE) or dict(header)
     if "encoder.conv_in.weight" not in own:
@@ -86,7 +86,7 @@ def vae_in(path: Path) -> Part:
 
 
 def load_original(part: Part, kind: Any) -> Any:
-    """The network of a file, on the CPU. Raises ModelError where weights are missing or not loadable."""
+    """The network of a file, on the CPU. Raises ModelError if weights are missing or not loadable."""
     path = part.weights[0]
     try:
         network = _text_encoder(part) if kind.__name__ == "CLIPTextModel" else _converted(part, kind)

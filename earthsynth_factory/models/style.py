@@ -36,7 +36,7 @@ class Style:
 
 
 def read_style(adapter: Path, encoder: Path, pictures: Path, weight: float) -> Style:
-    """The adapter in a safetensors file. Raises ModelError where it, its encoder or its pictures are not to be had."""
+    """The adapter in a safetensors file. Raises ModelError if it, its encoder or its pictures are not available."""
     header = read_header(adapter)
     strange = [name for name in header if not name.startswith(("image_proj.", "ip_adapter."))]
     keys = [facts for name, facts in header.items() if name.endswith(_TO_K)]

@@ -18,7 +18,7 @@ from earthsynth_factory.models.style import MAX_PICTURES, Style
 
 
 def add_style(pipe: Any, style: Style, encoder: Any) -> None:
-    """Put the adapter into the pipeline's UNet, and the encoder beside it. Raises ModelError where its weights do not fit."""
+    """Put the adapter into the pipeline's UNet, and the encoder beside it. Raises ModelError if its weights do not fit."""
     from transformers import CLIPImageProcessor
 
     side = encoder.config.image_size
@@ -47,7 +47,7 @@ class StyleImages:
     def __call__(self, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         """(B, 1, D), or (B, 1, T, D) of a Plus adapter: of the picture that each image's seed draws, and of none.
 
-        Raises ModelError where a picture cannot be read.
+        Raises ModelError if a picture cannot be read.
         """
         drawn = [self._embed(derive(seed, "style") % len(self._style.pictures)) for seed in seeds]
         shown, nothing = zip(*drawn, strict=True)

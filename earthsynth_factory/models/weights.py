@@ -15,7 +15,7 @@ EMBEDDED = Path(__file__).parent.parent / "assets" / "embedded"
 
 
 def weight_hashes(folder: Path) -> dict[str, str]:
-    """Relative path → sha256 of every safetensors file below `folder`. Raises ModelError where there is none."""
+    """Relative path → sha256 of every safetensors file below `folder`. Raises ModelError if there is none."""
     files = sorted(folder.rglob("*.safetensors"))
     if not files:
         raise ModelError(
@@ -26,7 +26,7 @@ def weight_hashes(folder: Path) -> dict[str, str]:
 
 
 def file_hash(path: Path) -> str:
-    """sha256 of a file, as hex; remembered until the file changes. Raises ModelError where it cannot be read."""
+    """sha256 of a file, as hex; remembered until the file changes. Raises ModelError if it cannot be read."""
     try:
         return _sha256(path, stamp(path))
     except OSError as error:

@@ -62,6 +62,7 @@ def problems(data: Mapping[str, Any]) -> list[Problem]:
         *_exported(data),
         *_paired(data),
         *_worded(data),
+        *_offloaded(data),
     ]
 
 
@@ -239,7 +240,7 @@ def _repeated(data: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _exported(data: Mapping[str, Any]) -> Iterator[Problem]:
     """Names under `classes` of an export that are no category."""
-    if "categories" not in data:  # blocks of the command line, where the dataset knows its classes
+    if "categories" not in data:  # blocks of the command line, if the dataset knows its classes
         return
     known, exports = _known(_named_blocks(data)), data.get("exports")
     for index, block in enumerate(exports if isinstance(exports, list | tuple) else ()):
@@ -264,8 +265,18 @@ def _paired(data: Mapping[str, Any]) -> Iterator[Problem]:
         )
 
 
+def _offloaded(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Networks that are to wait in the machine's memory, on a device that has no other."""
+    synthesis, engine = data.get("synthesis"), data.get("engine")
+    device = engine.get("device") if isinstance(engine, Mapping) else None
+    if isinstance(synthesis, Mapping) and synthesis.get("offload") is True and device in ("cpu", "mps"):
+        yield Problem(
+            ("synthesis", "offload"), f"is for a GPU, and engine.device is {device}; leave out one of the two"
+        )
+
+
 def _worded(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """Names that are no category where classes are given words, or heights for a ControlNet that sees depth."""
+    """Names that are no category if classes are given words, or heights for a ControlNet that sees depth."""
     if "categories" not in data:
         return
     known, prompts, synthesis = _known(_named_blocks(data)), data.get("prompts"), data.get("synthesis")

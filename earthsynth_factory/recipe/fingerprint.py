@@ -1,4 +1,4 @@
-"""What decides a dataset's pixels and labels, as one number, and in words where two of them differ."""
+"""What decides a dataset's pixels and labels, as one number, and in words if two of them differ."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class BlockParser:
     """How the blocks of one stage are read.
 
     kinds: what ships, kind → `module:Class`. base: what every class must derive from. by_model: the kind of a block that
-    has a `model` and no `kind`; None where a stage knows no such habit.
+    has a `model` and no `kind`; None if a stage knows no such habit.
     """
 
     name: str
@@ -52,7 +52,7 @@ class BlockParser:
     def parse(self, value: Any) -> Spec:
         """The block as an instance of its own class; a bare word stands for `{kind: word}`.
 
-        Raises BlockError with the class's own complaints, KindError where no class is found.
+        Raises BlockError with the class's own complaints, KindError if no class is found.
         """
         if isinstance(value, self.base):
             return value

@@ -26,7 +26,7 @@ STARTER = "`earthsynth-factory recipe init` writes a starter"
 
 
 def changed(text: str, name: str, changes: Sequence[str]) -> Document:
-    """The text as data, with the changes applied. Raises RecipeError where it is no block of keys."""
+    """The text as data, with the changes applied. Raises RecipeError if it is no block of keys."""
     document = read_document(text, name)
     if not document.faults and document.data is None and not changes:
         raise RecipeError([f"{name}:1:1 → the file is empty; {STARTER}"])
@@ -83,7 +83,7 @@ def _shown_at(data: Any, path: Path) -> str:
 
 
 def read_recipe_text(path: FilePath) -> str:
-    """The file's text. Raises RecipeError where it is none."""
+    """The file's text. Raises RecipeError if it is none."""
     try:
         with open_regular(path) as file:
             raw = file.read(MAX_BYTES + 1)

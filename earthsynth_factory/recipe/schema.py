@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema, model_validator
 
@@ -180,14 +180,28 @@ Workers = Annotated[Literal["auto"] | Annotated[Whole, Field(ge=1, le=MOST_WORKE
 class EngineBlock(Spec):
     """How the work is done. Nothing here changes a pixel."""
 
+    kind: Literal["local", "ray"] = "local"
+    """`local`: processes of this machine; `ray`: of a Ray cluster (extra `ray`), whose machines share the output folder."""
     workers: Workers = "auto"
-    """Processes that make images side by side; `auto` is one for each GPU, or one."""
+    """Processes that make images side by side; `auto` is one for each GPU, or one; in a cluster without GPUs one for each
+    machine."""
+    address: Annotated[str, StringConstraints(pattern=r"^(auto|\[?[\w.:-]+\]?:[0-9]{1,5})$")] | None = None
+    """With `kind: ray`, where the cluster's head is, such as 10.0.0.7:6379; left out or `auto`, the one that this machine is
+    part of."""
+    gpus: Annotated[float, Field(ge=0, le=1)] | None = None
+    """With `kind: ray`, the share of a GPU that each worker gets: 1 if left out, 0 for none, as with `device: cpu`."""
     shard_size: Annotated[Whole, Field(ge=1, le=100_000)] = 256
     """Images that one worker takes on and commits at a time."""
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")] = "auto"
     """`auto`, `cpu`, `mps`, `cuda`, or one of several GPUs: `cuda:1`."""
     writers: Annotated[Whole, Field(ge=1, le=64)] = 2
     """Threads that write files while the next images are made."""
+
+    @model_validator(mode="after")
+    def _keys_of_a_cluster(self) -> Self:
+        if self.kind == "local" and (self.address is not None or self.gpus is not None):
+            raise ValueError("`address` and `gpus` are of a cluster; add `kind: ray`, or leave them out")
+        return self
 
 
 class CounterfactualBlock(Spec):
@@ -200,7 +214,7 @@ class CounterfactualBlock(Spec):
 
 
 def pairs_among(images: int, share: float) -> int:
-    """How many of so many images of a class begin a pair."""
+    """How many of this many images of a class begin a pair."""
     return math.floor(images * share + ULPS)
 
 
@@ -326,7 +340,7 @@ class Recipe(Spec):
         return self.synthesis.model_dump().get("kind") == "fake"
 
     def words(self) -> dict[int, str]:
-        """Class id → the user's prompt words, where there are any."""
+        """Class id → the user's prompt words, if there are any."""
         return {category.id: block.words for category, block in self.blocks() if block.words}
 
 

@@ -51,7 +51,7 @@ def lasting_settings(spec: RuleSpec) -> dict[str, Any]:
 
 
 def load_thresholds(recipe: Recipe, base: Path) -> Thresholds:
-    """The thresholds of the recipe's file for the rules that it asks; none where it names no file.
+    """The thresholds of the recipe's file for the rules that it asks; none if it names no file.
 
     base: the folder that relative paths of the recipe start from. Raises RecipeError with every fault of the file.
     """

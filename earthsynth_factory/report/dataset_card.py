@@ -152,7 +152,7 @@ def _making(run: RunRecord) -> str:
 
 
 def _wording(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What prompts were drawn from, and what images of a class were led away from, where the recipe says."""
+    """What prompts were drawn from, and what images of a class were led away from, if the recipe says."""
     with suppress(ValidationError):
         if prompts := str(PromptSpec.model_validate(recipe.get("prompts") or {})):
             yield "prompts drawn from", prompts

@@ -81,7 +81,7 @@ def source_of_all(store: LabelledDataset, records: Iterable[SampleRecord]) -> st
 
 
 def spread(records: Sequence[SampleRecord], count: int) -> list[SampleRecord]:
-    """Up to `count` records that show every class in turn: the target category's, or where there is none those present."""
+    """Up to `count` records that show every class in turn: the target category's, or if there is none those present."""
     by_category: dict[int | None, list[SampleRecord]] = {}
     for record in records:
         wanted: Sequence[int | None] = record.classes if record.category is None else [record.category]

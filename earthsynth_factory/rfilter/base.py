@@ -31,7 +31,7 @@ embedded models. The others may, with stronger ones.
 """
 
 Measures = Mapping[str, float]
-"""Name → number: all that a verdict of one rule needs to know of one image. Empty where the rule does not apply."""
+"""Name → number: all that a verdict of one rule needs to know of one image. Empty if the rule does not apply."""
 
 
 class Rule(ABC):
@@ -68,7 +68,7 @@ class MeasuredRule(Rule):
 
     @abstractmethod
     def measure(self, candidates: Sequence[Candidate]) -> list[Measures]:
-        """The numbers of each candidate; empty where the rule does not apply to it."""
+        """The numbers of each candidate; empty if the rule does not apply to it."""
 
     def faults(self, measures: Measures, category: int | None, least: float) -> list[str]:
         """What is wrong, in short sentences; `least` takes the place of the recipe's threshold."""
@@ -103,7 +103,7 @@ class PixelRule(MeasuredRule):
 
     @abstractmethod
     def look(self, candidate: Candidate) -> Measures:
-        """The numbers of one candidate; empty where the rule does not apply to it."""
+        """The numbers of one candidate; empty if the rule does not apply to it."""
 
 
 class RuleSpec(Spec, ABC):
@@ -124,7 +124,7 @@ class RuleSpec(Spec, ABC):
     """Weight of this rule's value when the best of several candidates is chosen."""
 
     def identity(self, _base: Path) -> Mapping[str, str]:
-        """Weight file → sha256: what decides the scores, for the fingerprint. Raises ModelError where files lack."""
+        """Weight file → sha256: what decides the scores, for the fingerprint. Raises ModelError if files are missing."""
         return {}
 
     @abstractmethod

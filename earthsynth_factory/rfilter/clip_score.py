@@ -1,6 +1,6 @@
 """Does the image show what its prompt says? CLIP similarity with the prompt against the prompts of other classes.
 
-A softmax over one image's own labels says nothing where there is one label, so the prompt competes with hard negatives:
+A softmax over one image's own labels says nothing if there is one label, so the prompt competes with hard negatives:
 `A satellite image of <class>` for every class of the recipe that is not in the image. Ours; EarthSynth publishes no rule.
 """
 
@@ -51,7 +51,7 @@ class ClipScore(ClipRule):
         return {"margin": float(mine.max() - rival.max()), "rival": float(rivals[int(rival.argmax())])}
 
     def _negatives(self, present: Sequence[int]) -> list[int]:
-        """Backgrounds that the image does not claim to show, where every class of the recipe is in it."""
+        """Backgrounds that the image does not claim to show, if every class of the recipe is in it."""
         found = [self._taxonomy.named(words).id for words in BACKGROUNDS[1:]]
         return [class_id for class_id in found if class_id not in present] or found
 

@@ -65,7 +65,7 @@ class InstanceClass(ClipRule):
         return found
 
     def _crops(self, candidate: Candidate) -> list[tuple[int, Image]]:
-        """(class, square) of the largest objects of the target class, or of all where the image has no one target.
+        """(class, square) of the largest objects of the target class, or of all if the image has no one target.
 
         Land cover is not cropped.
         """

@@ -115,7 +115,7 @@ class Judge:
         return self._verdict({asked.name: self.score(asked, measures[asked.name], category) for asked in rules})
 
     def score(self, asked: AskedRule[MeasuredRule], measures: Measures, category: int | None) -> Score:
-        """What a rule says of numbers, held to the threshold of the class. Raises StoreError where stored ones lack one."""
+        """What a rule says of numbers, held to the threshold of the class. Raises StoreError if stored ones lack one."""
         try:
             return asked.rule.decide(measures, category, self.limits.least(asked, category))
         except KeyError as error:

@@ -51,7 +51,7 @@ class KeptSpec(SegmenterRuleSpec):
 
 
 class Kept(SegmenterRule):
-    """See `KeptSpec`. The value is the share still seen; the rule does not apply where no object was touched."""
+    """See `KeptSpec`. The value is the share still seen; the rule does not apply if no object was touched."""
 
     _spec: KeptSpec
     primary: ClassVar[str] = "share"

@@ -28,7 +28,7 @@ class ObjectSizeSpec(RuleSpec):
     max_area: float = Field(default=0.9, gt=0, le=1)
     """Largest share of the image that one object covers."""
     min_visible: float = Field(default=0.3, ge=0, le=1)
-    """Least share of an object that neither others nor the border hide, where that is known."""
+    """Least share of an object that neither others nor the border hide, if that is known."""
     min_share: float = Field(default=0.5, ge=0, le=1)
     """Least share of the image's objects that keep these bounds."""
 
@@ -37,7 +37,7 @@ class ObjectSizeSpec(RuleSpec):
 
 
 class ObjectSize(PixelRule):
-    """See `ObjectSizeSpec`. The value is the share of usable objects; the rule does not apply where there are none."""
+    """See `ObjectSizeSpec`. The value is the share of usable objects; the rule does not apply if there are none."""
 
     _spec: ObjectSizeSpec
     primary: ClassVar[str] = "share"

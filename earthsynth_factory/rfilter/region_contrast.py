@@ -37,7 +37,7 @@ class RegionContrastSpec(ClipRuleSpec):
 
 
 class RegionContrast(ClipRule):
-    """See `RegionContrastSpec`. It does not apply where the target fills the image or lacks."""
+    """See `RegionContrastSpec`. It does not apply if the target fills the image or is not in it."""
 
     primary: ClassVar[str] = "contrast"
 
@@ -50,7 +50,7 @@ class RegionContrast(ClipRule):
         ]
 
     def _target(self, candidate: Candidate) -> int:
-        """The slot's class, or the largest in the mask where it has none; 0 where there is nothing."""
+        """The slot's class, or the largest in the mask if it has none; 0 if there is nothing."""
         if candidate.slot.category is not None:
             return candidate.slot.category
         counts = np.bincount(candidate.condition.mask.ravel(), minlength=256)

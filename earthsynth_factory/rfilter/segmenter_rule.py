@@ -64,7 +64,7 @@ def segmenter_folder(segmenter: str, base: Path) -> Path:
 
 
 def segmenter_identity(segmenter: str, base: Path, kind: str) -> Mapping[str, str]:
-    """Weight file → sha256. kind: of the block that names it. Raises ModelError where there is no such folder."""
+    """Weight file → sha256. kind: of the block that names it. Raises ModelError if there is no such folder."""
     folder = segmenter_folder(segmenter, base)
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder; `segmenter` of {kind} names a trained segmenter")
@@ -72,7 +72,7 @@ def segmenter_identity(segmenter: str, base: Path, kind: str) -> Mapping[str, st
 
 
 def load_segmenter(segmenter: str, base: Path, device: str) -> Segmenter:
-    """The segmenter on a device. Raises ModelError where its files are missing or damaged."""
+    """The segmenter on a device. Raises ModelError if its files are missing or damaged."""
     from earthsynth_factory.models.device import pick_device
     from earthsynth_factory.models.segmenter import Segmenter
 

@@ -24,11 +24,11 @@ class Thresholds:
     least: Mapping[str, Mapping[int | None, float]] = field(default_factory=dict)
 
     def __or__(self, other: Thresholds) -> Thresholds:
-        """Both; where both have a rule the other's."""
+        """Both; if both have a rule the other's."""
         return Thresholds({**self.least, **other.least})
 
     def of(self, rule: str, category: int | None) -> float | None:
-        """The least value, None where the rule's own stands."""
+        """The least value, None if the rule's own stands."""
         known = self.least.get(rule, {})
         return known.get(category, known.get(None))
 

@@ -79,7 +79,7 @@ class GeneratorSpec(Spec, ABC):
 
     @abstractmethod
     def identity(self, base: Path) -> Mapping[str, str]:
-        """Weight file → sha256: what decides the pixels, for the fingerprint. Raises ModelError where files lack."""
+        """Weight file → sha256: what decides the pixels, for the fingerprint. Raises ModelError if files are missing."""
 
     def card_at_hand(self, base: Path) -> ModelCard | None:
         """The card if no network is needed for it, else None. Raises ModelError."""
@@ -104,7 +104,7 @@ class GeneratorSpec(Spec, ABC):
     def check(self, base: Path, size: tuple[int, int]) -> None:
         """Look at the model's files if they are at hand; no weight is loaded, no network asked. size: height, width.
 
-        Raises ModelError where the model cannot be driven or cannot make images of that size.
+        Raises ModelError if the model cannot be driven or cannot make images of that size.
         """
 
     @abstractmethod

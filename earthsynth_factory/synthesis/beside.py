@@ -18,6 +18,7 @@ from earthsynth_factory.models.registry import (
     controlnet_of,
     if_on_hub,
     lora_of,
+    path_of,
     style_of,
     unknown_card,
 )
@@ -41,7 +42,7 @@ class LoraSpec(Spec):
     """Commit, tag or branch on the hub."""
 
     def place(self, base: Path) -> tuple[Path, str, float]:
-        """(file, adapter, weight). Raises ModelError where it is not to be had."""
+        """(file, adapter, weight). Raises ModelError if it is not available."""
         found = lora_of(self.path, base, self.file, self.revision)
         named = Path(self.path).name if found.name == hub.LORA else found.stem
         return found, self.adapter or named, self.weight
@@ -68,10 +69,10 @@ class StyleSpec(Spec):
     """How strongly they act."""
 
     def place(self, base: Path) -> tuple[Path, Path, Path, float]:
-        """(adapter, encoder, folder of pictures, weight). Raises ModelError where the adapter is not to be had."""
+        """(adapter, encoder, folder of pictures, weight). Raises ModelError if the adapter is not available."""
         found = style_of(self.adapter, base, self.file, self.revision)
-        encoder = base / Path(self.encoder).expanduser() if self.encoder else found.parent / hub.ENCODER
-        return found, encoder, base / Path(self.images).expanduser(), self.weight
+        encoder = path_of(self.encoder, base, "encoder") if self.encoder else found.parent / hub.ENCODER
+        return found, encoder, path_of(self.images, base, "images"), self.weight
 
     def repositories(self, base: Path) -> list[hub.HubRepository]:
         """What of it comes from the hub. Raises ModelError for a name that is neither there nor here."""
@@ -110,7 +111,7 @@ class ControlSpec(Spec):
         return f"{self.controlnet}, shown {self.shows}, × {self.weight:g}{until}"
 
     def place(self, base: Path) -> Path:
-        """Its folder or file. Raises ModelError where it is not to be had."""
+        """Its folder or file. Raises ModelError if it is not available."""
         return controlnet_of(self.controlnet, base, self.revision, self.subfolder)
 
     def repositories(self, base: Path) -> list[hub.HubRepository]:
@@ -124,7 +125,7 @@ class ControlSpec(Spec):
         return found or unknown_card(self.controlnet)
 
     def images(self, masks: Sequence[Mask], instances: Sequence[InstanceMap], base: Path, taxonomy: Taxonomy) -> Tensor:
-        """(B, 3, H, W) in [0, 1]: what it is shown. Raises InputError where `heights` names no class."""
+        """(B, 3, H, W) in [0, 1]: what it is shown. Raises InputError if `heights` names no class."""
         from earthsynth_factory.models.control_image import control_images, control_lut, edge_images, height_lut
 
         if self.shows == "edges":

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import model_validator
+
 from earthsynth_factory.domain.condition import Condition, InstanceMap, Mask
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Image
@@ -73,7 +75,7 @@ class ControlNetSpec(GeneratorSpec):
     negative_prompt: str = ""
     """What guidance leads away from; a category's own stands in its place."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """`auto`: bfloat16 where the hardware has it, else float32 (CPU) or float16 (GPU)."""
+    """`auto`: bfloat16 if the hardware has it, else float32 (CPU) or float16 (GPU)."""
     windows: bool | None = None
     """Whether a larger image is made in overlapping windows of the model's own size, which are denoised together, so that no
     seam shows; by default if it is larger than 1.5 × that."""
@@ -81,13 +83,26 @@ class ControlNetSpec(GeneratorSpec):
     """Images to a call; by default 32 on a GPU, 16 on a CPU, fewer of large ones there. Halved when memory runs out."""
     compile: bool | None = Field(default=None, json_schema_extra=NOT_IN_FINGERPRINT)
     """Compile the networks for fixed shapes; by default off on a CPU (no gain was measured) and on for a GPU, where it takes
-    about 75 s at the start and pays from some 800 images on."""
+    about 75 s at the start and pays from some 800 images on. Not with `attention_slicing` or `offload`."""
+    attention_slicing: bool | None = None
+    """Self-attention for half of the heads at a time: less memory, slower. For devices without a fused attention, such as
+    `mps`; with one it saves nothing. Images differ by up to one level of 255."""
+    offload: bool = Field(default=False, json_schema_extra=NOT_IN_FINGERPRINT)
+    """For a GPU whose memory does not hold the model: text encoders, UNet with ControlNets, and autoencoder are on it by
+    turns, each batch anew, and wait in the machine's memory. Nothing else changes."""
+
+    @model_validator(mode="after")
+    def _not_compiled(self) -> ControlNetSpec:
+        saving = next((key for key in ("attention_slicing", "offload") if getattr(self, key)), None)
+        if saving and self.compile:
+            raise ValueError(f"`{saving}` is for networks that are not compiled; leave out one of it and `compile`")
+        return self
 
     def card(self, base: Path) -> ModelCard:
         return card_of(self.model, base)
 
     def files(self, base: Path) -> ModelFiles:
-        """The places of all that is loaded. Raises ModelError where one is not to be had."""
+        """The places of all that is loaded. Raises ModelError if one is not available."""
         return replace(
             files_of(self.model, base),
             more=tuple(control.place(base) for control in self.controls),
@@ -189,7 +204,7 @@ class ControlNetGenerator(ImageGenerator):
     def open(self) -> None:
         from earthsynth_factory.models import device as devices
         from earthsynth_factory.models.control_image import control_lut
-        from earthsynth_factory.models.controlnet_pipeline import load_pipeline
+        from earthsynth_factory.models.controlnet_pipeline import Layout, load_pipeline
         from earthsynth_factory.models.denoise import Control, Sampling
 
         spec, card = self._spec, self._card
@@ -200,12 +215,14 @@ class ControlNetGenerator(ImageGenerator):
         beside = [Control(control.weight, control.end) for control in spec.controls]
         controls = (Control(spec.control_scale, spec.control_end), *beside)
         sampling = Sampling(steps, guidance, scheduler, controls, spec.guidance_end)
-        compiled = on_gpu if spec.compile is None else spec.compile
+        sliced = bool(spec.attention_slicing)
+        compiled = (on_gpu and not sliced and not spec.offload) if spec.compile is None else spec.compile
         self.batch = spec.batch or (GPU_BATCH if on_gpu else cpu_batch(card.native_size))
         files = spec.files(self._base)
         model = files.inspect().base
         check_scheduler(scheduler, steps, model.scheduler, model.place)
-        self._pipeline = load_pipeline(files, device, dtype, sampling, self.batch, compiled)
+        layout = Layout(device, dtype, compiled, sliced, spec.offload)
+        self._pipeline = load_pipeline(files, layout, sampling, self.batch)
         self._pipeline.on_step = self.on_step
         self._pipeline.window = None if spec.windows is False else card.native_size
         self._pipeline.whole = card.native_size if spec.windows else int(card.native_size * WHOLE)
@@ -229,6 +246,7 @@ class ControlNetGenerator(ImageGenerator):
         spec = self._spec
         found = {
             **{name: end for name in ("control_end", "guidance_end") if (end := getattr(spec, name)) < 1},
+            **{name: True for name in ("attention_slicing", "offload") if getattr(spec, name)},
             "negative_prompt": spec.negative_prompt,
             "vae": spec.vae,
             "loras": "; ".join(f"{adapter} × {weight:g}" for _, adapter, weight in files.loras),

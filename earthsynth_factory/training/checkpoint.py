@@ -33,7 +33,7 @@ class Checkpoint:
 def save(folder: Path, checkpoint: Checkpoint, kept: int = KEPT) -> Path:
     """Writes `step-<n>.safetensors` (temp + fsync + rename), then removes all but the newest `kept`.
 
-    Raises DiskError where the disk refuses; what was saved before stands.
+    Raises DiskError if the disk refuses; what was saved before stands.
     """
     path = folder / f"step-{checkpoint.step:08d}.safetensors"
     facts = {**checkpoint.facts, "step": checkpoint.step, "seconds": round(checkpoint.seconds, 1)}
@@ -55,7 +55,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
 
 
 def latest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint, on the CPU, or None where there is none. Raises `ModelError` on a damaged file."""
+    """The newest checkpoint, on the CPU, or None if there is none. Raises `ModelError` on a damaged file."""
     found = _all(folder)
     if not found:
         return None

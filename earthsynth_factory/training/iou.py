@@ -37,6 +37,6 @@ def ious(counts: Confusion) -> dict[int, float]:
 
 
 def mean_iou(counts: Confusion) -> float:
-    """Mean over the categories of `ious`; NaN where the truth is all background."""
+    """Mean over the categories of `ious`; NaN if the truth is all background."""
     values = list(ious(counts).values())
     return float(np.mean(values)) if values else float("nan")

@@ -48,7 +48,7 @@ def start(path: Path, options: Options) -> Path:
 def preview_cf_comp(recipe: ControlNetRecipe, recipe_folder: Path, out: Path, count: int) -> Path:
     """Pictures of the first `count` composed samples of a run, and their choices, in OUT/preview-cf-comp; no model needed.
 
-    Raises InputError where the recipe composes nothing.
+    Raises InputError if the recipe composes nothing.
     """
     from earthsynth_factory.training.controlnet.setup import open_batches
 

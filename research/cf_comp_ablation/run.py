@@ -59,7 +59,7 @@ class Ablation:
         self.conditions = conditions_of(self.judge.crops, self.card, trial.size.seeds[0], "held-out")
 
     def go_on(self) -> Outcome:
-        """Runs what is not yet done. Raises Interrupted when stopped, StoreError where `out` holds another ablation."""
+        """Runs what is not yet done. Raises Interrupted when stopped, StoreError if `out` holds another ablation."""
         self._check_folder()
         base = self._draw(self.trial.base, "base")
         shown = [list(self.judge.crops.images), base]
@@ -104,7 +104,7 @@ class Ablation:
         return GeneratedImages(generator, identity, self.trial.out / "images").of(self.conditions, what)
 
     def _check_folder(self) -> None:
-        """Raises StoreError where `out` was begun with other settings: its finished runs would not be comparable."""
+        """Raises StoreError if `out` was begun with other settings: its finished runs would not be comparable."""
         path = self.trial.out / "ablation.json"
         facts = {
             "recipe": decisive(self.trial.recipe(self.card, "off", 0)),

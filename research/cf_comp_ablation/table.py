@@ -55,7 +55,7 @@ def _cells(outcome: Outcome, found: Sequence[Verdict]) -> Iterable[str]:
 
 
 def _mean(scores: Scores, kept: Collection[int]) -> float:
-    """Mean over categories, so that a common one weighs no more than a rare one; NaN where none was judged."""
+    """Mean over categories, so that a common one weighs no more than a rare one; NaN if none was judged."""
     values = [value for category, value in scores.items() if category in kept]
     return float(np.mean(values)) if values else float("nan")
 

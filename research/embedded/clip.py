@@ -50,7 +50,7 @@ class Patches:
 
 
 def find_patches(crops: CropSet) -> Patches:
-    """Every object (connected component of a `thing`), and half-size windows where one land cover takes 60 %."""
+    """Every object (connected component of a `thing`), and half-size windows if one land cover takes 60 %."""
     rows: list[tuple[int, int, int, int, int]] = []
     things = {category.id for category in earthsynth() if category.thing}
     for index, mask in enumerate(crops.masks):

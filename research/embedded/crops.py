@@ -1,6 +1,6 @@
 """Square training crops out of prepared datasets: centred on objects or on land cover, at several scales.
 
-An image is resampled by area averaging (cubic where it must grow), its mask by nearest; both with the same square.
+An image is resampled by area averaging (cubic if it must grow), its mask by nearest; both with the same square.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class CropPlan:
 def cut_dataset(folder: Path, split: str, plan: CropPlan, size: int, seed: int) -> CropSet:
     """Category-balanced crops of `size` pixels from one prepared dataset's `split`: `cut_scenes` over its items.
 
-    Raises `SourceError` where the folder is not a prepared dataset.
+    Raises `SourceError` if the folder is not a prepared dataset.
     """
     dataset = PreparedDataset(folder)
     stems = [stem for stem, item in dataset.about.items.items() if item.split == split]

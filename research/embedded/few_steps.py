@@ -27,7 +27,7 @@ from research.embedded.state import pack_state, unpack_state
 from research.embedded.timed import rate
 
 COPIED = 3
-"""One in so many images of a step is a real one through encoder and decoder: the autoencoder stays one."""
+"""One in this many images of a step is a real one through encoder and decoder: the autoencoder stays one."""
 
 DECODED = 128
 """Latents that are decoded at a time."""

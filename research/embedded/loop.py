@@ -86,7 +86,7 @@ def descend(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], lo
 
 
 class _Log:
-    """Progress on stderr, and scalars for tensorboard where it is installed."""
+    """Progress on stderr, and scalars for tensorboard if it is installed."""
 
     def __init__(self, stage: Stage, folder: Path, pace: Pace, done: int, spent: float) -> None:
         self._stage, self._pace, self._first, self._spent = stage, pace, done, spent

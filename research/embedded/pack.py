@@ -40,7 +40,7 @@ def pack(crops: CropSet, path: Path) -> int:
 
 
 def unpack(path: Path) -> CropSet:
-    """The crops of a packed file. Raises `SourceError` where it is missing or not one of ours."""
+    """The crops of a packed file. Raises `SourceError` if it is missing or not one of ours."""
     try:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:

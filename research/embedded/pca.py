@@ -99,7 +99,7 @@ def latent_scales(deviation: _Array) -> _Array:
 def projection(model: AutoencoderKL) -> tuple[Tensor, Tensor]:
     """The encoder as what it is: weights (C, 3, f, f) and bias (C,) of one convolution of stride f.
 
-    Exact where the encoder itself is only nearly linear, and a thousandth of its work.
+    Exact if the encoder itself is only nearly linear, and a thousandth of its work.
     """
     encoder, size = model.encoder, 2 ** (len(model.encoder.down_blocks) - 1)
     taps = torch.eye(3 * size**2, device=encoder.conv_in.weight.device).reshape(-1, 3, size, size)

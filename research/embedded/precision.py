@@ -1,4 +1,4 @@
-"""bf16 where the machine computes in it, fp32 where it would only emulate it (30 times slower than fp32)."""
+"""bf16 if the machine computes in it, fp32 if it would only emulate it (30 times slower than fp32)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ HELD_OUT = 9
 
 
 def import_rsscn7(source: Path, out: Path) -> int:
-    """Writes `out` in the prepared layout; gives the number of photographs. Raises SourceError where they are missing."""
+    """Writes `out` in the prepared layout; gives the number of photographs. Raises SourceError if they are missing."""
     items, classes = {}, {}
     for letter, name in CLASSES.items():
         category = earthsynth().named(name).id

@@ -100,7 +100,7 @@ def pack_scenes(scenes: Mapping[str, Sequence[Scene]], path: Path, quality: int)
 
 
 def unpack_scenes(path: Path) -> Scenes:
-    """The inverse of `pack_scenes`. Raises `SourceError` where the file is missing or not one of ours."""
+    """The inverse of `pack_scenes`. Raises `SourceError` if the file is missing or not one of ours."""
     try:
         stored = load_file(path)
         sources = stored["sources"].tobytes().decode().split("\n")

@@ -116,7 +116,7 @@ def category_weights(crops: CropSet, categories: tuple[int, ...]) -> npt.NDArray
 
 
 def partial_label_loss(logits: Tensor, columns: Tensor, partial: Tensor, allowed: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean of −log p: of the labelled category, or, where `partial`, of all `allowed` categories together.
+    """Weighted mean of −log p: of the labelled category, or, if `partial`, of all `allowed` categories together.
 
     logits (B, K, H, W); columns int64 (B, H, W), the labelled category's place; partial bool (B, H, W); allowed bool (K,);
     weights (K,), by the labelled category.

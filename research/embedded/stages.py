@@ -105,7 +105,7 @@ def train_embedded(recipe: Path, datasets: Path, out: Path, preset: Preset = "cp
 
 
 def open_workshop(recipe: Path, datasets: Path, out: Path, preset: Preset) -> Workshop:
-    """Reads the recipe and picks the preset and the device. Raises `InputError` where the preset is not in the recipe."""
+    """Reads the recipe and picks the preset and the device. Raises `InputError` if the preset is not in the recipe."""
     loaded = load_recipe(recipe)
     if preset not in loaded.presets:
         raise InputError(f"{recipe}: no preset {preset!r}; it has {', '.join(loaded.presets)}")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from earthsynth_factory.domain.taxonomy import earthsynth
 
 COARSER = 2
-"""Guesses are made at so many times the image's metres per pixel."""
+"""Guesses are made at this many times the image's metres per pixel."""
 
 WINDOW = 7
 """Side in pixels, there, of what a pixel's colour and roughness are taken from."""

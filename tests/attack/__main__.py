@@ -21,7 +21,7 @@ PARTS = ("records", "hostile", "odd", "network", "kills", "signals", "pairs", "d
 
 
 def main() -> int:
-    """0 where everything held."""
+    """0 if everything held."""
     parser = argparse.ArgumentParser(prog="python -m tests.attack", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kills", type=int, default=20, help="for each command")

@@ -113,7 +113,7 @@ def attack(target: Target, folder: Path, count: int, seed: int) -> Outcome:
 
 
 def _batch(target: Target, folder: Path, cases: range, seed: int) -> list[str | None]:
-    """What went wrong in each of these cases, None where nothing did; fewer where the process died of the last one."""
+    """What went wrong in each of these cases, None if nothing did; fewer if the process died of the last one."""
     ours, theirs = os.pipe()
     pid = os.fork()
     if not pid:

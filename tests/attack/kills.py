@@ -19,7 +19,7 @@ from tests.attack.outcome import Outcome
 from tests.attack.running import differing, finish, run, start, tree
 
 UNORDERED = {"prepare.jsonl", "scores.jsonl"}
-"""Journals whose lines come in whatever order scenes were done in, and again where a run was killed."""
+"""Journals whose lines come in whatever order scenes were done in, and again if a run was killed."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
 
     def count(self, fault: str | None) -> None:
-        """Count one attack; fault: what went wrong, None where all held."""
+        """Count one attack; fault: what went wrong, None if all held."""
         self.tried += 1
         if fault:
             self.failures.append(fault)

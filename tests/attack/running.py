@@ -29,7 +29,7 @@ class Ended:
     text: str
 
     def fault(self, allowed: Sequence[int] = (0, 2, 3)) -> str | None:
-        """What is wrong with the end of a command, None where nothing is."""
+        """What is wrong with the end of a command, None if nothing is."""
         if "Traceback" in self.text or self.code not in allowed:
             return f"exit {self.code}: {' / '.join(self.text.strip().splitlines()[-3:])[-400:]}"
         return None
@@ -121,7 +121,7 @@ def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
 
 
 def limit_memory(more: int) -> None:
-    """Let this process map so many bytes more than it has: libraries that are loaded count, though they fill no memory."""
+    """Let this process map this many bytes more than it has: libraries that are loaded count, though they fill no memory."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + more
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

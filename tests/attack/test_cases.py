@@ -1,4 +1,4 @@
-"""The collection of broken promises, where it is at hand: each case is reproduced, and is to be none any more.
+"""The collection of broken promises, if it is at hand: each case is reproduced, and is to be none any more.
 
 The reproductions use fixed places below /tmp/esf-cases; what they begin with is made here.
 """

@@ -31,7 +31,7 @@ class Budget:
         return self._ends - time.monotonic()
 
     def attempt(self, name: str, needs: float, measure: Callable[[], Any]) -> Any:
-        """What `measure` returns; None where `needs` seconds are not left, or it fails, or it is cut off at the end."""
+        """What `measure` returns; None if `needs` seconds are not left, or it fails, or it is cut off at the end."""
         if self.left() < needs:
             self.notes[name] = f"left out: needs about {needs:.0f} s, {max(0, self.left()):.0f} s were left"
             return None
@@ -63,7 +63,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 
 def age() -> float:
-    """Seconds since this process began, imports included; 0 where the kernel does not tell."""
+    """Seconds since this process began, imports included; 0 if the kernel does not tell."""
     try:
         begun = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
         return float(Path("/proc/uptime").read_text().split()[0]) - begun

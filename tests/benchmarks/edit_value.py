@@ -1,4 +1,4 @@
-"""What pictures put together are worth to a network: real · augmented · + collage · + edit · + from nothing.
+"""What made data is worth to a network: real · augmented · + collage · + edit · + composed masks · + from nothing.
 
     python -m tests.benchmarks.edit_value DUBAI KIT OUT [--seeds 8]
 
@@ -31,19 +31,23 @@ RULES = "[image_quality, object_size, changed, kept, outside]"
 
 @dataclass(frozen=True)
 class Task:
-    """A dataset and what is learnt from it. val: the scene that validates. dense: whether its ground is wholly labelled."""
+    """A dataset and what is learnt from it. val: the scene that validates. pasted: what collages and edits put into scenes.
+
+    drawn: the classes of images from nothing. scale: metres per pixel. dense: whether its ground is wholly labelled.
+    """
 
     name: str
     task: str
     val: str
-    category: str
+    pasted: str
+    drawn: tuple[str, ...]
     scale: float
     dense: bool
 
 
 TASKS = (
-    Task("kit", "detect", "crossroad", "small vehicle", 0.15, False),
-    Task("dubai", "segment", "Tile 6", "building", 0.8, True),
+    Task("kit", "detect", "crossroad", "small vehicle", ("small vehicle",), 0.15, False),
+    Task("dubai", "segment", "Tile 6", "building", ("building", "road", "water", "grass"), 0.8, True),
 )
 
 
@@ -75,26 +79,30 @@ def recipes(task: Task, real: Path, count: int) -> Iterator[tuple[str, str]]:
     folder = f"path: {real}, only_split: train"
     source = f"kind: compose, {folder}, pictures: true, sparse: {str(not task.dense).lower()}"
     pasted = f"{{{source}, count: 1..4}}"
-    drawn = f"{{kind: dataset, {folder}}}"
+    masks = f"{{{source.replace('pictures: true, ', '')}, count: 1..4}}"
+    drawn = f"{{kind: procedural{', background: dense' if task.dense else ''}}}"
     rules = f"{{candidates: 1, max_attempts: 6, rules: {RULES}}}"
     edit = "{kind: edit, model: embedded, strength: 0.4}"
-    for name, conditions, synthesis in (
-        ("collage", pasted, "{kind: collage}"),
-        ("edit", pasted, edit),
-        ("nothing", drawn, "{model: embedded}"),
+    plain = rules.replace(RULES, "[image_quality, object_size]")
+    for name, categories, conditions, synthesis, kept in (
+        ("collage", (task.pasted,), pasted, "{kind: collage}", rules),
+        ("edit", (task.pasted,), pasted, edit, rules),
+        ("composed", (task.pasted,), masks, "{model: embedded}", plain),
+        ("nothing", task.drawn, drawn, "{model: embedded}", plain),
     ):
+        wanted = ", ".join(f"{{name: {category}, count: {count // len(categories)}}}" for category in categories)
         yield (
             name,
             (
                 f"name: {name}\nseed: 1\nimage: {{size: 128, metres_per_pixel: {task.scale}}}\n"
-                f"categories: [{{name: {task.category}, count: {count}}}]\nconditions: [{conditions}]\n"
-                f"synthesis: {synthesis}\nrfilter: {rules}\nsplits: {{train: 1.0}}\nexports: []\n"
+                f"categories: [{wanted}]\nconditions: [{conditions}]\n"
+                f"synthesis: {synthesis}\nrfilter: {kept}\nsplits: {{train: 1.0}}\nexports: []\n"
             ),
         )
 
 
 def prepare(task: Task, source: Path, share: float, out: Path) -> None:
-    """The real crops of a share, and the three datasets made from them."""
+    """The real crops of a share, and the datasets made from them."""
     real = out / "real"
     count = subset(source, real, task.val, share)
     for name, text in recipes(task, real.resolve(), count):
@@ -104,13 +112,14 @@ def prepare(task: Task, source: Path, share: float, out: Path) -> None:
 
 
 def judge(task: Task, out: Path, seeds: int) -> None:
-    """Both evaluations of a table, with so many seeds: collage and edit beside each other, images from nothing apart."""
+    """Both evaluations of a table, with N seeds: collage beside edit, and masks composed beside masks from nothing."""
     shared = {"real": str(out / "real"), "task": task.task, "seeds": seeds, **BUDGET, "workers": 1}
     put_together = {"synthetic": [str(out / "collage")], "compare": str(out / "edit")}
     arms = ["real", "augmented", "synthetic", "compared"]
     evaluate(load(None, {**shared, **put_together, "arms": arms}), out / "evaluation", Events())
-    nothing = {"synthetic": [str(out / "nothing")], "arms": ["real", "synthetic"]}
-    evaluate(load(None, {**shared, **nothing}), out / "evaluation-nothing", Events())
+    nothing = {"synthetic": [str(out / "composed")], "compare": str(out / "nothing")}
+    arms = ["real", "synthetic", "compared"]
+    evaluate(load(None, {**shared, **nothing, "arms": arms}), out / "evaluation-nothing", Events())
 
 
 def main() -> None:

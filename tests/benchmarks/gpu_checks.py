@@ -94,7 +94,7 @@ def encoded_once(bench: Bench, folder: Path) -> str:
 
 
 def tiny_training(bench: Bench, folder: Path) -> setup.TrainingSetup:
-    """The trainer on a tiny base, in bfloat16 where the device has it."""
+    """The trainer on a tiny base, in bfloat16 if the device has it."""
     root = folder / "tiny-training"
     if not root.exists():
         make_pipeline(root / "words", TINY).save_pretrained(root / "base", safe_serialization=True)

@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks.memory [IMAGES …] [--only "filter;split"]`: peak memory of commands over a dataset's size.
 
-A build of so many different images of 32 px, each in a group of its own, is written first; then every command is a process
+A build of this many different images of 32 px, each in a group of its own, is written first; then every command is a process
 of its own. `filter, again` decides from stored scores.
 """
 

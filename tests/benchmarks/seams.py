@@ -16,7 +16,7 @@ from earthsynth_factory.geometry.windows import windows_of
 def seam_contrast(picture: Image, instances: InstanceMap, ids: Collection[int]) -> float:
     """Mean absolute step in L (CIELAB, 0–100) between neighbours of which one is in an object of `ids` and one on the ground.
 
-    picture: (H, W, 3). instances: (H, W). 0 where there is no such pair.
+    picture: (H, W, 3). instances: (H, W). 0 if there is no such pair.
     """
     light = _lightness(picture)
     inside, ground = np.isin(instances, list(ids)), instances == 0

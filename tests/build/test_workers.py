@@ -54,8 +54,12 @@ def test_what_is_no_number_of_workers_is_said_once(tmp_path: Path, value: str) -
 
 @dataclass
 class TellThreads:
-    def open(self, device: str, report: Report) -> Callable[[int, threading.Event], None]:
-        return lambda item, stop: report((device, item, torch.get_num_threads()))
+    def open(self, device: str, report: Report) -> Callable[[int, threading.Event], bool]:
+        def tell(item: int, stop: threading.Event) -> bool:
+            report((device, item, torch.get_num_threads()))
+            return True
+
+        return tell
 
 
 def test_workers_divide_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,6 +245,15 @@ def test_the_command_says_what_it_looked_at(run: Run, tmp_path: Path) -> None:
     assert "  decided from stored scores; no image was looked at\n" in run(*words)[1]
 
 
+def test_the_models_are_doubted_if_few_images_are_kept(run: Run, tmp_path: Path) -> None:
+    source, doubt = make_store(tmp_path / "store"), "may not know such imagery"
+    for least, said in ((-2, False), (1.9, True)):
+        config = tmp_path / f"{least}.yaml"
+        config.write_text(f"rules: [{{kind: clip_score, min_margin: {least}}}]\nselect: []\n")
+        _, out, _ = run("filter", source, "--config", config, "--out", tmp_path / f"out{least}")
+        assert (doubt in " ".join(out.split())) is said
+
+
 def test_the_command_writes_the_report_unless_told_not_to(run: Run, tmp_path: Path) -> None:
     source, config = _coco(tmp_path / "coco"), tmp_path / "filter.yaml"
     config.write_text(PIXELS)

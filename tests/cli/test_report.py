@@ -248,6 +248,19 @@ def test_remake_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
     assert again.read_bytes() == store.rejected_path(reject).read_bytes()
 
 
+def test_remake_takes_the_thresholds_that_ship_from_rules_without_their_own(tmp_path: Path) -> None:
+    rules = "rules: [{kind: image_quality, min_sharpness: 3.0}, object_size]"
+    assert rules in RECIPE
+    text = RECIPE.replace(rules, f"{rules}, thresholds: embedded")
+    build(load_recipe(write_recipe(tmp_path, text)), tmp_path / "out")
+    store = BuildReader(tmp_path / "out")
+    assert list(store.run.learnt) == ["object_size"], "the other rule says its own"
+    sample = next(iter(store.samples()))
+    run("remake", store.root, sample.stem, "--out", tmp_path, "--base", tmp_path)
+    made = tmp_path / f"{sample.stem}_{sample.attempt:03d}.png"
+    assert made.read_bytes() == store.shard_of(sample).image(sample.stem).read_bytes()
+
+
 def test_remake_refuses_what_it_cannot_make(copy: Path, tmp_path: Path) -> None:
     short = next(reject for reject in BuildReader(copy).rejects() if reject.short)
     assert "has no kept image; name one of its attempts" in run("remake", copy, short.slot, "--out", tmp_path, code=2)

@@ -191,7 +191,7 @@ def test_an_export_never_replaces_what_it_is_made_from(store: BuildReader, tmp_p
 
 
 def _peak_mb(kind: str, images: int, folder: Path) -> float:
-    """Peak memory of writing so many made-up images with 20 objects each, in a process of its own."""
+    """Peak memory of writing this many made-up images with 20 objects each, in a process of its own."""
     folder.mkdir()
     run = [sys.executable, "-m", "tests.benchmarks.exporting", "--one", kind, str(images), str(folder)]
     done = subprocess.run(run, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])

@@ -69,6 +69,46 @@ def test_every_fault_of_a_card_is_told(tmp_path: Path) -> None:
         read_card(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"steps": "x"}, r"steps Input should be a valid integer"),
+        ({"steps": 10**9}, r"steps Input should be less than or equal to 1000"),
+        ({"native_size": 10**9}, r"native_size Input should be less than or equal to 16384"),
+        ({"guidance": float("nan")}, r"guidance Input should be less than or equal to 50"),
+        ({"categories": "road"}, r"categories Input should be a valid array"),
+        ({"training_data": "mine"}, r"training_data Input should be a valid array"),
+        ({"licence": None}, r"licence Input should be a valid string"),
+        ({"name": "x\x1b[31m"}, r"name String should match pattern"),
+        ({"licence": "MIT\n## Forged"}, r"licence String should match pattern"),
+        ({"scales": [[2, "town"], [1, "street"]]}, r"scales .*the bounds \[2.0, 1.0\] do not ascend; sort them"),
+    ],
+)
+def test_a_value_that_a_card_may_not_have(tmp_path: Path, given: dict[str, Any], words: str) -> None:
+    (tmp_path / "card.json").write_text(json.dumps({**CARD, **given}))
+    with pytest.raises(ModelError, match=rf"card\.json: not a model card: {words}"):
+        read_card(tmp_path)
+
+
+def test_a_card_saved_on_windows(tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(CARD, indent=1).replace("\n", "\r\n").encode())
+    card = read_card(tmp_path)
+    assert card is not None and card.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("/dev/zero", "no regular file, no model card; is it"),
+        ("card.json", r"cannot be read \(Too many levels of symb"),
+    ],
+)
+def test_a_card_that_is_no_file(tmp_path: Path, target: str, words: str) -> None:
+    (tmp_path / "card.json").symlink_to(target)
+    with pytest.raises(ModelError, match=words):
+        read_card(tmp_path)
+
+
 def prediction(folder: Path) -> None:
     settings(folder / "base/scheduler/scheduler_config.json", prediction_type="v_prediction")
 

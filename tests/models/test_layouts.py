@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,6 +170,12 @@ def second_text_encoder_of_no_use(parts: Path) -> None:
         shutil.copytree(parts / f"base/{kind}", parts / f"base/{kind}_2")
 
 
+def xl_refiner(parts: Path) -> None:
+    shutil.rmtree(parts / "base/text_encoder")
+    named = {"_class_name": "StableDiffusionXLImg2ImgPipeline", "text_encoder": [None, None]}
+    settings(parts / "base/model_index.json", **named)
+
+
 def stable_diffusion_3(parts: Path) -> None:
     settings(parts / "base/model_index.json", _class_name="StableDiffusion3Pipeline")
 
@@ -256,6 +264,92 @@ def no_scheduler(parts: Path) -> None:
     shutil.rmtree(parts / "base/scheduler")
 
 
+def settings_of_another_type(parts: Path) -> None:
+    settings(parts / "base/vae/config.json", block_out_channels=5)
+
+
+def whole_numbers(parts: Path) -> None:
+    rewrite(parts / f"base/unet/{WEIGHTS}", lambda weights: {name: one.to(torch.int8) for name, one in weights.items()})
+
+
+def header_that_lies(parts: Path) -> None:
+    header = json.dumps({"conv_in.weight": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4]}}).encode()
+    (parts / f"base/unet/{WEIGHTS}").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+
+
+def header_longer_than_the_file(parts: Path) -> None:
+    (parts / f"base/unet/{WEIGHTS}").write_bytes(struct.pack("<Q", 2**63) + b"{}")
+
+
+def empty_file(parts: Path) -> None:
+    (parts / f"base/unet/{WEIGHTS}").write_bytes(b"")
+
+
+def never_ending(parts: Path) -> None:
+    (parts / "cn/config.json").unlink()
+    (parts / "cn/config.json").symlink_to("/dev/zero")
+
+
+def pipe_for_weights(parts: Path) -> None:
+    (parts / f"cn/{WEIGHTS}").unlink()
+    os.mkfifo(parts / f"cn/{WEIGHTS}")
+
+
+def links_in_a_circle(parts: Path) -> None:
+    (parts / "cn/config.json").unlink()
+    (parts / "cn/config.json").symlink_to("config.json")
+
+
+def folder_in_a_circle(parts: Path) -> None:
+    shutil.rmtree(parts / "cn")
+    (parts / "cn").symlink_to("cn")
+
+
+def for_the_style_of_pictures(parts: Path) -> None:
+    settings(parts / "cn/config.json", global_pool_conditions=True)
+
+
+def moved_latents(parts: Path) -> None:
+    settings(parts / "base/vae/config.json", latents_mean=[0.1] * 4, latents_std=[2.0] * 4)
+
+
+def old_tokenizer(parts: Path) -> dict[str, Any]:
+    """As vocab.json and merges.txt; its words and their numbers."""
+    folder = parts / "base/tokenizer"
+    words: dict[str, Any] = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.json").write_text(json.dumps(words))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    return words
+
+
+def no_merges(parts: Path) -> None:
+    old_tokenizer(parts)
+    (parts / "base/tokenizer/merges.txt").unlink()
+
+
+def words_without_numbers(parts: Path) -> None:
+    old_tokenizer(parts)
+    (parts / "base/tokenizer/vocab.json").write_text('{"a": "b"}')
+
+
+def words_that_were_added(parts: Path) -> None:
+    old_tokenizer(parts)
+    (parts / "base/tokenizer/added_tokens.json").write_text('{"<mine>": 5000}')
+
+
+def noise_levels_without_end(parts: Path) -> None:
+    settings(parts / "base/scheduler/scheduler_config.json", num_train_timesteps=10**11)
+
+
+def noise_levels_of_another_model(parts: Path) -> None:
+    settings(parts / "base/scheduler/scheduler_config.json", trained_betas=[0.1, 0.2])
+
+
+def prediction_of_nobody(parts: Path) -> None:
+    settings(parts / "base/scheduler/scheduler_config.json", prediction_type="mine")
+
+
 def pickled(parts: Path) -> None:
     path = parts / f"base/unet/{WEIGHTS}"
     path.rename(path.with_suffix(".bin"))
@@ -266,6 +360,10 @@ REFUSED = [
     (xl_without_its_second_text_encoder, r"base/text_encoder_2: config.json is missing; fetch the model again"),
     (xl_unet_alone, r"base/unet: the UNet asks for more than text \(text_time\), and .*base has one text encoder"),
     (second_text_encoder_of_no_use, r"base/unet: the UNet has no use for .*base/text_encoder_2; take both from one"),
+    (
+        xl_refiner,
+        r"base: its model_index.json names no text_encoder \(a refiner has none\); take the base of that family",
+    ),
     (stable_diffusion_3, r"base: a StableDiffusion3Pipeline; Stable Diffusion 1.x, 2.x and XL are driven here; choose"),
     (flux, r"base: a FluxPipeline; Stable Diffusion 1.x, 2.x and XL are driven here; choose"),
     (xl_controlnet, r"cn: is given text_time beside words, .*base/unet nothing: a ControlNet of another family"),
@@ -285,6 +383,29 @@ REFUSED = [
     (shard_outside, r"base/unet: 1 of 1 weight files are missing \(\.\./\.\./cn/"),
     (no_config, r"cn: config.json is missing; no ControlNet here, set `subfolder`"),
     (no_scheduler, r"base/scheduler: scheduler_config.json is missing; fetch the model again"),
+    (settings_of_another_type, r"base/vae/config.json: block_out_channels is 5: input should be a valid list; fetch"),
+    (whole_numbers, r"unet/diffusion_pytorch_model.safetensors: 684 weights are no fractions \(.*: I8\): a quantised"),
+    (
+        header_that_lies,
+        r"a damaged safetensors header: 'conv_in.weight' of type F32 and shape \(1000000000000,\) in bytes",
+    ),
+    (header_longer_than_the_file, r"model.safetensors: no safetensors file, or cut short \(10 bytes\); fetch it again"),
+    (empty_file, r"model.safetensors: no safetensors file, or cut short \(0 bytes\); fetch it again"),
+    (never_ending, r"cn/config.json: no regular file, no configuration; is it another file\?"),
+    (pipe_for_weights, r"cn/diffusion_pytorch_model.safetensors: .*no regular file"),
+    (links_in_a_circle, r"cn/config.json: cannot be read \(Too many levels of symbolic links\)"),
+    (folder_in_a_circle, r"controlnet 'cn': no path \(Symlink loop from .*\); name a folder or a file"),
+    (for_the_style_of_pictures, r"cn: sees a picture's style as a whole \(global_pool_conditions\), not where classes"),
+    (
+        moved_latents,
+        r"base/vae: moves its latents \(latents_mean\); autoencoders that scale them alone are driven here",
+    ),
+    (no_merges, r"base/tokenizer: merges.txt is missing; fetch the model again"),
+    (words_without_numbers, r"tokenizer/vocab.json: no vocabulary of words and their numbers; fetch the model again"),
+    (words_that_were_added, r"base/tokenizer: has 5001 words, .*text_encoder knows 80; take both from one model"),
+    (noise_levels_without_end, r"base: scheduler: num_train_timesteps is 100000000000; from the 2 steps .* to 100000"),
+    (noise_levels_of_another_model, r"base: scheduler: 2 trained_betas for 1000 num_train_timesteps; fetch it again"),
+    (prediction_of_nobody, r"base: scheduler: prediction_type 'mine' is none of epsilon, v_prediction, sample, flow"),
     (pickled, r"base/unet: no safetensors weights here .* convert diffusion_pytorch_model.bin with `save_pretrained"),
 ]
 
@@ -326,6 +447,65 @@ def test_weights_that_do_not_match(parts: Path, file: str, change: Any, words: s
         image_of(spec(), parts)
 
 
+def of_another_shape(parts: Path) -> None:
+    settings(parts / "base/text_encoder/config.json", max_position_embeddings=5)
+
+
+def words_that_begin_and_end_a_text(parts: Path) -> None:
+    words = old_tokenizer(parts)
+    words["<end>"] = words.pop("<|endoftext|>")
+    (parts / "base/tokenizer/vocab.json").write_text(json.dumps(words))
+
+
+def no_room_for_a_word(parts: Path) -> None:
+    settings(parts / "base/tokenizer/tokenizer_config.json", model_max_length=2)
+
+
+def sampler_of_nobody(parts: Path) -> None:
+    settings(parts / "base/scheduler/scheduler_config.json", _class_name="MyOwnScheduler")
+
+
+def sampler_that_is_none(parts: Path) -> None:
+    settings(parts / "base/scheduler/scheduler_config.json", _class_name="UNet2DConditionModel")
+
+
+def strange_betas(parts: Path) -> None:
+    settings(parts / "base/scheduler/scheduler_config.json", beta_schedule="mine")
+
+
+def strange_spacing(parts: Path) -> None:
+    settings(parts / "base/scheduler/scheduler_config.json", timestep_spacing="mine")
+
+
+LATER = [
+    (
+        of_another_shape,
+        r"base/text_encoder: 1 weight is of another shape \(.*position_embedding.weight\); fetch or convert",
+    ),
+    (
+        words_that_begin_and_end_a_text,
+        r"base/tokenizer: has 81 words with those that begin and end a text, .* knows 80",
+    ),
+    (no_room_for_a_word, r"base/tokenizer: model_max_length is 2, which holds no word; fetch the model again"),
+    (sampler_of_nobody, r"base: scheduler: MyOwnScheduler is none of diffusers' samplers; set `_class_name`"),
+    (sampler_that_is_none, r"base: scheduler: UNet2DConditionModel is none of diffusers' samplers; set `_class_name`"),
+    (strange_betas, r"base: scheduler: PNDMScheduler does not take its settings: mine is not implemented"),
+    (
+        strange_spacing,
+        r"base: scheduler: UniPCMultistepScheduler cannot run 2 steps with the model's settings: mine is",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), LATER, ids=[change.__name__ for change, _ in LATER])
+def test_a_layout_that_is_refused_when_it_is_loaded(parts: Path, change: Callable[[Path], None], words: str) -> None:
+    """Before any image is made."""
+    change(parts)
+    given = spec().build(StageContext(earthsynth(), (), parts, "cpu"))
+    with pytest.raises(ModelError, match=words):
+        given.open()
+
+
 def test_two_controlnets_in_one_folder(tiny_pipeline: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_pipeline, tmp_path / "model")
     shutil.copytree(tiny_pipeline / "controlnet", tmp_path / "model/controlnet_1")
@@ -336,14 +516,14 @@ def test_two_controlnets_in_one_folder(tiny_pipeline: Path, tmp_path: Path) -> N
 
 
 def test_files_that_this_user_may_not_read(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Path.open
+    real = os.open
 
-    def refuse(self: Path, *args: Any, **knobs: Any) -> Any:
-        if self.parent.name == "cn":
+    def refuse(path: Any, *args: Any, **knobs: Any) -> Any:
+        if Path(path).parent.name == "cn":
             raise PermissionError(13, "Permission denied")
-        return real(self, *args, **knobs)
+        return real(path, *args, **knobs)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(ModelError, match=r"cn/.*: no permission to read"):
         spec().check(parts, (32, 32))
 
@@ -353,6 +533,12 @@ def test_files_that_this_user_may_not_read(parts: Path, monkeypatch: pytest.Monk
     [
         ("/data/models/sd15", "base '/data/models/sd15': no such folder"),
         ("models/sd/v15", r"base 'models/sd/v15': no such folder: .*/models/sd/v15 \(paths start at the recipe's\)"),
+        (
+            "~nosuchuser/sd15",
+            r"base '~nosuchuser/sd15': no path \(Could not determine home directory.*name a folder or a",
+        ),
+        ("a\0b", r"no path \(embedded null byte\); name a folder or a file"),
+        ("x/" * 3000, r"base 'x/x/.*' …: no path \(.*File name too long.*; name a folder or a file"),
         ("v1-5.ckpt", r"\.ckpt files are not read, they could run code; save the model as safetensors"),
     ],
 )
@@ -381,6 +567,19 @@ def test_a_file_that_is_no_whole_checkpoint(parts: Path) -> None:
     save_file({"conditioner.embedders.0.x": torch.zeros(1), key: torch.zeros(1)}, parts / "xl.safetensors")
     with pytest.raises(ModelError, match=r"a Stable Diffusion XL in one file; .*from_single_file"):
         spec(base="xl.safetensors").check(parts, (32, 32))
+
+
+def test_a_sampler_that_has_no_step_for_what_the_model_predicts(parts: Path) -> None:
+    settings(parts / "base/scheduler/scheduler_config.json", prediction_type="sample")
+    given = spec().model_copy(update={"scheduler": "euler-a"})
+    with pytest.raises(ModelError, match=r"euler-a cannot run a model that predicts the image itself, .*; set unipc"):
+        given.check(parts, (32, 32))
+
+
+@pytest.mark.parametrize("name", [name for name, sampler in SAMPLERS.items() if sampler.sample])
+def test_samplers_that_have_one(parts: Path, name: str) -> None:
+    settings(parts / "base/scheduler/scheduler_config.json", prediction_type="sample")
+    assert image_of(spec().model_copy(update={"scheduler": name}), parts).std() > 0
 
 
 def test_image_sizes_that_the_latents_have_not(parts: Path) -> None:

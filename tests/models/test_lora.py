@@ -110,6 +110,10 @@ def halves_that_do_not_meet(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: one[:, :1].contiguous() if "lora_B" in name else one for name, one in weights.items()}
 
 
+def quantised(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: (one * 100).to(torch.int8) for name, one in weights.items()}
+
+
 def dora(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {**weights, "lora_unet_x.dora_scale": torch.zeros(1)}
 
@@ -135,6 +139,7 @@ REFUSED: list[tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], str]] = [
     (of_flux, r"layers are not in .*: a LoRA of another family; take one made for this base"),
     (half_gone, r"has one of its two halves alone; fetch the file again"),
     (halves_that_do_not_meet, r"its halves have the shapes .* and .*; fetch the file again"),
+    (quantised, r"lora_\w+.weight is of type I8: a quantised LoRA; take one in float16"),
     (dora, r"a DoRA \(lora_unet_x\.dora_scale\); LoRAs alone are read"),
     (loha, r"a LoHa \(lora_unet_x\.hada_w1_a\); LoRAs alone are read"),
     (no_lora, r"holds something else than a LoRA \(conv_in\.weight\)"),

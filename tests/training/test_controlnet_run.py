@@ -1,4 +1,4 @@
-"""Whole runs: stopped and resumed to the last bit, refused where they must be, exported as diffusers and `build` load."""
+"""Whole runs: stopped and resumed to the last bit, refused if they must be, exported as diffusers and `build` load."""
 
 from __future__ import annotations
 

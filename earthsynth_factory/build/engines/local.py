@@ -5,14 +5,13 @@ from __future__ import annotations
 import multiprocessing as mp
 import threading
 import time
-import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from earthsynth_factory.build.engines.base import Engine, NumberedTask, Report
+from earthsynth_factory.build.engines.base import Engine, NumberedTask, Report, failure
 from earthsynth_factory.errors import FactoryError, Interrupted
 from earthsynth_factory.io.processes import be_a_child, spawning
 
@@ -24,6 +23,10 @@ class LocalEngine(Engine):
     """One worker for each entry of `devices`; with a single one everything happens in this process."""
 
     devices: Sequence[str]
+
+    @property
+    def workers(self) -> int:
+        return len(self.devices)
 
     def run(self, task: NumberedTask, items: Iterable[int], report: Report, stop: threading.Event) -> None:
         if len(self.devices) > 1:
@@ -102,7 +105,7 @@ class _Processes:
 
 
 def _work(task: NumberedTask, device: str, pipe: Connection, halt: Any, workers: int) -> None:
-    """Body of a worker process, one of so many. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
+    """Body of a worker process, one of several. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
     be_a_child()
     stop = threading.Event()
     threading.Thread(target=_watch, args=(halt, stop), daemon=True).start()
@@ -115,10 +118,8 @@ def _work(task: NumberedTask, device: str, pipe: Connection, halt: Any, workers:
             work(item, stop)
     except (BrokenPipeError, EOFError):
         pass  # the parent is gone, and nobody is left to tell
-    except FactoryError as error:
-        pipe.send(("failed", error))
     except Exception as error:
-        pipe.send(("failed", FactoryError(f"a worker failed: {error}\n{traceback.format_exc()}")))
+        pipe.send(("failed", failure(error)))
 
 
 def _next_item(pipe: Connection) -> int | None:

@@ -23,13 +23,13 @@ MOST_TASKS = 64
 """As many tasks are asked for unless the user says how many, or there are fewer shards."""
 
 SLACK = 1.5
-"""A task is given so many times the time that its images take, and `OPENING_SECONDS`."""
+"""A task is given this many times the time that its images take, and `OPENING_SECONDS`."""
 
 OPENING_SECONDS = 1800
 """For loading models, reading sources and, of the last task, exports and the report."""
 
 UNKNOWN_SECONDS = 24 * 3600
-"""A task's time where no rate is known."""
+"""A task's time if no rate is known."""
 
 WORKER_BYTES = 4 * GIGABYTE
 """Memory of a worker beside twice its weights, which are read before they go to the device."""
@@ -38,14 +38,14 @@ UNKNOWN_WEIGHTS = 6 * GIGABYTE
 """Stands for weights that are not on this machine: those of Stable Diffusion 1.5 with a ControlNet, in float32."""
 
 DRAIN_SECONDS = 300
-"""So long before its end a task is told to stop, to keep the images that are in the making."""
+"""This long before its end a task is told to stop, to keep the images that are in progress."""
 
 TO_FILL_IN = "REPLACE-WITH-YOUR"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A build in shares. recipe, out: absolute. changes: of the recipe, as `--set` takes them. seconds: of a task; None where
+    """A build in shares. recipe, out: absolute. changes: of the recipe, as `--set` takes them. seconds: of a task; None if
     no rate is known. bytes: of a task's memory. gpu: whether a task gets one.
     """
 
@@ -70,8 +70,10 @@ class Job:
         changes: Sequence[str],
         tasks: int,
     ) -> Job:
-        """The job of a recipe. tasks: 0 lets the plan decide. Raises InputError where there are more than shards."""
+        """The job of a recipe. tasks: 0 lets the plan decide. Raises InputError if there are more than shards."""
         engine, synthesis = loaded.recipe.engine, loaded.recipe.synthesis
+        if engine.kind != "local":
+            raise InputError("tasks of a job need no cluster of `engine.kind: ray`; give --set engine.kind=local")
         shards = shard_count(len(plan), engine.shard_size)
         if tasks > shards:
             raise InputError(
@@ -131,7 +133,7 @@ def slurm_script(job: Job) -> str:
 def kubernetes_job(job: Job) -> str:
     """The manifest of an indexed Job with a completion for each share. Image and volume are for the user to fill in.
 
-    Raises InputError where recipe and folder have no folder in common that a volume can be mounted at.
+    Raises InputError if recipe and folder have no folder in common that a volume can be mounted at.
     """
     from ruamel.yaml import YAML
 
@@ -185,7 +187,7 @@ def _manifest(job: Job) -> dict[str, Any]:
 
 
 def _mount(job: Job) -> Path:
-    """The folder that recipe and output share. Raises InputError where that is the root."""
+    """The folder that recipe and output share. Raises InputError if that is the root."""
     common = Path(os.path.commonpath([job.recipe.parent, job.out]))
     if common == Path(common.anchor):
         raise InputError(

@@ -30,7 +30,7 @@ def private_shard(
     layout: BuildLayout, number: int, slots: range, rfilter: RFilterBlock
 ) -> Iterator[ShardLayout | None]:
     """Where to make a shard, with all that is settled of it; when the block ends with its marker written, it is put in
-    place. None where there is nothing to do, or a live task is at it. Raises DiskError, StoreError.
+    place. None if there is nothing to do, or a live task is at it. Raises DiskError, StoreError.
     """
     final = layout.shard(number)
     with leased(layout.work, shard_key(number)) as lease:
@@ -61,7 +61,7 @@ def _begin(layout: BuildLayout, number: int, mine: ShardLayout, slots: range, rf
 
 
 def copy_settled(source: ShardLayout, target: ShardLayout, slots: range) -> None:
-    """Bring what is settled of a shard into a new folder: pixels as links where the file system has them, for nobody writes
+    """Bring what is settled of a shard into a new folder: pixels as links if the file system has them, for nobody writes
     into a file that is there; journals up to the first slot without a line, since somebody may be writing them.
 
     Raises DiskError.
@@ -85,7 +85,7 @@ def copy_settled(source: ShardLayout, target: ShardLayout, slots: range) -> None
 
 
 def _put_masters(source: ShardLayout, target: ShardLayout, stem: str) -> bool:
-    """Bring a sample's files; False where they are not all there."""
+    """Bring a sample's files; False if they are not all there."""
     pairs = list(zip(source.masters(stem), target.masters(stem), strict=True))
     if not source.has(stem) or any(path.is_symlink() for path, _ in pairs):
         return False
@@ -100,7 +100,7 @@ def _put_masters(source: ShardLayout, target: ShardLayout, stem: str) -> bool:
 
 
 def _commit(layout: BuildLayout, number: int, mine: ShardLayout, lease: Lease) -> None:
-    """Put a whole shard in place, its marker last; throw it away where another task was first."""
+    """Put a whole shard in place, its marker last; throw it away if another task was first."""
     final = layout.shard(number)
     if lease.held and not final.marker.is_file():
         put_in_place(layout, number, mine)

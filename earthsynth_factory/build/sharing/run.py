@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from earthsynth_factory.errors import FolderInUse
 from earthsynth_factory.io.atomic import create_bytes, json_bytes, write_changed
 from earthsynth_factory.io.claim import Claim, check_claim
 from earthsynth_factory.io.gates import write_below
-from earthsynth_factory.io.lease import leases, live_leases
+from earthsynth_factory.io.lease import leased, leases, live_leases
 from earthsynth_factory.recipe.load import LoadedRecipe
 
 
@@ -52,12 +52,13 @@ def build_share(
 ) -> ShareResult:
     """Fill the shards of a share, then those of others whose tasks are dead. Arguments and errors as of `build`.
 
-    Shards that a live task has are left to it. No lock is taken. Raises FolderInUse where a build of the whole folder is at
+    Shards that a live task has are left to it. No lock is taken. Raises FolderInUse if a build of the whole folder is at
     work.
     """
     for line_to_read in check(loaded, out, building=True):
         warn(line_to_read)
     pipeline = Pipeline.of(loaded.recipe, loaded.base, "cpu")
+    out = out.resolve()  # workers of a cluster begin in other folders
     layout, record = BuildLayout(out), _join(loaded, out, record_for(loaded, pipeline))
     plan, me = Plan.of(loaded.recipe, record.earlier), secrets.token_hex(6)
     log = layout.work / f"{me}.log"
@@ -70,9 +71,24 @@ def build_share(
         watch(Resumed(work.settled(), work.slots()))
         layout.work.mkdir(exist_ok=True)
         listeners = Listeners(watch, tell, lambda facts: _describe(layout, facts))
-        notes = fill_shards(task, work.shards(todo), len(todo), layout.work / f"{me}.sessions.jsonl", listeners)
+        with _seen_by_workers(task, me) as task_of_all:
+            sessions = layout.work / f"{me}.sessions.jsonl"
+            notes = fill_shards(task_of_all, work.shards(todo), len(todo), sessions, listeners)
     own = share.of(task.shards)
     return ShareResult(share, len(own), len(own) - len(work.open_shards()), work.left(), tuple(notes))
+
+
+@contextmanager
+def _seen_by_workers(task: ShardTask, me: str) -> Iterator[ShardTask]:
+    """The task, for workers that are on other machines with a lease of our own as its witness: as long as we live, shards are
+    given out.
+    """
+    if task.recipe.engine.kind == "local":
+        yield task
+        return
+    with leased(BuildLayout(task.out).work, f"caller{me}") as lease:
+        assert lease, "nobody else knows its name"
+        yield replace(task, witness=lease.path)
 
 
 @dataclass(frozen=True)
@@ -123,7 +139,7 @@ class _ShareOfWork:
 
 
 def _join(loaded: LoadedRecipe, out: Path, given: RunRecord) -> RunRecord:
-    """The record of the folder, which whoever came first has written. Raises StoreError where it is another build's."""
+    """The record of the folder, which whoever came first has written. Raises StoreError if it is another build's."""
     layout = BuildLayout(out)
     check_claim(out, "build", {}, ours=layout.run.is_file())
     resume_or_create(out, given)

@@ -23,7 +23,7 @@ class Share:
     source: str = ""
 
     def of(self, shards: int) -> range:
-        """Its shards of so many: every `count`-th, so that all shares are alike."""
+        """Its shards: every `count`-th, so that all shares are alike."""
         return range(self.number - 1, shards, self.count)
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ def _share_of(environment: Mapping[str, str]) -> Share:
 
 
 def _told(array: _Array, environment: Mapping[str, str]) -> Share:
-    """The share by one scheduler. Raises InputError where it does not say how many there are."""
+    """The share by one scheduler. Raises InputError if it does not say how many there are."""
     number = int(environment[array.number])
     if array.count:
         count = _whole(environment, array.count)
@@ -96,7 +96,7 @@ def _told(array: _Array, environment: Mapping[str, str]) -> Share:
 
 
 def _whole(environment: Mapping[str, str], name: str) -> int | None:
-    """The variable's number; None where it has none ("undefined" outside of an array)."""
+    """The variable's number; None if it has none ("undefined" outside of an array)."""
     text = environment.get(name, "")
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 

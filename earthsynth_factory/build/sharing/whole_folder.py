@@ -25,7 +25,7 @@ SESSIONS, LOGS = "*.sessions.jsonl", "*.log"
 
 @contextmanager
 def whole_folder(layout: BuildLayout) -> Iterator[None]:
-    """Hold every shard of a folder. Raises FolderInUse where a live task has one of them or another build has all."""
+    """Hold every shard of a folder. Raises FolderInUse if a live task has one of them or another build has all."""
     try:
         with leased(layout.work, WHOLE) as lease:
             if lease is None:
@@ -91,12 +91,17 @@ def _tasks(found: dict[str, LeaseFile]) -> list[LeaseFile]:
 
 def _in_use(layout: BuildLayout, tasks: list[LeaseFile]) -> FolderInUse:
     return FolderInUse(
-        f"{layout.root}: {_these(tasks)}, with `--shard`; wait for them or end them, then give the same command again"
+        f"{layout.root}: {_these(tasks)}, with `--shard` or on a cluster; wait for them or end them, then give the same "
+        "command again"
     )
 
 
 def _these(tasks: list[LeaseFile]) -> str:
     """The tasks in words: how many, and one of them by name."""
     known = next((str(lease.holder) for lease in tasks if lease.holder), "unknown")
-    shards = "1 shard that is" if len(tasks) == 1 else f"{len(tasks)} shards that are"
-    return f"{shards} being made by other tasks ({known}{', …' if len(tasks) > 1 else ''})"
+    others = f"({known}{', …' if len(tasks) > 1 else ''})"
+    held = sum(lease.key.isdigit() for lease in tasks)  # else it is one who gives out shards
+    if not held:
+        return f"shards are being given out {others}"
+    shards = "1 shard that is" if held == 1 else f"{held} shards that are"
+    return f"{shards} being made by other tasks {others}"

@@ -27,7 +27,7 @@ MIN_PIXELS = 12
 """Smaller objects have no shape worth keeping."""
 
 BYTES_PER_CATEGORY = 2 << 20
-"""Bound on what is kept of one category; where there is more, a fixed pseudo-random choice of it."""
+"""Bound on what is kept of one category; if there is more, a fixed pseudo-random choice of it."""
 
 _OVERHEAD = 128
 _ARRAYS = ("bits", "ends", "shapes", "categories", "items", "ids", "corners")
@@ -145,7 +145,7 @@ def _packed(arrays: dict[str, npt.NDArray[Any]]) -> bytes:
 
 
 def _load(path: Path, items: int) -> dict[str, npt.NDArray[Any]] | None:
-    """The cached arrays, or None where the file is missing, damaged or does not hang together."""
+    """The cached arrays, or None if the file is missing, damaged or does not hang together."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in (*_ARRAYS, "left_out")}

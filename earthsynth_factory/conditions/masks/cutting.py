@@ -57,8 +57,8 @@ class BoxCutter:
     """Cuts boxed objects. The segmenter is loaded when it is first asked; reading is safe from several threads."""
 
     def __init__(self, segmenter: str | None, base: Path, folder: MaskFolder, pictures: FolderPictures) -> None:
-        """segmenter: `embedded` or a folder, relative to `base`. Raises SourceError where boxed objects are there and no
-        segmenter is named, ModelError where it has no weights."""
+        """segmenter: `embedded` or a folder, relative to `base`. Raises SourceError if boxed objects are there and no
+        segmenter is named, ModelError if it has no weights."""
         self._boxed = boxed_objects(folder)
         self._folder, self._pictures = folder, pictures
         if self._boxed and segmenter is None:

@@ -49,7 +49,7 @@ class FolderSpec(Spec):
 
 @dataclass(frozen=True, slots=True)
 class MaskItem:
-    """One mask: shape (H, W) pixels, categories present, instances per category (None where it has no instance map).
+    """One mask: shape (H, W) pixels, categories present, instances per category (None if it has no instance map).
 
     unlabelled: whether some of its pixels are background.
     """
@@ -66,7 +66,7 @@ class MaskItem:
 
 @dataclass(frozen=True, eq=False)
 class MaskPixels:
-    """One mask in memory. instances: (H, W) uint16: the file's own ids, or connected components of things where it has
+    """One mask in memory. instances: (H, W) uint16: the file's own ids, or connected components of things if it has
     none (`known` is False). objects: instance id → where it lies and how large it is.
     """
 
@@ -113,7 +113,7 @@ class MaskFolder:
         return Counter(category for item in self.items for category in item.categories)
 
     def read(self, item: MaskItem) -> MaskPixels:
-        """Raises SourceError where the file is damaged, was changed since it was counted, or has an unknown id."""
+        """Raises SourceError if the file is damaged, was changed since it was counted, or has an unknown id."""
         stem = item.entry.stem
         with self._lock:
             if stem in self._cache:

@@ -123,7 +123,7 @@ def _line(entry: MaskEntry, counts: MaskCounts) -> dict[str, Any]:
 
 
 def _parse(line: Any, entry: MaskEntry) -> MaskCounts | None:
-    """The counts a cache line holds, or None where it is of another file or not to be understood."""
+    """The counts a cache line holds, or None if it is of another file or not to be understood."""
     try:
         if tuple(line["stamp"]) != entry.stamp:
             return None

@@ -1,6 +1,6 @@
 """A view of a map: which source pixel each output pixel shows. One geometry for mask, instances and picture.
 
-Maps of ids are sampled by nearest neighbour only; a picture between its pixels, and averaged where it shrinks.
+Maps of ids are sampled by nearest neighbour only; a picture between its pixels, and averaged if it shrinks.
 
 Source positions are continuous, (y, x) in source pixels, a pixel's centre at +0.5.
 """
@@ -35,7 +35,7 @@ class Variants(Spec):
     """Mirror every other draw."""
 
     rotate: Literal["none", "quarter", "free"] = "quarter"
-    """`quarter`: by 0, 90, 180 or 270 degrees; `free`: by any angle, where the mask is large enough for it."""
+    """`quarter`: by 0, 90, 180 or 270 degrees; `free`: by any angle, if the mask is large enough for it."""
 
     pad: bool = False
     """Let images reach beyond the mask, with background there. Otherwise a mask that is too small is passed over."""
@@ -60,7 +60,7 @@ class MaskView:
         return reach_y, self.step * (cos * self.width + sin * self.height) / 2
 
     def sample(self, source: npt.NDArray[Number]) -> npt.NDArray[Number]:
-        """(height, width), dtype of the (H, W) source; 0 where the view reaches beyond it."""
+        """(height, width), dtype of the (H, W) source; 0 if the view reaches beyond it."""
         rows, columns = (np.floor(position).astype(np.int64) for position in self._positions())
         height, width = source.shape
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
@@ -119,7 +119,7 @@ def choose_view(
     near: tuple[float, float] | None,
     rng: np.random.Generator,
 ) -> MaskView | None:
-    """A view of `size` (height, width) into a source of `shape`, at `step`; None where the source is too small for it.
+    """A view of `size` (height, width) into a source of `shape`, at `step`; None if the source is too small for it.
 
     near: a source position (y, x) that the view is to hold, or None for anywhere. A free turn that would reach beyond
     the source becomes a quarter turn.
@@ -143,15 +143,15 @@ def choose_view(
 
 
 def stretch(source: npt.NDArray[Number], height: int, width: int) -> npt.NDArray[Number]:
-    """The whole (H, W) source as (height, width), nearest; a plain copy where the sizes agree."""
+    """The whole (H, W) source as (height, width), nearest; a plain copy if the sizes agree."""
     rows = (2 * np.arange(height) + 1) * source.shape[0] // (2 * height)
     columns = (2 * np.arange(width) + 1) * source.shape[1] // (2 * width)
     return source[np.ix_(rows, columns)]
 
 
 def _centre(reach: float, extent: int, near: float | None, jitter: float, step: float) -> float:
-    """Where a view of half-extent `reach` may centre: inside the source where it can be, and with `near` in it."""
-    low, high = sorted((reach, extent - reach))  # swapped where padded: the whole source is in it
+    """Where a view of half-extent `reach` may centre: inside the source if it can be, and with `near` in it."""
+    low, high = sorted((reach, extent - reach))  # swapped if padded: the whole source is in it
     if near is not None:
         low, high = min(max(low, near - 0.9 * reach), high), max(min(high, near + 0.9 * reach), low)
     place = low + jitter * (high - low)

@@ -60,7 +60,7 @@ def range_of(low: float, high: float, metres_per_pixel: float) -> slice:
 
 
 class Board:
-    """codes: (H, W) uint8 class codes. instances: (H, W) uint16, 0 where there is no thing."""
+    """codes: (H, W) uint8 class codes. instances: (H, W) uint16, 0 if there is no thing."""
 
     def __init__(self, height: int, width: int, metres_per_pixel: float) -> None:
         self.codes = np.zeros((height, width), np.uint8)
@@ -85,8 +85,8 @@ class Board:
         """Put a thing on top as a new instance, or refuse.
 
         over: (256,) codes of things it may hide a part of; any other thing must stay `gap` metres clear.
-        on: (256,) codes that nine tenths of it must stand on, or None. Refused too where more than half would lie
-        outside, where too few pixels remain, and where it would hide too much of another.
+        on: (256,) codes that nine tenths of it must stand on, or None. Refused too if more than half would lie
+        outside, if too few pixels remain, and if it would hide too much of another.
         """
         window = self._window(shape, gap)
         if window is None or len(self._code_of) > MAX_INSTANCES:

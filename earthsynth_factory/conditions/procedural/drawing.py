@@ -29,7 +29,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Category, Taxonomy, n
 from earthsynth_factory.errors import NoCondition
 
 MOST = 150
-"""Instances of the target where the want names no number. Ours: a full car park is dull and slow."""
+"""Instances of the target if the want names no number. Ours: a full car park is dull and slow."""
 
 GROUNDS = (
     "bare land", "grass", "pavement", "road", "tree", "water", "agriculture land", "forest land", "barren land",
@@ -63,7 +63,7 @@ def shape_of(category: Category, shapes: dict[str, Shape]) -> Shape | None:
 
 
 class Drawing:
-    """One layout in the making.
+    """One layout being drawn.
 
     extent: the ground shown. frame: about its middle, turned to the layout's heading.
     target: the key of the category wanted, empty for a negative. size: its length, metres.
@@ -178,7 +178,7 @@ class Drawing:
         """Place things at a share of the poses (times the density).
 
         loose: part of the recipe's orientation spread by which headings differ. figure: draws each, if given.
-        The target goes to poses as `gathered`, and on to those first left out where too few are met.
+        The target goes to poses as `gathered`, and on to those first left out if too few are met.
         """
         poses = [pose for pose in poses if self.extent.contains(pose)]
         if not (self.shows(name) and poses):
@@ -201,7 +201,7 @@ class Drawing:
         return name != self.target or self.wanted() > 0
 
     def gathered(self, poses: list[Pose]) -> list[Pose]:
-        """First those that leave the target whole; where a number is asked for, neighbours of a random one of them."""
+        """First those that leave the target whole; if a number is asked for, neighbours of a random one of them."""
         margin = self.margin
         whole = [pose for pose in poses if self.extent.contains(pose, margin)]
         cut = [pose for pose in poses if not self.extent.contains(pose, margin)]
@@ -247,7 +247,7 @@ class Drawing:
     def finished(self) -> tuple[Mask, InstanceMap]:
         """Class ids and instance ids; ground that is not admitted is background.
 
-        Raises NoCondition where the want is not met.
+        Raises NoCondition if the want is not met.
         """
         table = np.zeros(256, np.uint8)
         for name, code in self._codes.items():
@@ -279,7 +279,7 @@ class Drawing:
         return least, int(self.rng.integers(least, max(high, least) + 1))
 
     def size_of(self, name: str) -> Size:
-        """The true size, or the recipe's where it gives one for the target."""
+        """The true size, or the recipe's if it gives one for the target."""
         size = GENERIC_SIZE if name == self.target and self._shape else SIZES[name]
         low, high = self.knobs.size_scale
         length = (size.length[0] * low, size.length[1] * high)

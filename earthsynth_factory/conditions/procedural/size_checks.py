@@ -11,7 +11,7 @@ from earthsynth_factory.conditions.procedural.sizes import Size
 from earthsynth_factory.errors import NoCondition
 
 _LEGIBLE = 10
-"""Pixels along an object that its silhouette needs to be recognised; sizes are chosen above it where they can be."""
+"""Pixels along an object that its silhouette needs to be recognised; sizes are chosen above it if they can be."""
 
 
 def fitting(size: Size, extent: Extent, metres_per_pixel: float, number: int) -> tuple[float, float]:
@@ -23,7 +23,7 @@ def fitting(size: Size, extent: Extent, metres_per_pixel: float, number: int) ->
 
 
 def refuse_tiny(name: str, size: Size, metres_per_pixel: float) -> None:
-    """Raises NoCondition where even the largest is no more than a few pixels."""
+    """Raises NoCondition if even the largest is no more than a few pixels."""
     length = size.length[1]
     if length * length * size.ratio[1] / metres_per_pixel**2 < MIN_PIXELS:
         metres = size.typical
@@ -34,7 +34,7 @@ def refuse_tiny(name: str, size: Size, metres_per_pixel: float) -> None:
 
 
 def refuse_huge(name: str, figure: Silhouette, length: float, extent: Extent) -> None:
-    """Raises NoCondition where of the smallest (`figure`, `length` metres long) more than half would lie outside."""
+    """Raises NoCondition if of the smallest (`figure`, `length` metres long) more than half would lie outside."""
     if area(figure) > 2 * extent.across * extent.down:
         raise NoCondition(
             f"{_named(name)} is {length:.3g} m or longer, and of {extent.across:.3g} m × {extent.down:.3g} m "

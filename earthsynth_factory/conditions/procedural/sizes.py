@@ -8,4 +8,4 @@ __all__ = ["GENERIC", "SIZES", "Size"]
 
 SIZES: dict[str, Size] = {row.name: row.size for row in rows() if row.size}
 
-GENERIC = Size((8, 24), (0.5, 0.8), "a user's own thing, where the recipe gives no object_size")
+GENERIC = Size((8, 24), (0.5, 0.8), "a user's own thing, if the recipe gives no object_size")

@@ -66,7 +66,7 @@ class Procedural(ConditionSource):
         return category is None or bool(self._scenes(category))
 
     def draw(self, want: Want) -> Condition:
-        """Raises NoCondition where the objects do not fit the picture, or would be too small in it."""
+        """Raises NoCondition if the objects do not fit the picture, or would be too small in it."""
         scenes = self._scenes(want.category)
         if not scenes:
             name = want.category.name if want.category else ""

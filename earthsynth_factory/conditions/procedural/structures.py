@@ -95,7 +95,7 @@ def pool(rng: np.random.Generator, length: float, width: float) -> Silhouette:
 
 
 def roundabout(length: float, width: float) -> Silhouette:
-    """The carriageway around the island; two lanes where the circle is large."""
+    """The carriageway around the island; two lanes if the circle is large."""
     lane = 8.0 if length > 34 else 6.0
     return ring(length, max(length - 2 * lane, length * 0.3)).fitted(length, width)
 

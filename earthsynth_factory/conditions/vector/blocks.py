@@ -63,7 +63,7 @@ class VectorGround:
 def laid_out(
     features: Features, area: shapely.Geometry, side: float, gap: float, shares: Mapping[str, float], seed: int
 ) -> VectorGround:
-    """Blocks of `side` metres, of which a rim of half the gap stays free. Raises SourceError where there are too many."""
+    """Blocks of `side` metres, of which a rim of half the gap stays free. Raises SourceError if there are too many."""
     blocks = _blocks(area, side, gap)
     numbers, pieces = features.tree.query([one.box for one in blocks], predicate="intersects")
     category = features.category[features.feature[pieces]]
@@ -91,7 +91,7 @@ def area_of(given: Area | str | None, features: Features, base: Path) -> shapely
 
 
 def _polygons(given: str, base: Path, features: Features) -> shapely.Geometry:
-    """All polygons of a file as one area. Raises SourceError where it has none, or too many corners."""
+    """All polygons of a file as one area. Raises SourceError if it has none, or too many corners."""
     path = base / Path(given).expanduser()
     found = [
         shape

@@ -53,7 +53,7 @@ class Features:
 
 
 def read_features(path: Path, rules: Sequence[FeatureRule], taxonomy: Taxonomy, area: Area | None) -> Features:
-    """The features that a rule takes, first rule first. Raises SourceError where there is none, or a rule is wrong."""
+    """The features that a rule takes, first rule first. Raises SourceError if there is none, or a rule is wrong."""
     tags = list(dict.fromkeys(name for rule in rules for name in _tags_of(rule)))
     named = None if any(rule.layer is None for rule in rules) else frozenset(str(rule.layer) for rule in rules)
     layers = read_layers(path, tags, named, area)

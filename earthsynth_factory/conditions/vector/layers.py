@@ -44,7 +44,7 @@ class Layer:
 def read_layers(path: Path, tags: Sequence[str], layers: frozenset[str] | None, area: Area | None) -> list[Layer]:
     """The features of the layers named (None: of all) that reach into the area, with these tags.
 
-    Raises SourceError where the file cannot be read, says not where it lies, or has too many features.
+    Raises SourceError if the file cannot be read, says not where it lies, or has too many features.
     """
     try:
         import pyogrio

@@ -24,7 +24,7 @@ TRUE = 0.002
 
 
 def metric_system(system: CRS, bounds: Sequence[float]) -> CRS:
-    """bounds: left, bottom, right, top in `system`. Raises SourceError where that is no place on the globe."""
+    """bounds: left, bottom, right, top in `system`. Raises SourceError if that is no place on the globe."""
     centre = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
     if system.is_projected and system.units_factor[1] == 1.0:
         here = Georeference(system, Affine(1, 0, centre[0], 0, -1, centre[1]))

@@ -84,7 +84,7 @@ class VectorSpec(SourceSpec):
         return area
 
     def build(self, context: SourceContext) -> VectorSource:
-        """Read the file. Raises SourceError where it cannot be used, InputError for a category that nobody knows."""
+        """Read the file. Raises SourceError if it cannot be used, InputError for a category that nobody knows."""
         return VectorSource(self, context)
 
 
@@ -129,7 +129,7 @@ class VectorSource(ConditionSource):
         return OSM_LICENCE if self._spec.rules == "osm" else "vectors without a stated licence"
 
     def draw(self, want: Want) -> Condition:
-        """Raises NoCondition where no place shows what is wanted."""
+        """Raises NoCondition if no place shows what is wanted."""
         rng = np.random.default_rng(derive(want.seed, "vector"))
         faults: Counter[str] = Counter()
         for _ in range(1 if self._spec.tiles == "grid" else TRIES):
@@ -153,7 +153,7 @@ class VectorSource(ConditionSource):
     def whole(self, metres_per_pixel: float, seed: int) -> Condition:
         """The whole area in one picture, north up; its sides are multiples of 64 pixels.
 
-        Raises SourceError where that is larger than `MAX_PIXELS`.
+        Raises SourceError if that is larger than `MAX_PIXELS`.
         """
         left, bottom, right, top = self._ground.area.bounds
         width, height = (64 * math.ceil(extent / metres_per_pixel / 64) for extent in (right - left, top - bottom))

@@ -79,7 +79,7 @@ class Tags:
         return self._count
 
     def matching(self, where: str | None) -> list[int]:
-        """The features, ascending. Raises SourceError where the condition is no such SQL."""
+        """The features, ascending. Raises SourceError if the condition is no such SQL."""
         if where is None:
             return list(range(self._count))
         until = time.monotonic() + SECONDS

@@ -13,7 +13,7 @@ NAMED = 5
 
 
 def check_finished(dataset: LabelledDataset) -> None:
-    """Raises StoreError where `dataset` is a build whose shards are not all committed."""
+    """Raises StoreError if `dataset` is a build whose shards are not all committed."""
     if not isinstance(dataset, BuildReader):
         return
     done, shards = dataset.shards

@@ -4,7 +4,7 @@ OUT/recipe.yaml  run.json  README.md
 OUT/shards/00000/{images,masks,instances,rejects}/0000000.png
 OUT/shards/00000/samples.jsonl  rejects.jsonl
 OUT/shards/00000.json               the commit marker
-OUT/work/00000-<owner>/             a shard in the making where several tasks share the folder; who has it: 00000.0.lease
+OUT/work/00000-<owner>/             a shard in progress if several tasks share the folder; who has it: 00000.0.lease
 OUT/exports/<kind>/…  OUT/report/…
 """
 
@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"[0-9]{5,7}")
 _MARKER = re.compile(r"[0-9]{5,7}\.json")
 
 _PRIVATE = re.compile(r"([0-9]{5,7})-[0-9a-f-]{1,40}")
-"""What the folder of a shard in the making is called, with its owner."""
+"""What the folder of a shard in progress is called, with its owner."""
 
 
 _REJECTED = re.compile(r"[0-9]{7}_[0-9]{3,}\.png")
@@ -30,7 +30,7 @@ WHOLE = "all"
 
 
 def shard_count(total: int, shard_size: int) -> int:
-    """How many shards so many slots take."""
+    """How many shards this many slots take."""
     return -(-total // shard_size)
 
 
@@ -160,7 +160,7 @@ class BuildLayout:
         return ShardLayout(self.work / f"{shard_key(number)}-{owner}")
 
     def private_shards(self) -> dict[int, list[ShardLayout]]:
-        """Shards in the making that tasks have or left behind, by number. Links are none."""
+        """Shards in progress that tasks have or left behind, by number. Links are none."""
         found: dict[int, list[ShardLayout]] = {}
         for path in sorted(self.work.iterdir()) if self.work.is_dir() else ():
             match = _PRIVATE.fullmatch(path.name)

@@ -33,7 +33,7 @@ class Marker:
 
 
 def marker_of(layout: ShardLayout, slots: range, accepted: int) -> Marker:
-    """The marker of a shard as it lies on the disk. Raises DiskError where it holds other samples than it should."""
+    """The marker of a shard as it lies on the disk. Raises DiskError if it holds other samples than it should."""
     lost = DiskError(f"{layout.root}: files vanished or changed while they were made; run the same command again")
     try:
         files = list(_files(layout))
@@ -46,7 +46,7 @@ def marker_of(layout: ShardLayout, slots: range, accepted: int) -> Marker:
 
 
 def read_marker(layout: ShardLayout) -> Marker | None:
-    """The shard's marker; None where there is none or it is damaged, which committing the shard again mends."""
+    """The shard's marker; None if there is none or it is damaged, which committing the shard again mends."""
     try:
         return parsed(read_bounded(layout.marker), Marker)
     except (OSError, ValueError):
@@ -54,7 +54,7 @@ def read_marker(layout: ShardLayout) -> Marker | None:
 
 
 def marker_difference(layout: ShardLayout, marker: Marker, digests: bool = False) -> str | None:
-    """How the shard differs from its marker, in words; None where it does not. digests: look at the contents too."""
+    """How the shard differs from its marker, in words; None if it does not. digests: look at the contents too."""
     try:
         sizes = [path.stat().st_size for path in _files(layout)]
         if len(sizes) != marker.files:
@@ -71,7 +71,7 @@ def marker_difference(layout: ShardLayout, marker: Marker, digests: bool = False
 
 
 def _files(layout: ShardLayout) -> Iterator[Path]:
-    """The journals, and the files of every recorded sample. Raises StoreError where the journal is damaged, OSError."""
+    """The journals, and the files of every recorded sample. Raises StoreError if the journal is damaged, OSError."""
     yield layout.rejects
     yield layout.samples
     with open_regular(layout.samples) as lines:

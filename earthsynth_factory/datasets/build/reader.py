@@ -34,7 +34,7 @@ Pixels = TypeVar("Pixels", bound=npt.NDArray[Any])
 
 @dataclass(frozen=True)
 class BuildReader:
-    """An output folder of `build`. Raises StoreError where the folder is none, or is damaged."""
+    """An output folder of `build`. Raises StoreError if the folder is none, or is damaged."""
 
     root: Path
 
@@ -92,7 +92,7 @@ class BuildReader:
                 yield shard, start, record
 
     def sample_at(self, shard: ShardLayout, start: int) -> SampleRecord:
-        """The sample whose line begins there. Raises StoreError where the journal was changed since it was looked through."""
+        """The sample whose line begins there. Raises StoreError if the journal was changed since it was looked through."""
         try:
             with open_regular(shard.samples) as lines:
                 lines.seek(start)
@@ -119,7 +119,7 @@ class BuildReader:
             yield from records(shard.rejects, RejectRecord.parse, REMEDY)
 
     def slots(self) -> Iterator[tuple[int, list[RejectRecord], SampleRecord | None]]:
-        """Every slot that has a record, ascending: its number, its rejects, and its sample or None where there is none."""
+        """Every slot that has a record, ascending: its number, its rejects, and its sample or None if there is none."""
         both: Iterator[RejectRecord | SampleRecord] = merge(
             self.rejects(), self.samples(), key=lambda record: record.slot
         )
@@ -144,7 +144,7 @@ class BuildReader:
         return self.layout.shard(record.slot // self.shard_size)
 
     def image_path(self, record: SampleRecord) -> Path:
-        """The image's file, which may be missing. Raises SourceError where a link leads out of the dataset."""
+        """The image's file, which may be missing. Raises SourceError if a link leads out of the dataset."""
         path = self.shard_of(record).image(record.stem)
         return read_below(path, self.root) if path.exists() else path
 
@@ -163,7 +163,7 @@ class BuildReader:
         return self.shard_of(record).rejected_image(f"{record.slot:07d}", record.attempt)
 
     def rejected_image(self, record: RejectRecord) -> Image:
-        """(H, W, 3) uint8 sRGB. Raises SourceError where it was not kept."""
+        """(H, W, 3) uint8 sRGB. Raises SourceError if it was not kept."""
         return self._read(read_rgb, self.rejected_path(record))
 
     def mask(self, record: SampleRecord) -> Mask:
@@ -187,7 +187,7 @@ class BuildReader:
             raise SourceError(f"{error}; or {REMEDY}") from error
 
     def _of_size(self, pixels: Pixels, path: Path, record: SampleRecord) -> Pixels:
-        """The pixels. Raises SourceError where they are of another size than the record says."""
+        """The pixels. Raises SourceError if they are of another size than the record says."""
         if pixels.shape[:2] != (record.height, record.width):
             height, width = pixels.shape[:2]
             raise SourceError(

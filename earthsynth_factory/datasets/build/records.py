@@ -21,11 +21,11 @@ SlotNumber = Annotated[int, Field(ge=0, le=9_999_999)]
 Side = Annotated[int, Field(ge=1, le=1 << 29)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 64)]
 Scores = Mapping[str, float | None]
-"""Rule → value; None where the rule does not apply, for JSON has no NaN."""
+"""Rule → value; None if the rule does not apply, for JSON has no NaN."""
 
 
 def _sound(instance: Instance) -> Instance:
-    """The instance. Raises ValueError where its numbers cannot be those of an object."""
+    """The instance. Raises ValueError if its numbers cannot be those of an object."""
     if not 1 <= instance.id <= 0xFFFF or not 0 <= instance.category <= 254:
         raise ValueError("an object has an id of 1–65535 and a category of 0–254")
     x, y, width, height = instance.box
@@ -49,7 +49,7 @@ def _check_given(given: Given) -> None:
 
 
 def _bounded(origin: Origin) -> Origin:
-    """The origin. Raises ValueError where a number in it is none that JSON can be written with."""
+    """The origin. Raises ValueError if a number in it is none that JSON can be written with."""
     if any(isinstance(value, int | float) and not abs(value) <= MAX_NUMBER for value in origin.detail.values()):
         raise ValueError("a detail of the origin is a number without end")
     return origin
@@ -192,7 +192,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def instance_fields(instance: Instance) -> dict[str, Any]:
-    """The instance as plain values for a line of JSON; `given` is left out where there is none."""
+    """The instance as plain values for a line of JSON; `given` is left out if there is none."""
     values = {field.name: getattr(instance, field.name) for field in fields(Instance)}
     given = values.pop("given")
     return {**values, "given": given.fields()} if given else values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -46,7 +46,7 @@ class Making(BaseModel):
 
     @property
     def licence(self) -> str:
-        """The image model's; empty where it states none."""
+        """The image model's; empty if it states none."""
         return str(self.synthesis.get("licence") or "")
 
     @property
@@ -105,6 +105,8 @@ class RunRecord(BaseModel):
         rules = rfilter.get("rules", []) if isinstance(rfilter, dict) else None
         if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
             raise ValueError("recipe.rfilter.rules: is no list of blocks")
+        if not isinstance(self.identity.get("thresholds", {}), dict):
+            raise ValueError("identity.thresholds: is no block")
         stages = [*self.earlier, self.asked]
         if not all(later.covers(before) for before, later in pairwise(stages)):
             raise ValueError("earlier: asks for other classes than the recipe, or for more of one")
@@ -112,7 +114,7 @@ class RunRecord(BaseModel):
 
     @property
     def asked(self) -> AskedCounts:
-        """What the recipe asks for. Raises ValueError where its counts are none."""
+        """What the recipe asks for. Raises ValueError if its counts are none."""
         blocks = self.recipe.get("categories", [])
         if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
             raise ValueError("recipe.categories: is no list of blocks")
@@ -123,6 +125,11 @@ class RunRecord(BaseModel):
     def rules(self) -> Sequence[Mapping[str, Any]]:
         """The recipe's blocks of rules."""
         return list(self.recipe.get("rfilter", {}).get("rules", []))
+
+    @property
+    def learnt(self) -> Collection[str]:
+        """Kinds of the rules that were held to thresholds beside the recipe."""
+        return list(self.identity.get("thresholds", {}))
 
     @property
     def described(self) -> bool:

@@ -55,7 +55,7 @@ def _time(text: str) -> str:
 
 
 class ItemRecord(BaseModel):
-    """One item of dataset.json. group: the scene a split must not tear apart. image: file name, else the stem's.
+    """One item of dataset.json. group: the scene a split must not divide. image: file name, else the stem's.
     size: (H, W) pixels. categories: ids present, ascending. corner: row and column in its scene. crs, transform: where it
     lies on the ground (`EPSG:…` or WKT; six numbers: column, row → x, y). source_file, nodata, bands, datetime: the file it
     was cut from, and what that says: its no-data value, which of its bands are red, green and blue, when it was taken. pair:
@@ -135,7 +135,7 @@ class Items(Mapping[str, ItemRecord]):
         self._digests.append(_digest(stem))
 
     def settle(self) -> None:
-        """All are taken. Raises SourceError where a stem stands there twice."""
+        """All are taken. Raises SourceError if a stem stands there twice."""
         digests = np.frombuffer(self._digests, np.uint64) if len(self) else np.zeros(0, np.uint64)
         self._order = np.argsort(digests, kind="stable").astype(np.uint32)
         self._sorted = digests[self._order]

@@ -6,7 +6,7 @@
       category_images/<stem>_<category>.png    hard links to the image          ┐ category augmentation: one class of
       category_masks/<stem>_<category>.png     the ids of one category, else 0  ┘ a mask at a time
       train.jsonl                              a line for every image, and one for every category image
-      instances/<stem>.png                     16-bit instance ids, 0 = none; where the dataset knows objects
+      instances/<stem>.png                     16-bit instance ids, 0 = none; if the dataset knows objects
       instances.jsonl                          a line for every image: the full mask of each object, also where covered,
                                                and `given`, the corners that its source drew (polygons, box, corners)
       dataset.json                             names, terms, classes, and per image its group, split, metres per pixel, place

@@ -22,7 +22,7 @@ from earthsynth_factory.io.pictures import SUFFIXES
 
 @dataclass(frozen=True, slots=True)
 class MaskEntry:
-    """One mask file with its stat: (size in bytes, mtime in ns), and the same of its instance map where it has one."""
+    """One mask file with its stat: (size in bytes, mtime in ns), and the same of its instance map if it has one."""
 
     stem: str
     mask: Path
@@ -46,7 +46,7 @@ def find_masks(path: Path, group_pattern: str | None = None) -> MaskListing:
     """List `path` (a folder or one PNG).
 
     group_pattern: a regular expression whose first bracket in a stem is the group; without one, EarthSynth's layout
-    takes everything before the crop number, a plain folder the whole stem. Raises SourceError where nothing is usable.
+    takes everything before the crop number, a plain folder the whole stem. Raises SourceError if nothing is usable.
     """
     if path.is_file():
         return MaskListing(path, (_entry(path, {}, None, path.stem, path.stat()),), None)

@@ -37,7 +37,7 @@ UNSPLIT = "train"
 
 @dataclass(frozen=True, slots=True)
 class PreparedRecord(SampleRecord):
-    """A record that keeps the item's own name. metres_per_pixel: 0 where nothing is known."""
+    """A record that keeps the item's own name. metres_per_pixel: 0 if nothing is known."""
 
     name: str = ""
 
@@ -58,7 +58,7 @@ class PreparedDataset:
     """A folder that `prepare` wrote, as a `LabelledDataset`. Items are read when asked for; nothing is kept."""
 
     def __init__(self, root: Path) -> None:
-        """Raises `SourceError` where `root` holds no dataset.json, or one of another format."""
+        """Raises `SourceError` if `root` holds no dataset.json, or one of another format."""
         about = read_about(root)
         if about is None:
             raise SourceError(f"{root}: holds no dataset.json; prepare the dataset first")
@@ -144,7 +144,7 @@ class PreparedDataset:
         return self._parts(self.mask(record)) if numbers is None else numbers
 
     def path_of(self, stem: str) -> Path:
-        """Where the item's image lies. Raises `SourceError` where there is none."""
+        """Where the item's image lies. Raises `SourceError` if there is none."""
         listed = self.about.items[stem].image
         names = [listed] if listed else [f"{stem}{suffix}" for suffix in (".png", ".jpg", ".jpeg")]
         found = next((path for path in map(self._layout.image, names) if path.is_file()), None)
@@ -153,12 +153,12 @@ class PreparedDataset:
         return read_below(found, self.root)
 
     def read_image(self, stem: str) -> npt.NDArray[np.uint8]:
-        """RGB (H, W, 3). Raises `SourceError` where it is missing or damaged."""
+        """RGB (H, W, 3). Raises `SourceError` if it is missing or damaged."""
         with Picture(self.path_of(stem)) as picture:
             return picture.rgb(0, picture.shape[0])
 
     def read_mask(self, stem: str) -> npt.NDArray[np.uint8]:
-        """Category ids (H, W). Raises `SourceError` where it is missing or damaged."""
+        """Category ids (H, W). Raises `SourceError` if it is missing or damaged."""
         path = self._layout.mask(stem)
         ids = read_ids(read_below(path, self.root))
         fits = self._known[np.minimum(ids, 256)]
@@ -167,7 +167,7 @@ class PreparedDataset:
         return ids.astype(np.uint8)
 
     def read_numbers(self, stem: str) -> npt.NDArray[np.uint16] | None:
-        """Instance ids (H, W), 0 = none; None where the dataset knows no objects."""
+        """Instance ids (H, W), 0 = none; None if the dataset knows no objects."""
         path = self._layout.instances(stem)
         return read_ids(read_below(path, self.root)) if path.is_file() else None
 

@@ -48,7 +48,7 @@ class TrainLine:
 def read_train_list(root: Path) -> tuple[list[TrainLine], list[str]]:
     """The usable lines of ROOT/train.jsonl, and a fault for each thing wrong with the others.
 
-    Raises SourceError where there is no list at all.
+    Raises SourceError if there is no list at all.
     """
     path = PreparedLayout(root).train
     if not path.is_file():

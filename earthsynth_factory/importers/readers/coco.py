@@ -1,4 +1,4 @@
-"""COCO and LVIS: polygons, run lengths, crowds; where an outline has no area, the box stands for it.
+"""COCO and LVIS: polygons, run lengths, crowds; if an outline has no area, the box stands for it.
 
 What is not labels of objects (captions, lists of images) is passed over. Files that list the same images are joined: what
 both say is taken once, other classes are added, and if they contradict each other the user is asked.
@@ -85,7 +85,7 @@ def read_files(
 ) -> Source:
     """Scenes of several COCO files. segments: annotation id → run lengths that stand in for a box alone.
 
-    Raises `InputError` where two files say different things of the same images.
+    Raises `InputError` if two files say different things of the same images.
     """
     documents = []
     for file in files:
@@ -142,7 +142,7 @@ def coco_labels(scene: Scene, size: tuple[int, int], notes: Notes) -> SceneLabel
 def shape(
     annotation: Mapping[str, Any], segment: Any, size: tuple[int, int], notes: Notes
 ) -> tuple[Patch | None, Given | None]:
-    """Pixels, and what was drawn. Run lengths are the truth where they are given, then polygons, then the box."""
+    """Pixels, and what was drawn. Run lengths are the truth if they are given, then polygons, then the box."""
     segmentation, box = annotation.get("segmentation") or segment, box_of(annotation.get("bbox"))
     if isinstance(segmentation, dict):
         patch = read_rle(segmentation, size)
@@ -159,14 +159,14 @@ def shape(
 
 
 def _say_elsewhere(drawn: Box, box: Box, notes: Notes) -> None:
-    """A remark where an outline's own box has little in common with the one that stands beside it."""
+    """A remark if an outline's own box has little in common with the one that stands beside it."""
     inside = shared_area(drawn, box)
     if inside < LEAST_IN_COMMON * (drawn[2] * drawn[3] + box[2] * box[3] - inside):
         notes.remarks["outlines that lie elsewhere than their box, the outline is taken"] += 1
 
 
 def _drawn(segmentation: Any, box: Box | None, notes: Notes) -> Given:
-    """The polygons of a list of rings, or of one ring that stands there alone; the box where no ring has an area."""
+    """The polygons of a list of rings, or of one ring that stands there alone; the box if no ring has an area."""
     rings = segmentation if isinstance(segmentation, list) else []
     if rings and not isinstance(rings[0], list):
         rings = [rings]
@@ -182,7 +182,7 @@ def _drawn(segmentation: Any, box: Box | None, notes: Notes) -> Given:
 
 
 def box_of(value: Any) -> Box | None:
-    """left, top, width, height, where four such numbers with an extent stand there."""
+    """left, top, width, height, if four such numbers with an extent stand there."""
     try:
         left, top, width, height = map(float, value)
     except (TypeError, ValueError):

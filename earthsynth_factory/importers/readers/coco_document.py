@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CocoImage:
-    """An image as it is listed. size: (H, W) pixels, None where that is missing or makes no sense. scale: metres per pixel,
+    """An image as it is listed. size: (H, W) pixels, None if that is missing or makes no sense. scale: metres per pixel,
     which our own writer adds.
     """
 
@@ -108,7 +108,7 @@ def read_coco(path: Path, notes: Notes, segments: Mapping[int, Any]) -> CocoDocu
 
 
 def identity(value: Any) -> Identity | None:
-    """An id as files write it: 1, 1.0 and "1" are one; None where it is none.
+    """An id as files write it: 1, 1.0 and "1" are one; None if it is none.
 
     >>> identity("12"), identity(12.0), identity("a7"), identity([1])
     (12, 12, 'a7', None)
@@ -154,7 +154,7 @@ def _image(found: CocoDocument, entry: Mapping[str, Any], twice: set[Identity], 
 
 
 def coco_size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
-    """(H, W) that an image's entry says, None where that is missing or makes no sense."""
+    """(H, W) that an image's entry says, None if that is missing or makes no sense."""
     height, width = identity(entry.get("height")), identity(entry.get("width"))
     if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
         return height, width

@@ -28,7 +28,7 @@ class _Listing:
 
 
 def join(documents: list[CocoDocument], request: ReadRequest, prefix: str) -> list[Scene]:
-    """A scene for every image that is there. Raises ValueError where files contradict each other."""
+    """A scene for every image that is there. Raises ValueError if files contradict each other."""
     tree, finder = request.tree, ImageFinder(request.tree)
     splits = _splits([document.file for document in documents])
     listed: dict[Path, list[_Listing]] = defaultdict(list)
@@ -83,7 +83,7 @@ def _chosen(found: list[_Listing], request: ReadRequest) -> list[_Listing]:
 
 
 def _refuse(chosen: Iterable[list[_Listing]]) -> None:
-    """Raises ValueError where files say different things of one class in one image."""
+    """Raises ValueError if files say different things of one class in one image."""
     against: Counter[tuple[str, str]] = Counter()
     for kept in chosen:
         for number, one in enumerate(kept):

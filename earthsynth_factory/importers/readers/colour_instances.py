@@ -19,7 +19,7 @@ NOTHING = (0x000000, 0xFFFFFF, 0xE0E0C0)
 
 
 def colour_regions(path: Path, size: tuple[int, int]) -> list[SceneObject]:
-    """What each colour covers, without a class yet. Raises `SourceError` where the picture has another size than `size`."""
+    """What each colour covers, without a class yet. Raises `SourceError` if the picture has another size than `size`."""
     from skimage.measure import regionprops  # takes half a second to import
 
     found = []
@@ -43,7 +43,7 @@ def classed(
 
 
 def numbered(path: Path, size: tuple[int, int]) -> npt.NDArray[np.int32]:
-    """(H, W) 1, 2, 3 … for each colour, 0 where there is no object, read by bands."""
+    """(H, W) 1, 2, 3 … for each colour, 0 if there is no object, read by bands."""
     known: dict[int, int] = dict.fromkeys(NOTHING, 0)
     numbers = np.zeros(size, np.int32)
     with Picture(path) as picture:

@@ -34,7 +34,7 @@ HORIZONTAL = ("Horizontal Bounding Boxes", "Horizontal_Bounding_Boxes")
 
 
 class Dior(Reader):
-    """Oriented boxes are taken where both kinds are there."""
+    """Oriented boxes are taken if both kinds are there."""
 
     kind = "dior"
     forms = ("voc",)

@@ -112,7 +112,7 @@ def _newest(files: list[Path], tree: Tree) -> Path:
 
 
 def _version(file: Path, tree: Tree) -> float:
-    """What a folder on the way says: `labelTxt-v1.5`, `version2.0`; 0 where none does."""
+    """What a folder on the way says: `labelTxt-v1.5`, `version2.0`; 0 if none does."""
     found = re.findall(r"v(?:ersion)?[-_ ]?(\d\.\d)", str(tree.relative(file.parent)).lower())
     return float(found[-1]) if found else 0.0
 
@@ -168,7 +168,7 @@ def _is_number(word: str) -> bool:
 
 
 def _gsd(path: Path) -> float | None:
-    """Metres per pixel from the header, where it is a number that an overhead image may have."""
+    """Metres per pixel from the header, if it is a number that an overhead image may have."""
     for line in read_lines(path)[:3]:
         key, _, value = line.strip().partition(":")
         if key == "gsd" and _is_number(value) and 0.001 < float(value) < 1000:

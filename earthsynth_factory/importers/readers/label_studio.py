@@ -85,7 +85,7 @@ def _head_fits(path: Path) -> bool:
 
 
 def _results(task: dict[str, Any], notes: Notes) -> list[dict[str, Any]] | None:
-    """The shapes of a task; None where nobody answered it."""
+    """The shapes of a task; None if nobody answered it."""
     if isinstance(answers := task.get("annotations", task.get("completions")), list):
         given = [one for one in answers if isinstance(one, dict) and not one.get("was_cancelled")]
         if not given:
@@ -143,7 +143,7 @@ def _drawn(results: list[dict[str, Any]], size: tuple[int, int], name: str, note
 
 
 def _given(value: dict[str, Any], size: tuple[int, int]) -> Given | None:
-    """None where it has no area. Angles are degrees, clockwise, about a box's upper left corner."""
+    """None if it has no area. Angles are degrees, clockwise, about a box's upper left corner."""
     down, across = size[0] / 100, size[1] / 100
     if "points" in value:
         return Given.of_polygons([[n for x, y in value["points"] for n in (float(x) * across, float(y) * down)]])

@@ -129,7 +129,7 @@ def metres_per_pixel(entries: tuple[Entry, ...]) -> float:
 
 
 def _points(segmentation: Any) -> np.ndarray[Any, np.dtype[np.float32]] | None:
-    """(n, 2) corners of all rings that are such; None where there is none."""
+    """(n, 2) corners of all rings that are such; None if there is none."""
     rings = segmentation if isinstance(segmentation, list) else []
     try:
         flat = [np.array(ring, np.float32) for ring in rings if len(ring) >= 6 and len(ring) % 2 == 0]

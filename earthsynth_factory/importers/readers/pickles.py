@@ -43,7 +43,7 @@ def read_plain(path: Path) -> Any:
 
 
 def _weigh(data: bytes) -> None:
-    """Raises an error where the pickle asks for more memory than it is long. Its instructions are read, none is obeyed."""
+    """Raises an error if the pickle asks for more memory than it is long. Its instructions are read, none is obeyed."""
     for step, (instruction, argument, _) in enumerate(pickletools.genops(data)):
         if step > MAX_STEPS:
             raise ValueError(f"more than {MAX_STEPS} instructions")

@@ -36,7 +36,7 @@ CLASS_KEYS = (
 """Properties that hold the class, the first that is there and says something; else the file's name does."""
 
 NUMBER_KEYS = ("class_id", "classid", "category_id", "label_id")
-"""Properties that hold a class's number, where no other says the class."""
+"""Properties that hold a class's number, if no other says the class."""
 
 KEPT = 8
 """Layers that a process keeps for the images to come."""
@@ -50,7 +50,7 @@ _MAGIC = {".gpkg": b"SQLite format 3\0", ".shp": b"\x00\x00\x27\x0a", ".fgb": b"
 
 @dataclass(frozen=True, eq=False)
 class FileLayer:
-    """crs: None where the file says none. geometries lie in `tree` in the order of `words`.
+    """crs: None if the file says none. geometries lie in `tree` in the order of `words`.
 
     flat: features without an area.
     """
@@ -61,7 +61,7 @@ class FileLayer:
     flat: int = 0
 
     def bounds(self) -> tuple[float, float, float, float] | None:
-        """left, bottom, right, top in its CRS; None where it is empty."""
+        """left, bottom, right, top in its CRS; None if it is empty."""
         import shapely
 
         return tuple(shapely.total_bounds(self.tree.geometries).tolist()) if len(self.words) else None
@@ -79,7 +79,7 @@ def is_vector_file(path: Path) -> bool:
 
 
 def read_layer(path: Path, taxonomy: Taxonomy) -> FileLayer:
-    """Every feature of a file that has an area; the last files are kept. Raises `SourceError` where it cannot be read."""
+    """Every feature of a file that has an area; the last files are kept. Raises `SourceError` if it cannot be read."""
     key = (path, path.stat().st_mtime_ns)
     if key not in _kept or _kept[key][0] is not taxonomy:
         _kept[key] = (taxonomy, _read(path, taxonomy))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def shape_polygons(geometry: Geometry) -> list[Flat]:
-    """Every polygon in it as one line around, holes led to by cuts. Raises ValueError where there is none."""
+    """Every polygon in it as one line around, holes led to by cuts. Raises ValueError if there is none."""
     import numpy as np
     import shapely  # takes a tenth of a second to import
 

@@ -129,7 +129,7 @@ def _images(tree: Tree) -> list[Path]:
 
 
 def _ground(path: Path) -> GroundFrame | None:
-    """None where it is not georeferenced."""
+    """None if it is not georeferenced."""
     try:
         with Picture(
             path
@@ -169,7 +169,7 @@ def _reaches(file: Path, ground: GroundFrame, request: ReadRequest) -> bool:
 
 
 def _crs(layer: FileLayer, ground: GroundFrame) -> CRS:
-    """The layer's CRS; the image's where the layer says none, or longitudes that cannot be such."""
+    """The layer's CRS; the image's if the layer says none, or longitudes that cannot be such."""
     bounds = layer.bounds()
     if layer.crs is None:
         return ground.crs

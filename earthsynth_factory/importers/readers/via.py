@@ -114,7 +114,7 @@ def _word(attributes: dict[str, Any]) -> str:
 
 
 def _given(shape: dict[str, Any]) -> Given | None:
-    """None where it has no area."""
+    """None if it has no area."""
     kind = shape["name"]
     if kind == "rect":
         return Given.of_box(shape["x"], shape["y"], shape["width"], shape["height"])

@@ -98,7 +98,7 @@ def drawn_in(root: Element, path: Path, notes: Notes) -> Iterator[Drawn]:
 
 
 def size_of(pair: XmlPair) -> tuple[int, int] | None:
-    """(H, W) that the XML says, None where it says nothing of use."""
+    """(H, W) that the XML says, None if it says nothing of use."""
     size = pair.root.find("size")
     try:
         found = int(float(size.findtext("height") or 0)), int(float(size.findtext("width") or 0))  # type: ignore[union-attr]
@@ -153,7 +153,7 @@ def _given(entry: Element) -> Given:
 
 
 def _polygon(polygon: Element) -> list[float]:
-    """`<x1><y1><x2><y2>…`, as some tools add them; empty where it is written otherwise."""
+    """`<x1><y1><x2><y2>…`, as some tools add them; empty if it is written otherwise."""
     found: list[float] = []
     for number in range(1, len(polygon) // 2 + 1):
         if polygon.find(f"x{number}") is None or polygon.find(f"y{number}") is None:

@@ -115,7 +115,7 @@ def _drawn(document: Any, file: Path, classes: ClassMap, notes: Notes) -> Iterat
 
 
 def _scale(about: dict[str, Any]) -> float | None:
-    """Metres per pixel, where the image has its first size."""
+    """Metres per pixel, if the image has its first size."""
     metres = about.get("gsd")
     same = about.get("original_width", about.get("width")) == about.get("width")
     return float(metres) if isinstance(metres, int | float) and same and 0.001 < metres < 1000 else None

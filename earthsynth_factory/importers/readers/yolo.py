@@ -92,7 +92,7 @@ class Yolo(Reader):
 def _one(request: ReadRequest) -> Names:
     """The file that names the classes.
 
-    Raises `SourceError` where there is none, or another contradicts it that is as sure, or has images of its own.
+    Raises `SourceError` if there is none, or another contradicts it that is as sure, or has images of its own.
     """
     found = find_names(request.tree)
     if not found:
@@ -133,7 +133,7 @@ def _words(label: Path | None, names: dict[int, str]) -> Iterator[str]:
 
 
 def _index(word: str) -> int:
-    """A class number, also as `np.savetxt` writes it; −1 where it is none."""
+    """A class number, also as `np.savetxt` writes it; −1 if it is none."""
     try:
         number = float(word)
     except ValueError:
@@ -158,7 +158,7 @@ def _drawn(
 def given(values: list[float], size: tuple[int, int]) -> Given:
     """A box of four numbers, an oriented one of eight, else a polygon; of a quadrilateral nobody can tell which it is.
 
-    Raises ValueError where the numbers are of no such form.
+    Raises ValueError if the numbers are of no such form.
     """
     height, width = size
     if not all(isfinite(value) and abs(value) < FAR for value in values):

@@ -44,7 +44,7 @@ def find_names(tree: Tree) -> list[Names]:
 
 
 def pairs(tree: Tree) -> Iterator[tuple[Path, Path | None]]:
-    """Images with their text files, None where one lacks in a place where others have one."""
+    """Images with their text files, None if one is missing in a place where others have one."""
     labels = _Labels(tree)
     for image in tree.images():
         if (home := labels.home(image)) is not None:
@@ -80,7 +80,7 @@ class Splits:
                     self._folders[folder] = split if own else self._folders.get(folder, split)
 
     def of(self, image: Path) -> str | None:
-        """None where nothing lists the image."""
+        """None if nothing lists the image."""
         if image in self._images or self.closed:
             return self._images.get(image)
         return next((self._folders[folder] for folder in image.parents if folder in self._folders), None)
@@ -182,7 +182,7 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _words(names: Any) -> dict[int, str]:
-    """Class number → name, of a list or a block with numbers; empty where it is neither."""
+    """Class number → name, of a list or a block with numbers; empty if it is neither."""
     entries = (
         list(enumerate(names)) if isinstance(names, list) else list(names.items()) if isinstance(names, dict) else []
     )

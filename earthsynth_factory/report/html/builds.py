@@ -110,7 +110,7 @@ def _kept(store: BuildReader, record: SampleRecord, light: SampleRecord) -> Repo
 
 
 def _rejected(store: BuildReader, reject: RejectRecord, split: str, sample: SampleRecord | None) -> ReportImage:
-    """What is known of a candidate's condition beyond its seed is known where the slot's sample has the same one."""
+    """What is known of a candidate's condition beyond its seed is known if the slot's sample has the same one."""
     same = sample if sample and sample.condition_seed == reject.condition_seed else None
     kept = reject.image_seed is not None and store.rejected_path(reject).is_file()
 

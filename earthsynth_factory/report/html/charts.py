@@ -94,7 +94,7 @@ def linear(low: float, high: float, unit: str) -> Axis:
 
 
 def octaves(first: int, bins: int, steps: int, unit: str) -> Axis:
-    """Ticks at powers of two: `bins` bins, `steps` of them an octave, from 2^first on; every other one where many."""
+    """Ticks at powers of two: `bins` bins, `steps` of them an octave, from 2^first on; every other one if many."""
     every = 1 if bins / steps <= 7 else 2
     powers = range(first, first + bins // steps + 1, every)
     return Axis([((power - first) * steps / bins, f"{2.0**power:.6g}") for power in powers], unit)

@@ -84,7 +84,7 @@ class Tally:
 
     @classmethod
     def of(cls, subject: Subject) -> Tally:
-        """One pass. Raises StoreError, SourceError where the records are damaged."""
+        """One pass. Raises StoreError, SourceError if the records are damaged."""
         tally = cls()
         for entry in subject.entries():
             tally.add(entry)

@@ -61,7 +61,7 @@ class Facts(BaseModel):
 
 
 def read_decision(folder: Path) -> Mapping[str, Any]:
-    """`filter.json`. Raises StoreError where it is damaged."""
+    """`filter.json`. Raises StoreError if it is damaged."""
     path = folder / DECISION
     try:
         return parsed(read_bounded(path), Facts).model_dump()
@@ -70,11 +70,11 @@ def read_decision(folder: Path) -> Mapping[str, Any]:
 
 
 def subject_of_filter(folder: Path, decision: Mapping[str, Any], source: FilteredSource) -> Subject:
-    """decision: as `read_decision` gives it. source: of the decision. Raises StoreError where they do not fit together."""
+    """decision: as `read_decision` gives it. source: of the decision. Raises StoreError if they do not fit together."""
     learnt = {
         "real": "percentiles of real images",
         "shipped": "those that ship, which real images gave",
-        "run": "percentiles within the run, for want of real images",
+        "run": "percentiles within the run, without real images",
     }
     facts = [(name, str(decision.get(name, ""))) for name in ("recognised", "images", "kept")]
     facts.append(("thresholds from", learnt.get(str(decision.get("thresholds_from")), "unknown")))

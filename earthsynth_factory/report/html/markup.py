@@ -85,5 +85,5 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """`95 %`; a dash where there is no whole."""
+    """`95 %`; a dash if there is no whole."""
     return f"{100 * part / whole:.0f} %" if whole else "–"

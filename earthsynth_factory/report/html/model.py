@@ -19,7 +19,7 @@ ALL = -2
 
 @dataclass(frozen=True, eq=False)
 class ImagePixels:
-    """image: (H, W, 3) sRGB. mask: (H, W) class ids, numbers: (H, W) instance ids; None where neither was kept. source: what
+    """image: (H, W, 3) sRGB. mask: (H, W) class ids, numbers: (H, W) instance ids; None if neither was kept. source: what
     its file says of how it came to be.
     """
 
@@ -33,8 +33,8 @@ class ImagePixels:
 class ReportImage:
     """One image. groups: class ids it is counted under (its target; of real images, all in it), or `NOTHING`.
 
-    attempt, seeds, prompt, metres_per_pixel, origin: None where they are not known. pixels: reads them; raises
-    SourceError; None where the image was not kept.
+    attempt, seeds, prompt, metres_per_pixel, origin: None if they are not known. pixels: reads them; raises
+    SourceError; None if the image was not kept.
     """
 
     name: str
@@ -66,7 +66,7 @@ class ReportImage:
 
 @dataclass(frozen=True, slots=True)
 class RuleFacts:
-    """least: class id or `ALL` → least value of the rule's score; empty where it is not known. others: further limits,
+    """least: class id or `ALL` → least value of the rule's score; empty if it is not known. others: further limits,
     name → value.
     """
 
@@ -80,8 +80,8 @@ class RuleFacts:
 
 @dataclass(frozen=True)
 class Subject:
-    """asked: (class id or `NOTHING`, split) → images; empty where nobody asked for counts. state: a sentence on how far it
-    is, empty where it is finished. doubts: sentences on what makes the data poor. absent: sections that have nothing to show
+    """asked: (class id or `NOTHING`, split) → images; empty if nobody asked for counts. state: a sentence on how far it
+    is, empty if it is finished. doubts: sentences on what makes the data poor. absent: sections that have nothing to show
     → why. making: facts in groups. document: the resolved recipe. commands: (what for, command line). command: the line that
     makes one image again; {name} and {attempt} stand for it.
     """

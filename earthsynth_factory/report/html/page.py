@@ -89,7 +89,7 @@ def _filters(subject: Subject, tally: Tally) -> Html:
 
 
 def _select(key: str, label: str, every: str, options: Mapping[str, str]) -> Html:
-    """A choice among values; left out where there is none to make."""
+    """A choice among values; left out if there is none to make."""
     if len(options) < 2 and key != "class":
         return Html("")
     inner = [tag("option", every, value=""), *(tag("option", text, value=value) for value, text in options.items())]

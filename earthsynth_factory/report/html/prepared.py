@@ -20,7 +20,7 @@ _ABSENT = {
 
 
 def subject_of_prepared(dataset: LabelledDataset) -> Subject:
-    """Raises SourceError, StoreError where the folder is damaged."""
+    """Raises SourceError, StoreError if the folder is damaged."""
     terms = terms_of(dataset)
     source = [("source", terms.source), ("licence", terms.licence), ("credit", terms.credit)]
     labelled = "every pixel" if terms.dense else "some classes; what is background may be anything"
@@ -41,7 +41,7 @@ def _entries(dataset: LabelledDataset) -> Iterator[ReportImage]:
 
 
 def entry_of(dataset: LabelledDataset, record: SampleRecord) -> ReportImage:
-    """A kept image: counted under the class it was made for, or where there is none under all that are in it."""
+    """A kept image: counted under the class it was made for, or if there is none under all that are in it."""
     light = replace(record, instances=())
     return ReportImage(
         name=record.stem,

@@ -25,7 +25,7 @@ QUALITY = 82
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """image, labels: data URIs; labels: None where no mask was kept. size: (width, height)."""
+    """image, labels: data URIs; labels: None if no mask was kept. size: (width, height)."""
 
     image: str
     labels: str | None

@@ -19,7 +19,7 @@ from earthsynth_factory.report.html.sections.scores import scores
 
 
 def write_report(subject: Subject, path: Path) -> None:
-    """Write the report. Raises StoreError, SourceError where the records are damaged, DiskError."""
+    """Write the report. Raises StoreError, SourceError if the records are damaged, DiskError."""
     write_bytes(path, render_report(subject))
 
 

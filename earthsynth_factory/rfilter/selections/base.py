@@ -25,7 +25,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 class ImageVectors(Protocol):
-    """(N, D) float32 unit vectors, in memory or on the disk; a row of NaN where one is missing."""
+    """(N, D) float32 unit vectors, in memory or on the disk; a row of NaN if one is missing."""
 
     def __getitem__(self, places: Any, /) -> npt.NDArray[np.float32]:
         """(D,) of one place, (n, D) of an array of places."""
@@ -36,7 +36,7 @@ class ImageVectors(Protocol):
 class Prints:
     """What tells images apart. names: (N,). digests: (N,) of the pixels. hashes: (N,) uint64 perceptual hashes.
 
-    vectors: of CLIP, None where no rule looked with CLIP.
+    vectors: of CLIP, None if no rule looked with CLIP.
     """
 
     names: Sequence[str]
@@ -47,7 +47,7 @@ class Prints:
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """Every image of a run, N of them. categories: (N,) class ids, None without. values: rule → (N,) values, NaN where
+    """Every image of a run, N of them. categories: (N,) class ids, None without. values: rule → (N,) values, NaN if
     not measured. real: the images that a run was calibrated on, None without.
     """
 
@@ -66,7 +66,7 @@ class Gathered:
         return {None if code < 0 else code: places for code, places in found.items()}
 
     def values_of(self, rule: str, kind: str) -> npt.NDArray[np.float64]:
-        """The rule's values. Raises InputError where no such rule was asked."""
+        """The rule's values. Raises InputError if no such rule was asked."""
         if rule not in self.values:
             raise InputError(f"{kind}: by {rule!r}, but no such rule is asked; there are {', '.join(self.values)}")
         return self.values[rule]

@@ -1,6 +1,6 @@
 """No image twice: equal pixels, nearly equal pictures, and copies of the real images that a run is calibrated on.
 
-Nearly equal: perceptual hashes a few bits apart and, where CLIP looked, vectors that agree as well. The first of a
+Nearly equal: perceptual hashes a few bits apart and, if CLIP looked, vectors that agree as well. The first of a
 cluster by order of names stays. The thresholds are ours.
 """
 
@@ -26,7 +26,7 @@ class DuplicatesSpec(SelectionSpec):
     max_bits: int = Field(default=4, ge=0, le=64)
     """Most bits of 64 in which the perceptual hashes of two copies differ."""
     min_cosine: float = Field(default=0.95, ge=-1, le=1)
-    """Least cosine of the CLIP vectors of two copies, where both are known."""
+    """Least cosine of the CLIP vectors of two copies, if both are known."""
 
     def select(self, gathered: Gathered, standing: Bools) -> Mapping[int, str]:
         prints, gone = gathered.prints, dict[int, str]()

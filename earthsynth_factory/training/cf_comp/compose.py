@@ -17,7 +17,7 @@ def paste(base: Pair, partner: Pair, chosen: npt.NDArray[np.bool_]) -> Pair:
     """x' = M·x_j + (1−M)·x_i and y' = where(M, y_j, y_i), for i = base, j = partner and M = `chosen`, bool (H, W).
 
     That pixels keep place and size and are not blended is the paper's figure; that M is part of the partner's foreground
-    is our reading. Raises ValueError where the sizes differ.
+    is our reading. Raises ValueError if the sizes differ.
     """
     (image_i, mask_i), (image_j, mask_j) = base, partner
     if not image_i.shape[:2] == image_j.shape[:2] == mask_i.shape == mask_j.shape == chosen.shape:

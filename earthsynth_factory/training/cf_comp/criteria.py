@@ -58,5 +58,5 @@ def batch_mask_score(members: BatchScenes, regions: npt.NDArray[np.bool_], area:
 
 
 def batch_text_score(members: BatchScenes, brought: npt.NDArray[np.bool_]) -> Scores:
-    """The rarity of the rarest class that the donor brings, (B, 256), and the base lacks; 0 where it brings no new one."""
+    """The rarity of the rarest class that the donor brings, (B, 256), and the base lacks; 0 if it brings no new one."""
     return partners.text_score(members.shares() > 0, brought, members.rarity)

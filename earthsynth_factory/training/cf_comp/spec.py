@@ -21,7 +21,7 @@ class CfCompSpec(Spec):
     text: float = Field(default=1.0, ge=0, le=8)
     """Weight of the text criterion: partners with classes that the base lacks, rare ones first."""
     area: Span = (0.002, 0.6)
-    """Share of the scene that pasted regions may take, as low..high; not held where `cf-comp` has `mask` at 0."""
+    """Share of the scene that pasted regions may take, as low..high; not held if `cf-comp` has `mask` at 0."""
     log: bool = Field(default=False, json_schema_extra=NOT_IN_FINGERPRINT)
     """Write every choice of the first process, with its scores, to OUT/choices.jsonl."""
 

@@ -58,7 +58,7 @@ class Base:
 
 
 def load_base(spec: ModelSpec, size: int, recipe_folder: Path, seed: int) -> Base:
-    """Loads (safetensors only) or makes what the recipe names. Raises ModelError, InputError where the size does not fit."""
+    """Loads (safetensors only) or makes what the recipe names. Raises ModelError, InputError if the size does not fit."""
     found = base_at(base_of(spec.base, recipe_folder, spec.base_revision))
     if found.second:
         raise ModelError(

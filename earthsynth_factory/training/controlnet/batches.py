@@ -32,7 +32,7 @@ class Batch:
 
     picks int64 (R,), places in the dataset; turns int64 (R,), the square's symmetry of each. masks uint8 (N, S, S);
     local bool (N, S, S), foreground and what was pasted. images uint8 (C, S, S, 3), the composed ones. prompts (N,), ""
-    where dropped; guided bool (N,), False where the control image is dropped.
+    where dropped; guided bool (N,), False if the control image is dropped.
     """
 
     picks: npt.NDArray[np.int64]

@@ -44,7 +44,7 @@ class Shards:
     """Tensors float16 of one shape by key, in the shards of a folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises ModelError where a shard is damaged."""
+        """Raises ModelError if a shard is damaged."""
         self._folder = folder
         self._places: dict[str, tuple[Any, int]] = {}
         for path in sorted(folder.glob("*.safetensors")):

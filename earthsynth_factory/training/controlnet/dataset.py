@@ -27,7 +27,7 @@ SHOWN = 200
 @dataclass(frozen=True, slots=True)
 class TrainingSample:
     """One line of the list. ids: category ids in the mask, background included, what is ignored not. group: what no split may
-    tear apart.
+    divide.
 
     metres_per_pixel: of the file; side: its shorter one, in pixels. source: the dataset's name in EarthSynth's stems.
     """
@@ -98,7 +98,7 @@ def classes_by_name(about: DatasetFile | None) -> tuple[Taxonomy, npt.NDArray[np
     """The taxonomy and the way from file ids to its ids; `IGNORE` marks what is no category.
 
     Without dataset.json the ids are EarthSynth's. With it names decide: one that EarthSynth has takes its id, another
-    is a class of the dataset's own and keeps its number where that is above 68 and free, else takes the next free one.
+    is a class of the dataset's own and keeps its number if that is above 68 and free, else takes the next free one.
     """
     lut = np.full(256, IGNORE, np.uint8)
     taxonomy = earthsynth()
@@ -163,7 +163,7 @@ def _sample(
 def _held_out(
     samples: list[TrainingSample], records: list[TrainLine], about: DatasetFile | None, share: float, seed: int
 ) -> set[str]:
-    """Groups kept from training: those of other splits in dataset.json; where there are none, a drawn share."""
+    """Groups kept from training: those of other splits in dataset.json; if there are none, a drawn share."""
     if about:
         splits = {sample.group: about.items.get(record.scene) for sample, record in zip(samples, records, strict=True)}
         named = {group for group, item in splits.items() if item and item.split not in (None, "train")}
@@ -173,7 +173,7 @@ def _held_out(
 
 
 def _drawn(sizes: Mapping[str, int], share: float, seed: int) -> set[str]:
-    """Groups that together hold no more than `share` of the samples, in drawn order; the smallest where all are larger."""
+    """Groups that together hold no more than `share` of the samples, in drawn order; the smallest if all are larger."""
     if not share or len(sizes) < 2:
         return set()
     order = sorted(sizes, key=lambda group: derive(seed, "held out", group))

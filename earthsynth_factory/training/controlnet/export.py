@@ -22,7 +22,7 @@ LORA_FILE = "pytorch_lora_weights.safetensors"
 
 
 def export_model(setup: TrainingSetup, out: Path, step: int, result: ValidationResult | None) -> Path:
-    """Writes OUT/model from the averaged weights and gives it. Raises DiskError where the disk refuses."""
+    """Writes OUT/model from the averaged weights and gives it. Raises DiskError if the disk refuses."""
     folder, trainer = out / "model", setup.trainer
     trainer.average.swap(trainer.learning)
     try:

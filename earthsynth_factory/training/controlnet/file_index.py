@@ -82,7 +82,7 @@ def _gather(
     pool: ThreadPoolExecutor,
     faults: list[str],
 ) -> dict[Path, Facts]:
-    """Facts of each distinct path, from `known` where the file is as it was."""
+    """Facts of each distinct path, from `known` if the file is as it was."""
     distinct = sorted(set(paths))
 
     def facts_of(path: Path) -> Facts | str:

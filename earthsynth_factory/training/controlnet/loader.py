@@ -28,7 +28,7 @@ class ReadyBatch:
 
 
 class Loader:
-    """Batches by position, those after the asked one already in the making."""
+    """Batches by position, those after the asked one already in progress."""
 
     def __init__(self, batches: Batches, latents: LatentCache, threads: int) -> None:
         self.batches, self._latents, self._ahead = batches, latents, threads + 1

@@ -23,7 +23,7 @@ class Objective:
     """Noising, target and weight. eps, v: x_t = √ᾱ·x₀ + √(1−ᾱ)·ε; flow: x_σ = (1−σ)·x₀ + σ·ε, target ε − x₀."""
 
     def __init__(self, scheduler: Mapping[str, Any], device: torch.device) -> None:
-        """Raises ModelError where the scheduler predicts something else."""
+        """Raises ModelError if the scheduler predicts something else."""
         self.kind = _kind(scheduler)
         self.steps = int(scheduler["num_train_timesteps"])
         if self.kind != "flow":
@@ -59,7 +59,7 @@ class Objective:
         return signal * noise - spread * latents
 
     def weights(self, levels: Tensor, gamma: float | None) -> Tensor:
-        """Weight (B,) of each sample's loss; ones where gamma is None.
+        """Weight (B,) of each sample's loss; ones if gamma is None.
 
         Min-SNR (Hang et al. 2023) weighs the error of x₀ by min(SNR, γ). The error of x₀ is 1/SNR times that of ε, and
         (1−ᾱ) times that of v; σ² times that of the flow, for which the paper gives no formula: the last is ours.
@@ -111,6 +111,6 @@ def losses(
 
 
 def cell_mean(error: Tensor, share: Tensor) -> Tensor:
-    """Mean (B,) of (B, h, w), each cell by its share; 0 where there is none."""
+    """Mean (B,) of (B, h, w), each cell by its share; 0 if there is none."""
     whole = share.sum(dim=(1, 2))
     return torch.where(whole > 0, (error * share).sum(dim=(1, 2)) / whole.clamp(min=1e-6), torch.zeros_like(whole))

@@ -17,7 +17,7 @@ def read_classes(path: Path, lut: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8
 
 
 def fit_image(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """The largest centred square of (H, W, 3) at (size, size, 3): area averaging, cubic where it must grow."""
+    """The largest centred square of (H, W, 3) at (size, size, 3): area averaging, cubic if it must grow."""
     square = image[centred_square(*image.shape[:2])]
     method = cv2.INTER_AREA if len(square) >= size else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(square, (size, size), interpolation=method), np.uint8)

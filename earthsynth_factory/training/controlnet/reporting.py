@@ -135,7 +135,7 @@ def open_trackers(names: Sequence[str], folder: Path, name: str) -> tuple[list[S
 
 
 class TrainingDisplay:
-    """A bar for the preparations and one for the steps; silent where `shown` is False."""
+    """A bar for the preparations and one for the steps; silent if `shown` is False."""
 
     def __init__(self, steps: int, shown: bool) -> None:
         self._console = console(shown)

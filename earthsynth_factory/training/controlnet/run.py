@@ -54,7 +54,7 @@ def train_controlnet(
     """Trains into `out` and gives the folder of the model.
 
     recipe_folder: where the recipe's relative paths start. Raises Interrupted when stopped (go on with `resume`),
-    StoreError where `out` holds another run, or none and `resume` is asked for, and the errors of what is opened.
+    StoreError if `out` holds another run, or none and `resume` is asked for, and the errors of what is opened.
     """
     with (
         process_group(pick_device(recipe.run.device)) as team,
@@ -117,7 +117,7 @@ class _Run:
         return progress, result
 
     def resume(self) -> Progress:
-        """The newest checkpoint's standing, its tensors loaded. Raises StoreError where it is of another run."""
+        """The newest checkpoint's standing, its tensors loaded. Raises StoreError if it is of another run."""
         found = checkpoint.latest(self.folder)
         if found is None:
             raise StoreError(f"{self.folder}: no checkpoint to go on from; leave --resume out to begin")
@@ -145,7 +145,7 @@ class _Run:
         return {"world": self.team.world, "base": {name: part_hash(part) for name, part in parts.items()}}
 
     def _after(self, before: Progress, outcome: StepResult, seconds: float) -> Progress:
-        """The standing after a step. Raises InputError where too many in a row came to nothing."""
+        """The standing after a step. Raises InputError if too many in a row came to nothing."""
         bad = before.bad + 1 if outcome.fault else 0
         after = Progress(
             step=before.step + 1,

@@ -99,7 +99,7 @@ def open_run(
 
 
 def looked_at(dataset: TrainingDataset) -> tuple[TrainingSample, ...]:
-    """What validation shows: held-out scenes, or training ones where none are held out."""
+    """What validation shows: held-out scenes, or training ones if none are held out."""
     return dataset.held_out or tuple(sample for sample in dataset.samples if sample.whole) or dataset.samples
 
 

@@ -28,7 +28,7 @@ class DataSpec(Spec):
     variants: int = Field(default=1, ge=1, le=8)
     """How many of the square's eight symmetries of each image are learnt from; each costs its latents' space."""
     held_out: float = Field(default=0.02, ge=0, lt=1)
-    """Share of scenes kept for validation where dataset.json names no split but `train`."""
+    """Share of scenes kept for validation if dataset.json names no split but `train`."""
     cache: str | None = Field(default=None, json_schema_extra=NOT_IN_FINGERPRINT)
     """Folder for latents and prompt embeddings, so that runs can share them; left out, OUT/cache."""
 
@@ -136,7 +136,7 @@ class RunSpec(Spec):
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto`: bfloat16 where the hardware computes in it, else float32. Trained weights are always kept in float32."""
+    """`auto`: bfloat16 if the hardware computes in it, else float32. Trained weights are always kept in float32."""
     compile: bool | None = None
     """Compile the networks; by default on a GPU only (on a CPU no gain was measured)."""
     loaders: int = Field(default=4, ge=1, le=64)

@@ -102,7 +102,7 @@ class ControlNetTrainer:
         return optim.lr * min(1.0, (number + 1) / max(1, optim.warmup))
 
     def step(self, number: int, position: int) -> StepResult:
-        """Step `number` (from 0), whose first pass starts at `position`. Raises InputError where memory does not do."""
+        """Step `number` (from 0), whose first pass starts at `position`. Raises InputError if memory does not do."""
         torch.manual_seed(order.derive(self.recipe.seed, "step", number, self.team.rank))  # for layers with dropout
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(number)
@@ -145,7 +145,7 @@ class ControlNetTrainer:
         )
 
     def control(self, masks: np.ndarray[Any, Any], guided: np.ndarray[Any, Any]) -> Tensor:
-        """Control images (B, 3, S, S) in [0, 1] of masks uint8 (B, S, S); zeros where not guided."""
+        """Control images (B, 3, S, S) in [0, 1] of masks uint8 (B, S, S); zeros if not guided."""
         ids = torch.from_numpy(masks).to(self.team.device).long()
         kept = torch.from_numpy(guided).to(self.team.device)
         images = self.lut[ids] * kept[:, None, None, None]
@@ -171,7 +171,7 @@ class ControlNetTrainer:
 
     @torch.no_grad()
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state`. Raises InputError where the checkpoint is of another shape."""
+        """The inverse of `state`. Raises InputError if the checkpoint is of another shape."""
         try:
             for name, parameter in self.learning.items():
                 parameter.copy_(tensors[f"trained.{name}"])

@@ -57,7 +57,7 @@ class ValidationResult:
 
 
 def read_result(out: Path, step: int) -> ValidationResult | None:
-    """What a run in `out` measured at a step, as it was written; None where there is none that can be read."""
+    """What a run in `out` measured at a step, as it was written; None if there is none that can be read."""
     written, picture = (out / f"validation/step-{step:08d}.{suffix}" for suffix in ("json", "png"))
     try:
         document = orjson.loads(written.read_bytes())
@@ -243,7 +243,7 @@ def mask_fidelity(
 ) -> dict[str, float]:
     """IoU of the masks and what the embedded segmenter sees in the images: of each class it knows, and their mean.
 
-    dense: whether background in the masks is no "unknown". Nothing where no segmenter is at hand.
+    dense: whether background in the masks is no "unknown". Nothing if no segmenter is at hand.
     """
     try:
         segmenter = Segmenter.load(EMBEDDED / "segmenter", str(device))

@@ -72,7 +72,7 @@ def with_images(crops: CropSet, images: Sequence[Image]) -> CropSet:
 
 
 def _read(path: Path, condition: Condition) -> Image | None:
-    """The image kept at `path`; None where there is none, or a damaged one, so that it is made again."""
+    """The image kept at `path`; None if there is none, or a damaged one, so that it is made again."""
     if not path.is_file():
         return None
     image = cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), cv2.IMREAD_COLOR)

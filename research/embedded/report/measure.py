@@ -122,7 +122,7 @@ def measure(bench: Bench, crops: Path, size: Size) -> Report:
     """Measures on `crops-test.safetensors`, comparing segmenters trained on a share of `crops-train.safetensors`; writes
     `report.json` and `sheets/` into the run folder.
 
-    Raises SourceError where a crop file is missing, Interrupted when stopped: the same call goes on.
+    Raises SourceError if a crop file is missing, Interrupted when stopped: the same call goes on.
     """
     seconds: dict[str, float] = {}
     whole = unpack(crops / "crops-train.safetensors")

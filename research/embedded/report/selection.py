@@ -14,7 +14,7 @@ Picks = npt.NDArray[np.int64]
 
 
 def balanced(focus: npt.NDArray[np.uint8], count: int, seed: int) -> Picks:
-    """`count` places (all where there are fewer), ascending, the categories of `focus` in turn."""
+    """`count` places (all if there are fewer), ascending, the categories of `focus` in turn."""
     order = rng(seed, "balanced").permutation(len(focus))
     turn = np.empty(len(focus), np.int64)
     for category in np.unique(focus):

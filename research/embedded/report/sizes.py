@@ -9,7 +9,7 @@ from research.embedded.recipe import SegmenterSpec
 
 
 class Size(Spec):
-    """held_out: masks to generate for (all where there are fewer). share: of the training crops, for usefulness; as many
+    """held_out: masks to generate for (all if there are fewer). share: of the training crops, for usefulness; as many
     images are generated for it. arm: the trainings in the comparison, for each of `seeds`; without seeds there is none."""
 
     held_out: int = Field(gt=3)

@@ -25,7 +25,7 @@ def clip_summary(report: Report) -> str:
 
 
 def by_category(report: Report) -> str:
-    """IoU on real and generated images, their ratio where real ones are readable, and CLIP's top-1, by category."""
+    """IoU on real and generated images, their ratio if real ones are readable, and CLIP's top-1, by category."""
     rows = []
     for category, real in report.fidelity.real.items():
         made = report.fidelity.generated.get(category, 0.0)

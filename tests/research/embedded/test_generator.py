@@ -244,4 +244,4 @@ def test_the_exported_pipeline_loads_by_diffusers_alone_and_draws_as_trained(stu
             latents=noise.clone(),
             output_type="latent",
         ).images
-    assert float((found - wanted).abs().max()) < 0.1, "bf16, where the processor computes in it, against fp32"
+    assert float((found - wanted).abs().max()) < 0.1, "bf16, if the processor computes in it, against fp32"

@@ -40,7 +40,7 @@ def town(drawing: Drawing) -> None:
 
 
 def _pitch(drawing: Drawing) -> tuple[float, float]:
-    """Distances between streets; closer where several crossings are wanted in the picture."""
+    """Distances between streets; closer if several crossings are wanted in the picture."""
     long, wide = (float(drawing.rng.uniform(*span)) for span in ((75, 130), (55, 80)))
     if drawing.target not in ("roundabout", "intersection"):
         return long, wide

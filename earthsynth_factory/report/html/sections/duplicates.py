@@ -20,7 +20,7 @@ BUDGET = 1_000_000
 
 
 def duplicates(tally: Tally, clusters: Clusters, wall: Wall) -> Section:
-    """The tab; it says how many images were looked at where that is not all."""
+    """The tab; it says how many images were looked at if that is not all."""
     members, start = sum(map(len, clusters.groups)), wall.used
     parts = [_summary(tally, clusters, members)]
     for group in clusters.groups[:SHOWN]:

@@ -39,7 +39,7 @@ class Wall:
     _ids: Iterator[int] = field(default_factory=counter)
 
     def card(self, entry: ReportImage) -> Html:
-        """A picture as a button, or its reason where the image was not kept or cannot be read."""
+        """A picture as a button, or its reason if the image was not kept or cannot be read."""
         shown = self._thumbnail(entry)
         self.used += shown.bytes if shown else 0
         key = f"p{next(self._ids)}"

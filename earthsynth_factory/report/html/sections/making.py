@@ -18,7 +18,7 @@ _WHERE = (
 
 _SEEDS = (
     "A click on a picture shows its seeds and its own command; `shards/*/samples.jsonl` and `rejects.jsonl` have those of "
-    "every image. On the same machine's CPU pixels come out as they were, save for last bits where a batch had another size."
+    "every image. On the same machine's CPU pixels come out as they were, save for last bits if a batch had another size."
 )
 
 

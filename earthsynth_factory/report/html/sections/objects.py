@@ -17,7 +17,7 @@ CLASSES = 100
 
 
 def objects(subject: Subject, tally: Tally) -> Section | None:
-    """The tab; of land cover alone it says why there is nothing to draw. None where objects are not known."""
+    """The tab; of land cover alone it says why there is nothing to draw. None if objects are not known."""
     if "objects" in subject.absent:
         return None
     if not tally.objects[ALL].count:

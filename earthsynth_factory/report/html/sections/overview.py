@@ -105,7 +105,7 @@ def _rate(tally: Tally, class_id: int) -> Html:
 
 
 def _found(subject: Subject, tally: Tally) -> Html:
-    """The table where nobody asked for counts: images of each class, and how many of them a filter kept."""
+    """The table if nobody asked for counts: images of each class, and how many of them a filter kept."""
     judged, sized = tally.outcomes[Outcome.REJECTED] > 0, "objects" not in subject.absent
     rows = [
         tag(

@@ -1,4 +1,4 @@
-"""Why images were not kept: a table of class × reason. A number leads to pictures where there are any."""
+"""Why images were not kept: a table of class × reason. A number leads to pictures if there are any."""
 
 from __future__ import annotations
 

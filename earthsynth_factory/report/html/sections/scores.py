@@ -17,7 +17,7 @@ EDGE = 0.005
 
 
 def scores(subject: Subject, tally: Tally) -> Section | None:
-    """The tab; None where nothing was scored."""
+    """The tab; None if nothing was scored."""
     if not tally.rules:
         return None
     scored = {class_id for _, class_id, _ in tally.scores} - {ALL}

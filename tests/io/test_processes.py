@@ -1,0 +1,56 @@
+"""Processes that are started while Ctrl-C may come."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from earthsynth_factory.io.processes import spawning
+
+SCRIPT = """
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from earthsynth_factory.io.processes import spawning, warm_context
+
+def deaf():
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2, {context}) as pool:
+        with spawning():
+            futures = [pool.submit(deaf) for _ in range(2)]
+            print("here", deaf())
+        print("there", [future.result() for future in futures], "after", deaf())
+"""
+
+
+@pytest.mark.parametrize("context", ['get_context("spawn")', 'warm_context("json")'])
+def test_processes_begin_deaf_to_ctrl_c(context: str, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(SCRIPT.replace("{context}", context))
+    done = subprocess.run([sys.executable, str(tmp_path / "program.py")], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["here True", "there [True, True] after False"]
+
+
+def test_ctrl_c_is_heard_afterwards_even_if_another_thread_takes_it() -> None:
+    """A library's thread does not block the signal; Python then runs the handler in the main thread all the same."""
+    ready, leave = threading.Event(), threading.Event()
+    library = threading.Thread(target=lambda: (ready.set(), leave.wait(30)))
+    library.start()
+    done = False
+    try:
+        ready.wait(30)
+        with pytest.raises(KeyboardInterrupt), spawning():
+            os.kill(os.getpid(), signal.SIGINT)
+            done = sum(range(10_000)) > 0  # time enough for the handler to run
+    finally:
+        leave.set()
+        library.join()
+    assert done, "what is inside is not interrupted"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
