@@ -191,14 +191,14 @@ def test_ctrl_c_is_heard_between_conditions_drawn_in_vain(tmp_path: Path, monkey
         drawn.append(want)
         if len(drawn) == 40:
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.2)
+        time.sleep(0.1 * (len(drawn) >= 40))
         raise NoCondition("nowhere")
 
     with monkeypatch.context() as patch:
         patch.setattr(Procedural, "draw", in_vain)
         with pytest.raises(Interrupted):
             run_build(recipe, tmp_path / "out")
-    assert len(drawn) < 60
+    assert len(drawn) < 200  # of 76,800
     run_build(recipe, tmp_path / "out")
     run_build(recipe, tmp_path / "whole")
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "whole")

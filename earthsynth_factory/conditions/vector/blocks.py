@@ -64,12 +64,12 @@ def laid_out(
     features: Features, area: shapely.Geometry, side: float, gap: float, shares: Mapping[str, float], seed: int
 ) -> VectorGround:
     """Blocks of `side` metres, of which a rim of half the gap stays free. Raises SourceError if there are too many."""
+    shapely.prepare(area)
     blocks = _blocks(area, side, gap)
     numbers, pieces = features.tree.query([one.box for one in blocks], predicate="intersects")
     category = features.category[features.feature[pieces]]
     groups = {blocks[number].name: set(category[numbers == number].tolist()) for number in np.unique(numbers).tolist()}
     splits = assign_groups(groups, shares, seed)
-    shapely.prepare(area)
     of_split = {name: tuple(one for one in blocks if splits.get(one.name) == name) for name in shares}
     place = {one.name: (name, spot) for name, those in of_split.items() for spot, one in enumerate(those)}
     reached: dict[tuple[str, int], list[tuple[int, int]]] = {}

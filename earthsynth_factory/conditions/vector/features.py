@@ -137,9 +137,9 @@ class _Table:
 
     def _long(self, parts: Numbers) -> Numbers:
         """The lines that lead anywhere."""
-        leads = np.asarray(shapely.length(self._parts[parts]) > 0)
+        leads = shapely.length(self._parts[parts]) > 0
         self._told["that are lines without length: left out"] += self._features_of(parts[~leads])
-        return parts[leads]
+        return np.asarray(parts[leads])
 
     def _sized(self, parts: Numbers, size: Metres, tag: str | None) -> tuple[Numbers, npt.NDArray[np.float64]]:
         """The parts of features that have a size, with it in metres."""

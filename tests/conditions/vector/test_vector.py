@@ -242,6 +242,14 @@ def test_what_cannot_be_used_is_said(spec: dict[str, Any], said: str) -> None:
         source(TOWN, **spec)
 
 
+def test_an_area_of_very_many_corners_is_refused(tmp_path: Path) -> None:
+    angles = np.linspace(0, 2 * np.pi, 120_000, endpoint=False)
+    ring = shapely.Polygon(np.column_stack([55 + np.cos(angles), 25 + np.sin(angles)]))
+    outline = geojson(tmp_path / "area.geojson", [({}, ring)])
+    with pytest.raises(SourceError, match=r"120,001 corners are more than an area may have \(100,000\); simplify it"):
+        source(TOWN, area=str(outline))
+
+
 def test_a_map_without_a_system_or_that_is_none_is_refused(tmp_path: Path) -> None:
     nowhere = geopackage(tmp_path / "nowhere.gpkg", [(HOUSE, shapely.box(0, 0, 9, 9))], None)
     with pytest.raises(SourceError, match="no CRS"):
