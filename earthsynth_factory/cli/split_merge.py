@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from earthsynth_factory.datasets.base import LabelledDataset
 
 EXAMPLES = 5
-"""So many leaks of a sort are named; the others are counted."""
+"""This many leaks of a sort are named; the others are counted."""
 
 
 def split(
@@ -26,7 +26,8 @@ def split(
     seed: Annotated[int, typer.Option(help="Another seed deals the groups out otherwise.")] = 0,
     partial: Annotated[bool, typer.Option("--partial", help="Take what an unfinished build has so far.")] = False,
 ) -> None:
-    """Split by group, so that no scene feeds two splits. Without --ratios, report on the splits as they are."""
+    """Split by scene; images that look the same stay together. Without --ratios, report on the splits as they are."""
+    from earthsynth_factory.cli.progress import image_progress
     from earthsynth_factory.datasets.build.completeness import check_finished
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.datasets.splitting import parse_ratios, split_groups
@@ -40,7 +41,9 @@ def split(
         check_finished(dataset)
     if ratios is not None and out is not None:
         shares = parse_ratios(ratios)
-        dataset = Resplit(dataset, split_groups(dataset, shares, seed), list(shares))
+        with image_progress(dataset.count, "looking") as advance:
+            split_of = split_groups(dataset, shares, seed, advance)
+        dataset = Resplit(dataset, split_of, list(shares))
         source = str(folder.resolve())
         write_folder(dataset, out, "split", {"source": source, "ratios": shares, "seed": seed})
     say_leaks(dataset)
