@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -30,6 +29,7 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import NoCondition, SourceError
 from earthsynth_factory.io.georeference import crs_name, transform_text
+from earthsynth_factory.io.mirror import located
 
 LAYOUT_VERSION = 2
 """Raised whenever the same want would give other pixels."""
@@ -51,7 +51,8 @@ class VectorSpec(SourceSpec):
 
     kind: Literal["vector"]
     path: str
-    """A GeoPackage, GeoJSON, Shapefile, FlatGeobuf or OpenStreetMap extract (`.osm.pbf`), relative to the recipe."""
+    """A GeoPackage, GeoJSON, Shapefile, FlatGeobuf or OpenStreetMap extract (`.osm.pbf`), relative to the recipe;
+    or where one lies in an object store, such as s3://bucket/town.gpkg."""
     rules: str | tuple[FeatureRule, ...] = Field(default="osm", min_length=1)
     """Which features are what, in the order they are painted, later ones on top: `osm` for OpenStreetMap's tags (`recipe
     osm-rules` prints the table), a TOML file like it, or the rules themselves."""
@@ -93,7 +94,7 @@ class VectorSource(ConditionSource):
 
     def __init__(self, spec: VectorSpec, context: SourceContext) -> None:
         self._spec, self._context = spec, context
-        self._path = context.base / Path(spec.path).expanduser()
+        self._path = located(context.base, spec.path)
         rules = read_rules(spec.rules, context.base)
         bounds = spec.area if isinstance(spec.area, tuple) else None
         self._features = read_features(self._path, rules, context.taxonomy, bounds)
