@@ -19,7 +19,7 @@ from earthsynth_factory.evaluation.record import finished_runs, note_run
 from earthsynth_factory.evaluation.result import write_result
 from earthsynth_factory.evaluation.result_folder import ResultFolder, read_object
 from earthsynth_factory.evaluation.session import Evaluation, Events
-from earthsynth_factory.evaluation.spec import EvaluationRecipe
+from earthsynth_factory.evaluation.spec import EvaluationRecipe, NetworkSpec
 from earthsynth_factory.evaluation.trainer import check_trainer, train_outside
 from earthsynth_factory.evaluation.training_run import Settings, train_run
 from earthsynth_factory.evaluation.workers import RunSetup, make_runs, one_thread
@@ -28,6 +28,11 @@ from earthsynth_factory.io.claim import claimed, digest_of
 
 VERSION = 1
 """Changes whenever the same settings would give other runs."""
+
+UNTRAINED = (
+    "the network begins untrained, which so few steps do not make up for: small effects stay unseen. "
+    "pip install 'earthsynth-factory[evaluate]' brings weights that know pictures"
+)
 
 TIMED_STEPS = 4
 """Steps that are timed beforehand, after one that is not."""
@@ -103,6 +108,8 @@ def _train(evaluation: Evaluation, events: Events) -> None:
         events.say(f"{len(done)} of {len(evaluation.runs)} runs are finished already; going on")
     if not missing:
         return
+    if evaluation.recipe.model == NetworkSpec() and evaluation.settings.model.weights == "none":
+        events.say(UNTRAINED)
     alone = time_a_run(evaluation.pool, evaluation.settings, missing[0])
     clock = _Clock(evaluation.folder, events, len(evaluation.runs), len(done), min(workers, len(missing)), alone)
     events.say(_announcement(evaluation, len(missing), clock))

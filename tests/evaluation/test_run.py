@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from earthsynth_factory.errors import InputError, StoreError
-from earthsynth_factory.evaluation import result
+from earthsynth_factory.evaluation import backbones, result
 from earthsynth_factory.evaluation.members import gather
 from earthsynth_factory.evaluation.run import evaluate
 from earthsynth_factory.evaluation.session import Events
@@ -80,6 +80,15 @@ def test_how_images_look_is_computed_once_and_again_if_the_file_is_another_ones(
         if computed == 1 and seeds == 3:
             path = tmp_path / "out/looks.json"
             path.write_bytes(path.read_bytes().replace(b"3 ", b"4 "))
+
+
+def test_an_untrained_network_is_said_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, made = _pair(tmp_path)
+    said: list[str] = []
+    monkeypatch.setattr(backbones, "find_spec", lambda _: None)
+    recipe = planted.asked(real, made, arms=("real", "synthetic"), steps=2, model={})
+    evaluate(recipe, tmp_path / "out", Events(say=said.append))
+    assert any("pip install 'earthsynth-factory[evaluate]'" in line for line in said)
 
 
 def test_every_arm_and_a_comparison(tmp_path: Path) -> None:
