@@ -29,8 +29,8 @@ SHARES = {TRAIN: 0.6, VAL: 0.2, TEST: 0.2}
 VAL_SHARE = {TRAIN: 0.8, VAL: 0.2}
 """Of the training scenes, if a dataset has a test split and no val."""
 EXAMPLES = 3
-CHANCE = 0.01
-"""Of the test images may look like a training image: bare water does. More is a leak."""
+CHANCE = 0.02
+"""Of the test images may look like a training image, which is then left out: bare water does. More is a leak."""
 
 
 @dataclass(frozen=True)
