@@ -67,7 +67,7 @@ def read_layers(path: Path, tags: Sequence[str], layers: frozenset[str] | None, 
 
 
 def _refuse_what_leads_elsewhere(path: Path) -> None:
-    """OGR knows files by their content. XML may name other files and addresses, which it would open; so may what is packed."""
+    """OGR knows files by content. XML may name other files and addresses, which it would open; so may packed files."""
     if not path.is_file():
         return
     try:

@@ -23,7 +23,7 @@ TRUE = 0.002
 """A system's metres are true if they differ from those on the ground by less than this share (UTM: 0.0004 to 0.001)."""
 
 WIDEST = 12.0
-"""Degrees from west to east. So far apart metres of a UTM zone are longer than those on the ground by up to half a percent."""
+"""Degrees from west to east. That wide, metres of a UTM zone are off those on the ground by up to half a percent."""
 
 
 def metric_system(system: CRS, bounds: Sequence[float]) -> CRS:
@@ -42,8 +42,8 @@ def metric_system(system: CRS, bounds: Sequence[float]) -> CRS:
     ends = moved([bounds[0], bounds[2]], [centre[1]] * 2, system, DEGREES)[0]
     if abs(ends[1] - ends[0]) > WIDEST and not _polar(latitude):
         raise SourceError(
-            f"it reaches from {ends[0]:g} to {ends[1]:g} degrees east, too far for one system in metres; name an `area` of at "
-            f"most {WIDEST:g} degrees"
+            f"it reaches from {ends[0]:g} to {ends[1]:g} degrees east, too far for one system in metres; name an `area` of "
+            f"at most {WIDEST:g} degrees"
         )
     return CRS.from_epsg(_zone(longitude, latitude))
 
