@@ -61,8 +61,8 @@ class Credentials:
 
 
 def open_key(certificates: Path, key: Path, authority: str | None = None) -> SigningKey:
-    """Raises InputError if a file is none of those asked for, the two do not belong together, the authority has no address, or
-    the library is missing.
+    """Raises InputError if a file is none of those asked for, the two do not belong together, the authority's address is not
+    one, or the library is missing.
     """
     _library()
     if authority is not None and not authority.startswith(("http://", "https://")):
