@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.seeds import derive, unit
 from earthsynth_factory.domain.taxonomy import Category, Taxonomy
-from earthsynth_factory.errors import NoCondition
+from earthsynth_factory.errors import Interrupted, NoCondition
 from earthsynth_factory.io.cache import cache_folder
 from earthsynth_factory.labels.from_condition import map_labels
 from earthsynth_factory.models.card import ModelCard
@@ -92,11 +92,15 @@ class Pipeline:
         }
 
     # Stage 1
-    def draw(self, slot: Slot, number: int) -> Condition:
-        """The slot's condition of this number. Raises NoCondition if no source has one, SourceError."""
+    def draw(self, slot: Slot, number: int, stopped: Callable[[], bool] = lambda: False) -> Condition:
+        """The slot's condition of this number. Raises NoCondition if no source has one, SourceError, and Interrupted once
+        it is `stopped`.
+        """
         source = self._choose(slot, number)
         reason = NoCondition("never drawn")
         for draw in range(DRAWS_PER_CONDITION):
+            if stopped():
+                raise Interrupted("stopped before a condition was drawn")
             try:
                 return self._led(source.draw(self._want(slot, derive(slot.seed, "condition", number, draw))), slot)
             except NoCondition as error:

@@ -23,7 +23,7 @@ from earthsynth_factory.build.shard_journal import ShardJournal, SlotResult, rej
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord, undrawn
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Slot, Verdict
-from earthsynth_factory.errors import NoCondition
+from earthsynth_factory.errors import Interrupted, NoCondition
 
 AHEAD_BATCHES = 3
 """Groups with a condition drawn or being drawn, in batches: the generator must never wait for a mask."""
@@ -79,9 +79,11 @@ class Worker:
         self._outcomes: dict[int, Future[SlotResult]] = {}
         self._unsettled = 0
         self._next_settling = 0.0
+        self._stop = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Settle every slot; once `stop` is set, only what is already in progress. Raises what a stage raises."""
+        self._stop = stop
         try:
             while not stop.is_set() and self._step():
                 pass
@@ -132,20 +134,24 @@ class Worker:
         if not group.attempts:
             self._end(slot, None, past)
             return
-        group.condition = self._draw.submit(self._pipeline.draw, slot, number)
+        group.condition = self._draw.submit(self._pipeline.draw, slot, number, self._stop.is_set)
         self._requests.extend((group, attempt) for attempt in group.attempts)
 
     def _take_batch(self) -> list[tuple[CandidateGroup, int]]:
-        """The next requests whose conditions could be drawn. A short batch only if nothing could still fill it."""
+        """The next requests whose conditions could be drawn. A short batch only if nothing could still fill it, or `stop`
+        is set: one condition after another may be drawn in vain.
+        """
         size = self._pipeline.generator.batch
         batch: list[tuple[CandidateGroup, int]] = []
-        while self._requests and len(batch) < size:
+        while self._requests and len(batch) < size and not self._stop.is_set():
             group, attempt = self._requests.popleft()
             try:
                 group.condition.result()
                 batch.append((group, attempt))
             except NoCondition as error:
                 self._without_condition(group, str(error))
+            except Interrupted:
+                break
         if len(batch) < size and self._judging:
             self._requests.extendleft(reversed(batch))
             return []

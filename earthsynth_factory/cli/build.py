@@ -11,6 +11,7 @@ from earthsynth_factory.cli.say import say
 
 if TYPE_CHECKING:
     from earthsynth_factory.build.sharing.share import Share
+    from earthsynth_factory.build.working_copy import WorkingCopy
     from earthsynth_factory.cli.progress import BuildProgress
     from earthsynth_factory.recipe.load import LoadedRecipe
     from earthsynth_factory.recipe.schema import Recipe
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 def build(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Output folder; by default out/<recipe's name>.")
+        Path | None,
+        typer.Option("--out", "-o", help="Output folder, or s3://…; by default out/<recipe's name>."),
     ] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: a.b=3. May be repeated.")] = None,
     counterfactual: Annotated[
@@ -45,21 +47,24 @@ def build(
     """
     from earthsynth_factory.build.run import build as run_build
     from earthsynth_factory.build.run import raise_shortfall
+    from earthsynth_factory.build.working_copy import working_copy
     from earthsynth_factory.cli.progress import BuildProgress
     from earthsynth_factory.errors import FolderInUse
+    from earthsynth_factory.io.objects import ObjectAddress
     from earthsynth_factory.recipe.load import load_recipe
 
     pairs = [] if counterfactual is None else [f"counterfactual.share={counterfactual}"]
     loaded = load_recipe(recipe, [*(changes or []), *pairs], plugins=True)
     share = _share(shard, verify, loaded.recipe)
     folder = out or Path("out") / recipe.stem
-    with BuildProgress(loaded.recipe, folder) as progress:
-        if share and not _build_share(loaded, folder, share, keep_rejects, progress, as_json):
+    shown = ObjectAddress.of(folder) or folder
+    with BuildProgress(loaded.recipe, shown) as progress, working_copy(folder, share, progress.say) as copy:
+        if share and not _build_share(loaded, copy, share, keep_rejects, progress, as_json):
             return
         try:
             result = run_build(
                 loaded,
-                folder,
+                copy.folder,
                 keep_rejects=keep_rejects,
                 verify=verify,
                 watch=progress.watch,
@@ -73,7 +78,7 @@ def build(
             return
     _print(
         {
-            "out": str(result.out),
+            "out": str(shown),
             "accepted": result.accepted,
             "asked": result.asked,
             "rejected_by": result.reasons,
@@ -104,7 +109,7 @@ def _share(given: str | None, verify: bool, recipe: Recipe) -> Share | None:
 
 
 def _build_share(
-    loaded: LoadedRecipe, folder: Path, share: Share, keep_rejects: bool, progress: BuildProgress, as_json: bool
+    loaded: LoadedRecipe, copy: WorkingCopy, share: Share, keep_rejects: bool, progress: BuildProgress, as_json: bool
 ) -> bool:
     """Make a share, and say what became of it; whether the whole folder is made and nobody finishes it yet."""
     import json
@@ -113,20 +118,21 @@ def _build_share(
 
     result = build_share(
         loaded,
-        folder,
+        copy.folder,
         share,
         keep_rejects=keep_rejects,
         watch=progress.watch,
         warn=lambda line: progress.say(f"warning: {line}"),
         tell=progress.say,
     )
-    if not result.left:
+    left = copy.left(result.left)
+    if not left:
         return True
     if as_json:
-        facts = {"share": [share.number, share.count], "shards": result.own, "done": result.done, "left": result.left}
-        say(json.dumps({"out": str(folder), **facts, "notes": list(result.notes)}))
+        facts = {"share": [share.number, share.count], "shards": result.own, "done": result.done, "left": left}
+        say(json.dumps({"out": str(copy.folder), **facts, "notes": list(result.notes)}))
         return False
-    say(f"share {share}: {result.done} of its {result.own} shards are done; {result.left} of the folder are not yet")
+    say(f"share {share}: {result.done} of its {result.own} shards are done; {left} of the folder are not yet")
     for note in result.notes:
         say(f"  note: {note}")
     say(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earthsynth_factory.cli.say import say
+from earthsynth_factory.cli.say import say, say_aside
 
 if TYPE_CHECKING:
     from earthsynth_factory.datasets.build.reader import BuildReader
@@ -25,12 +25,14 @@ def status(
     import json
 
     from earthsynth_factory.datasets.build.reader import BuildReader
+    from earthsynth_factory.io.mirror import local_copy
     from earthsynth_factory.report.dataset_card import Counts
 
-    store = BuildReader(folder)
-    if verify:
-        _verify(store)
-    counts = Counts.of(store)
+    with local_copy(folder, say_aside, records=not verify) as at:
+        store = BuildReader(at)
+        if verify:
+            _verify(store)
+        counts = Counts.of(store)
     accepted, asked = sum(counts.accepted.values()), store.run.images
     if as_json:
         facts = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earthsynth_factory.cli.say import say
+from earthsynth_factory.cli.say import say, say_aside
 
 FORMATS = (
     "coco, coco-panoptic, semantic, yolo-detect, yolo-segment, yolo-obb, dota, voc, odvg, gsnet, earthsynth, imagefolder, "
@@ -38,7 +38,7 @@ def export(
     changes: Annotated[list[str] | None, typer.Option("--set", help="A format's knob: coco.polygons=true.")] = None,
 ) -> None:
     """Write the dataset in other formats, at any time. It is made from the masters; no model is needed."""
-    from contextlib import nullcontext
+    from contextlib import ExitStack, nullcontext
 
     from earthsynth_factory.cli.progress import image_progress
     from earthsynth_factory.datasets.build.completeness import check_finished, check_masters
@@ -47,26 +47,30 @@ def export(
     from earthsynth_factory.exports.write import export as write
     from earthsynth_factory.io.claim import digest_of, finished_of
     from earthsynth_factory.io.lock import locked
+    from earthsynth_factory.io.mirror import local_copy
 
     specs = _specs(_listed("--format", ",".join(formats)), changes or [], images)
-    target = out or folder / "exports"
-    check_targets(specs, target, folder)
-    source = _opened(folder, out, kind, map_file)
-    foreign = not isinstance(source, nullcontext)
-    # Held from before another dataset is converted in it.
-    with locked(target, "export") if foreign else nullcontext(), source as dataset:
-        if not partial:
-            check_finished(dataset)
-        if classes is not None:
-            dataset = OfClasses(dataset, _listed("--classes", classes))
-        if split is not None:
-            dataset = OfSplits(dataset, _listed("--split", split))
-        count = check_masters(dataset)
-        with image_progress(len(specs) * count, "writing") as advance:
-            # A conversion's files are new each time: what it was made from tells whether anything changed.
-            content = digest_of(finished_of(dataset.root), classes, split) if foreign else None
-            summaries = write(dataset, specs, target, advance, held=foreign, content=content)
-    _say(summaries, target)
+    with ExitStack() as places:
+        folder = places.enter_context(local_copy(folder, say_aside, writes=out is None))
+        out = out and places.enter_context(local_copy(out, say_aside, new=True, writes=True))
+        target = out or folder / "exports"
+        check_targets(specs, target, folder)
+        source = _opened(folder, out, kind, map_file)
+        foreign = not isinstance(source, nullcontext)
+        # Held from before another dataset is converted in it.
+        with locked(target, "export") if foreign else nullcontext(), source as dataset:
+            if not partial:
+                check_finished(dataset)
+            if classes is not None:
+                dataset = OfClasses(dataset, _listed("--classes", classes))
+            if split is not None:
+                dataset = OfSplits(dataset, _listed("--split", split))
+            count = check_masters(dataset)
+            with image_progress(len(specs) * count, "writing") as advance:
+                # A conversion's files are new each time: what it was made from tells whether anything changed.
+                content = digest_of(finished_of(dataset.root), classes, split) if foreign else None
+                summaries = write(dataset, specs, target, advance, held=foreign, content=content)
+        _say(summaries, target)
 
 
 def _specs(names: list[str], changes: Sequence[str], images: str | None) -> Sequence[ExportSpec]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earthsynth_factory.cli.prepare import bands_of
-from earthsynth_factory.cli.say import say
+from earthsynth_factory.cli.say import say, say_aside
 
 if TYPE_CHECKING:
     from earthsynth_factory.filtering.results import FilterSummary
@@ -56,20 +56,25 @@ def filter_(
 
     from earthsynth_factory.cli.progress import scene_progress
     from earthsynth_factory.filtering.run import FilterOptions, run_filter
+    from earthsynth_factory.io.mirror import local_copy
 
     options = FilterOptions(
         config, calibrate, apply.value, map_file, device, kind, allow_plugins, stretch, bands_of(bands)
     )
-    with scene_progress("images") as watch:
-        summary = run_filter(path, out or _beside(path), options, watch)
-    written = _report(summary.out) if report else None
-    if as_json:
-        say(json.dumps({**asdict(summary), "out": str(summary.out), "report": written and str(written)}))
-        return
-    say(f"{path}: {summary.recognised}")
-    _say(summary)
-    if written:
-        say(f"Look at it:  {written}")
+    with (
+        local_copy(path, say_aside) as at,
+        local_copy(out or _beside(path), say_aside, new=True, writes=True) as target,
+    ):
+        with scene_progress("images") as watch:
+            summary = run_filter(at, target, options, watch)
+        written = _report(summary.out) if report else None
+        if as_json:
+            say(json.dumps({**asdict(summary), "out": str(summary.out), "report": written and str(written)}))
+            return
+        say(f"{path}: {summary.recognised}")
+        _say(summary)
+        if written:
+            say(f"Look at it:  {written}")
 
 
 def _beside(path: Path) -> Path:

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -116,7 +115,7 @@ class _Bar(Progress):
 class BuildProgress:
     """Shows what workers report; `tally` holds the sums afterwards."""
 
-    def __init__(self, recipe: Recipe, out: Path) -> None:
+    def __init__(self, recipe: Recipe, out: object) -> None:
         self.tally = BuildTally()
         self._console = console()
         self._made, self._settled = RateWindow(), RateWindow()

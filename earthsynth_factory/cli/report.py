@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from earthsynth_factory.cli.say import say
+from earthsynth_factory.cli.say import say, say_aside
 
 
 def report(
@@ -16,8 +16,10 @@ def report(
 ) -> None:
     """Write one HTML file about a folder of images. Counts, pictures kept and not, reasons, scores; it needs no network."""
     from earthsynth_factory.build.reporting import report_on
+    from earthsynth_factory.io.mirror import local_copy
 
-    say(str(report_on(folder, out)))
+    with local_copy(folder, say_aside, writes=out is None) as at:
+        say(str(report_on(at, out)))
 
 
 def remake(

@@ -20,6 +20,11 @@ def say(text: object = "", err: bool = False, nl: bool = True, after: int = 0) -
     typer.echo(shown, err=err, nl=nl)
 
 
+def say_aside(text: str) -> None:
+    """As `say`, to stderr: what goes on, not what came of it."""
+    say(text, err=True)
+
+
 def _wrapped(line: str, after: int) -> str:
     """A line with breaks between words, what follows a little further in; a word wider than the terminal stays whole."""
     import shutil

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from earthsynth_factory.cli.say import say
+from earthsynth_factory.cli.say import say, say_aside
 
 if TYPE_CHECKING:
     from earthsynth_factory.datasets.base import LabelledDataset
 
 EXAMPLES = 5
-"""So many leaks of a sort are named; the others are counted."""
+"""This many leaks of a sort are named; the others are counted."""
 
 
 def split(
@@ -26,7 +26,8 @@ def split(
     seed: Annotated[int, typer.Option(help="Another seed deals the groups out otherwise.")] = 0,
     partial: Annotated[bool, typer.Option("--partial", help="Take what an unfinished build has so far.")] = False,
 ) -> None:
-    """Split by group, so that no scene feeds two splits. Without --ratios, report on the splits as they are."""
+    """Split by scene; images that look the same stay together. Without --ratios, report on the splits as they are."""
+    from earthsynth_factory.cli.progress import image_progress
     from earthsynth_factory.datasets.build.completeness import check_finished
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.datasets.splitting import parse_ratios, split_groups
@@ -40,7 +41,9 @@ def split(
         check_finished(dataset)
     if ratios is not None and out is not None:
         shares = parse_ratios(ratios)
-        dataset = Resplit(dataset, split_groups(dataset, shares, seed), list(shares))
+        with image_progress(dataset.count, "looking") as advance:
+            split_of = split_groups(dataset, shares, seed, advance)
+        dataset = Resplit(dataset, split_of, list(shares))
         source = str(folder.resolve())
         write_folder(dataset, out, "split", {"source": source, "ratios": shares, "seed": seed})
     say_leaks(dataset)
@@ -52,20 +55,26 @@ def merge(
     partial: Annotated[bool, typer.Option("--partial", help="Take what unfinished builds have so far.")] = False,
 ) -> None:
     """Put datasets together. Says which ids and names changed, and what their splits have in common."""
+    from contextlib import ExitStack
+
     from earthsynth_factory.datasets.build.completeness import check_finished
     from earthsynth_factory.datasets.merged import Merged
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.errors import InputError
+    from earthsynth_factory.io.mirror import local_copy
 
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise InputError(f"{' '.join(map(str, folders))}: name two datasets or more, each once")
-    datasets = [open_dataset(folder) for folder in folders]
-    if not partial:
-        for dataset in datasets:
-            check_finished(dataset)
-    merged = Merged(datasets)
-    write_folder(merged, out, "merge", {"sources": [str(folder.resolve()) for folder in folders]})
-    say_leaks(merged)
+    with ExitStack() as places:
+        here = [places.enter_context(local_copy(folder, say_aside)) for folder in folders]
+        target = places.enter_context(local_copy(out, say_aside, new=True, writes=True))
+        datasets = [open_dataset(folder) for folder in here]
+        if not partial:
+            for dataset in datasets:
+                check_finished(dataset)
+        merged = Merged(datasets)
+        write_folder(merged, target, "merge", {"sources": [str(folder.resolve()) for folder in here]})
+        say_leaks(merged)
 
 
 def say_leaks(dataset: LabelledDataset) -> None:

@@ -35,6 +35,8 @@ NUMBERS = 24
 """Lengths of an image that are compared at first: those of its coarsest pairs of coefficients."""
 MARGIN = 1e-4
 """What rounding may take away."""
+REACH = float(np.sqrt(2 * (1 - SAME))) + MARGIN
+"""How far the numbers of two that show the same may lie apart."""
 BLOCK = 1024
 """Images compared with this many others at a time."""
 DENSE = 1 << 16
@@ -67,25 +69,41 @@ class Lookalikes:
         numbers = np.frombuffer(self._numbers, np.float32).reshape(-1, NUMBERS)
         others = others[numbers[others].any(axis=1)]
         others = others[numbers[others, 0].argsort(kind="stable")]
-        reach = np.sqrt(2 * (1 - SAME)) + MARGIN
         for first in range(0, len(ones), BLOCK):
             block = ones[first : first + BLOCK]
             block = block[numbers[block].any(axis=1)]
             best = _Best(block)
             if len(block):
-                low, high = numbers[block, 0].min() - reach, numbers[block, 0].max() + reach
+                low, high = numbers[block, 0].min() - REACH, numbers[block, 0].max() + REACH
                 start, end = np.searchsorted(numbers[others, 0], [low, high])
                 for at in range(int(start), int(end), BLOCK):
                     self._compare(best, others[at : min(at + BLOCK, int(end))], numbers)
             yield from best.found()
 
-    def _compare(self, best: _Best, others: Places, numbers: Floats) -> None:
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Places of two images that look the same, some pairs twice. Of very many alike each is named with its nearest."""
+        self._note()
+        self._file.flush()
+        numbers = np.frombuffer(self._numbers, np.float32).reshape(-1, NUMBERS)
+        places = np.flatnonzero(numbers.any(axis=1))
+        places = places[numbers[places, 0].argsort(kind="stable")]
+        for first in range(0, len(places), BLOCK):
+            every = _Every(places[first : first + BLOCK])
+            reached = numbers[every.ones[-1], 0] + REACH
+            end = int(np.searchsorted(numbers[places, 0], reached, side="right"))
+            for at in range(first, end, BLOCK):
+                self._compare(every, places[at : min(at + BLOCK, end)], numbers)
+            yield from every.found()
+
+    def _compare(self, best: _Best | _Every, others: Places, numbers: Floats) -> None:
         mine, theirs = numbers[best.ones], numbers[others]
         apart = (mine**2).sum(axis=1)[:, None] + (theirs**2).sum(axis=1) - 2 * mine @ theirs.T
-        near = apart <= 2 * (1 - SAME) + MARGIN
+        same = best.ones[:, None] == others
+        near = (apart <= 2 * (1 - SAME) + MARGIN) & ~same
         if np.count_nonzero(near) > DENSE:
             turned, units = self._turned(best.ones), _unit(self._read(others))
             scores = np.maximum.reduce([one @ units.T for one in turned])
+            scores[same] = -1
             best.take(np.arange(len(best.ones)), others[scores.argmax(axis=1)], scores.max(axis=1))
             return
         rows, columns = np.nonzero(near)
@@ -132,6 +150,22 @@ class _Best:
         """Places of those that have one, and of the other."""
         for row in np.flatnonzero(self._others >= 0):
             yield int(self.ones[row]), int(self._others[row])
+
+
+class _Every:
+    """All others that look the same as some images, so far."""
+
+    def __init__(self, ones: Places) -> None:
+        self.ones, self._pairs = ones, list[tuple[int, int]]()
+
+    def take(self, rows: Places, others: Places, scores: Floats) -> None:
+        """As `_Best`."""
+        alike = scores >= SAME
+        self._pairs += zip(self.ones[rows[alike]].tolist(), others[alike].tolist(), strict=True)
+
+    def found(self) -> list[tuple[int, int]]:
+        """Places of the pairs."""
+        return self._pairs
 
 
 def lengths(thumbnails: Thumbnails) -> Floats:

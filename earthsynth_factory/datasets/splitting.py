@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -55,18 +57,71 @@ def parse_ratios(text: str) -> dict[str, float]:
     return shares
 
 
-def split_groups(dataset: LabelledDataset, shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Group → split. Raises InputError if there are fewer groups than splits."""
-    groups: dict[str, frozenset[int]] = {}
+def split_groups(
+    dataset: LabelledDataset, shares: Mapping[str, float], seed: int, progress: Callable[[int], None]
+) -> dict[str, str]:
+    """Group → split. Groups that have images which look the same go together: they show one place. Looks at every image.
+
+    If so many look the same that they cannot fill the splits, groups are dealt out as they are. Raises InputError if there
+    are fewer groups than splits, and as `find_leaks`.
+    """
+    classes: list[frozenset[int]] = []  # by the group's number
     shared: dict[frozenset[int], frozenset[int]] = {}  # there are few different ones, and many groups
-    for record in dataset.samples():
-        found = groups.get(record.origin.group, frozenset()).union(record.classes)
-        groups[record.origin.group] = shared.setdefault(found, found)
-    if len(groups) < len(shares):
+    numbers: dict[str, int] = {}
+    of_image = array("I")
+    with _looking() as looks:
+        for record in dataset.samples():
+            number = numbers.setdefault(record.origin.group, len(classes))
+            classes += [frozenset()] * (number == len(classes))
+            found = classes[number].union(record.classes)
+            classes[number] = shared.setdefault(found, found)
+            looks.add(dataset.image(record))
+            of_image.append(number)
+            progress(1)
+        places = _Joined(len(classes))
+        for one, other in looks.pairs():
+            places.join(of_image[one], of_image[other])
+    if len(classes) < len(shares):
         raise InputError(
-            f"{dataset.root}: {len(groups)} groups cannot fill {len(shares)} splits; a group (a scene, a layout) stays whole"
+            f"{dataset.root}: {len(classes)} groups cannot fill {len(shares)} splits; a group (a scene, a layout) stays whole"
         )
-    return assign_groups(groups, shares, seed)
+    return _dealt_out(numbers, classes, places, shares, seed)
+
+
+def _dealt_out(
+    numbers: Mapping[str, int],
+    classes: Sequence[frozenset[int]],
+    places: _Joined,
+    shares: Mapping[str, float],
+    seed: int,
+) -> dict[str, str]:
+    together: dict[int, tuple[str, frozenset[int]]] = {}
+    for group in sorted(numbers):
+        place, mine = places.of(numbers[group]), classes[numbers[group]]
+        first, found = together.get(place, (group, frozenset()))
+        together[place] = first, found | mine
+    if len(together) < len(shares):
+        return assign_groups({group: classes[number] for group, number in numbers.items()}, shares, seed)
+    split_of = assign_groups(dict(together.values()), shares, seed)
+    return {group: split_of[together[places.of(number)][0]] for group, number in numbers.items()}
+
+
+class _Joined:
+    """Numbers 0 … count − 1 in sets that grow together."""
+
+    def __init__(self, count: int) -> None:
+        self._above = array("I", range(count))
+
+    def of(self, number: int) -> int:
+        """The number that stands for the set."""
+        above = self._above
+        while above[number] != number:
+            above[number] = number = above[above[number]]
+        return number
+
+    def join(self, one: int, other: int) -> None:
+        """Make the sets of both one."""
+        self._above[self.of(one)] = self.of(other)
 
 
 def find_leaks(dataset: LabelledDataset, progress: Callable[[int], None]) -> Leaks:
@@ -76,19 +131,25 @@ def find_leaks(dataset: LabelledDataset, progress: Callable[[int], None]) -> Lea
     """
     stems, groups, numbers = Texts(), _Groups(), {split: number for number, split in enumerate(dataset.splits)}
     of_image = bytearray()
+    with _looking() as looks:
+        for record in dataset.samples():
+            looks.add(dataset.image(record))
+            stems.append(record.stem)
+            of_image.append(numbers[record.split])
+            groups.add(record.origin.group, numbers[record.split])
+            progress(1)
+        alike = tuple(_alike(np.frombuffer(of_image, np.uint8), looks, dataset.splits, stems))
+    return Leaks(groups.torn(dataset), alike, looks.flat)
+
+
+@contextmanager
+def _looking() -> Iterator[Lookalikes]:
+    """Thumbnails in a temporary file. Raises DiskError."""
     try:
         with tempfile.TemporaryFile() as file:
-            looks = Lookalikes(file)
-            for record in dataset.samples():
-                looks.add(dataset.image(record))
-                stems.append(record.stem)
-                of_image.append(numbers[record.split])
-                groups.add(record.origin.group, numbers[record.split])
-                progress(1)
-            alike = tuple(_alike(np.frombuffer(of_image, np.uint8), looks, dataset.splits, stems))
+            yield Lookalikes(file)
     except OSError as error:
         raise disk_error(Path(tempfile.gettempdir()), error) from error
-    return Leaks(groups.torn(dataset), alike, looks.flat)
 
 
 class _Groups:

@@ -29,8 +29,8 @@ SHARES = {TRAIN: 0.6, VAL: 0.2, TEST: 0.2}
 VAL_SHARE = {TRAIN: 0.8, VAL: 0.2}
 """Of the training scenes, if a dataset has a test split and no val."""
 EXAMPLES = 3
-CHANCE = 0.01
-"""Of the test images may look like a training image: bare water does. More is a leak."""
+CHANCE = 0.02
+"""Of the test images may look like a training image, which is then left out: bare water does. More is a leak."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Members:
 
 def gather(recipe: EvaluationRecipe, progress: Callable[[int], None]) -> Members:
     """Open, split and compare. Raises InputError if a split is missing or leaks, StoreError and SourceError from reading."""
-    real, notes = _with_splits(_opened(recipe.real), recipe.seed)
+    real, notes = _with_splits(_opened(recipe.real), recipe.seed, progress)
     made = [_opened(path) for path in recipe.synthetic]
     other = [] if recipe.compare is None else [_opened(path) for path in compared_dataset(recipe.compare)]
     roles = _Roles(Merged([real, *made, *other]), len(made))
@@ -89,11 +89,13 @@ def _opened(path: Path) -> LabelledDataset:
     return dataset
 
 
-def _with_splits(real: LabelledDataset, seed: int) -> tuple[LabelledDataset, list[str]]:
+def _with_splits(
+    real: LabelledDataset, seed: int, progress: Callable[[int], None]
+) -> tuple[LabelledDataset, list[str]]:
     """`real` with train, val and test. Raises InputError if a test split can neither be found nor be made."""
     found = set(real.splits)
     if found == {TRAIN}:
-        split_of = split_groups(real, SHARES, seed)
+        split_of = split_groups(real, SHARES, seed, progress)
         return Resplit(real, split_of, list(SHARES)), [f"{real.root}: had no splits; scenes were dealt out 3 : 1 : 1"]
     missing = [split for split in (TRAIN, TEST) if split not in found]
     if missing:
@@ -104,7 +106,7 @@ def _with_splits(real: LabelledDataset, seed: int) -> tuple[LabelledDataset, lis
     notes = [f"{real.root}: its split {split!r} is not used" for split in sorted(found - {*SHARES})]
     if VAL in found:
         return real, notes
-    return _ValFromTrain(real, seed), [
+    return _ValFromTrain(real, seed, progress), [
         *notes,
         f"{real.root}: has no val split; a fifth of the training scenes became it",
     ]
@@ -113,9 +115,9 @@ def _with_splits(real: LabelledDataset, seed: int) -> tuple[LabelledDataset, lis
 class _ValFromTrain(View):
     """Some scenes of train as val. Raises InputError if train has a single scene."""
 
-    def __init__(self, base: LabelledDataset, seed: int) -> None:
+    def __init__(self, base: LabelledDataset, seed: int, progress: Callable[[int], None]) -> None:
         super().__init__(base)
-        self._split_of = split_groups(_OnlyTrain(base), VAL_SHARE, seed)
+        self._split_of = split_groups(_OnlyTrain(base), VAL_SHARE, seed, progress)
 
     @property
     def splits(self) -> list[str]:
@@ -148,8 +150,8 @@ def _real_leaks(records: Mapping[str, Sequence[MergedRecord]], leaks: Leaks, rec
     if recipe.allow_leaks:
         return [warning]
     raise InputError(
-        f"{recipe.real}: {warning}; split it anew by scene (`earthsynth-factory split`), or give --allow-leaks to go on with "
-        "figures that are too high in every arm"
+        f"{recipe.real}: {warning}; split it anew (`earthsynth-factory split` keeps such images together), or give "
+        "--allow-leaks to go on with figures that are too high in every arm"
     )
 
 

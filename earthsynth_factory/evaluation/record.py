@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,8 +19,12 @@ from earthsynth_factory.io.jsonl import append_line, open_to_append
 
 def write_record(folder: ResultFolder, run: Run, record: Mapping[str, Any], key: str) -> None:
     """key: digest of all that the run hangs on."""
-    whole = {"key": key, **record}
-    write_bytes(folder.run(run.name), orjson.dumps({**whole, "digest": digest_of(whole)}) + b"\n")
+    _write(folder.run(run.name), record, key)
+
+
+def write_looks(folder: ResultFolder, looks: Mapping[str, Any], key: str) -> None:
+    """Keep what `likeness` found, for an evaluation that gets more runs. key: as of a run."""
+    _write(folder.looks, looks, key)
 
 
 def note_run(folder: ResultFolder, run: Run, seconds: float) -> None:
@@ -31,7 +36,24 @@ def note_run(folder: ResultFolder, run: Run, seconds: float) -> None:
 
 def read_run(folder: ResultFolder, run: Run, key: str) -> dict[str, Any]:
     """The record of a run. Raises StoreError if it is missing, damaged or of another evaluation."""
-    path = folder.run(run.name)
+    return _read(folder.run(run.name), key)
+
+
+def read_looks(folder: ResultFolder, key: str) -> dict[str, Any] | None:
+    """What `write_looks` kept; None if nothing is there, or nothing that belongs to the evaluation."""
+    try:
+        found = _read(folder.looks, key)
+    except StoreError:
+        return None
+    return {name: value for name, value in found.items() if name != "key"}
+
+
+def _write(path: Path, facts: Mapping[str, Any], key: str) -> None:
+    whole = {"key": key, **facts}
+    write_bytes(path, orjson.dumps({**whole, "digest": digest_of(whole)}) + b"\n")
+
+
+def _read(path: Path, key: str) -> dict[str, Any]:
     found = read_object(path)
     if found.pop("digest", None) != digest_of(found):
         raise StoreError(f"{path}: is not as it was written; move it away and run the same command again")

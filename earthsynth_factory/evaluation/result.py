@@ -10,7 +10,7 @@ from earthsynth_factory.evaluation.card import evaluation_card
 from earthsynth_factory.evaluation.likeness import likeness
 from earthsynth_factory.evaluation.members import COMPARED, PARTS
 from earthsynth_factory.evaluation.page import page
-from earthsynth_factory.evaluation.record import read_run
+from earthsynth_factory.evaluation.record import read_looks, read_run, write_looks
 from earthsynth_factory.evaluation.session import Evaluation, runs_by_group
 from earthsynth_factory.evaluation.summary import Setting, Summary, as_plain
 from earthsynth_factory.evaluation.verdict import verdict
@@ -61,12 +61,23 @@ def _document(evaluation: Evaluation, summary: Summary) -> dict[str, Any]:
         "notes": [*evaluation.members.notes, *pool.classes.notes],
         "warnings": list(evaluation.members.warnings),
         "training_seconds": round(sum(record["seconds"] for record in every), 1),
-        "looks": likeness(pool, recipe.device, recipe.seed),
+        "looks": _looks(evaluation),
         **summary.document(),
     }
     if COMPARED in {run.arm for run in evaluation.runs}:
         _compare(document, summary)
     return document
+
+
+def _looks(evaluation: Evaluation) -> dict[str, Any] | None:
+    """How made images look, computed once for a set of images: it takes as long as several runs."""
+    known = read_looks(evaluation.folder, evaluation.key)
+    if known is not None:
+        return known
+    found = likeness(evaluation.pool, evaluation.recipe.device, evaluation.recipe.seed)
+    if found is not None:
+        write_looks(evaluation.folder, found, evaluation.key)
+    return found
 
 
 def _compare(document: dict[str, Any], summary: Summary) -> None:

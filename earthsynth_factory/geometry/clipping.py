@@ -36,13 +36,13 @@ def _near(ring: Points, size: tuple[int, int]) -> Points:
         for sign in (1.0, -1.0):
             # The part where sign · x is at least `limit`: right of −W, then left of 2 W.
             limit = -extent[axis] if sign > 0 else -2 * extent[axis]
-            ring = _half(ring, sign * ring[:, axis] - limit)
+            ring = half_plane(ring, sign * ring[:, axis] - limit)
             if not len(ring):
                 return ring
     return ring
 
 
-def _half(ring: Points, above: npt.NDArray[np.float64]) -> Points:
+def half_plane(ring: Points, above: npt.NDArray[np.float64]) -> Points:
     """The ring without the corners where `above` (N,) is negative; where it crosses zero a corner is put (Sutherland and
     Hodgman's way).
     """

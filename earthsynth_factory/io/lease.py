@@ -103,7 +103,7 @@ class Lease:
     @property
     def held(self) -> bool:
         """Whether it is still ours: nobody took us for dead."""
-        last = leases(self._path.parent).get(self._key)
+        last = leases(self._path.parent, self._key).get(self._key)
         return last is not None and last.holder == self._holder
 
     def release(self) -> None:
@@ -135,7 +135,7 @@ def _taken(folder: Path, key: str) -> Lease | None:
         write_below(folder, folder.parent).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise disk_error(folder, error) from error
-    last = leases(folder).get(key)
+    last = leases(folder, key).get(key)
     if last and last.lives(clock_of(folder)):
         return None
     generation, holder = last.generation + 1 if last else 0, Holder.me()
@@ -146,12 +146,15 @@ def _taken(folder: Path, key: str) -> Lease | None:
     return Lease(folder, key, generation, holder)
 
 
-def leases(folder: Path) -> dict[str, LeaseFile]:
-    """Every name's last generation. Raises StoreError if the folder cannot be read."""
+def leases(folder: Path, only: str | None = None) -> dict[str, LeaseFile]:
+    """Every name's last generation, or one name's: among a thousand holders no other's file is read then.
+
+    Raises StoreError if the folder cannot be read.
+    """
     found: dict[str, int] = {}
     try:
         for path in folder.iterdir() if folder.is_dir() else ():
-            if match := _NAME.fullmatch(path.name):
+            if (match := _NAME.fullmatch(path.name)) and only in (None, match[1]):
                 found[match[1]] = max(int(match[2]), found.get(match[1], 0))
     except OSError as error:
         raise StoreError(f"{folder}: cannot be read ({error.strerror})") from error
@@ -159,9 +162,9 @@ def leases(folder: Path) -> dict[str, LeaseFile]:
     return {lease.key: lease for lease in read if lease}
 
 
-def live_leases(folder: Path) -> dict[str, LeaseFile]:
+def live_leases(folder: Path, only: str | None = None) -> dict[str, LeaseFile]:
     """Those of `leases` whose holders live."""
-    found = leases(folder)
+    found = leases(folder, only)
     now = clock_of(folder) if found else 0.0
     return {key: lease for key, lease in found.items() if lease.lives(now)}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.errors import ModelError
+from earthsynth_factory.io.mirror import located
 from earthsynth_factory.models.weights import EMBEDDED, file_hash, weight_hashes
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
@@ -30,7 +31,7 @@ def clip_folder(name: ClipName, base: Path) -> Path | None:
     """The folder of a local model; None for one that open_clip finds by name. Raises ModelError if a file is missing."""
     if isinstance(name, OpenClipModel):
         return None
-    folder = EMBEDDED / "clip" if name == "embedded" else (base / Path(name).expanduser()).resolve()
+    folder = EMBEDDED / "clip" if name == "embedded" else located(base, name).resolve()
     for wanted in (CONFIG, WEIGHTS):
         if not (folder / wanted).is_file():
             raise ModelError(

@@ -13,6 +13,7 @@ from typing import Any
 from earthsynth_factory.domain.spec import Spec
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError, first_line
+from earthsynth_factory.io.mirror import located
 from earthsynth_factory.models import hub
 from earthsynth_factory.models.card import ModelCard, read_card
 from earthsynth_factory.models.inspection import Assembly, BaseModel, inspect_base, inspect_controlnet, inspect_vae
@@ -307,7 +308,7 @@ def _local(name: str, base: Path, key: str) -> Path | None:
 def path_of(name: str, base: Path, key: str) -> Path:
     """The path that a recipe names, from its folder. Raises ModelError if there can be no such path."""
     try:
-        place = (base / Path(name).expanduser()).resolve()
+        place = located(base, name).resolve()
         place.is_dir()
     except (OSError, RuntimeError, ValueError) as error:  # too long, links in a circle, no such home, a zero byte
         shown = f"{name[:80]!r}{' …' * (len(name) > 80)}"

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from earthsynth_factory.datasets.prepared.masks import find_masks
-from earthsynth_factory.errors import SourceError
+from earthsynth_factory.errors import InputError
+from earthsynth_factory.io.mirror import located
 from earthsynth_factory.recipe.document import Document, Place, shown
 
 MAX_BYTES = 1 << 20
@@ -79,7 +80,7 @@ def _masks(document: Document, base: Path) -> int:
     for source in sources if isinstance(sources, list) else ():
         if isinstance(source, dict) and isinstance(source.get("path"), str):
             try:
-                return len(find_masks(base / Path(source["path"]).expanduser()).entries)
-            except SourceError:
+                return len(find_masks(located(base, source["path"])).entries)
+            except InputError:
                 return 0
     return 0

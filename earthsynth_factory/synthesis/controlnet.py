@@ -50,7 +50,8 @@ class ControlNetSpec(GeneratorSpec):
 
     kind: Literal["controlnet"] = "controlnet"
     model: str | TwoPartModel = "earthsynth"
-    """`earthsynth`, `embedded`, a folder in diffusers' layout, or {base, controlnet, subfolder, revision}: see models/."""
+    """`earthsynth`, `embedded`, a folder in diffusers' layout, which may lie at an s3://bucket/folder, or {base, controlnet,
+    subfolder, revision}: see models/."""
     steps: int | None = Field(default=None, gt=0, le=1000)
     """Denoising steps."""
     guidance: float | None = Field(default=None, ge=0, le=50)

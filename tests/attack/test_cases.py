@@ -80,7 +80,7 @@ def tools() -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @pytest.mark.skipif(ROOT is None, reason="the collection of cases is not at hand (ESF_CASES)")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_promise_is_kept(tools: dict[str, str], case: Case) -> None:

@@ -7,15 +7,19 @@ import json
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from earthsynth_factory.build import run as build_run
+from earthsynth_factory.conditions.base import Want
+from earthsynth_factory.conditions.procedural.spec import Procedural
 from earthsynth_factory.datasets.build.reader import BuildReader
+from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.outcome import Outcome
-from earthsynth_factory.errors import DiskError, Interrupted, RecipeError, Shortfall, StoreError
+from earthsynth_factory.errors import DiskError, Interrupted, NoCondition, RecipeError, Shortfall, StoreError
 from earthsynth_factory.io import atomic
 from earthsynth_factory.io.provenance import DigitalSource
 from earthsynth_factory.recipe.load import load_recipe
@@ -177,6 +181,26 @@ def test_ctrl_c_keeps_everything_and_goes_on(tmp_path: Path) -> None:
     assert 9 <= len(list(BuildReader(tmp_path / "out").samples())) < 32
     assert threading.active_count() < 8
     run_build(recipe, tmp_path / "out")
+    assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "whole")
+
+
+def test_ctrl_c_is_heard_between_conditions_drawn_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, drawn = write_recipe(tmp_path, RECIPE.replace("max_attempts: 6", "max_attempts: 400")), []
+
+    def in_vain(source: Procedural, want: Want) -> Condition:
+        drawn.append(want)
+        if len(drawn) == 40:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1 * (len(drawn) >= 40))
+        raise NoCondition("nowhere")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Procedural, "draw", in_vain)
+        with pytest.raises(Interrupted):
+            run_build(recipe, tmp_path / "out")
+    assert len(drawn) < 200  # of 76,800
+    run_build(recipe, tmp_path / "out")
+    run_build(recipe, tmp_path / "whole")
     assert tree_hash(tmp_path / "out") == tree_hash(tmp_path / "whole")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from earthsynth_factory.datasets import lookalikes
 from earthsynth_factory.datasets.build.reader import BuildReader
-from earthsynth_factory.datasets.splitting import find_leaks
+from earthsynth_factory.datasets.splitting import find_leaks, split_groups
 from earthsynth_factory.io.png import encode_png
 from tests.making import make_store
 
@@ -65,3 +65,28 @@ def test_images_of_one_grey_are_counted_and_not_compared(tmp_path: Path) -> None
     flat = np.full((48, 48, 3), 90, np.uint8)
     leaks = find_leaks(_store(tmp_path, {0: flat, 5: flat}), lambda _: None)
     assert (leaks.alike, leaks.uncompared) == ((), 2)
+
+
+@pytest.mark.parametrize("block", [1, 2, 1024])
+@pytest.mark.parametrize("dense", [0, 1 << 16])
+def test_images_that_look_the_same_go_together_whatever_the_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, dense: int
+) -> None:
+    """Image 3 looks like 0 and like 5, which look less like each other; so all three go one way."""
+    noisy = [np.clip(_scene(0) + np.random.default_rng(seed).normal(0, 5, (48, 48, 3)), 0, 255) for seed in (1, 2)]
+    one, other = (found.astype(np.uint8) for found in noisy)
+    store = _store(tmp_path, {0: np.ascontiguousarray(one[::-1]), 3: _scene(0), 5: other})
+    monkeypatch.setattr(lookalikes, "BLOCK", block)
+    monkeypatch.setattr(lookalikes, "DENSE", dense)
+    read: list[int] = []
+    for seed in range(8):
+        found = split_groups(store, {"train": 0.5, "val": 0.5}, seed, read.append)
+        assert found["group0"] == found["group3"] == found["group5"]
+        assert len(found) == 6 and set(found.values()) == {"train", "val"}
+    assert len(read) == 8 * 6
+
+
+def test_groups_are_dealt_out_as_they_are_if_all_images_look_the_same(tmp_path: Path) -> None:
+    store = _store(tmp_path, dict.fromkeys(range(6), _scene(0)))
+    found = split_groups(store, {"train": 0.5, "val": 0.5}, 0, lambda _: None)
+    assert sorted(found.values()) == ["train"] * 3 + ["val"] * 3

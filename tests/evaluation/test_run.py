@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from earthsynth_factory.errors import InputError, StoreError
+from earthsynth_factory.evaluation import result
 from earthsynth_factory.evaluation.members import gather
 from earthsynth_factory.evaluation.run import evaluate
 from earthsynth_factory.evaluation.session import Events
@@ -52,6 +53,33 @@ def test_a_result_from_end_to_end(tmp_path: Path) -> None:
     page = (tmp_path / "out" / "index.html").read_text()
     assert "Test images" in page and "What was shown" in page and "<script" not in page
     assert "real + synthetic" in (tmp_path / "out" / "card.md").read_text()
+
+
+def test_how_images_look_is_computed_once_and_again_if_the_file_is_another_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, made = _pair(tmp_path)
+    looks = {
+        "kid": {},
+        "words": {"mid": "3 ± 1"},
+        "images": {"real": 4, "synthetic": 4},
+        "memorised": 0,
+        "diversity": 1.0,
+    }
+    calls: list[int] = []
+
+    def likeness(*_: object) -> dict[str, Any]:
+        calls.append(1)
+        return looks
+
+    monkeypatch.setattr(result, "likeness", likeness)
+    for seeds, computed in ((2, 1), (3, 1), (3, 2)):
+        recipe = planted.asked(real, made, arms=("real", "synthetic"), steps=2, seeds=seeds)
+        found = orjson.loads(evaluate(recipe, tmp_path / "out", Events()).read_bytes())
+        assert found["looks"] == looks and len(calls) == computed
+        if computed == 1 and seeds == 3:
+            path = tmp_path / "out/looks.json"
+            path.write_bytes(path.read_bytes().replace(b"3 ", b"4 "))
 
 
 def test_every_arm_and_a_comparison(tmp_path: Path) -> None:

@@ -96,3 +96,21 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is a link"), leased(tmp_path / "work", "one"):
         pass
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_among_many_holders_no_other_lease_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(100):
+        _elsewhere(tmp_path, 0).rename(tmp_path / f"{number:05d}.0.lease")
+    read: list[str] = []
+    before = module._read
+
+    def note(folder: Path, key: str, generation: int) -> object:
+        read.append(key)
+        return before(folder, key, generation)
+
+    monkeypatch.setattr(module, "_read", note)
+    with leased(tmp_path, "mine") as lease:
+        assert lease and lease.held
+        assert not live_leases(tmp_path, "all")
+    assert set(read) <= {"mine"}
+    assert len(live_leases(tmp_path)) == 100

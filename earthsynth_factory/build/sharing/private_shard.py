@@ -35,7 +35,7 @@ def private_shard(
     final = layout.shard(number)
     with leased(layout.work, shard_key(number)) as lease:
         # Looked at behind our lease, as a build of the whole folder looks behind its own: one of the two sees the other.
-        if lease is None or WHOLE in live_leases(layout.work) or is_settled(final, slots, rfilter):
+        if lease is None or WHOLE in live_leases(layout.work, WHOLE) or is_settled(final, slots, rfilter):
             yield None
             return
         mine = layout.private_shard(number, lease.token)

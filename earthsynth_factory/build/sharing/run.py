@@ -66,7 +66,7 @@ def build_share(
     work = _ShareOfWork(task, share)
     notes: list[str] = []
     if todo := work.open_shards() or work.left_behind():
-        if WHOLE in live_leases(write_below(layout.work, out)):
+        if WHOLE in live_leases(write_below(layout.work, out), WHOLE):
             raise FolderInUse(f"{out}: another build is at work on the whole folder; wait for it, then run this again")
         watch(Resumed(work.settled(), work.slots()))
         layout.work.mkdir(exist_ok=True)

@@ -23,6 +23,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy, nor
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.geometry.components import components
 from earthsynth_factory.io.id_masks import read_ids
+from earthsynth_factory.io.mirror import located
 
 CACHE_BYTES = 96 << 20
 """Decoded masks kept in memory, per folder."""
@@ -32,7 +33,8 @@ class FolderSpec(Spec):
     """Which masks, and what their ids mean."""
 
     path: str
-    """A folder in the prepared or EarthSynth's layout, a folder of id masks, or one PNG; relative to the recipe."""
+    """A folder in the prepared or EarthSynth's layout, a folder of id masks, or one PNG; relative to the recipe.
+    Or where such a folder lies in an object store, as s3://bucket/masks."""
 
     classes: dict[int, str] = Field(default_factory=dict)
     """Id in the files → category name (or `background`). Empty: what dataset.json says, else the recipe's own ids."""
@@ -85,7 +87,7 @@ class MaskFolder:
         own_splits: items that dataset.json gives a split serve that one alone, and none if the recipe has no such split; so
         it is if their pictures are used. Others are dealt.
         """
-        self.path = context.base / Path(spec.path).expanduser()
+        self.path = located(context.base, spec.path)
         self.listing = listing = find_masks(self.path, spec.group_pattern)
         counts = mask_index.index(listing, context.cache)
         self.about = listing.about

@@ -21,6 +21,10 @@ MAX_BLOCKS = 1_000_000
 """An area of more is larger than what is read of a file at once."""
 
 
+MAX_AREA_CORNERS = 100_000
+"""Every tile is compared with the area's outline."""
+
+
 @dataclass(frozen=True, slots=True)
 class VectorBlock:
     """Column and row count from the lower left corner of the area. left, bottom, right, top: metres, without the gap."""
@@ -60,6 +64,7 @@ def laid_out(
     features: Features, area: shapely.Geometry, side: float, gap: float, shares: Mapping[str, float], seed: int
 ) -> VectorGround:
     """Blocks of `side` metres, of which a rim of half the gap stays free. Raises SourceError if there are too many."""
+    shapely.prepare(area)
     blocks = _blocks(area, side, gap)
     numbers, pieces = features.tree.query([one.box for one in blocks], predicate="intersects")
     category = features.category[features.feature[pieces]]
@@ -86,7 +91,7 @@ def area_of(given: Area | str | None, features: Features, base: Path) -> shapely
 
 
 def _polygons(given: str, base: Path, features: Features) -> shapely.Geometry:
-    """All polygons of a file as one area. Raises SourceError if it has none."""
+    """All polygons of a file as one area. Raises SourceError if it has none, or too many corners."""
     path = base / Path(given).expanduser()
     found = [
         shape
@@ -96,6 +101,11 @@ def _polygons(given: str, base: Path, features: Features) -> shapely.Geometry:
     ]
     if not found:
         raise SourceError(f"{path}: has no polygon that could be the area")
+    corners = int(shapely.get_num_coordinates(np.array(found, object)).sum())
+    if corners > MAX_AREA_CORNERS:
+        raise SourceError(
+            f"{path}: {corners:,} corners are more than an area may have ({MAX_AREA_CORNERS:,}); simplify it"
+        )
     return shapely.union_all(shapely.make_valid(np.array(found, object)))
 
 

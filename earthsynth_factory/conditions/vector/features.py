@@ -14,6 +14,7 @@ import numpy.typing as npt
 import shapely
 from rasterio.crs import CRS
 
+from earthsynth_factory.conditions.vector.cutting import Numbers, area_pieces, line_stretches, single_parts
 from earthsynth_factory.conditions.vector.layers import Area, Layer, read_layers
 from earthsynth_factory.conditions.vector.projection import Shapes, metric_system, reprojected
 from earthsynth_factory.conditions.vector.rules import ANY_OTHER, FeatureRule, Metres
@@ -22,9 +23,6 @@ from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.georeference import DEGREES, crs_name
 from earthsynth_factory.io.log import LOGGER
-
-MANY_CORNERS = 1000
-"""A shape with more is cut into pieces, so that a tile has to look at those alone that reach into it."""
 
 QUARTER = 4
 """Segments of a quarter circle where lines bend and end."""
@@ -35,7 +33,8 @@ class Features:
     """Pieces of features in the order they are painted, later ones on top.
 
     system: in metres. tree: over the pieces. feature: (P,) which feature each belongs to. category: (F,) uint8 class id of
-    each feature. area: (F,) square metres. length: (F,) metres of the longer side. content: digest of all that.
+    each feature. area: (F,) square metres; what pieces of a line share counts twice. length: (F,) metres of the longer side.
+    content: digest of all that.
     """
 
     system: CRS
@@ -61,17 +60,17 @@ def read_features(path: Path, rules: Sequence[FeatureRule], taxonomy: Taxonomy, 
     system = _system(path, layers, area)
     told: Counter[str] = Counter()
     tables = [_Table(layer, tags, system, told) for layer in layers]
-    shapes: list[Shapes] = []
-    categories: list[npt.NDArray[np.uint8]] = []
-    for rule in rules:
-        category = taxonomy.named(rule.category).id
-        for table in tables:
-            if rule.layer in (None, table.name):
-                found = table.taken(rule, category)
-                shapes.append(found)
-                categories.append(np.full(len(found), category, np.uint8))
+    taken = [
+        (taxonomy.named(rule.category).id, *table.taken(rule, taxonomy.named(rule.category).id))
+        for rule in rules
+        for table in tables
+        if rule.layer in (None, table.name)
+    ]
     _say(path, told)
-    return _features(path, np.concatenate(shapes), np.concatenate(categories), system, layers)
+    if not any(len(pieces) for _, pieces, _ in taken):
+        seen = "; ".join(f"{layer.name}: {len(layer.shapes)} features" for layer in layers)
+        raise SourceError(f"{path}: no rule takes anything of it ({seen}); check `area`, `rules` and their `where`")
+    return _features(taken, system)
 
 
 def _tags_of(rule: FeatureRule) -> Iterator[str]:
@@ -100,62 +99,66 @@ class _Table:
         count = len(layer.shapes)
         nothing = [None] * count
         self._tags = Tags({name: layer.tags.get(name, nothing) for name in tags}, count)
-        self._shapes = reprojected(layer.shapes, layer.system, system)
-        self._kind = shapely.get_dimensions(self._shapes)
+        self._parts, self._owner = single_parts(reprojected(layer.shapes, layer.system, system))
+        self._kind = shapely.get_dimensions(self._parts)
         self._taken: dict[int, set[int]] = {}
         self._told = told
-        told["without a shape, or with corners that lie nowhere: left out"] += int((self._kind < 0).sum())
+        told["without a shape, or with corners that lie nowhere: left out"] += count - len(np.unique(self._owner))
 
-    def taken(self, rule: FeatureRule, category: int) -> Shapes:
-        """The areas that the rule makes of its features."""
+    def taken(self, rule: FeatureRule, category: int) -> tuple[Shapes, Numbers]:
+        """The pieces of area that the rule makes of its features, and which feature of the layer each is of, ascending."""
         before = self._taken.setdefault(category, set())
-        chosen = np.array([one for one in self._tags.matching(rule.where) if one not in before], np.int64)
-        parts = []
-        for dimension, size in ((2, None), (1, rule.width), (0, rule.radius)):
-            of_kind = chosen[self._kind[chosen] == dimension]
-            if dimension == 2:
-                parts.append((of_kind, self._whole(of_kind)))
-            elif size is not None:
-                sized, metres = self._sized(
-                    of_kind[self._long(of_kind) if dimension == 1 else slice(None)], size, rule.tag
-                )
-                radius = metres / 2 if dimension == 1 else metres
-                wide = shapely.buffer(self._shapes[sized], radius, quad_segs=QUARTER)
-                parts.append((sized, np.asarray(wide, object)))
-        numbers = np.concatenate([number for number, _ in parts])
-        found = np.concatenate([shape for _, shape in parts])
-        order = np.argsort(numbers, kind="stable")
-        numbers, found = numbers[order], found[order]
-        flat = shapely.is_empty(found) | (shapely.area(found) <= 0)
-        self._told["of no extent: left out"] += int(flat.sum())
-        before.update(numbers.tolist())
-        return np.asarray(found[~flat], object)
+        chosen = np.zeros(len(self._tags), bool)
+        chosen[self._tags.matching(rule.where)] = True
+        chosen[list(before)] = False
+        parts = np.flatnonzero(chosen[self._owner])
+        points, lines, areas = (parts[self._kind[parts] == dimension] for dimension in range(3))
+        found = [self._areas(areas)]
+        if rule.width is not None:
+            found.append(self._lines(*self._sized(self._long(lines), rule.width, rule.tag)))
+        if rule.radius is not None:
+            sized, metres = self._sized(points, rule.radius, rule.tag)
+            found.append((_widened(self._parts[sized], metres), sized))
+        pieces, owner = np.concatenate([one for one, _ in found]), self._owner[np.concatenate([of for _, of in found])]
+        before.update(owner.tolist())
+        solid = shapely.area(pieces) > 0
+        self._told["of no extent: left out"] += len(np.setdiff1d(owner, owner[solid]))
+        order = np.flatnonzero(solid)[np.argsort(owner[solid], kind="stable")]
+        return pieces[order], owner[order]
 
-    def _whole(self, numbers: npt.NDArray[np.int64]) -> Shapes:
-        """Areas, mended if they cross themselves."""
-        shapes = self._shapes[numbers]
-        broken = ~shapely.is_valid(shapes)
-        self._told["crossing themselves: mended"] += int(broken.sum())
-        shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
-        return np.asarray(shapes, object)
+    def _areas(self, parts: Numbers) -> tuple[Shapes, Numbers]:
+        pieces, place, crossing = area_pieces(self._parts[parts])
+        self._told["crossing themselves: mended"] += self._features_of(parts[crossing])
+        return pieces, parts[place]
 
-    def _long(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which lines lead anywhere."""
-        found = shapely.length(self._shapes[numbers]) > 0
-        self._told["that are lines without length: left out"] += int((~found).sum())
-        return np.asarray(found)
+    def _lines(self, parts: Numbers, metres: npt.NDArray[np.float64]) -> tuple[Shapes, Numbers]:
+        pieces, place = line_stretches(self._parts[parts])
+        return _widened(pieces, metres[place] / 2), parts[place]
 
-    def _sized(
-        self, numbers: npt.NDArray[np.int64], size: Metres, tag: str | None
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """The features that have a size, with it in metres."""
+    def _long(self, parts: Numbers) -> Numbers:
+        """The lines that lead anywhere."""
+        leads = shapely.length(self._parts[parts]) > 0
+        self._told["that are lines without length: left out"] += self._features_of(parts[~leads])
+        return np.asarray(parts[leads])
+
+    def _sized(self, parts: Numbers, size: Metres, tag: str | None) -> tuple[Numbers, npt.NDArray[np.float64]]:
+        """The parts of features that have a size, with it in metres."""
         if not isinstance(size, dict):
-            return numbers, np.full(len(numbers), size)
+            return parts, np.full(len(parts), size)
         values = self._tags.column(str(tag))
-        metres = np.array([size.get(str(values[one]), size.get(ANY_OTHER, np.nan)) for one in numbers], float)
+        sizes = [size.get(str(values[one]), size.get(ANY_OTHER, np.nan)) for one in self._owner[parts].tolist()]
+        metres = np.array(sizes, float)
         lacking = np.isnan(metres)
-        self._told[f"whose {tag} has no width or radius in its rule: left out"] += int(lacking.sum())
-        return numbers[~lacking], metres[~lacking]
+        self._told[f"whose {tag} has no width or radius in its rule: left out"] += self._features_of(parts[lacking])
+        return parts[~lacking], metres[~lacking]
+
+    def _features_of(self, parts: Numbers) -> int:
+        """How many features the parts belong to."""
+        return len(np.unique(self._owner[parts]))
+
+
+def _widened(shapes: Shapes, metres: npt.NDArray[np.float64]) -> Shapes:
+    return np.asarray(shapely.buffer(shapes, metres, quad_segs=QUARTER), object)
 
 
 def _say(path: Path, told: Counter[str]) -> None:
@@ -170,56 +173,27 @@ def _warn_once(text: str) -> None:
     LOGGER.warning("%s", text)
 
 
-def _features(
-    path: Path, shapes: Shapes, categories: npt.NDArray[np.uint8], system: CRS, layers: Sequence[Layer]
-) -> Features:
-    if not len(shapes):
-        seen = "; ".join(f"{layer.name}: {len(layer.shapes)} features" for layer in layers)
-        raise SourceError(f"{path}: no rule takes anything of it ({seen}); check `area`, `rules` and their `where`")
-    pieces, feature = _pieces(shapes)
+def _features(taken: Sequence[tuple[int, Shapes, Numbers]], system: CRS) -> Features:
+    """taken: in the order they are painted, category, pieces, and the number each one's feature has in its layer."""
+    pieces = np.concatenate([some for _, some, _ in taken])
+    feature, categories = np.zeros(0, np.int32), np.zeros(0, np.uint8)
+    for category, _, owner in taken:
+        rows, place = np.unique(owner, return_inverse=True)
+        feature = np.concatenate([feature, (place + len(categories)).astype(np.int32)])
+        categories = np.concatenate([categories, np.full(len(rows), category, np.uint8)])
     digest = hashlib.blake2b(crs_name(system).encode(), digest_size=16)
-    for shape, category in zip(shapely.to_wkb(shapes), categories.tolist(), strict=True):
-        digest.update(category.to_bytes())
+    for shape, number in zip(shapely.to_wkb(pieces), feature.tolist(), strict=True):
+        digest.update(categories[number].tobytes() + number.to_bytes(4))
         digest.update(shape)
+    area = np.asarray(np.bincount(feature, shapely.area(pieces), len(categories)), float)
     return Features(
-        system, shapely.STRtree(pieces), feature, categories, shapely.area(shapes), _lengths(shapes), digest.hexdigest()
+        system, shapely.STRtree(pieces), feature, categories, area, _lengths(pieces, feature), digest.hexdigest()
     )
 
 
-def _lengths(shapes: Shapes) -> npt.NDArray[np.float64]:
-    """(F,) metres of the longer side of the least rectangle around each."""
-    boxes = shapely.oriented_envelope(shapes)
+def _lengths(pieces: Shapes, feature: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    """(F,) metres of the longer side of the least rectangle around each feature."""
+    boxes = shapely.oriented_envelope(shapely.geometrycollections(pieces, indices=feature))
     corners = [shapely.get_point(shapely.get_exterior_ring(boxes), number) for number in range(3)]
     sides = [shapely.distance(corners[0], corners[1]), shapely.distance(corners[1], corners[2])]
     return np.asarray(np.nan_to_num(np.maximum(*sides)))
-
-
-def _pieces(shapes: Shapes) -> tuple[Shapes, npt.NDArray[np.int32]]:
-    """Shapes of bounded size in the same order, and which shape each is a piece of."""
-    large = shapely.get_num_coordinates(shapes) > MANY_CORNERS
-    if not large.any():
-        return shapes, np.arange(len(shapes), dtype=np.int32)
-    pieces, owner = [], []
-    for number, shape in enumerate(shapes):
-        cut = list(_cut(shape)) if large[number] else [shape]
-        pieces += cut
-        owner += [number] * len(cut)
-    return np.array(pieces, object), np.array(owner, np.int32)
-
-
-def _cut(shape: shapely.Geometry) -> Iterator[shapely.Geometry]:
-    """The shape, halved along its longer side until no piece has many corners."""
-    if shape.is_empty or shapely.get_dimensions(shape) < 2:
-        return
-    left, bottom, right, top = shape.bounds
-    if shapely.get_num_coordinates(shape) <= MANY_CORNERS or max(right - left, top - bottom) < 1:
-        yield shape
-        return
-    if right - left > top - bottom:
-        middle = (left + right) / 2
-        halves = ((left, bottom, middle, top), (middle, bottom, right, top))
-    else:
-        middle = (bottom + top) / 2
-        halves = ((left, bottom, right, middle), (left, middle, right, top))
-    for half in halves:
-        yield from _cut(shapely.clip_by_rect(shape, *half))

@@ -11,6 +11,7 @@ import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
+from earthsynth_factory.conditions.vector.cutting import clipped, single_parts, spaced_rings
 from earthsynth_factory.conditions.vector.features import Features
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.taxonomy import Taxonomy
@@ -23,7 +24,7 @@ MANY_VERTICES = 10_000
 """Of a geometry within a tile: painting takes seconds from some 10^5 on."""
 
 TOLD_APART = 0.02
-"""Pixels between two vertices of such a geometry, at least."""
+"""Pixels: vertices of such a geometry in a row count as one if they lie within a square of this side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,13 @@ def paint(features: Features, tile: Tile, taxonomy: Taxonomy, shown: Sequence[in
     )
 
 
-def _thinned(shapes: np.ndarray) -> np.ndarray:
-    """(N,) geometries in pixels, those with very many vertices without the ones that no pixel can tell apart."""
-    many = np.flatnonzero(shapely.get_num_coordinates(shapes) > MANY_VERTICES)
-    thinned = np.array(shapes, object)
-    thinned[many] = shapely.remove_repeated_points(thinned[many], TOLD_APART)
-    return thinned
+def _paintable(parts: np.ndarray) -> np.ndarray:
+    """(N,) polygons in pixels, those with very many vertices without the ones that no pixel can tell apart."""
+    found = np.array(parts, object)
+    for number in np.flatnonzero(shapely.get_num_coordinates(parts) > MANY_VERTICES).tolist():
+        rings = spaced_rings(parts[number], TOLD_APART)
+        found[number] = shapely.Polygon(rings[0], rings[1:]) if rings else shapely.Polygon()
+    return found
 
 
 def _top(features: Features, tile: Tile, shown: Sequence[int] | None) -> np.ndarray:
@@ -101,12 +103,13 @@ def _top(features: Features, tile: Tile, shown: Sequence[int] | None) -> np.ndar
     near = np.sort(features.tree.query(tile.outline, predicate="intersects"))
     if shown is not None:
         near = near[np.isin(features.category[features.feature[near]], shown)]
-    shapes = shapely.clip_by_rect(
-        shapely.transform(features.tree.geometries[near], tile.pixels), -1, -1, tile.width + 1, tile.height + 1
-    )
-    parts, owner = shapely.get_parts(_thinned(shapes), return_index=True)
-    solid = (shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)
-    found = list(zip(parts[solid].tolist(), (features.feature[near][owner[solid]] + 1).tolist(), strict=True))
+    there = shapely.transform(features.tree.geometries[near], tile.pixels)
+    shapes = clipped(there, -1, -1, tile.width + 1, tile.height + 1)
+    parts, owner = single_parts(shapes)
+    areas = np.flatnonzero(shapely.get_dimensions(parts) == 2)
+    parts, owner = _paintable(parts[areas]), owner[areas]
+    seen = ~shapely.is_empty(parts)
+    found = list(zip(parts[seen].tolist(), (features.feature[near][owner[seen]] + 1).tolist(), strict=True))
     if not found:
         return np.full((tile.height, tile.width), -1, np.int32)
     painted = rasterize(found, out_shape=(tile.height, tile.width), fill=0, dtype="int32")

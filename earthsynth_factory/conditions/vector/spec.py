@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from typing_extensions import override
 
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext, SourceSpec, Want
 from earthsynth_factory.conditions.vector.blocks import VectorBlock, area_of, laid_out
+from earthsynth_factory.conditions.vector.cutting import clipped
 from earthsynth_factory.conditions.vector.features import read_features
 from earthsynth_factory.conditions.vector.layers import Area
 from earthsynth_factory.conditions.vector.painting import Painted, Tile, paint
@@ -29,8 +29,9 @@ from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import NoCondition, SourceError
 from earthsynth_factory.io.georeference import crs_name, transform_text
+from earthsynth_factory.io.mirror import located
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Raised whenever the same want would give other pixels."""
 
 TRIES = 24
@@ -50,7 +51,8 @@ class VectorSpec(SourceSpec):
 
     kind: Literal["vector"]
     path: str
-    """A GeoPackage, GeoJSON, Shapefile, FlatGeobuf or OpenStreetMap extract (`.osm.pbf`), relative to the recipe."""
+    """A GeoPackage, GeoJSON, Shapefile, FlatGeobuf or OpenStreetMap extract (`.osm.pbf`), relative to the recipe;
+    or where one lies in an object store, such as s3://bucket/town.gpkg."""
     rules: str | tuple[FeatureRule, ...] = Field(default="osm", min_length=1)
     """Which features are what, in the order they are painted, later ones on top: `osm` for OpenStreetMap's tags (`recipe
     osm-rules` prints the table), a TOML file like it, or the rules themselves."""
@@ -92,7 +94,7 @@ class VectorSource(ConditionSource):
 
     def __init__(self, spec: VectorSpec, context: SourceContext) -> None:
         self._spec, self._context = spec, context
-        self._path = context.base / Path(spec.path).expanduser()
+        self._path = located(context.base, spec.path)
         rules = read_rules(spec.rules, context.base)
         bounds = spec.area if isinstance(spec.area, tuple) else None
         self._features = read_features(self._path, rules, context.taxonomy, bounds)
@@ -139,8 +141,11 @@ class VectorSource(ConditionSource):
                 continue
             x, y, block = place
             tile = Tile.around(x, y, want.height, want.width, want.metres_per_pixel, angle)
+            if not self._ground.area.covers(tile.outline):
+                faults["tiles reach beyond the area"] += 1
+                continue
             painted = paint(self._features, tile, self._context.taxonomy, want.shown, self._below)
-            fault = self._fault(want, tile, painted)
+            fault = self._fault(want, painted)
             if fault is None:
                 return self._condition(want.seed, want.metres_per_pixel, tile, painted, block.name)
             faults[fault] += 1
@@ -197,7 +202,7 @@ class VectorSource(ConditionSource):
 
     def _on(self, shape: shapely.Geometry, block: VectorBlock, rng: np.random.Generator) -> tuple[float, float]:
         """A point of the shape within the block: by chance, else one that surely is."""
-        inside = shapely.clip_by_rect(shape, block.left, block.bottom, block.right, block.top)
+        [inside] = clipped(np.array([shape], object), block.left, block.bottom, block.right, block.top)
         left, bottom, right, top = inside.bounds
         for _ in range(8):
             point = float(rng.uniform(left, right)), float(rng.uniform(bottom, top))
@@ -239,7 +244,10 @@ class VectorSource(ConditionSource):
         number, piece = features.tree.query(boxes, predicate="intersects")
         ours = features.category[features.feature[piece]] == category
         number, piece = number[ours], piece[ours]
-        seen = shapely.area(shapely.intersection(boxes[number], features.tree.geometries[piece]))
+        seen = np.zeros(len(number))
+        for box in np.unique(number).tolist():
+            there = number == box
+            seen[there] = shapely.area(clipped(features.tree.geometries[piece[there]], *boxes[box].bounds))
         thing = self._context.taxonomy[category].thing
         part = number * len(features.category) + features.feature[piece] if thing else number
         parts, place = np.unique(part, return_inverse=True)
@@ -249,10 +257,8 @@ class VectorSource(ConditionSource):
         box, feature = np.divmod(parts, len(features.category))
         return set(box[sums >= self._spec.min_visible * features.area[feature]].tolist())
 
-    def _fault(self, want: Want, tile: Tile, painted: Painted) -> str | None:
+    def _fault(self, want: Want, painted: Painted) -> str | None:
         """Why this tile does not meet the want."""
-        if not self._ground.area.covers(tile.outline):
-            return "tiles reach beyond the area"
         if fault := want.avoided_in(painted.mask):
             return fault
         if want.category is None:

@@ -75,6 +75,9 @@ class Tags:
         self._base.executemany(f"insert into tags values ({slots})", rows)
         self._base.set_authorizer(_allowed)
 
+    def __len__(self) -> int:
+        return self._count
+
     def matching(self, where: str | None) -> list[int]:
         """The features, ascending. Raises SourceError if the condition is no such SQL."""
         if where is None:

@@ -17,6 +17,9 @@ from earthsynth_factory.conditions.vector.spec import VectorSource
 from tests.conditions.folders import context
 
 TOWN = Path(__file__).parents[3] / "recipes" / "town.geojson"
+REAL = Path(__file__).parents[2] / "data" / "osm" / "hatfield.osm.pbf"
+"""470 × 225 m of Hatfield: © OpenStreetMap contributors, ODbL 1.0 (tests/data/CREDITS.md)."""
+
 Feature = tuple[dict[str, Any], Any]
 """Tags and geometry."""
 

@@ -223,18 +223,6 @@ def test_broken_shapes_are_mended_or_left_out_and_counted(tmp_path: Path, caplog
     assert "of no extent" in said
 
 
-def test_a_feature_of_very_many_corners_is_drawn(tmp_path: Path) -> None:
-    angles = np.linspace(0, 2 * np.pi, 100_000, endpoint=False)
-    radius = 900 + 40 * np.sin(angles * 20_000)
-    ring = np.column_stack([500_000 + radius * np.cos(angles), 5_300_000 + radius * np.sin(angles)])
-    lake = ({"natural": "water"}, shapely.Polygon(ring))
-    rules = [{"category": "water", "where": "\"natural\" = 'water'"}]
-    found = source(geopackage(tmp_path / "lake.gpkg", [lake], "EPSG:32632"), rules=rules)
-    assert max(shapely.get_num_coordinates(found._features.tree.geometries)) <= 1001
-    drawn = found.draw(want("water", seed=1))
-    assert (drawn.mask == 6).mean() > 0.02
-
-
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
@@ -252,6 +240,14 @@ def test_a_feature_of_very_many_corners_is_drawn(tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_said(spec: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said.replace("(", r"\(")):
         source(TOWN, **spec)
+
+
+def test_an_area_of_very_many_corners_is_refused(tmp_path: Path) -> None:
+    angles = np.linspace(0, 2 * np.pi, 120_000, endpoint=False)
+    ring = shapely.Polygon(np.column_stack([55 + np.cos(angles), 25 + np.sin(angles)]))
+    outline = geojson(tmp_path / "area.geojson", [({}, ring)])
+    with pytest.raises(SourceError, match=r"120,001 corners are more than an area may have \(100,000\); simplify it"):
+        source(TOWN, area=str(outline))
 
 
 def test_a_map_without_a_system_or_that_is_none_is_refused(tmp_path: Path) -> None:

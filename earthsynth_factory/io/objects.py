@@ -1,0 +1,215 @@
+"""Object stores: what lies under s3://, gs:// and az://, through fsspec, and a local copy of it.
+
+Credentials, endpoints and regions are the environment's, as each store's own library reads it; none is written down here.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from earthsynth_factory.errors import DiskError, FactoryError, InputError, StoreError, first_line
+
+LIBRARIES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "az": ("adlfs", "azure")}
+"""Scheme → the library that reads it, and our extra that brings it."""
+
+TRIES = 5
+"""So often something is asked of a store that does not answer, with longer and longer pauses, beside its library's tries."""
+
+PAUSE_SECONDS = 0.5
+
+MAX_OBJECTS = 20_000_000
+
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(.*)|(s3|gs|az):", re.DOTALL)
+
+_SECRET = re.compile(r"\?\S+|(?i:signature|token|secret|credential)\S*=\S+")
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectAddress:
+    """A folder, or one object, in a store. key: without slashes at its ends; may be empty."""
+
+    scheme: str
+    bucket: str
+    key: str
+
+    @classmethod
+    def of(cls, given: str | Path) -> ObjectAddress | None:
+        """What an address means; None for a local path. A `Path` has made one slash of two, which means the same.
+
+        Raises InputError for another scheme, and for an address that is none.
+        """
+        match = _ADDRESS.fullmatch(str(given))
+        if match is None:
+            return None
+        scheme, rest = match[1] or match[3], (match[2] or "").strip("/")
+        shown = f"{scheme}://{rest}"
+        if scheme not in LIBRARIES:
+            raise InputError(
+                f"{shown}: object stores are {', '.join(f'{one}://' for one in LIBRARIES)}; else a folder's path"
+            )
+        if "@" in rest.partition("/")[0] or "?" in rest:
+            raise InputError(f"{scheme}://…: an address holds no credentials and no query; they are the environment's")
+        bucket, _, key = rest.partition("/")
+        if not bucket or (key and not _is_plain(key)):
+            raise InputError(f"{shown!r}: write {scheme}://BUCKET/FOLDER, without empty parts, `.` and `..`")
+        return cls(scheme, bucket, key)
+
+    @property
+    def name(self) -> str:
+        """What the folder is called."""
+        return self.key.rpartition("/")[2] or self.bucket
+
+    def below(self, name: str) -> str:
+        """An object in the folder, in fsspec's words."""
+        return "/".join(part for part in (self.bucket, self.key, name) if part)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.below('')}"
+
+
+def _is_plain(key: str) -> bool:
+    """Whether a key is a path that stays below where it begins."""
+    return key.isprintable() and "\\" not in key and not {"", ".", ".."} & set(key.split("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as a listing has it. size: in bytes. tag: changes with its content."""
+
+    size: int
+    tag: str
+
+
+class ObjectStore:
+    """The objects of one folder, by their names below it. Calls are repeated where the store does not answer.
+
+    Each method raises StoreError where the user has to change something (no such bucket, no permission, no credentials) and
+    DiskError where the store does not answer: the same command may go on later.
+    """
+
+    def __init__(self, address: ObjectAddress) -> None:
+        self.address = address
+        self._files = _file_system(address)
+
+    def listing(self, below: str = "") -> Mapping[str, Stored]:
+        """Every object below a name. Raises StoreError also for a name that is no path, such as `a/../b`."""
+        root = self.address.below(below)
+        found = self._asked(lambda: self._files.find(root, detail=True, withdirs=False), "cannot be listed")
+        if len(found) > MAX_OBJECTS:
+            raise StoreError(f"{self.address}: more than {MAX_OBJECTS:,} objects")
+        start = len(self.address.below("")) + 1
+        stored = {}
+        for place, about in found.items():
+            name = place[start:]
+            if not name or place.endswith("/"):  # the address itself, or what consoles make in place of a folder
+                continue
+            if not _is_plain(name):
+                raise StoreError(f"{self.address}: the key {name!r} is no path below it; rename that object")
+            stored[name] = Stored(int(about["size"]), _tag(about))
+        return stored
+
+    def alone(self) -> Stored | None:
+        """The object of the address itself; None where that is a folder."""
+        place = self.address.below("")
+        found = self._asked(lambda: self._files.find(place, detail=True, withdirs=False), "cannot be listed").get(place)
+        return None if found is None or not self.address.key else Stored(int(found["size"]), _tag(found))
+
+    def read(self, name: str) -> bytes | None:
+        """An object's bytes; None where there is none."""
+        try:
+            data: bytes = self._asked(
+                lambda: self._files.cat_file(self.address.below(name)), f"{name} cannot be read", True
+            )
+        except FileNotFoundError:
+            return None
+        return data
+
+    def get(self, name: str, target: Path, size: int) -> None:
+        """Bring an object to a local file, which is of this size then."""
+
+        def fetch() -> None:
+            self._files.get_file(self.address.below(name), str(target))
+            if target.stat().st_size != size:
+                raise OSError(f"{target.stat().st_size} bytes came of {size}")
+
+        self._asked(fetch, f"{name} cannot be fetched")
+
+    def put(self, name: str, source: Path) -> None:
+        """Put a file in place of an object, if there is one."""
+        self._asked(lambda: self._files.put_file(str(source), self.address.below(name)), f"{name} cannot be written")
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Put an object where none is, at once; False where there is one already."""
+        place = self.address.below(name)
+        try:
+            self._asked(lambda: self._files.pipe_file(place, data, mode="create"), f"{name} cannot be written", True)
+        except FileExistsError:
+            return self.read(name) == data  # ours, if the answer to an earlier try was lost
+        return True
+
+    def remove(self, name: str) -> None:
+        """Remove an object, if it is there."""
+        try:
+            self._asked(lambda: self._files.rm_file(self.address.below(name)), f"{name} cannot be removed", True)
+        except FileNotFoundError:
+            return
+
+    def _asked(self, call: Callable[[], Answer], what: str, absent: bool = False) -> Answer:
+        """What the call gives, tried several times. absent: FileNotFoundError and FileExistsError are the caller's."""
+        for number in range(TRIES):
+            try:
+                return call()
+            except Exception as error:
+                if absent and isinstance(error, FileNotFoundError | FileExistsError):
+                    raise
+                fault = _fault(self.address, what, error)
+                if isinstance(fault, StoreError) or number == TRIES - 1:
+                    raise fault from None
+            time.sleep(PAUSE_SECONDS * 2**number)
+        raise AssertionError
+
+
+def _file_system(address: ObjectAddress) -> Any:
+    """fsspec's, with no memory of listings. Raises InputError where the library lacks."""
+    import fsspec
+
+    library, extra = LIBRARIES[address.scheme]
+    try:
+        return fsspec.filesystem(address.scheme, use_listings_cache=False, skip_instance_cache=True)
+    except ImportError:
+        raise InputError(f"{address}: needs {library}; pip install 'earthsynth-factory[{extra}]'") from None
+    except Exception as error:
+        raise InputError(f"{address}: cannot be used ({_said(error)}); see to the environment's credentials") from None
+
+
+def _fault(address: ObjectAddress, what: str, error: Exception) -> FactoryError:
+    """The error that a user sees."""
+    if isinstance(error, FactoryError):
+        return error
+    why = f"{address}: {what} ({_said(error)})"
+    if isinstance(error, FileNotFoundError):
+        return StoreError(f"{why}; is the bucket there?")
+    kind = type(error).__name__
+    if isinstance(error, PermissionError) or "Credential" in kind or "Auth" in kind:
+        return StoreError(f"{why}; the environment's credentials do not allow it")
+    if isinstance(error, ValueError | TypeError):
+        return StoreError(f"{why}; is the address right?")
+    return DiskError(f"{why}; run the same command again once the store answers")
+
+
+def _said(error: Exception) -> str:
+    """What a library's error says, without what may be a secret."""
+    return _SECRET.sub("…", first_line(error, 200))
+
+
+def _tag(about: Mapping[str, Any]) -> str:
+    """What a listing has that changes with the content."""
+    known = next((about[key] for key in ("ETag", "etag", "md5Hash", "content_md5", "crc32c") if about.get(key)), None)
+    return str(known or about.get("LastModified") or about.get("updated") or about.get("last_modified") or "")

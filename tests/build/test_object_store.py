@@ -1,0 +1,217 @@
+"""Builds into an object store that fails now and then, by tasks that are killed: the dataset is the one of a local build."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from earthsynth_factory.datasets.build.layout import BuildLayout
+from earthsynth_factory.io.mirror import Mirror
+from earthsynth_factory.io.objects import ObjectAddress
+from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+
+MANY = RECIPE.replace("count: 14", "count: 60")
+KILLS = 10
+SECRET = "wJalrXUtnFEMIexample"
+QUICK = {"config_kwargs": {"read_timeout": 2, "connect_timeout": 2, "retries": {"max_attempts": 1}}}
+
+
+class Faulty:
+    """An S3 service. share: of requests that go wrong (refused, late, or stored torn). down: whether all are refused.
+
+    writes: how often it was asked to store something.
+    """
+
+    def __init__(self, service: Any) -> None:
+        self.service, self._chance = service, random.Random(5)
+        self.share, self.down, self.writes = 0.0, False, 0
+        self.faults = dict.fromkeys(("503", "late", "torn"), 0)
+
+    def __call__(self, environ: dict[str, Any], start: Any) -> Any:
+        self.writes += environ["REQUEST_METHOD"] == "PUT"
+        fault = self._chance.choice(list(self.faults)) if self._chance.random() < self.share else ""
+        fault = "503" if self.down else fault
+        if fault == "torn" and environ["REQUEST_METHOD"] == "PUT" and (size := int(environ["CONTENT_LENGTH"] or 0)) > 1:
+            body = environ["wsgi.input"].read(size)[: size // 2]
+            environ = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        elif fault == "late":
+            time.sleep(3)
+        elif fault == "503":
+            self.faults[fault] += 1
+            start("503 Slow Down", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>"]
+        else:
+            fault = ""
+        if fault:
+            self.faults[fault] += 1
+        return self.service(environ, start)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faulty]:
+    """An S3 service on loopback with a bucket; the environment leads there."""
+    pytest.importorskip("s3fs")
+    moto = pytest.importorskip("moto.server")
+    from werkzeug.serving import make_server
+
+    faulty = Faulty(moto.DomainDispatcherApplication(moto.create_backend_app))
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, faulty, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "FSSPEC_S3": json.dumps(QUICK),
+    }.items():
+        monkeypatch.setenv(name, value)
+    import fsspec
+    import s3fs
+
+    monkeypatch.setitem(fsspec.config.conf, "s3", QUICK)
+    urlopen(Request(f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset", method="POST")).close()
+    s3fs.S3FileSystem(skip_instance_cache=True).mkdir("bucket")
+    yield faulty
+    server.shutdown()
+
+
+def start(cache: Path, *words: object) -> subprocess.Popen[bytes]:
+    """A command on a machine of its own: with a cache of its own."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    cache.mkdir(exist_ok=True)
+    with (cache / "log.txt").open("ab") as log:
+        command = [sys.executable, "-m", "earthsynth_factory", *map(str, words)]
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+
+def run(cache: Path, *words: object) -> tuple[int, str]:
+    code = start(cache, *words).wait(300)
+    return code, (cache / "log.txt").read_text()
+
+
+def brought(address: str, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Path:
+    """All that lies in the store, in a folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    found = ObjectAddress.of(address)
+    assert found
+    return Mirror(found).fetch()
+
+
+def test_a_killed_build_into_a_failing_store_makes_the_local_dataset(
+    tmp_path: Path, store: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, out, chance = write_recipe(tmp_path, MANY), "s3://bucket/my data/größe", random.Random(2)
+    run_build(recipe, tmp_path / "whole")
+    store.share = 0.03
+    died = 0
+    while died < KILLS:
+        ends = store.writes + chance.randint(3, 40)
+        task = start(tmp_path / "here", "build", recipe, "--out", out)
+        while task.poll() is None and store.writes < ends:
+            time.sleep(0.01)
+        died += task.poll() is None
+        task.kill()
+        if task.wait() == 0:
+            break
+    code, log = run(tmp_path / "here", "build", recipe, "--out", out)
+    for _ in range(5):
+        if code != 3:
+            break
+        code, log = run(tmp_path / "here", "build", recipe, "--out", out)
+    assert code == 0, log[-3000:]
+    store.share = 0.0
+    found = brought(out, monkeypatch, tmp_path / "there")
+    assert tree_hash(found) == tree_hash(tmp_path / "whole")
+    assert all(store.faults.values()), store.faults
+    assert died >= KILLS / 2, "the kills came too late to mean anything"
+    assert SECRET not in log and "AKIAEXAMPLE" not in log
+    print(died, store.faults)
+
+
+def test_shares_on_machines_that_have_nothing_in_common_but_the_store(
+    tmp_path: Path, store: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, out = write_recipe(tmp_path, MANY), "s3://bucket/shares/"
+    run_build(recipe, tmp_path / "whole")
+    words = ("build", recipe, "--out", out, "--shard")
+    # Two tasks have the first share: what they make twice is made alike.
+    tasks = [start(tmp_path / f"machine{number}", *words, share) for number, share in enumerate(("1/2", "1/2", "2/2"))]
+    assert [task.wait(300) for task in tasks] == [0, 0, 0], [
+        (tmp_path / f"machine{number}/log.txt").read_text()[-2000:] for number in range(3)
+    ]
+    code, log = run(tmp_path / "last", "build", recipe, "--out", out)
+    assert code == 0, log
+    assert tree_hash(brought(out, monkeypatch, tmp_path / "there")) == tree_hash(tmp_path / "whole")
+    code, log = run(tmp_path / "machine1", *words, "1/2", "--set", "seed=6")
+    assert code == 2 and "holds another build" in log
+
+
+def test_what_reads_a_dataset_reads_it_there(tmp_path: Path, store: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, out, here = write_recipe(tmp_path), "s3://bucket/one", tmp_path / "here"
+    assert run(here, "build", recipe, "--out", out)[0] == 0
+    there = tmp_path / "there"
+    for words in (
+        ("status", out),
+        ("status", out, "--verify"),
+        ("export", out, "-f", "voc,yolo-detect"),
+        ("report", out),
+        ("merge", out, "s3://bucket/one", "--out", "s3://bucket/merged", "--partial"),
+        ("export", out, "-f", "voc", "-o", "s3://bucket/voc"),
+    ):
+        code, log = run(there, *words)
+        assert code == (2 if "merge" in words else 0), log[-2000:]
+    found = brought(out, monkeypatch, tmp_path / "third")
+    assert (found / "exports/voc/.earthsynth-factory-export").is_file()
+    assert len(list((found / "exports/yolo-detect").rglob("*.txt"))) > 20
+    assert list(brought("s3://bucket/voc", monkeypatch, tmp_path / "third").rglob("*.xml"))
+
+
+def test_sources_come_from_the_store_and_are_the_same(
+    tmp_path: Path, store: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    from tests.conditions.folders import DATA
+
+    text = RECIPE.replace("{kind: procedural}", f"{{kind: dataset, path: {DATA}/dubai}}")
+    text = text.replace("storage tank", "building").replace("plane", "road").replace("negatives: 4", "negatives: 0")
+    local = write_recipe(tmp_path, text)
+    run_build(local, tmp_path / "whole")
+    s3fs.S3FileSystem(skip_instance_cache=True).put(str(DATA / "dubai"), "bucket/sources/dubai", recursive=True)
+    recipe = tmp_path / "remote.yaml"
+    recipe.write_text(text.replace(f"{DATA}/dubai", "s3://bucket/sources/dubai"))
+    code, log = run(tmp_path / "here", "build", recipe, "--out", tmp_path / "out")
+    assert code == 0, log
+    only = ("run.json", "recipe.yaml", "exports/", "README.md", "report/", ".earthsynth-factory.json")
+    assert tree_hash(tmp_path / "out", only) == tree_hash(tmp_path / "whole", only)
+
+
+def test_a_store_that_goes_away_and_comes_back(tmp_path: Path, store: Faulty) -> None:
+    recipe, out = write_recipe(tmp_path, MANY), "s3://bucket/away"
+    task = start(tmp_path / "here", "build", recipe, "--out", out)
+    ends = time.monotonic() + 60
+    objects = tmp_path / "here/earthsynth-factory/objects"
+    while not list(objects.glob("*/away/shards/00001.json")) and time.monotonic() < ends:
+        time.sleep(0.02)
+    store.down = True
+    assert task.wait(300) == 3, (tmp_path / "here/log.txt").read_text()[-2000:]
+    assert "run the same command again once the store answers" in (tmp_path / "here/log.txt").read_text()
+    store.down = False
+    assert run(tmp_path / "here", "build", recipe, "--out", out)[0] == 0
+    assert BuildLayout(next(objects.glob("*/away"))).report.is_dir()
