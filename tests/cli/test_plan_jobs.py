@@ -98,8 +98,20 @@ def test_a_model_is_given_a_gpu_and_memory_for_its_weights(run: Run, recipe: Pat
         (["--tasks", "3"], "go with either"),
         (["--slurm", "--tasks", "6"], "--set engine.shard_size=5"),
         (["--kubernetes", "--out", "/elsewhere"], "have no folder in common"),
+        (["--slurm", "--set", "engine.kind=ray"], "need no cluster of `engine.kind: ray`"),
     ],
 )
 def test_what_does_not_fit_is_said(run: Run, recipe: Path, words: list[str], said: str) -> None:
     code, printed, error = run("plan", recipe, *words)
     assert code == 2 and not printed and said in " ".join(error.split())
+
+
+def test_a_job_may_write_into_an_object_store(run: Run, recipe: Path) -> None:
+    (container,) = _manifest(run, recipe, "--out", "s3://bucket/my data")["spec"]["template"]["spec"]["containers"]
+    assert container["command"][2:5] == [str(recipe), "--out", "s3://bucket/my data"]
+    assert container["volumeMounts"][0]["mountPath"] == str(recipe.parent)
+
+
+def test_shares_and_a_cluster_are_one_or_the_other(run: Run, recipe: Path) -> None:
+    code, _, error = run("build", recipe, "--shard", "1/2", "--set", "engine.kind=ray")
+    assert code == 2 and "deals out shards itself" in " ".join(error.split())

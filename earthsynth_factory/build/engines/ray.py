@@ -288,7 +288,8 @@ class _Cluster:
         total = self._ray.cluster_resources()
         return (
             f"waiting for the cluster: a worker wants 1 CPU and {self._engine.gpus:g} GPU, and it has "
-            f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs in all (`ray status` tells who has them)"
+            f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs in all (`ray status` tells who has them; "
+            "`engine.gpus: 0` asks for none)"
         )
 
     def _hear_the_rest(self) -> None:

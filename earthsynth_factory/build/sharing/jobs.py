@@ -16,6 +16,7 @@ from earthsynth_factory.build.plan import Estimate, Plan
 from earthsynth_factory.build.preflight.space import GIGABYTE, weights_here
 from earthsynth_factory.datasets.build.layout import shard_count
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.io.objects import ObjectAddress
 from earthsynth_factory.io.printable import one_line
 from earthsynth_factory.recipe.load import LoadedRecipe
 
@@ -45,13 +46,13 @@ TO_FILL_IN = "REPLACE-WITH-YOUR"
 
 @dataclass(frozen=True)
 class Job:
-    """A build in shares. recipe, out: absolute. changes: of the recipe, as `--set` takes them. seconds: of a task; None if
-    no rate is known. bytes: of a task's memory. gpu: whether a task gets one.
+    """A build in shares. recipe, out: absolute; `out` may lie in an object store. changes: of the recipe, as `--set` takes
+    them. seconds: of a task; None if no rate is known. bytes: of a task's memory. gpu: whether a task gets one.
     """
 
     name: str
     recipe: Path
-    out: Path
+    out: Path | ObjectAddress
     changes: Sequence[str]
     tasks: int
     seconds: float | None
@@ -86,7 +87,7 @@ class Job:
         return cls(
             name=re.sub(r"[^a-z0-9]+", "-", loaded.recipe.name.lower()).strip("-")[:40].strip("-") or "build",
             recipe=recipe.resolve(),
-            out=out.resolve(),
+            out=ObjectAddress.of(out) or out.resolve(),
             changes=changes,
             tasks=count,
             seconds=None if cost.seconds is None else cost.seconds / count * SLACK + OPENING_SECONDS,
@@ -187,8 +188,8 @@ def _manifest(job: Job) -> dict[str, Any]:
 
 
 def _mount(job: Job) -> Path:
-    """The folder that recipe and output share. Raises InputError if that is the root."""
-    common = Path(os.path.commonpath([job.recipe.parent, job.out]))
+    """The folder that recipe and output share, or the recipe's own. Raises InputError if that is the root."""
+    common = Path(os.path.commonpath([job.recipe.parent, *([job.out] if isinstance(job.out, Path) else [])]))
     if common == Path(common.anchor):
         raise InputError(
             f"{job.recipe} and {job.out} have no folder in common; put the recipe beside the output, on the volume that "
