@@ -24,7 +24,7 @@ def sign(
     from earthsynth_factory.io.credentials import open_key
 
     found = sign_folder(folder, out, open_key(certificate, key, timestamp))
-    say(f"{out}: {found.signed} images signed, {found.taken_over} other files taken over as they are")
+    say(f"{out}: images signed: {found.signed}; other files, taken over as they are: {found.taken_over}")
     if found.packed:
         say(
             f"{found.packed} of them are archives: images inside are not signed; sign the images before they are packed"

@@ -61,8 +61,12 @@ class Credentials:
 
 
 def open_key(certificates: Path, key: Path, authority: str | None = None) -> SigningKey:
-    """Raises InputError if a file is none of those asked for, the two do not belong together, or the library is missing."""
+    """Raises InputError if a file is none of those asked for, the two do not belong together, the authority's address is not
+    one, or the library is missing.
+    """
     _library()
+    if authority is not None and not authority.startswith(("http://", "https://")):
+        raise InputError(f"{authority}: no address of a time stamp authority; it begins with http:// or https://")
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509 import load_pem_x509_certificates
 
@@ -99,6 +103,11 @@ def sign_image(source: Path, target: Path, made: str, key: SigningKey) -> None:
             with source.open("rb") as given:
                 builder.sign(signer, TYPES[source.suffix.lower()], given, signed)
     except c2pa.C2paError as error:
+        if key.authority and "http" in str(error):
+            raise InputError(
+                f"{source}: no time stamp from {key.authority} ({error}); check the address and the network, or sign without "
+                "--timestamp"
+            ) from error
         raise InputError(
             f"{source}: cannot be signed ({error}); is the certificate one for signing content?"
         ) from error

@@ -94,17 +94,20 @@ def _unit(vectors: torch.Tensor) -> torch.Tensor:
     return normalize(vectors.float().cpu(), dim=-1)
 
 
-@lru_cache(maxsize=2)
 def load_clip(name: ClipName, base: Path, device_name: str) -> ClipModel:
-    """The model of that name; rules that name the same share one. Raises ModelError."""
+    """The model of that name; whoever names the same one shares it, whatever they call it. Raises ModelError."""
+    return _loaded(name, clip_checkpoint(name, base), clip_folder(name, base), pick_device(device_name))
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: ClipName, file: Path | None, folder: Path | None, device: torch.device) -> ClipModel:
+    """file, folder: where it lies, if it does here."""
     import open_clip
 
-    device = pick_device(device_name)
-    if (file := clip_checkpoint(name, base)) is not None:
+    if file is not None:
         assert not isinstance(name, str)
         model, preprocess, tokenizer = load_checkpoint(name.name, file)
         return ClipModel(model, preprocess, tokenizer, device, pick_dtype("auto", device))
-    folder = clip_folder(name, base)
     target = f"local-dir:{folder}" if folder else str(name if isinstance(name, str) else name.name)
     tag = None if folder or isinstance(name, str) else name.pretrained
     try:

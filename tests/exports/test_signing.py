@@ -146,6 +146,15 @@ def test_wrong_keys_are_named(
         open_key(*change(*pem))
 
 
+def test_a_time_stamp_that_is_not_to_be_had_is_named(tmp_path: Path, export: Path, pem: tuple[Path, Path]) -> None:
+    with pytest.raises(InputError, match="no address of a time stamp authority"):
+        open_key(*pem, "ftp://stamps")
+    key = open_key(*pem, "http://127.0.0.1:9/stamps")  # nobody listens there
+    with pytest.raises(InputError, match=r"no time stamp from http://127\.0\.0\.1:9/stamps .* without --timestamp"):
+        sign_folder(export, tmp_path / "signed", key)
+    assert not (tmp_path / "signed").exists()
+
+
 def test_builds_and_folders_that_are_there_are_refused(tmp_path: Path, export: Path, key: SigningKey) -> None:
     with pytest.raises(InputError, match="sign an export of it"):
         sign_folder(tmp_path / "store", tmp_path / "signed", key)

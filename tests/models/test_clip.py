@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import ModelError
-from earthsynth_factory.models.clip import BATCH, ClipModel, load_clip
+from earthsynth_factory.models.clip import BATCH, ClipModel, _loaded, load_clip
 from earthsynth_factory.models.clip_files import OpenClipModel, clip_identity
 from earthsynth_factory.models.device import CPU_PRECISION, cpu_dtype
 from earthsynth_factory.models.weights import EMBEDDED
@@ -47,9 +47,9 @@ def clip(folder: Path) -> ClipModel:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_vectors_have_length_one(precision: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CPU_PRECISION, precision)
-    load_clip.cache_clear()
+    _loaded.cache_clear()
     clip = load_clip(str(folder), Path(), "cpu")
-    load_clip.cache_clear()
+    _loaded.cache_clear()
     images = clip.images([make_image(1), make_image(2, 80)])
     texts = clip.texts(["a ship", "a storage tank"])
     assert images.shape == texts.shape == (2, 16)

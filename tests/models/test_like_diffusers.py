@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +17,22 @@ from diffusers import (
     MultiControlNetModel,
     StableDiffusionControlNetPipeline,
     StableDiffusionXLControlNetPipeline,
+    UNet2DConditionModel,
 )
 
 from earthsynth_factory.models.card import Scheduler
 from earthsynth_factory.models.controlnet_pipeline import Asked, ControlNetPipeline
 from earthsynth_factory.models.denoise import Control, DenoiseRequest, Sampling, decode_latents, denoise
 from earthsynth_factory.models.loading import load_pipe
+from earthsynth_factory.models.low_memory import slice_attention
 from earthsynth_factory.models.prompt_words import PromptWords
 from earthsynth_factory.models.registry import ModelFiles
-from earthsynth_factory.models.schedulers import make_scheduler
+from earthsynth_factory.models.schedulers import SAMPLERS, make_scheduler
 from earthsynth_factory.models.style_images import StyleImages
 from tests.models import ip_adapters
 from tests.models.loras import peft as save_peft
 from tests.models.loras import random_halves
+from tests.models.test_layouts import settings
 from tests.tiny_models import TINY, lively_controlnet, make_xl_pipeline
 
 STEPS, SIDE = 4, 32
@@ -59,8 +64,10 @@ def images(count: int = 1) -> list[torch.Tensor]:
 
 
 @torch.inference_mode()
-def ours(model: ModelFiles, how: Sampling) -> torch.Tensor:
+def ours(model: ModelFiles, how: Sampling, change: Callable[[Any], None] = lambda _: None) -> torch.Tensor:
+    """change: what else is done to the pipeline."""
     pipe = load_pipe(model.inspect())
+    change(pipe)
     pipe.scheduler = make_scheduler(pipe.scheduler, how.scheduler)
     words = PromptWords(pipe, torch.device("cpu"))
     unguided = words.against(NEGATIVES) if how.guided else None
@@ -134,6 +141,61 @@ def test_an_autoencoder_of_ones_own(tiny_pipeline: Path, tmp_path: Path) -> None
     made = ours(files(tiny_pipeline, vae=tmp_path / "vae"), how)
     assert away(made, theirs(plain(tiny_pipeline, vae=AutoencoderKL.from_pretrained(tmp_path / "vae")), how)) < 1
     assert away(made, ours(files(tiny_pipeline), how)) > 1
+
+
+@pytest.mark.parametrize("name", ["unipc", "euler"])
+def test_attention_in_slices(tiny_pipeline: Path, xl: Path, name: Scheduler) -> None:
+    for folder, pipe in ((tiny_pipeline, plain(tiny_pipeline)), (xl, plain_xl(xl))):
+        how = Sampling(STEPS, 5.0, name)
+        pipe.enable_attention_slicing()
+        assert away(ours(files(folder), how, slice_attention), theirs(pipe, how)) < 1
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_guidance_that_ends(tiny_pipeline: Path, share: float) -> None:
+    """In diffusers by a callback that drops the half of the batch that guidance needs."""
+    how = Sampling(STEPS, 7.5, "euler", guidance_end=share)
+
+    def drop(pipe: Any, step: int, _: Any, given: dict[str, Any]) -> dict[str, Any]:
+        if step + 1 != round(STEPS * share):
+            return {}
+        pipe._guidance_scale = 0.0
+        return {name: given[name].chunk(2)[1] for name in ("prompt_embeds", "image")}
+
+    asked = {"callback_on_step_end": drop, "callback_on_step_end_tensor_inputs": ["latents", "prompt_embeds", "image"]}
+    made = ours(files(tiny_pipeline), how)
+    assert away(made, theirs(plain(tiny_pipeline), how, **asked)) < 1
+    assert away(made, ours(files(tiny_pipeline), replace(how, guidance_end=1.0))) > 1
+
+
+def test_what_guidance_leads_away_from(tiny_pipeline: Path) -> None:
+    """A prompt of its own for each image of a batch, as `theirs` gives them; without any it is nothing."""
+    how = Sampling(STEPS, 7.5, "unipc")
+    assert away(ours(files(tiny_pipeline), how), theirs(plain(tiny_pipeline), how)) < 1
+    assert away(ours(files(tiny_pipeline), how), theirs(plain(tiny_pipeline), how, ["", ""])) > 1
+
+
+@pytest.mark.parametrize("guidance", [1.5, 8.0])
+def test_a_unet_that_takes_the_guidance_as_an_input(tiny_pipeline: Path, tmp_path: Path, guidance: float) -> None:
+    """As UNets distilled for few steps do: there is one pass, whatever the guidance."""
+    shutil.copytree(tiny_pipeline, tmp_path / "distilled")
+    torch.manual_seed(3)
+    UNet2DConditionModel(**TINY["unet"], time_cond_proj_dim=16).save_pretrained(tmp_path / "distilled/unet")
+    how = Sampling(STEPS, guidance, "lcm")
+    made = ours(files(tmp_path / "distilled"), how)
+    assert away(made, theirs(plain(tmp_path / "distilled"), how)) < 1
+    assert away(made, ours(files(tmp_path / "distilled"), replace(how, guidance=4.0))) > 0
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("trailing", [False, True])
+def test_models_that_predict_velocity(tiny_pipeline: Path, tmp_path: Path, name: Scheduler, trailing: bool) -> None:
+    """As Stable Diffusion 2.1; and from pure noise, with a schedule of zero signal at its end."""
+    shutil.copytree(tiny_pipeline, tmp_path / "v")
+    zero = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if trailing else {}
+    settings(tmp_path / "v/scheduler/scheduler_config.json", prediction_type="v_prediction", **zero)
+    how = Sampling(STEPS, 1.0 if SAMPLERS[name].few else 5.0, name)
+    assert away(ours(files(tmp_path / "v"), how), theirs(plain(tmp_path / "v"), how)) < 1
 
 
 @pytest.mark.parametrize(("family", "plus"), [("tiny_pipeline", False), ("tiny_pipeline", True), ("xl", False)])

@@ -63,9 +63,13 @@ class VectorGround:
 def laid_out(
     features: Features, area: shapely.Geometry, side: float, gap: float, shares: Mapping[str, float], seed: int
 ) -> VectorGround:
-    """Blocks of `side` metres, of which a rim of half the gap stays free. Raises SourceError if there are too many."""
+    """Blocks of `side` metres, a rim of half the gap free in each. Raises SourceError if there are none or too many."""
     shapely.prepare(area)
     blocks = _blocks(area, side, gap)
+    if not blocks:
+        raise SourceError(
+            f"a gap of {gap:g} m leaves nothing of squares of {side:g} m in the area; give a smaller `gap`"
+        )
     numbers, pieces = features.tree.query([one.box for one in blocks], predicate="intersects")
     category = features.category[features.feature[pieces]]
     groups = {blocks[number].name: set(category[numbers == number].tolist()) for number in np.unique(numbers).tolist()}

@@ -24,6 +24,9 @@ MAX_FEATURES = 3_000_000
 OTHER_TAGS = "other_tags"
 """Where OGR's OpenStreetMap driver puts the tags that have no column of their own."""
 
+HEAD = 4096
+"""Bytes by which a file is known."""
+
 UNSORTED = "OSM_USE_CUSTOM_INDEXING"
 """The option of OGR that its error names where nodes are not sorted."""
 
@@ -52,6 +55,7 @@ def read_layers(path: Path, tags: Sequence[str], layers: frozenset[str] | None, 
         raise SourceError(f"{path}: vector files need pyogrio; pip install 'earthsynth-factory[geo]'") from None
     if not path.exists():
         raise SourceError(f"{path}: no such file; check `path` (it starts at the recipe's folder)")
+    _refuse_what_leads_elsewhere(path)
     try:
         known = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
         chosen = [name for name in known if layers is None or name in layers]
@@ -60,6 +64,22 @@ def read_layers(path: Path, tags: Sequence[str], layers: frozenset[str] | None, 
         return _read_in_any_order(path, chosen, tags, area)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, CRSError, ValueError, RuntimeError) as error:
         raise SourceError(f"{path}: not readable as vectors ({error}); fetch or write the file again") from error
+
+
+def _refuse_what_leads_elsewhere(path: Path) -> None:
+    """OGR knows files by content. XML may name other files and addresses, which it would open; so may packed files."""
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+    osm = path.suffix.lower() == ".osm" and b"<osm" in head and b"OGRVRT" not in head
+    if head.startswith((b"<", b"PK\x03\x04", b"\x1f\x8b")) and not osm:
+        raise SourceError(
+            f"{path}: packed files and XML are not read, since they may lead elsewhere; write it as GeoPackage"
+        )
 
 
 def _read_in_any_order(path: Path, names: Sequence[str], tags: Sequence[str], area: Area | None) -> list[Layer]:

@@ -234,12 +234,52 @@ def test_broken_shapes_are_mended_or_left_out_and_counted(tmp_path: Path, caplog
         ({"area": (10.0, 10.0, 10.1, 10.1)}, "no rule takes anything"),
         ({"area": "none.geojson"}, "no such file"),
         ({"block": 1.0, "area": None, "gap": 0}, "larger `block`"),
+        ({"block": 5}, "a gap of 50 m leaves nothing of squares of 5 m"),
         ({"rules": [{"category": "castle"}]}, "castle"),
     ],
 )
 def test_what_cannot_be_used_is_said(spec: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said.replace("(", r"\(")):
         source(TOWN, **spec)
+
+
+@pytest.mark.parametrize(
+    ("east", "north", "said"),
+    [
+        (
+            (179.999, -179.999),
+            (10, 10.001),
+            "reaches from -179.999 to 180 degrees east, too far for one system in metres",
+        ),
+        ((0, 30), (50, 50.1), "from 0 to 30.001 degrees east"),
+        ((48, 48.1), (139, 139.1), "no place on the globe; is it that system"),  # latitude first
+    ],
+)
+def test_a_map_that_no_system_in_metres_holds_is_refused(
+    tmp_path: Path, east: tuple[float, float], north: tuple[float, float], said: str
+) -> None:
+    houses = [(HOUSE, shapely.box(x, y, x + 0.001, y + 0.001)) for x, y in zip(east, north, strict=True)]
+    with pytest.raises(SourceError, match=said):
+        source(geojson(tmp_path / "m.geojson", houses), rules=BUILDINGS)
+
+
+def test_a_shapefile_without_its_prj_is_refused(tmp_path: Path) -> None:
+    pyogrio = pytest.importorskip("pyogrio", reason="vector files need pyogrio")
+    shapes, path = shapely.to_wkb(np.array([shapely.box(9, 48, 9.1, 48.1)], object)), tmp_path / "m.shp"
+    pyogrio.raw.write(path, shapes, [], [], crs="EPSG:4326", geometry_type="Polygon", driver="ESRI Shapefile")
+    path.with_suffix(".prj").unlink()
+    with pytest.raises(SourceError, match="layer 'm' has no CRS; write the file again with one"):
+        source(path, rules=[{"category": "building"}])
+
+
+@pytest.mark.parametrize("name", ["m.geojson", "m.vrt", "m.osm"])
+def test_a_file_that_leads_to_others_is_refused(tmp_path: Path, name: str) -> None:
+    other = geojson(tmp_path / "other.geojson", [(HOUSE, shapely.box(9, 48, 9.001, 48.001))])
+    layer = f'<OGRVRTLayer name="other"><SrcDataSource>{other}</SrcDataSource></OGRVRTLayer>'
+    path = tmp_path / name
+    path.write_text(f"<OGRVRTDataSource><!-- <osm> -->{layer}</OGRVRTDataSource>")
+    with pytest.raises(SourceError, match="may lead elsewhere"):
+        source(path, rules=BUILDINGS)
 
 
 def test_an_area_of_very_many_corners_is_refused(tmp_path: Path) -> None:
