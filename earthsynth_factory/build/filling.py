@@ -123,7 +123,7 @@ def _devices(recipe: Recipe, shards: int) -> list[str]:
 
 
 def _engine(recipe: Recipe, shards: int) -> Engine:
-    """The recipe's engine, for so many shards."""
+    """The recipe's engine, for this many shards."""
     block = recipe.engine
     if block.kind == "local":
         return LocalEngine(_devices(recipe, shards))

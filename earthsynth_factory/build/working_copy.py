@@ -48,7 +48,7 @@ class _CopyOfObjects(WorkingCopy):
     def fetch(self) -> None:
         """Bring what the store has of the share's shards, and of all if there is no share.
 
-        Raises StoreError where it holds something else, or nothing may be written there.
+        Raises StoreError if it holds something else, or nothing may be written there.
         """
         found = self._mirror.listing()
         if found and not {MARK, "run.json"} & found.keys():
@@ -93,7 +93,7 @@ class _CopyOfObjects(WorkingCopy):
                 self._sent.add((key, data))
 
     def _check_same_build(self) -> None:
-        """Raises StoreError where another task has begun another build there meanwhile."""
+        """Raises StoreError if another task has begun another build there meanwhile."""
         if self._joined:
             return
         for name in (MARK, "recipe.yaml"):

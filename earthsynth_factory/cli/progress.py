@@ -51,7 +51,7 @@ class RateWindow:
         self._counts: deque[tuple[float, int]] = deque()
 
     def add(self, count: int) -> None:
-        """So many more are done now."""
+        """This many more are done now."""
         now = self._clock()
         self._counts.append((now, count))
         while self._counts[0][0] < now - WINDOW_SECONDS:

@@ -110,13 +110,13 @@ class Mirror:
 
     @contextmanager
     def held(self, patience: float = 0.0) -> Iterator[Mirror]:
-        """Have the copy alone. Raises FolderInUse where another process has it."""
+        """Have the copy alone. Raises FolderInUse if another process has it."""
         with locked(self._place, f"command that works with a copy of {self.address}", patience):
             self._known = self._read_known()
             yield self
 
     def fetch(self) -> Path:
-        """Bring all of it; the folder, or the file of a single object. Raises StoreError where nothing is there."""
+        """Bring all of it; the folder, or the file of a single object. Raises StoreError if nothing is there."""
         single = self._store.alone()
         found = {"": single} if single else self._store.listing()
         if not found:
@@ -222,15 +222,15 @@ class Mirror:
         return name in self._known
 
     def create(self, name: str) -> bool:
-        """Send a file where the store has none; False where it has another one."""
+        """Send a file if the store has none; False if it has another one."""
         return self._store.create(name, self._file(name).read_bytes())
 
     def read(self, name: str) -> bytes | None:
-        """An object's bytes, past the copy; None where there is none."""
+        """An object's bytes, past the copy; None if there is none."""
         return self._store.read(name)
 
     def check_writable(self) -> None:
-        """Raises StoreError, DiskError where nothing can be put there."""
+        """Raises StoreError, DiskError if nothing can be put there."""
         probe = f"probe{TEMPORARY}"
         self._store.remove(probe)
         self._store.create(probe, b"")
@@ -299,7 +299,7 @@ class Mirror:
         write_bytes(self._place / "known.json", orjson.dumps(dict(self._known)), durable=False)
 
     def _check_room(self, size: int) -> None:
-        """Raises DiskError where so many bytes have no room."""
+        """Raises DiskError if this many bytes have no room."""
         try:
             self._place.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self._place).free

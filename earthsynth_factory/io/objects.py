@@ -90,8 +90,8 @@ class Stored:
 class ObjectStore:
     """The objects of one folder, by their names below it. Calls are repeated where the store does not answer.
 
-    Each method raises StoreError where the user has to change something (no such bucket, no permission, no credentials) and
-    DiskError where the store does not answer: the same command may go on later.
+    Each method raises StoreError if the user has to change something (no such bucket, no permission, no credentials) and
+    DiskError if the store does not answer: the same command may go on later.
     """
 
     def __init__(self, address: ObjectAddress) -> None:
@@ -116,13 +116,13 @@ class ObjectStore:
         return stored
 
     def alone(self) -> Stored | None:
-        """The object of the address itself; None where that is a folder."""
+        """The object of the address itself; None if that is a folder."""
         place = self.address.below("")
         found = self._asked(lambda: self._files.find(place, detail=True, withdirs=False), "cannot be listed").get(place)
         return None if found is None or not self.address.key else Stored(int(found["size"]), _tag(found))
 
     def read(self, name: str) -> bytes | None:
-        """An object's bytes; None where there is none."""
+        """An object's bytes; None if there is none."""
         try:
             data: bytes = self._asked(
                 lambda: self._files.cat_file(self.address.below(name)), f"{name} cannot be read", True
@@ -146,7 +146,7 @@ class ObjectStore:
         self._asked(lambda: self._files.put_file(str(source), self.address.below(name)), f"{name} cannot be written")
 
     def create(self, name: str, data: bytes) -> bool:
-        """Put an object where none is, at once; False where there is one already."""
+        """Put an object if there is none, at once; False if there is one already."""
         place = self.address.below(name)
         try:
             self._asked(lambda: self._files.pipe_file(place, data, mode="create"), f"{name} cannot be written", True)
@@ -177,7 +177,7 @@ class ObjectStore:
 
 
 def _file_system(address: ObjectAddress) -> Any:
-    """fsspec's, with no memory of listings. Raises InputError where the library lacks."""
+    """fsspec's, with no memory of listings. Raises InputError if the library is missing."""
     import fsspec
 
     library, extra = LIBRARIES[address.scheme]

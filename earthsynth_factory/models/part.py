@@ -126,7 +126,7 @@ def read_config(path: Path, remedy: str = "") -> dict[str, Any]:
 
 
 def is_named(index: Mapping[str, Any], part: str) -> bool:
-    """Whether a pipeline's model_index.json names a part: its library and class, null where it has none."""
+    """Whether a pipeline's model_index.json names a part: its library and class, null if it has none."""
     named = index.get(part)
     return isinstance(named, list) and any(named)
 

@@ -98,7 +98,7 @@ def saved_scheduler(settings: Mapping[str, Any], place: object) -> Any:
 
 
 def check_steps(scheduler: Any, steps: int, place: object) -> None:
-    """Raises ModelError if a sampler cannot lay out so many steps with its settings."""
+    """Raises ModelError if a sampler cannot lay out this many steps with its settings."""
     try:
         scheduler.set_timesteps(steps)
     except Exception as error:  # each sampler has its own words for settings that it does not know

@@ -98,7 +98,7 @@ def targets(inputs: Inputs, folder: Path) -> list[Target]:
 
 
 def attack(target: Target, folder: Path, count: int, seed: int) -> Outcome:
-    """So many damaged copies of the target."""
+    """This many damaged copies of the target."""
     outcome = Outcome(f"damaged input: {target.name}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -33,7 +33,7 @@ class WindowSeams:
     """Mean absolute steps in L (0–100) between neighbouring rows and columns.
 
     borders: where a window begins or ends. cells: at other borders of the model's cells, whose decoder has a grain of its
-    own. elsewhere: between all other rows. stray: how far the mean of so many rows as `borders` has strays by chance.
+    own. elsewhere: between all other rows. stray: how far the mean of this many rows as `borders` has strays by chance.
     """
 
     borders: float

@@ -29,7 +29,7 @@ OTHERS = ("run.json",)
 
 @contextmanager
 def cluster(nodes: int) -> Iterator[Any]:
-    """A Ray cluster of so many nodes on this machine, of one processor each."""
+    """A Ray cluster of this many nodes on this machine, of one processor each."""
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 

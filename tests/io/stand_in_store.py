@@ -13,7 +13,7 @@ from earthsynth_factory.io import objects
 
 
 class StandIn(MemoryFileSystem):  # type: ignore[misc]
-    """sent: keys in the order in which they were written. torn: so many writes store half. error: raised by every call."""
+    """sent: keys in the order in which they were written. torn: this many writes store half. error: raised by every call."""
 
     cachable = False
     store: dict[str, Any] = {}  # noqa: RUF012  # as its base has it; `stand_in` gives each test its own

@@ -1,4 +1,4 @@
-"""The engine of a Ray cluster: a worker for each GPU of any number of machines, made anew where it or its machine dies."""
+"""The engine of a Ray cluster: a worker for each GPU of any number of machines, made anew if it or its machine dies."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from earthsynth_factory.errors import FactoryError, InputError, Interrupted, fir
 POLL_SECONDS = 0.5
 
 REACHED_SECONDS = 10.0
-"""So long the head of a cluster may take to answer; Ray itself would try for two minutes."""
+"""This long the head of a cluster may take to answer; Ray itself would try for two minutes."""
 
 LATER_SECONDS = 5.0
 """An item that somebody else is at is asked for again after this."""
 
 WAIT_SECONDS = 30.0
-"""So long nothing may be at work before the person at the terminal is told what is waited for."""
+"""This long nothing may be at work before the person at the terminal is told what is waited for."""
 
 MOST_DEATHS = 5
-"""As many workers may die at one item, or in a row before they are open; then the item is at fault, or memory lacks."""
+"""As many workers may die at one item, or in a row before they are open; then the item is at fault, or memory is short."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ class RayEngine(Engine):
             _Cluster(ray, self, task, items, report, stop).run()
 
     def wanted(self, gpus: float, machines: int) -> int:
-        """How many workers there are to be on a cluster of so many GPUs and machines."""
+        """How many workers there are to be on a cluster of this many GPUs and machines."""
         found = self.asked or max(1, int(gpus / self.gpus) if self.gpus else machines)
         return min(found, self.most)
 
 
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
-    """The library, connected to a cluster. Raises InputError where it lacks or the cluster cannot be reached."""
+    """The library, connected to a cluster. Raises InputError if it is missing or the cluster cannot be reached."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
         import ray
@@ -92,7 +92,7 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def _check_reached(address: str) -> None:
-    """Raises InputError where nobody listens at an address."""
+    """Raises InputError if nobody listens at an address."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
@@ -268,14 +268,14 @@ class _Cluster:
         if self._deaths[item] >= MOST_DEATHS:
             what = "while it opened" if item is None else f"at item {item}"
             self._failure = self._failure or Interrupted(
-                f"{MOST_DEATHS} workers died {what} ({why}); often memory lacks. Run the same command again: it goes on "
+                f"{MOST_DEATHS} workers died {what} ({why}); often memory is short. Run the same command again: it goes on "
                 "where it stopped, with fewer `engine.workers` or more GPUs for each (`engine.gpus`) if need be"
             )
         elif not self._ending():
             self._report(Notice(f"a worker{f' on {worker.node}' if worker.node else ''} died; another takes its place"))
 
     def _tell_of_waiting(self) -> None:
-        """Say what is waited for where nothing is at work for a while."""
+        """Say what is waited for if nothing is at work for a while."""
         if self._busy() or self._ending():
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > WAIT_SECONDS:

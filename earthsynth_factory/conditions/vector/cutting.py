@@ -15,7 +15,7 @@ MANY_CORNERS = 1000
 """An area with more is cut, so that a tile looks at those of its pieces alone that reach into it."""
 
 STRETCH = 64
-"""Corners of a stretch of a line. Widening takes longer the more often a line crosses itself: 2,000 times with so many."""
+"""Corners of a stretch of a line. Widening takes longer the more often a line crosses itself: 2,000 times with this many."""
 
 APART = 0.01
 """Metres. Corners of an area that is cut count as one if they lie within a square of this side: nobody surveys as finely."""

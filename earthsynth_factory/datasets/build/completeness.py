@@ -9,7 +9,7 @@ from earthsynth_factory.geometry.rle import RunLengthError
 from earthsynth_factory.geometry.rle_check import check_runs
 
 NAMED = 5
-"""So many missing files are named; the others are counted."""
+"""This many missing files are named; the others are counted."""
 
 
 def check_finished(dataset: LabelledDataset) -> None:
