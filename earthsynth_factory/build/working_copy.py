@@ -99,12 +99,19 @@ class _CopyOfObjects(WorkingCopy):
         for name in (MARK, "recipe.yaml"):
             self._mirror.create(name)
         if not self._mirror.create("run.json") and not self._mirror.knows("run.json"):
-            theirs = orjson.loads(self._mirror.read("run.json") or b"{}").get("fingerprint")
-            if theirs != BuildReader(self.folder).run.fingerprint:
+            if self._fingerprint_there() != BuildReader(self.folder).run.fingerprint:
                 raise StoreError(
                     f"{self._mirror.address}: another build was begun there meanwhile; choose another --out"
                 )
         self._joined = True
+
+    def _fingerprint_there(self) -> object:
+        """What the store's run record names; None if it is none."""
+        try:
+            found = orjson.loads(self._mirror.read("run.json") or b"")
+        except ValueError:
+            return None
+        return found.get("fingerprint") if isinstance(found, dict) else None
 
     def send_all(self) -> None:
         """Send everything; of a share its shards alone, for the folder is another task's to finish."""

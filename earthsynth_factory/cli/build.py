@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from earthsynth_factory.cli.opening import opening
 from earthsynth_factory.cli.say import say
 
 if TYPE_CHECKING:
@@ -45,16 +46,17 @@ def build(
 
     With --shard any number of machines work into one folder; the last one, or the same command without it, finishes.
     """
-    from earthsynth_factory.build.run import build as run_build
-    from earthsynth_factory.build.run import raise_shortfall
-    from earthsynth_factory.build.working_copy import working_copy
-    from earthsynth_factory.cli.progress import BuildProgress
-    from earthsynth_factory.errors import FolderInUse
-    from earthsynth_factory.io.objects import ObjectAddress
-    from earthsynth_factory.recipe.load import load_recipe
+    with opening():
+        from earthsynth_factory.build.run import build as run_build
+        from earthsynth_factory.build.run import raise_shortfall
+        from earthsynth_factory.build.working_copy import working_copy
+        from earthsynth_factory.cli.progress import BuildProgress
+        from earthsynth_factory.errors import FolderInUse
+        from earthsynth_factory.io.objects import ObjectAddress
+        from earthsynth_factory.recipe.load import load_recipe
 
-    pairs = [] if counterfactual is None else [f"counterfactual.share={counterfactual}"]
-    loaded = load_recipe(recipe, [*(changes or []), *pairs], plugins=True)
+        pairs = [] if counterfactual is None else [f"counterfactual.share={counterfactual}"]
+        loaded = load_recipe(recipe, [*(changes or []), *pairs], plugins=True)
     share = _share(shard, verify, loaded.recipe)
     folder = out or Path("out") / recipe.stem
     shown = ObjectAddress.of(folder) or folder

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from earthsynth_factory.cli.opening import opening
 from earthsynth_factory.cli.say import say
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False,
 ) -> None:
     """Say whether a dataset helps a model that learns from it. Trained with and without it, equal in all else."""
-    from earthsynth_factory.evaluation.run import evaluate as run
+    with opening():
+        from earthsynth_factory.evaluation.run import evaluate as run
 
     own = {"command": trainer, "format": format_, "metric": metric, "percent": percent} if trainer else None
     model = {key: value for key, value in (("backbone", backbone), ("weights", weights)) if value is not None}

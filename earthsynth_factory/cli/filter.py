@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from earthsynth_factory.cli.opening import opening
 from earthsynth_factory.cli.prepare import bands_of
 from earthsynth_factory.cli.say import say, say_aside
 
@@ -54,9 +55,10 @@ def filter_(
     import json
     from dataclasses import asdict
 
-    from earthsynth_factory.cli.progress import scene_progress
-    from earthsynth_factory.filtering.run import FilterOptions, run_filter
-    from earthsynth_factory.io.mirror import local_copy
+    with opening():
+        from earthsynth_factory.cli.progress import scene_progress
+        from earthsynth_factory.filtering.run import FilterOptions, run_filter
+        from earthsynth_factory.io.mirror import local_copy
 
     options = FilterOptions(
         config, calibrate, apply.value, map_file, device, kind, allow_plugins, stretch, bands_of(bands)

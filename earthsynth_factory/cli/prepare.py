@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from earthsynth_factory.cli.opening import opening
 from earthsynth_factory.cli.say import say
 
 
@@ -55,11 +56,12 @@ def prepare(
     import json
     from dataclasses import asdict
 
-    from earthsynth_factory.cli.progress import scene_progress
-    from earthsynth_factory.importers.crops import CropRules
-    from earthsynth_factory.importers.finish import problems_of
-    from earthsynth_factory.importers.prepare import PrepareOptions
-    from earthsynth_factory.importers.prepare import prepare as run
+    with opening():
+        from earthsynth_factory.cli.progress import scene_progress
+        from earthsynth_factory.importers.crops import CropRules
+        from earthsynth_factory.importers.finish import problems_of
+        from earthsynth_factory.importers.prepare import PrepareOptions
+        from earthsynth_factory.importers.prepare import prepare as run
 
     options = PrepareOptions(
         kind=kind,

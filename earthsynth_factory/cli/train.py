@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from earthsynth_factory.cli.opening import opening
 from earthsynth_factory.cli.say import say
 
 
@@ -21,7 +22,8 @@ def train(
     export_only: Annotated[bool, typer.Option(help="Write the model from the newest checkpoint and stop.")] = False,
 ) -> None:
     """Train a ControlNet on your own pairs. With Counterfactual Composition."""
-    from earthsynth_factory.training.start import Options, start
+    with opening():
+        from earthsynth_factory.training.start import Options, start
 
     options = Options(out, changes or [], resume, export_only, preview_cf_comp)
     say(str(start(recipe, options)))

@@ -108,8 +108,9 @@ def test_shares_have_nothing_in_common_but_the_store(
         share(recipe, Share(1, 3), "seed=6")
 
 
+@pytest.mark.parametrize("record", [None, b"{", b"[]"], ids=["another build", "torn", "no record"])
 def test_a_build_that_another_task_began_meanwhile_is_refused(
-    tmp_path: Path, store: StandIn, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: StandIn, record: bytes | None
 ) -> None:
     recipe = write_recipe(tmp_path)
     with (
@@ -117,7 +118,7 @@ def test_a_build_that_another_task_began_meanwhile_is_refused(
         working_copy(OUT, Share(1, 2), print) as copy,
     ):
         run_build(recipe, tmp_path / "other", "seed=6")
-        store.pipe_file("bucket/out/run.json", (tmp_path / "other/run.json").read_bytes())
+        store.pipe_file("bucket/out/run.json", record or (tmp_path / "other/run.json").read_bytes())
         run_share(recipe, copy.folder, "1/2")
 
 

@@ -48,7 +48,7 @@ ROOT_COMMAND = typer.main.get_command(cli.app)
 COMMANDS = [*ROOT_COMMAND.commands]  # type: ignore[attr-defined]
 RECIPE_COMMANDS = [["recipe", name] for name in ROOT_COMMAND.commands["recipe"].commands]  # type: ignore[attr-defined]
 LIVE = re.compile(
-    r"[⠀-⣿]|\d|img/s|left|loading|models|images|passed|not|kept|–|writing|comparing|counting|scenes|windows|…|:|%"
+    r"[⠀-⣿]|\d|img/s|left|starting|loading|models|images|passed|not|kept|–|writing|comparing|counting|scenes|windows|…|:|%"
 )
 """What progress writes, and overwrites."""
 
@@ -194,6 +194,8 @@ def test_a_build_moves_while_it_loads_and_answers_the_first_ctrl_c(tmp_path: Pat
     terminal = Terminal(RUNNER, '[["build", "recipe.yaml", "-o", "out"]]', cwd=tmp_path)
     try:
         assert "img/s" in terminal.read("left", 60)
+        first, _, rest = terminal.plain.partition("starting")
+        assert not first.strip(" ⠋") and "loading models" in rest, "there is no moment without a word"
         terminal.read("passed:", 60)
         os.killpg(terminal.process.pid, signal.SIGINT)
         assert "Ctrl-C again stops now" in terminal.read("stops now", 10)
