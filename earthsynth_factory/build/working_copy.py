@@ -98,11 +98,9 @@ class _CopyOfObjects(WorkingCopy):
             return
         for name in (MARK, "recipe.yaml"):
             self._mirror.create(name)
-        if not self._mirror.create("run.json") and not self._mirror.knows("run.json"):
-            if self._fingerprint_there() != BuildReader(self.folder).run.fingerprint:
-                raise StoreError(
-                    f"{self._mirror.address}: another build was begun there meanwhile; choose another --out"
-                )
+        ours = self._mirror.create("run.json") or self._mirror.knows("run.json")
+        if not ours and self._fingerprint_there() != BuildReader(self.folder).run.fingerprint:
+            raise StoreError(f"{self._mirror.address}: another build was begun there meanwhile; choose another --out")
         self._joined = True
 
     def _fingerprint_there(self) -> object:
