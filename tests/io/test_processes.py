@@ -41,6 +41,7 @@ def test_processes_begin_deaf_to_ctrl_c(context: str, tmp_path: Path) -> None:
 def test_ctrl_c_is_heard_afterwards_even_if_another_thread_takes_it() -> None:
     """A library's thread does not block the signal; Python then runs the handler in the main thread all the same."""
     ready, leave = threading.Event(), threading.Event()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     library = threading.Thread(target=lambda: (ready.set(), leave.wait(30)))
     library.start()
     done = False
@@ -52,5 +53,6 @@ def test_ctrl_c_is_heard_afterwards_even_if_another_thread_takes_it() -> None:
     finally:
         leave.set()
         library.join()
+        after = signal.signal(signal.SIGINT, before)
     assert done, "what is inside is not interrupted"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert after is signal.default_int_handler
