@@ -48,11 +48,13 @@ def test_links_and_plug_ins(inputs: Inputs, tmp_path: Path) -> None:
         held(hostile.outcome(attacks.__name__, attacks, tmp_path / "hostile", inputs))
 
 
+@pytest.mark.slow
 def test_odd_recipes_and_zips(inputs: Inputs, tmp_path: Path) -> None:
     for attacks in (odd.recipes, odd.archives):
         held(hostile.outcome(attacks.__name__, attacks, tmp_path / "odd", inputs))
 
 
+@pytest.mark.slow
 def test_no_network(inputs: Inputs, tmp_path: Path) -> None:
     held(network.attack(inputs, tmp_path))
 

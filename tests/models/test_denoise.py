@@ -115,6 +115,7 @@ def counted(network: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return runs
 
 
+@pytest.mark.slow
 def test_compiled_networks_see_one_shape_all_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With guidance and control that end on the way: a second compilation would cost a minute on a GPU."""
     pipe = make_pipeline(tmp_path)

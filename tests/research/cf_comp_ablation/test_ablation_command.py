@@ -39,6 +39,7 @@ def command(tiny_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return [*named, "--size", "quick", "--device", "cpu"]
 
 
+@pytest.mark.slow
 def test_it_trains_draws_and_fills_the_readme_and_goes_on(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

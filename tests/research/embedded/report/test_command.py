@@ -75,6 +75,7 @@ def test_the_command_measures_and_fills_readme_and_cards(
     assert capsys.readouterr().out == printed
 
 
+@pytest.mark.slow
 def test_without_seeds_no_trainings_are_compared(
     models: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
