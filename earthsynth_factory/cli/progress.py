@@ -183,8 +183,7 @@ class BuildProgress:
     def _resume(self, event: Resumed) -> None:
         self._bar.update(self._task, completed=event.settled, total=event.of)
         if event.settled:
-            where = escape(one_line(self._out))
-            self._console.print(f"{where}: {event.settled} of {event.of} are settled already; going on")
+            self.say(f"{one_line(self._out)}: {event.settled} of {event.of} are settled already; going on")
 
     def _count(self, slots: Iterable[int]) -> None:
         """Move the bar on; what a worker of a cluster settled before it died is told again by who goes on with its shard."""
@@ -297,4 +296,8 @@ def evaluation_progress() -> Iterator[Any]:
 
     with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task("images", total=None)
-        yield Events(say=shown.print, read=lambda count: bar.advance(task, count), ran=ran)
+        yield Events(
+            say=lambda line: shown.print(escape(printable(line)), highlight=False),
+            read=lambda count: bar.advance(task, count),
+            ran=ran,
+        )

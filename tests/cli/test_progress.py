@@ -99,3 +99,9 @@ def test_a_pipeline_tells_its_steps_through_the_build(tmp_path: Path, tiny_pipel
     assert isinstance(told[0], Resumed) and not any(
         isinstance(one, SlotSettled) for one in told[: told.index(Denoised(2, 2))]
     )
+
+
+def test_what_an_evaluation_says_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.evaluation_progress() as events:
+        events.say("pip install 'earthsynth-factory[evaluate]'\x1b[2J")
+    assert capsys.readouterr().err == "pip install 'earthsynth-factory[evaluate]'\\x1b[2J\n"
