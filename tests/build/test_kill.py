@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing as mp
 import random
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ FEW_KILLS = 8
 def killed_until_done(recipe: Path, out: Path, kills: int, seconds: float, *changes: str) -> int:
     """Run the build in processes that are killed after random times, then once to its end; how many died at work."""
     context = mp.get_context("forkserver")
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # another test's knows nothing of torch: a second of imports
     context.set_forkserver_preload(
         ["tests.build.building", "torch", "diffusers", "earthsynth_factory.conditions.procedural"]
     )
