@@ -105,12 +105,14 @@ def _print(facts: dict[str, Any], splits: tuple[str, ...], as_json: bool) -> Non
         return
     from rich.console import Console
 
+    from earthsynth_factory.io.printable import readable_size
+
     console = Console()
     console.print(_grid(facts, splits))
     twins = f", {facts['pairs']} of them the second of a counterfactual pair" if facts["pairs"] else ""
     console.print(
         f"{facts['images']} images{twins}; at least {facts['images_to_make']} to make; "
-        f"{_size(facts['bytes'])} on disk, exports not counted",
+        f"{readable_size(facts['bytes'])} on disk, exports not counted",
         highlight=False,
     )
     if facts["seconds"] is None:
@@ -143,15 +145,6 @@ def _grid(facts: dict[str, Any], splits: tuple[str, ...]) -> Any:
             *map(str, [*numbers, sum(numbers)]),
         )
     return grid
-
-
-def _size(count: float) -> str:
-    """Bytes in the unit a person reads."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
 
 
 def _duration(seconds: float) -> str:

@@ -31,6 +31,7 @@ from earthsynth_factory.io.claim import MARK
 from earthsynth_factory.io.lock import LOCK, locked
 from earthsynth_factory.io.log import LOGGER
 from earthsynth_factory.io.objects import ObjectAddress, ObjectStore, Stored
+from earthsynth_factory.io.printable import readable_size
 
 AT_ONCE = 16
 """Transfers side by side."""
@@ -174,7 +175,7 @@ class Mirror:
         size = sum(stored.size for stored in wanted.values())
         self._check_room(size)
         if not quiet:
-            self._tell(f"fetching {len(wanted):,} files, {_bytes(size)}, from {self.address} to {self.root}")
+            self._tell(f"fetching {len(wanted):,} files, {readable_size(size)}, from {self.address} to {self.root}")
         self._each(list(wanted), lambda name: self._bring_one(name, wanted[name]))
 
     def _bring_one(self, name: str, stored: Stored) -> None:
@@ -307,8 +308,8 @@ class Mirror:
             raise disk_error(self._place, error) from error
         if size > free:
             raise DiskError(
-                f"{self._place}: {_bytes(size)} of {self.address} are to be fetched and {_bytes(free)} are free; name a "
-                "folder of a larger disk in XDG_CACHE_HOME"
+                f"{self._place}: {readable_size(size)} of {self.address} are to be fetched and {readable_size(free)} are "
+                "free; name a folder of a larger disk in XDG_CACHE_HOME"
             )
 
 
@@ -336,11 +337,3 @@ def _is_sent(name: str) -> bool:
 def _is_whole(name: str) -> bool:
     last = name.rpartition("/")[2]
     return not (last.startswith(LOCK) or last.endswith(TEMPORARY))
-
-
-def _bytes(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

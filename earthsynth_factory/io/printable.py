@@ -1,4 +1,4 @@
-"""Names of strangers as a terminal, a log or a text file may show them: control characters are shown, not obeyed."""
+"""What a person reads: names of strangers, whose control characters are shown and not obeyed; and sizes in plain units."""
 
 from __future__ import annotations
 
@@ -15,3 +15,16 @@ def printable(text: object) -> str:
 def one_line(text: object) -> str:
     """As `printable`, line breaks and tabs shown too."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def readable_size(count: float) -> str:
+    """Bytes in the unit a person reads.
+
+    >>> readable_size(4_260_000)
+    '4.26 MB'
+    """
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
