@@ -64,11 +64,8 @@ class Lookalikes:
 
     def nearest(self, ones: Places, others: Places) -> Iterator[tuple[int, int]]:
         """For each of `ones` of which `others` has the like: its place and that of the nearest other."""
-        self._note()
-        self._file.flush()
-        numbers = np.frombuffer(self._numbers, np.float32).reshape(-1, NUMBERS)
-        others = others[numbers[others].any(axis=1)]
-        others = others[numbers[others, 0].argsort(kind="stable")]
+        numbers = self._all_numbers()
+        others = _ordered(others, numbers)
         for first in range(0, len(ones), BLOCK):
             block = ones[first : first + BLOCK]
             block = block[numbers[block].any(axis=1)]
@@ -82,11 +79,8 @@ class Lookalikes:
 
     def pairs(self) -> Iterator[tuple[int, int]]:
         """Places of two images that look the same, some pairs twice. Of very many alike each is named with its nearest."""
-        self._note()
-        self._file.flush()
-        numbers = np.frombuffer(self._numbers, np.float32).reshape(-1, NUMBERS)
-        places = np.flatnonzero(numbers.any(axis=1))
-        places = places[numbers[places, 0].argsort(kind="stable")]
+        numbers = self._all_numbers()
+        places = _ordered(np.arange(len(numbers)), numbers)
         for first in range(0, len(places), BLOCK):
             every = _Every(places[first : first + BLOCK])
             reached = numbers[every.ones[-1], 0] + REACH
@@ -126,11 +120,23 @@ class Lookalikes:
             pieces.append(self._file.read(size))
         return np.frombuffer(b"".join(pieces), np.uint8).reshape(-1, SIDE, SIDE)
 
+    def _all_numbers(self) -> Floats:
+        """(n, NUMBERS) of all images that were added; their thumbnails are in the file."""
+        self._note()
+        self._file.flush()
+        return np.frombuffer(self._numbers, np.float32).reshape(-1, NUMBERS)
+
     def _note(self) -> None:
         """Take in the numbers of the images that wait."""
         if self._waiting:
             self._numbers += lengths(np.stack(self._waiting)).tobytes()
             self._waiting = []
+
+
+def _ordered(places: Places, numbers: Floats) -> Places:
+    """Those that are no single grey, by their first number."""
+    places = places[numbers[places].any(axis=1)]
+    return np.asarray(places[numbers[places, 0].argsort(kind="stable")])
 
 
 class _Best:

@@ -65,63 +65,44 @@ def split_groups(
     If so many look the same that they cannot fill the splits, groups are dealt out as they are. Raises InputError if there
     are fewer groups than splits, and as `find_leaks`.
     """
-    classes: list[frozenset[int]] = []  # by the group's number
+    groups: dict[str, frozenset[int]] = {}
     shared: dict[frozenset[int], frozenset[int]] = {}  # there are few different ones, and many groups
-    numbers: dict[str, int] = {}
-    of_image = array("I")
-    with _looking() as looks:
-        for record in dataset.samples():
-            number = numbers.setdefault(record.origin.group, len(classes))
-            classes += [frozenset()] * (number == len(classes))
-            found = classes[number].union(record.classes)
-            classes[number] = shared.setdefault(found, found)
-            looks.add(dataset.image(record))
-            of_image.append(number)
-            progress(1)
-        places = _Joined(len(classes))
-        for one, other in looks.pairs():
-            places.join(of_image[one], of_image[other])
-    if len(classes) < len(shares):
+    for record in dataset.samples():
+        found = groups.get(record.origin.group, frozenset()).union(record.classes)
+        groups[record.origin.group] = shared.setdefault(found, found)
+    if len(groups) < len(shares):
         raise InputError(
-            f"{dataset.root}: {len(classes)} groups cannot fill {len(shares)} splits; a group (a scene, a layout) stays whole"
+            f"{dataset.root}: {len(groups)} groups cannot fill {len(shares)} splits; a group (a scene, a layout) stays whole"
         )
-    return _dealt_out(numbers, classes, places, shares, seed)
-
-
-def _dealt_out(
-    numbers: Mapping[str, int],
-    classes: Sequence[frozenset[int]],
-    places: _Joined,
-    shares: Mapping[str, float],
-    seed: int,
-) -> dict[str, str]:
-    together: dict[int, tuple[str, frozenset[int]]] = {}
-    for group in sorted(numbers):
-        place, mine = places.of(numbers[group]), classes[numbers[group]]
-        first, found = together.get(place, (group, frozenset()))
-        together[place] = first, found | mine
+    first_of = _first_alike(dataset, sorted(groups), progress)
+    together: dict[str, frozenset[int]] = {}
+    for group, first in first_of.items():
+        together[first] = together.get(first, frozenset()) | groups[group]
     if len(together) < len(shares):
-        return assign_groups({group: classes[number] for group, number in numbers.items()}, shares, seed)
-    split_of = assign_groups(dict(together.values()), shares, seed)
-    return {group: split_of[together[places.of(number)][0]] for group, number in numbers.items()}
+        return assign_groups(groups, shares, seed)
+    split_of = assign_groups(together, shares, seed)
+    return {group: split_of[first] for group, first in first_of.items()}
 
 
-class _Joined:
-    """Numbers 0 … count − 1 in sets that grow together."""
+def _first_alike(dataset: LabelledDataset, groups: Sequence[str], progress: Callable[[int], None]) -> Mapping[str, str]:
+    """Group → the first of those that it shares look-alike images with, also through others; itself if there is none."""
+    numbers = {group: number for number, group in enumerate(groups)}
+    of_image, first = array("I"), array("I", range(len(groups)))
 
-    def __init__(self, count: int) -> None:
-        self._above = array("I", range(count))
-
-    def of(self, number: int) -> int:
-        """The number that stands for the set."""
-        above = self._above
-        while above[number] != number:
-            above[number] = number = above[above[number]]
+    def first_of(number: int) -> int:
+        while first[number] != number:
+            first[number] = number = first[first[number]]
         return number
 
-    def join(self, one: int, other: int) -> None:
-        """Make the sets of both one."""
-        self._above[self.of(one)] = self.of(other)
+    with _looking() as looks:
+        for record in dataset.samples():
+            looks.add(dataset.image(record))
+            of_image.append(numbers[record.origin.group])
+            progress(1)
+        for one, other in looks.pairs():
+            low, high = sorted((first_of(of_image[one]), first_of(of_image[other])))
+            first[high] = low
+    return {group: groups[first_of(number)] for group, number in numbers.items()}
 
 
 def find_leaks(dataset: LabelledDataset, progress: Callable[[int], None]) -> Leaks:
