@@ -10,7 +10,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -112,6 +112,11 @@ class _Bar(Progress):
             yield Text(line, style="dim", no_wrap=True, overflow="ellipsis")
 
 
+def _say(shown: Console, line: str) -> None:
+    """A sentence as it is: brackets in it are no markup."""
+    shown.print(escape(printable(line)), highlight=False)
+
+
 class BuildProgress:
     """Shows what workers report; `tally` holds the sums afterwards."""
 
@@ -149,7 +154,7 @@ class BuildProgress:
 
     def say(self, line: str) -> None:
         """A line of its own, above the bar."""
-        self._console.print(escape(printable(line)), highlight=False)
+        _say(self._console, line)
 
     def watch(self, event: BuildEvent | AtNode) -> None:
         """Take in a report."""
@@ -297,7 +302,7 @@ def evaluation_progress() -> Iterator[Any]:
     with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task("images", total=None)
         yield Events(
-            say=lambda line: shown.print(escape(printable(line)), highlight=False),
+            say=lambda line: _say(shown, line),
             read=lambda count: bar.advance(task, count),
             ran=ran,
         )
