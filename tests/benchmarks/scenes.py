@@ -3,8 +3,8 @@
     python -m tests.benchmarks.scenes [--side 1024] [--seeds 6] [--picture TILE.jpg --labels TILE.png] [--out FOLDER]
 
 Scenes from nothing are parts of the map of `recipes/osm_town.yaml`, moved at random behind the windows, since streets and
-roofs that lie along a border step more than any seam. A picture that is given is changed as a whole, so that what windows do to
-it is seen everywhere; its labels are class ids, as `prepare --crop 0` writes them.
+roofs that lie along a border step more than any seam. A picture that is given is changed as a whole, so that what windows do
+to it is seen everywhere; its labels are class ids, as `prepare --crop 0` writes them.
 """
 
 from __future__ import annotations

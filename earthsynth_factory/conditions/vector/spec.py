@@ -81,8 +81,8 @@ class VectorSpec(SourceSpec):
             west, south, east, north = area
             if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
                 raise ValueError(
-                    "an area is west, south, east, north in degrees, west of east and south of north; what lies on both sides "
-                    "of the 180th meridian is two sources"
+                    "an area is west, south, east, north in degrees, west of east and south of north; what lies on both "
+                    "sides of the 180th meridian is two sources"
                 )
         return area
 
