@@ -13,6 +13,9 @@ from typing import Any
 
 import torch
 
+AGAIN = 3.0
+"""Seconds after which an alarm that was not heard rings again."""
+
 
 class OutOfTimeError(Exception):
     """The budget ended while something was measured."""
@@ -40,7 +43,7 @@ class Budget:
             with _alarm(self.left()):
                 return measure()
         except Exception as error:  # one failure is a line of the table, not the end of it
-            self.notes[name] = f"{type(error).__name__}: {str(error).strip()[:300]}"
+            self.notes[name] = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
             traceback.print_exc()
             return None
         finally:
@@ -50,11 +53,13 @@ class Budget:
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
+    """Rings until the block is left: what is raised in a callback of the collector or of the compiler may be swallowed."""
+
     def ring(number: int, frame: object) -> None:
         raise OutOfTimeError("cut off: the time given was used up")
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(0.1, seconds))
+    signal.setitimer(signal.ITIMER_REAL, max(0.1, seconds), AGAIN)
     try:
         yield
     finally:
