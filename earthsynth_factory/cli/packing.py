@@ -13,12 +13,12 @@ Folder = Annotated[Path, typer.Argument(help="Output folder of a build, on this 
 
 
 def pack_masters(folder: Folder) -> None:
-    """Put a build's images, masks and instance maps into a tar for each finished shard: few files instead of many."""
+    """Put the files of a build's images into a tar for each shard."""
     _change(folder, packed=True)
 
 
 def unpack_masters(folder: Folder) -> None:
-    """Make three files an image again of what is packed."""
+    """Make loose files again of what is packed."""
     _change(folder, packed=False)
 
 
