@@ -1,9 +1,10 @@
 """Large scenes: whether a seam shows where windows meet, in scenes from nothing and in a real one that was changed.
 
-    python -m tests.benchmarks.scenes [--side 1024] [--picture TILE.jpg --labels TILE.png] [--out FOLDER]
+    python -m tests.benchmarks.scenes [--side 1024] [--seeds 6] [--picture TILE.jpg --labels TILE.png] [--out FOLDER]
 
-Scenes from nothing are parts of the map of `recipes/osm_town.yaml`. A picture that is given is changed as a whole, so that
-what windows do to it is seen everywhere; its labels are class ids, as `prepare --crop 0` writes them.
+Scenes from nothing are parts of the map of `recipes/osm_town.yaml`, moved at random behind the windows, since streets and
+roofs that lie along a border step more than any seam. A picture that is given is changed as a whole, so that what windows do
+to it is seen everywhere; its labels are class ids, as `prepare --crop 0` writes them.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ MODEL_SIDE, CELL = 128, 8
 
 METRES = 0.8
 
+FIRST_SEED = 7
+
 
 def town(side: int) -> Condition:
     """The upper left `side` × `side` pixels of the town."""
@@ -47,6 +50,14 @@ def town(side: int) -> Condition:
     part = np.s_[:side, :side]
     mask, ids = (np.ascontiguousarray(one[part]) for one in (whole.mask, whole.instances))
     return replace(whole, mask=mask, instances=ids, visible={})
+
+
+def moved(condition: Condition, seed: int) -> Condition:
+    """Its map turned round on itself, down and across."""
+    height, width = condition.mask.shape
+    by = np.random.default_rng(seed).integers(0, (height, width))
+    mask, ids = (np.roll(one, by.tolist(), (0, 1)) for one in (condition.mask, condition.instances))
+    return replace(condition, mask=mask, instances=ids)
 
 
 def pictured(picture: Path, labels: Path, side: int) -> Condition:
@@ -83,21 +94,25 @@ def say(name: str, found: WindowSeams, seconds: float) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--side", type=int, default=1024)
+    parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--labels", type=Path)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args(arguments)
     shared: dict[str, Any] = {"model": "embedded", "precision": "float32", "windows": True}
-    jobs = [("from a map", ControlNetSpec(**shared), town(asked.side), DigitalSource.GENERATED)]
+    whole, jobs = town(asked.side), list[tuple[str, ControlNetSpec, Condition, DigitalSource, int]]()
+    for seed in range(FIRST_SEED, FIRST_SEED + asked.seeds):
+        scene = ControlNetSpec(**shared), moved(whole, seed)
+        jobs.append((f"from a map, seed {seed}", *scene, DigitalSource.GENERATED, seed))
     if asked.picture is not None:
         real = pictured(asked.picture, asked.labels, asked.side)
         assert real.picture is not None
         say("the real picture itself", window_seams(real.picture, MODEL_SIDE, CELL), 0)
         for strength in (0.4, 0.8):
             edit = EditSpec(kind="edit", where="all", strength=strength, **shared)
-            jobs.append((f"real, changed at {strength}", edit, real, DigitalSource.EDITED))
-    for name, spec, condition, kind in jobs:
-        made, seconds = drawn(spec, condition, 7)
+            jobs.append((f"real, changed at {strength}", edit, real, DigitalSource.EDITED, FIRST_SEED))
+    for name, spec, condition, kind, seed in jobs:
+        made, seconds = drawn(spec, condition, seed)
         say(name, window_seams(made, MODEL_SIDE, CELL), seconds)
         if asked.out is not None:
             asked.out.mkdir(parents=True, exist_ok=True)

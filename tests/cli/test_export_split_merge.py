@@ -14,6 +14,7 @@ from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.open import open_dataset
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
+from earthsynth_factory.io.claim import MARK
 from tests.cli.conftest import Run
 from tests.exports.stores import crowded_store, hashes, odd_store
 from tests.importers import layouts
@@ -151,6 +152,19 @@ def test_a_conversion_leaves_nothing_and_touches_nothing_beside_it(run: Run, tmp
     assert code == 0, err
     assert out.startswith(f"{source}: 1 images")
     assert left.read_bytes() == b"half", "it is not ours"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", "coco"}
+
+
+def test_a_conversion_killed_while_its_workspace_goes_is_made_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = layouts.coco_folder(tmp_path / "in")
+    with monkeypatch.context() as half:
+        half.setattr("shutil.rmtree", lambda folder, **_: (folder / MARK).unlink(missing_ok=True))
+        assert run("export", source, "-f", "coco", "-o", tmp_path / "out")[0] == 0
+    assert len(list((tmp_path / "out").glob("*/images"))) + len(list((tmp_path / "out").glob(".*/images"))) > 0
+    code, _, err = run("export", source, "-f", "coco", "-o", tmp_path / "out")
+    assert code == 0, err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", "coco"}
 
 

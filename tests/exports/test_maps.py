@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from rasterio.warp import transform
 from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.exports.geotiff import GeotiffSpec
 from earthsynth_factory.exports.stac import StacSpec
+from earthsynth_factory.importers.crops import CropRules
+from earthsynth_factory.importers.prepare import PrepareOptions, prepare
 from tests.exports.stores import hashes, write
 from tests.making import make_store
 
@@ -59,6 +62,22 @@ def test_objects_lie_on_the_ground_where_their_pixels_do(tmp_path: Path, crs: st
         assert shape.is_valid and shapely.contains_xy(shape, *degrees).all()
         own = _in_own_system(tmp_path / "out/geotiff", crs, about)
         assert own.area == pytest.approx(len(rows) * abs(a * e - b * d), rel=1e-6)  # no pixel more
+
+
+@pytest.mark.parametrize("crs", list(PLACES))
+def test_objects_come_back_to_the_pixels_they_were_drawn_of(tmp_path: Path, crs: str) -> None:
+    store = placed(tmp_path / "store", crs, count=1)
+    write(store, tmp_path / "out", GeotiffSpec())
+    [record], geotiff = store.samples(), tmp_path / "out" / "geotiff"
+    for objects in ("objects", f"objects_{crs.replace(':', '_')}"):  # in degrees, and in the image's own system
+        given = tmp_path / objects
+        given.mkdir()
+        shutil.copy(next(geotiff.rglob(f"images/{record.stem}.tif")), given)
+        shutil.copy(geotiff / f"{objects}.geojson", given)
+        prepare(given, tmp_path / f"{objects}-read", PrepareOptions(rules=CropRules(side=0), workers=1))
+        [line] = (tmp_path / f"{objects}-read" / "instances.jsonl").read_bytes().splitlines()
+        read = {(one["category"], one["rle"]) for one in orjson.loads(line)["instances"]}
+        assert read == {(one.category, one.rle) for one in record.instances}
 
 
 def _in_own_system(folder: Path, crs: str, about: dict[str, object]) -> shapely.Geometry:

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import shapely
 
 from earthsynth_factory.conditions.vector.features import Features
-from earthsynth_factory.conditions.vector.layers import Area, read_layers
-from earthsynth_factory.conditions.vector.projection import reprojected
+from earthsynth_factory.conditions.vector.layers import read_layers
 from earthsynth_factory.domain.splits import assign_groups
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.georeference import DEGREES
+from earthsynth_factory.io.vector_files import Area, reprojected
 
 MAX_BLOCKS = 1_000_000
 """An area of more is larger than what is read of a file at once."""

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from earthsynth_factory.conditions.vector.projection import Shapes
 from earthsynth_factory.geometry.clipping import Points, half_plane
+from earthsynth_factory.io.vector_files import Shapes
 
 MANY_CORNERS = 1000
 """An area with more is cut, so that a tile looks at those of its pieces alone that reach into it."""

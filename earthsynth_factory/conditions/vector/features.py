@@ -15,14 +15,15 @@ import shapely
 from rasterio.crs import CRS
 
 from earthsynth_factory.conditions.vector.cutting import Numbers, area_pieces, line_stretches, single_parts
-from earthsynth_factory.conditions.vector.layers import Area, Layer, read_layers
-from earthsynth_factory.conditions.vector.projection import Shapes, metric_system, reprojected
+from earthsynth_factory.conditions.vector.layers import Layer, read_layers
+from earthsynth_factory.conditions.vector.projection import metric_system
 from earthsynth_factory.conditions.vector.rules import ANY_OTHER, FeatureRule, Metres
 from earthsynth_factory.conditions.vector.tags import Tags, names_in
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.georeference import DEGREES, crs_name
 from earthsynth_factory.io.log import LOGGER
+from earthsynth_factory.io.vector_files import Area, Shapes, reprojected
 
 QUARTER = 4
 """Segments of a quarter circle where lines bend and end."""
@@ -128,7 +129,7 @@ class _Table:
 
     def _areas(self, parts: Numbers) -> tuple[Shapes, Numbers]:
         pieces, place, crossing = area_pieces(self._parts[parts])
-        self._told["crossing themselves: mended"] += self._features_of(parts[crossing])
+        self._told["with an outline that crosses itself: mended"] += self._features_of(parts[crossing])
         return pieces, parts[place]
 
     def _lines(self, parts: Numbers, metres: npt.NDArray[np.float64]) -> tuple[Shapes, Numbers]:
@@ -138,7 +139,7 @@ class _Table:
     def _long(self, parts: Numbers) -> Numbers:
         """The lines that lead anywhere."""
         leads = shapely.length(self._parts[parts]) > 0
-        self._told["that are lines without length: left out"] += self._features_of(parts[~leads])
+        self._told["of lines without length: left out"] += self._features_of(parts[~leads])
         return np.asarray(parts[leads])
 
     def _sized(self, parts: Numbers, size: Metres, tag: str | None) -> tuple[Numbers, npt.NDArray[np.float64]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-import shapely
 from affine import Affine
 from rasterio.crs import CRS
 
@@ -16,14 +14,14 @@ from earthsynth_factory.io.georeference import DEGREES, Georeference, crs_name, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Shapes = npt.NDArray[np.object_]
-"""(N,) shapely geometries."""
-
 TRUE = 0.002
 """A system's metres are true if they differ from those on the ground by less than this share (UTM: 0.0004 to 0.001)."""
 
 WIDEST = 12.0
 """Degrees from west to east. That wide, metres of a UTM zone are off those on the ground by up to half a percent."""
+
+HALF = 180.0
+"""Degrees. What reaches further round the globe is more likely two ends that meet behind."""
 
 
 def metric_system(system: CRS, bounds: Sequence[float]) -> CRS:
@@ -39,11 +37,15 @@ def metric_system(system: CRS, bounds: Sequence[float]) -> CRS:
         raise SourceError(
             f"{centre[0]:g}, {centre[1]:g} in {crs_name(system)} is no place on the globe; is it that system?"
         )
-    ends = moved([bounds[0], bounds[2]], [centre[1]] * 2, system, DEGREES)[0]
-    if abs(ends[1] - ends[0]) > WIDEST and not _polar(latitude):
+    west, east = moved([bounds[0], bounds[2]], [centre[1]] * 2, system, DEGREES)[0]
+    if not _polar(latitude) and (west > east or west < -180 or east > 180 or east - west > HALF):
         raise SourceError(
-            f"it reaches from {ends[0]:g} to {ends[1]:g} degrees east, too far for one system in metres; name an `area` of "
-            f"at most {WIDEST:g} degrees"
+            "it lies on both sides of the 180th meridian; give it as two sources, each with an `area` on one side of it"
+        )
+    if east - west > WIDEST and not _polar(latitude):
+        raise SourceError(
+            f"it reaches from {west:g} to {east:g} degrees east, too far for one system in metres; name an `area` of at most "
+            f"{WIDEST:g} degrees"
         )
     return CRS.from_epsg(_zone(longitude, latitude))
 
@@ -59,16 +61,3 @@ def _zone(longitude: float, latitude: float) -> int:
         return 32661 if latitude > 0 else 32761
     zone = int((longitude + 180) % 360 // 6) + 1
     return (32600 if latitude >= 0 else 32700) + zone
-
-
-def reprojected(shapes: Shapes, source: CRS, target: CRS) -> Shapes:
-    """The shapes in another system, without heights; None if a corner lies nowhere in it."""
-    flat = shapely.force_2d(shapes)
-    points, owner = shapely.get_coordinates(flat, return_index=True)
-    if source != target and len(points):
-        points = np.column_stack(moved(points[:, 0].tolist(), points[:, 1].tolist(), source, target))
-    lost = np.unique(owner[~np.isfinite(points).all(axis=1)])
-    points[~np.isfinite(points)] = 0
-    found: Shapes = shapely.set_coordinates(flat, points)
-    found[lost] = None
-    return found

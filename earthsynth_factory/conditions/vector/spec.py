@@ -18,9 +18,7 @@ from earthsynth_factory.conditions.base import ConditionSource, SourceContext, S
 from earthsynth_factory.conditions.vector.blocks import VectorBlock, area_of, laid_out
 from earthsynth_factory.conditions.vector.cutting import clipped
 from earthsynth_factory.conditions.vector.features import read_features
-from earthsynth_factory.conditions.vector.layers import Area
 from earthsynth_factory.conditions.vector.painting import Painted, Tile, paint
-from earthsynth_factory.conditions.vector.projection import Shapes
 from earthsynth_factory.conditions.vector.rules import FeatureRule, read_rules
 from earthsynth_factory.domain.condition import Condition, Origin
 from earthsynth_factory.domain.masks import present_classes
@@ -30,6 +28,7 @@ from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
 from earthsynth_factory.errors import NoCondition, SourceError
 from earthsynth_factory.io.georeference import crs_name, transform_text
 from earthsynth_factory.io.mirror import located
+from earthsynth_factory.io.vector_files import Area, Shapes
 
 LAYOUT_VERSION = 2
 """Raised whenever the same want would give other pixels."""
@@ -81,7 +80,10 @@ class VectorSpec(SourceSpec):
         if isinstance(area, tuple):
             west, south, east, north = area
             if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-                raise ValueError("an area is west, south, east, north in degrees, west of east and south of north")
+                raise ValueError(
+                    "an area is west, south, east, north in degrees, west of east and south of north; what lies on both "
+                    "sides of the 180th meridian is two sources"
+                )
         return area
 
     def build(self, context: SourceContext) -> VectorSource:

@@ -13,7 +13,6 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from earthsynth_factory.domain.taxonomy import Taxonomy
-from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.json_pieces import pieces
 
 if TYPE_CHECKING:
@@ -163,26 +162,17 @@ def _crs_of_geojson(path: Path) -> CRS | None:
 
 
 def _ogr(path: Path) -> tuple[CRS | None, Iterator[tuple[Mapping[str, Any], Geometry | None]]]:
-    import shapely
+    """All layers of a file in the system of the first that says one."""
+    from earthsynth_factory.io.vector_files import read_vector_layers, reprojected
 
-    try:
-        import pyogrio
-    except ImportError:
-        raise SourceError(
-            f"{path}: GeoPackage, Shapefile and FlatGeobuf need pyogrio; pip install 'earthsynth-factory[geo]'"
-        ) from None
-    crs: CRS | None = None
-    rows: list[tuple[Mapping[str, Any], Geometry | None]] = []
-    try:
-        for layer, kind in pyogrio.list_layers(path):
-            if kind is None:
-                continue
-            about, _, geometry, columns = pyogrio.raw.read(path, layer=layer)
-            crs = crs or (CRS.from_user_input(about["crs"]) if about["crs"] else None)
-            shapes = shapely.from_wkb(geometry, on_invalid="ignore")
-            names = [str(name) for name in about["fields"]]
-            for number, one in enumerate(shapes):
-                rows.append((dict(zip(names, (column[number] for column in columns), strict=True)), one))
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, CRSError, ValueError) as error:
-        raise SourceError(f"{path}: not readable ({error}); fetch or write the file again") from error
-    return crs, iter(rows)
+    layers = read_vector_layers(path)
+    crs = next((layer.system for layer in layers if layer.system is not None), None)
+
+    def features() -> Iterator[tuple[Mapping[str, Any], Geometry | None]]:
+        for layer in layers:
+            shapes = reprojected(layer.shapes, layer.system, crs) if crs and layer.system else layer.shapes
+            rows = zip(*layer.columns.values(), strict=True) if layer.columns else ((),) * len(shapes)
+            for row, shape in zip(rows, shapes, strict=True):
+                yield dict(zip(layer.columns, row, strict=True)), shape
+
+    return crs, features()
