@@ -31,7 +31,7 @@ def check_mirror(folder: LabelledFolder, target: Path) -> None:
     """Raises InputError if no filtered folder can be made of this one, StoreError if `target` will not do."""
     if folder.path.is_file():
         raise InputError(f"{folder.path}: is one file; give the folder that it and its images lie in, or --apply list")
-    files = (file for entry in folder.entries for file in entry.files)
+    files = (file for entry in folder.entries for file in entry.places)
     strange = next((file for file in files if not file.is_relative_to(folder.path)), None)
     if strange:
         raise InputError(

@@ -223,7 +223,7 @@ def test_split_keeps_groups_whole_and_the_dataset_as_it_is(run: Run, build: Path
         assert _facts(other) == _facts(one)
         assert np.array_equal(new.mask(other), old.mask(one))
         assert np.array_equal(new.instances(other), old.instances(one))
-        assert new.image_path(other).samefile(old.image_path(one))
+        assert new.image_file(other).path.samefile(old.image_file(one).path)
     run("split", build, "--ratios", "0.5,0.5", "-o", tmp_path / "again")
     assert hashes(tmp_path / "out") == hashes(tmp_path / "again")
 
@@ -232,7 +232,7 @@ def test_leaks_are_reported(run: Run, build: Path) -> None:
     reader = BuildReader(build)
     records = list(reader.samples())
     train, val = records[0], records[2]
-    reader.image_path(val).write_bytes(reader.image_path(train).read_bytes())
+    reader.image_file(val).path.write_bytes(reader.image_file(train).read_bytes())
     journal = reader.layout.shard(0).samples
     journal.write_bytes(journal.read_bytes().replace(b'"group":"group2"', b'"group":"group0"'))
     code, out, _ = run("split", build)
