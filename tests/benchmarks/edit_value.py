@@ -4,7 +4,8 @@
 
 DUBAI, KIT: the two datasets as `prepare --crop 128 --overlap 0` writes them. Of each, 5 and 10 % of the training crops become
 a dataset of their own, with all of val and test; collages and edits are put together from those crops alone, so that no arm
-sees more labels than another. One seed more is run for every table in turn: stop it when you like, the same command goes on.
+sees more labels than another. Seeds are doubled from two on for every table in turn: stop it when you like, the same command
+goes on.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def prepare(task: Task, source: Path, share: float, out: Path) -> None:
 
 def judge(task: Task, out: Path, seeds: int) -> None:
     """Both evaluations of a table, with N seeds: collage beside edit, and masks composed beside masks from nothing."""
-    shared = {"real": str(out / "real"), "task": task.task, "seeds": seeds, **BUDGET, "workers": 1}
+    shared = {"real": str(out / "real"), "task": task.task, "seeds": seeds, **BUDGET}
     put_together = {"synthetic": [str(out / "collage")], "compare": str(out / "edit")}
     arms = ["real", "augmented", "synthetic", "compared"]
     evaluate(load(None, {**shared, **put_together, "arms": arms}), out / "evaluation", Events())
@@ -129,7 +130,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8)
     given = parser.parse_args()
     tables = [(task, share, given.out.resolve() / f"{task.name}-{share:g}") for share in SHARES for task in TASKS]
-    for seeds in range(2, given.seeds + 1):
+    for seeds in sorted({min(2**power, given.seeds) for power in range(1, given.seeds.bit_length() + 1)}):
         for task, share, out in tables:
             out.mkdir(parents=True, exist_ok=True)
             prepare(task, getattr(given, task.name), share, out)  # finds everything there but the first time
