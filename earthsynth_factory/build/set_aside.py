@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from earthsynth_factory.build.shard_journal import cut_journal, read_records
 from earthsynth_factory.datasets.build.layout import ShardLayout
+from earthsynth_factory.datasets.build.masters import has_masters
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
 from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.io.atomic import remove, write_bytes
@@ -47,7 +48,7 @@ class SetAside:
         rejects: dict[int, list[RejectRecord]] = {}
         for _, record in read_records(layout.earlier_rejects, RejectRecord)[0]:
             rejects.setdefault(record.slot, []).append(record)
-        return cls({slot: record for slot, record in samples.items() if layout.has(record.stem)}, rejects)
+        return cls({slot: record for slot, record in samples.items() if has_masters(layout, record.stem)}, rejects)
 
     def past(self, slot: int, candidates: int) -> Past | None:
         """What became of the slot; None if nothing is known. candidates: images of a group."""

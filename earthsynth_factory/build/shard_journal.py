@@ -12,14 +12,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
 
+from earthsynth_factory.build.masters_writer import MastersWriter, masters_writer
 from earthsynth_factory.datasets.build.layout import ShardLayout
 from earthsynth_factory.datasets.build.marker import marker_of
+from earthsynth_factory.datasets.build.masters import has_masters
 from earthsynth_factory.datasets.build.records import Record, RejectRecord, SampleRecord, parsed, to_line
 from earthsynth_factory.domain.outcome import NOT_BEST, Outcome, Reason
 from earthsynth_factory.domain.sample import Candidate, Sample, Slot, Verdict
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.io.atomic import disk_error, flush, remove, sweep, write_bytes, write_json
+from earthsynth_factory.io.atomic import disk_error, remove, sweep, write_bytes, write_json
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.jsonl import append_line, open_to_append, whole_lines
 from earthsynth_factory.io.png import encode_mask, encode_png
@@ -43,13 +45,16 @@ class SlotResult:
 class ShardJournal:
     """Writes one shard. There is one writer for a shard; `put_pixels` may be called from several threads."""
 
-    def __init__(self, layout: ShardLayout, slots: range, taxonomy: Taxonomy, source: DigitalSource) -> None:
-        """source: how the images came to be."""
+    def __init__(
+        self, layout: ShardLayout, slots: range, taxonomy: Taxonomy, source: DigitalSource, pack: bool = False
+    ) -> None:
+        """source: how the images came to be. pack: whether a shard that is begun is to be packed."""
         self._layout = layout
         self._slots = slots
-        self._taxonomy, self._source = taxonomy, source
+        self._taxonomy, self._source, self._pack = taxonomy, source, pack
         self.next_slot = slots.start
         self.accepted = 0
+        self._masters: MastersWriter | None = None
         self._samples: IO[bytes] | None = None
         self._rejects: IO[bytes] | None = None
 
@@ -62,18 +67,21 @@ class ShardJournal:
         ends = [record.slot for _, record in samples]
         ends += [record.slot for _, record in rejects if record.short]
         first = _first_open(layout, self._slots, ends, damaged or damaged_too)
-        self.next_slot = next((record.slot for _, record in samples if not layout.has(record.stem)), first)
+        self.next_slot = next((record.slot for _, record in samples if not has_masters(layout, record.stem)), first)
         self.accepted = sum(record.slot < self.next_slot for _, record in samples)
         cut_journal(layout, self.next_slot)
+        aside = [record.stem for _, record in read_records(layout.earlier_samples, SampleRecord)[0]]
+        recorded = [record.stem for _, record in samples if record.slot < self.next_slot]
+        self._masters = masters_writer(layout, [*recorded, *aside], self._pack)
         self._samples, self._rejects = open_to_append(layout.samples), open_to_append(layout.rejects)
 
     def put_pixels(self, sample: Sample) -> None:
         """Write image, mask and instance map of a sample, each whole or not at all; `settle` sees them onto the disk."""
+        assert self._masters, "the journal is not open"
         candidate = sample.candidate
-        stem, condition = candidate.slot.stem, candidate.condition
-        write_bytes(self._layout.image(stem), encode_png(candidate.image, source=self._source), durable=False)
-        write_bytes(self._layout.mask(stem), encode_mask(condition.mask, self._taxonomy), durable=False)
-        write_bytes(self._layout.instances(stem), encode_png(sample.labels.instance_map), durable=False)
+        image = encode_png(candidate.image, source=self._source)
+        mask = encode_mask(candidate.condition.mask, self._taxonomy)
+        self._masters.put(candidate.slot.stem, (image, mask, encode_png(sample.labels.instance_map)))
 
     def put_rejected(self, candidate: Candidate) -> None:
         """Keep the image of a rejected candidate."""
@@ -84,13 +92,12 @@ class ShardJournal:
         """Record outcomes whose pixels are written; they must follow on `next_slot` without a gap. Best many at a time: the
         disk is waited for.
         """
-        assert self._samples and self._rejects, "the journal is not open"
+        assert self._samples and self._rejects and self._masters, "the journal is not open"
         following = range(self.next_slot, self.next_slot + len(outcomes))
         assert [outcome.slot.index for outcome in outcomes] == list(following), "slots are settled in order"
         rejects = b"".join(to_line(record) for outcome in outcomes for record in outcome.rejects)
         samples = [to_line(outcome.sample) for outcome in outcomes if outcome.sample]
-        made = [outcome.sample.stem for outcome in outcomes if outcome.sample]
-        flush([path for stem in made for path in self._layout.masters(stem)])
+        self._masters.flush([outcome.sample.stem for outcome in outcomes if outcome.sample])
         append_line(self._rejects, rejects, self._layout.rejects)
         append_line(self._samples, b"".join(samples), self._layout.samples)
         self.accepted += len(samples)
@@ -98,15 +105,16 @@ class ShardJournal:
 
     def close(self) -> None:
         """Close the files; when every slot is settled, write the commit marker."""
-        for file in (self._samples, self._rejects):
+        for file in (self._samples, self._rejects, self._masters):
             try:
                 if file:
                     file.close()
             except OSError as error:  # a line that did not go onto a full disk is tried once more by `close`
                 raise disk_error(self._layout.root, error) from error
-        if self.next_slot == self._slots.stop and self._samples:
+        if self.next_slot == self._slots.stop and self._samples and self._masters:
             for path in (self._layout.earlier_samples, self._layout.earlier_rejects):
                 remove(path)  # all that was set aside is recorded
+            self._masters.seal([record.stem for _, record in read_records(self._layout.samples, SampleRecord)[0]])
             write_json(self._layout.marker, asdict(marker_of(self._layout, self._slots, self.accepted)))
 
 

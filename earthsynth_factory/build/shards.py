@@ -144,7 +144,8 @@ class ShardTask:
         self, pipeline: Pipeline, number: int, layout: ShardLayout, report: Report, stop: threading.Event
     ) -> None:
         slots, source = self.slots(number), pipeline.recipe.synthesis.digital_source
-        journal, aside = ShardJournal(layout, slots, pipeline.taxonomy, source), SetAside.of(layout)
+        aside = SetAside.of(layout)
+        journal = ShardJournal(layout, slots, pipeline.taxonomy, source, pipeline.recipe.packs)
         journal.open()
 
         def past(slot: int) -> Past | None:

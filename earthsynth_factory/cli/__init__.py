@@ -17,6 +17,7 @@ from earthsynth_factory.cli import (
     filter,
     generate,
     mosaic,
+    packing,
     plan,
     prepare,
     recipe,
@@ -52,6 +53,8 @@ app.command()(export.export)
 app.command()(sign.sign)
 app.command()(split_merge.split)
 app.command()(split_merge.merge)
+app.command("pack")(packing.pack_masters)
+app.command("unpack")(packing.unpack_masters)
 app.command()(dataset.preview)
 app.command()(report.report)
 app.command()(report.remake)

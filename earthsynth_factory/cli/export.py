@@ -121,13 +121,13 @@ def _opened(
 def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> AbstractContextManager[LabelledDataset]:
     from collections.abc import Iterator
     from contextlib import contextmanager
-    from shutil import rmtree
 
     from earthsynth_factory.cli.progress import scene_progress
     from earthsynth_factory.datasets.prepared.reader import PreparedDataset
     from earthsynth_factory.importers.crops import CropRules
     from earthsynth_factory.importers.finish import problems_of
     from earthsynth_factory.importers.prepare import PrepareOptions, prepare
+    from earthsynth_factory.io.atomic import throw_away
     from earthsynth_factory.io.claim import digest_of
 
     @contextmanager
@@ -149,7 +149,7 @@ def _converted(folder: Path, out: Path, kind: str, map_file: Path | None) -> Abs
                 say("\n".join(problems_of(prepared)[1]), err=True)
             yield PreparedDataset(prepared)
         finally:
-            rmtree(prepared, ignore_errors=True)
+            throw_away(prepared)
 
     return converted()
 

@@ -10,6 +10,7 @@ from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import Taxonomy
+from earthsynth_factory.io.stored import StoredFile
 
 
 class LabelledDataset(Protocol):
@@ -54,8 +55,8 @@ class LabelledDataset(Protocol):
         """Every image's record, one at a time; `slot` ascends."""
         ...
 
-    def image_path(self, record: SampleRecord) -> Path:
-        """The image's file."""
+    def image_file(self, record: SampleRecord) -> StoredFile:
+        """The image's file, which may lie in a tar."""
         ...
 
     def stamp(self, record: SampleRecord) -> str:

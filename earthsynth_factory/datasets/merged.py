@@ -23,6 +23,7 @@ from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image, Instance
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, MAX_ID, Category, Taxonomy, earthsynth, normalise
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.io.stored import StoredFile
 
 _FIRST_OWN: int = max(category.id for category in earthsynth()) + 1
 
@@ -142,9 +143,9 @@ class Merged:
                 yield replace(renumbered, pair=pairs.of(renumbered))
                 slot += 1
 
-    def image_path(self, record: SampleRecord) -> Path:
+    def image_file(self, record: SampleRecord) -> StoredFile:
         part, own = self._owner(record)
-        return part.image_path(own)
+        return part.image_file(own)
 
     def stamp(self, record: SampleRecord) -> str:
         part, own = self._owner(record)

@@ -16,6 +16,7 @@ from earthsynth_factory.domain.condition import InstanceMap, Mask
 from earthsynth_factory.domain.sample import Image
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Taxonomy
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.io.stored import StoredFile
 
 
 class View:
@@ -56,8 +57,8 @@ class View:
     def samples(self) -> Iterator[SampleRecord]:
         return self.base.samples()
 
-    def image_path(self, record: SampleRecord) -> Path:
-        return self.base.image_path(record)
+    def image_file(self, record: SampleRecord) -> StoredFile:
+        return self.base.image_file(record)
 
     def stamp(self, record: SampleRecord) -> str:
         return self.base.stamp(record)

@@ -46,9 +46,9 @@ class Members:
 def gather(recipe: EvaluationRecipe, progress: Callable[[int], None]) -> Members:
     """Open, split and compare. Raises InputError if a split is missing or leaks, StoreError and SourceError from reading."""
     real, notes = _with_splits(_opened(recipe.real), recipe.seed, progress)
-    made = [_opened(path) for path in recipe.synthetic]
-    other = [] if recipe.compare is None else [_opened(path) for path in compared_dataset(recipe.compare)]
-    roles = _Roles(Merged([real, *made, *other]), len(made))
+    paths = [*recipe.synthetic, *(() if recipe.compare is None else compared_dataset(recipe.compare))]
+    made = [_opened(path) for path in paths]
+    roles = _Roles(Merged([real, *made]), len(recipe.synthetic))
     leaks = find_leaks(roles, progress)
     records: defaultdict[str, list[MergedRecord]] = defaultdict(list)
     for record in roles.samples():
@@ -61,7 +61,7 @@ def gather(recipe: EvaluationRecipe, progress: Callable[[int], None]) -> Members
             raise InputError(
                 f"{_place(part, recipe)}: no image is left for {part}; {'; '.join(notes) or 'it is empty'}"
             )
-    warnings += _card_warnings(made, recipe.synthetic, real, {record.origin.group for record in records[TEST]})
+    warnings += _card_warnings(made, paths, real, {record.origin.group for record in records[TEST]})
     return Members(roles.base_merged, {part: tuple(records[part]) for part in PARTS}, tuple(notes), tuple(warnings))
 
 

@@ -35,6 +35,7 @@ from earthsynth_factory.evaluation.views import noise_of
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.io.atomic import write_bytes
 from earthsynth_factory.io.png import encode_png
+from earthsynth_factory.io.stored import StoredFile
 from earthsynth_factory.recipe.load import export_blocks
 
 ARMS = frozenset({"real", "synthetic", "noise", "synthetic-alone", "fewer-real", "more-real", "compared"})
@@ -186,16 +187,16 @@ class _ArmData(View):
             if part is not None:
                 yield replace(record, split=part)
 
-    def image_path(self, record: SampleRecord) -> Path:
+    def image_file(self, record: SampleRecord) -> StoredFile:
         if self._noise is None or record.stem not in self._made:
-            return self.base.image_path(record)
+            return self.base.image_file(record)
         assert isinstance(record, MergedRecord)
         path = self._noise / f"{record.stem}.png"
         if not path.is_file():
             side = max(record.height, record.width)
             pixels = noise_of(self._places[record.stem], side)[: record.height, : record.width]
             write_bytes(path, encode_png(pixels.copy()), durable=False)
-        return path
+        return StoredFile(path)
 
     def image(self, record: SampleRecord) -> Image:
         if self._noise is None or record.stem not in self._made:

@@ -60,7 +60,7 @@ class _Writer:
 
     def add(self, record: SampleRecord) -> None:
         """Write one sample: its image entry, its annotations, its image."""
-        image = self._store.image_path(record)
+        image = self._store.image_file(record)
         name = record.stem + image.suffix
         put_image(image, self._out / record.split / name, self._spec.images)
         self._files[record.split].add(image_entry(record, name), self._annotated(record))

@@ -44,7 +44,7 @@ class EarthSynthSpec(ExportSpec):
             for record in walk:
                 categories = [category for category in record.classes if category != BACKGROUND]
                 self._files(store, record, out / record.split, categories, losses)
-                name = record.stem + store.image_path(record).suffix
+                name = record.stem + store.image_file(record).suffix
                 lines = training_lines(record.stem, name, categories, store.taxonomy, self.augment)
                 lists[record.split](lines)
                 losses.count("images without any class: files, but no line in train.jsonl", not lines)
@@ -58,7 +58,7 @@ class EarthSynthSpec(ExportSpec):
         categories: list[int],
         losses: Losses,
     ) -> None:
-        image, mask = store.image_path(record), store.mask(record)
+        image, mask = store.image_file(record), store.mask(record)
         ignored = mask == IGNORE
         losses.count("pixels of which nothing is known, written as background", int(ignored.sum()))
         mask = np.where(ignored, np.uint8(BACKGROUND), mask)

@@ -119,7 +119,7 @@ def _quiet() -> Iterator[None]:
 
 def _source(store: LabelledDataset, record: SampleRecord) -> dict[str, str]:
     """As tags: how the image came to be, and what it was cut from. Its own pixels have 8 bits and no value for no data."""
-    found = source_type_of(store.image_path(record))
+    found = source_type_of(store.image_file(record))
     tags = {"DIGITAL_SOURCE_TYPE": VOCABULARY + found} if found else {}
     detail = record.origin.detail
     return tags | {tag: str(detail[name]) for name, tag in _TAGS.items() if name in detail}

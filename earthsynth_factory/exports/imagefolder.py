@@ -40,7 +40,7 @@ class ImageFolderSpec(ExportSpec):
             table.writerow(["image", "split", "class", *(cell(category.name) for category in columns)])
             for record in walk:
                 main = store.taxonomy[_main_class(store, record)].name
-                image = store.image_path(record)
+                image = store.image_file(record)
                 path = Path(record.split, folder_name(main), record.stem + image.suffix)
                 put_image(image, out / path, self.images)
                 table.writerow([*map(cell, (path.as_posix(), record.split, main)), *_flags(record, columns)])

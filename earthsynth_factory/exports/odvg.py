@@ -52,7 +52,7 @@ class OdvgSpec(ExportSpec):
                 for form in ("od", "vg")
             }
             for record in walk:
-                image = store.image_path(record)
+                image = store.image_file(record)
                 name = record.stem + image.suffix
                 put_image(image, out / record.split / name, self.images)
                 kept = _countable(record, losses)

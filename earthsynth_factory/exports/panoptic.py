@@ -54,7 +54,7 @@ class PanopticSpec(ExportSpec):
                 for split in store.splits
             }
             for record in walk:
-                image = store.image_path(record)
+                image = store.image_file(record)
                 name = record.stem + image.suffix
                 put_image(image, out / record.split / name, self.images)
                 ids = _segments(store, record)

@@ -182,7 +182,7 @@ def _values(types: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def _row(store: LabelledDataset, record: SampleRecord, labels: dict[int, int]) -> dict[str, Any]:
-    image = store.image_path(record)
+    image = store.image_file(record)
     return {
         "image": {"bytes": image.read_bytes(), "path": record.stem + image.suffix},
         "mask": {"bytes": encode_png(store.mask(record)), "path": f"{record.stem}.png"},

@@ -41,7 +41,7 @@ class PreparedSpec(ExportSpec):
         walk, seen = Walk(dataset, progress), set[int]()
         with streamed_dataset(out) as streamed:
             for record in walk:
-                image, numbers = dataset.image_path(record), dataset.instances(record)
+                image, numbers = dataset.image_file(record), dataset.instances(record)
                 put = partial(put_image, image, images=self.images)
                 name = put_item(out, record.stem, record.stem + image.suffix, put, dataset.mask(record), numbers).name
                 lines = training_lines(record.stem, name, record.classes, dataset.taxonomy, augmented=False)

@@ -43,7 +43,7 @@ class SemanticSpec(ExportSpec):
         for record in store.samples():
             mask = encode_png(lut[store.mask(record)], palette)
             write_bytes(out / "ann_dir" / record.split / f"{record.stem}.png", mask, durable=False)
-            image = store.image_path(record)
+            image = store.image_file(record)
             put_image(image, out / "img_dir" / record.split / (record.stem + image.suffix), self.images)
             counts[record.split] += 1
             progress(1)

@@ -31,6 +31,7 @@ from earthsynth_factory.exports.walk import Walk, image_classes, origin_fields
 from earthsynth_factory.io.atomic import write_bytes, write_json
 from earthsynth_factory.io.png import encode_mask
 from earthsynth_factory.io.provenance import VOCABULARY, source_type_of
+from earthsynth_factory.io.stored import StoredFile
 
 VERSION = "1.1.0"
 EXTENSIONS = (
@@ -81,7 +82,7 @@ class StacSpec(ExportSpec):
         return ExportSummary("stac", walk.counts, (note,) if nowhere else ())
 
     def _put(self, store: LabelledDataset, record: SampleRecord, place: GroundPlace | None, folder: Path) -> None:
-        image = store.image_path(record)
+        image = store.image_file(record)
         put_image(image, folder / f"image{image.suffix.lower()}", self.images)
         write_bytes(folder / "labels.png", encode_mask(store.mask(record), store.taxonomy), durable=False)
         if place is not None:
@@ -91,7 +92,7 @@ class StacSpec(ExportSpec):
         self, store: LabelledDataset, record: SampleRecord, place: GroundPlace | None, classes: list[Category]
     ) -> dict[str, Any]:
         names = [store.taxonomy[number].name for number in record.classes]
-        image = store.image_path(record)
+        image = store.image_file(record)
         properties: dict[str, Any] = {
             **self._time(record),
             "gsd": record.metres_per_pixel or None,
@@ -208,7 +209,7 @@ def _geometry(record: SampleRecord, place: GroundPlace | None, properties: dict[
     return {"geometry": geometry, "bbox": [float(value) for value in (*corners.min(axis=0), *corners.max(axis=0))]}
 
 
-def _assets(image: Path, place: GroundPlace | None, *, with_image: bool) -> dict[str, Any]:
+def _assets(image: StoredFile, place: GroundPlace | None, *, with_image: bool) -> dict[str, Any]:
     suffix = image.suffix.lower()
     kind = "image/png" if suffix == ".png" else "image/jpeg" if suffix in (".jpg", ".jpeg") else "image/tiff"
     shown = {"image": {"href": f"./image{suffix}", "type": kind, "roles": ["data", "visual"], "title": "image"}}

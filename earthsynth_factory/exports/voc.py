@@ -39,7 +39,7 @@ class VocSpec(ExportSpec):
         with ExitStack() as stack:
             lists = {split: stack.enter_context((sets / f"{split}.txt").open("wb")) for split in store.splits}
             for record in walk:
-                image = store.image_path(record)
+                image = store.image_file(record)
                 name = record.stem + image.suffix
                 put_image(image, out / "JPEGImages" / name, self.images)
                 write_bytes(out / "Annotations" / f"{record.stem}.xml", _xml(store, record, name), durable=False)

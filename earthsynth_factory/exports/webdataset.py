@@ -108,7 +108,7 @@ class _Shards:
 
 
 def _members(store: LabelledDataset, record: SampleRecord) -> list[tuple[str, bytes]]:
-    key, image = f"{record.slot:07d}", store.image_path(record)
+    key, image = f"{record.slot:07d}", store.image_file(record)
     return [
         (f"{key}{image.suffix.lower()}", image.read_bytes()),
         (f"{key}.mask.png", encode_png(store.mask(record))),

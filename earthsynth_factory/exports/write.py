@@ -7,7 +7,6 @@ be the same again is left as it is, and one that holds files of others is not re
 from __future__ import annotations
 
 import hashlib
-import secrets
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -25,7 +24,7 @@ from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
 from earthsynth_factory.exports.pairs import write_pairs
 from earthsynth_factory.geometry.rle import RunLengthError
-from earthsynth_factory.io.atomic import TEMPORARY, disk_error, write_json
+from earthsynth_factory.io.atomic import disk_error, sweep_folders, temporary_beside, write_json
 from earthsynth_factory.io.bounded import read_bounded
 from earthsynth_factory.io.claim import digest_of
 from earthsynth_factory.io.gates import write_below
@@ -63,7 +62,7 @@ def export(
         return []
     check_targets(specs, out, store.root)
     with nullcontext() if held else locked(out, "export"):
-        _sweep(out)
+        sweep_folders(out)
         views = [_narrowed(store, spec) for spec in specs]
         known = {view: content if content and view is store else content_of(view) for view in set(views)}
         digests = [
@@ -115,7 +114,7 @@ def _export_one(
         raise InputError(
             f"{target}: holds files that no export wrote ({strange}); move them away or choose another --out"
         )
-    fresh = target.with_name(f".{secrets.token_hex(6)}{TEMPORARY}")
+    fresh = temporary_beside(target)
     try:
         fresh.mkdir(parents=True)
         summary = write_format(_narrowed(store, spec), spec, fresh, progress)
@@ -140,18 +139,11 @@ def write_format(store: LabelledDataset, spec: ExportSpec, folder: Path, progres
 
 
 def _replace(target: Path, fresh: Path) -> None:
-    stale = target.with_name(f".{secrets.token_hex(6)}{TEMPORARY}")
+    stale = temporary_beside(target)
     if target.exists():
         target.rename(stale)
     fresh.rename(target)
     shutil.rmtree(stale, ignore_errors=True)
-
-
-def _sweep(out: Path) -> None:
-    """Remove the folders that a killed export left; nobody else has such names."""
-    for leftover in out.glob(f".*{TEMPORARY}"):
-        if leftover.is_dir() and not leftover.is_symlink():
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _read_mark(target: Path) -> ExportMark | None:

@@ -44,7 +44,7 @@ class _YoloSpec(ExportSpec, ABC):
         classes, losses, walk = object_classes(store), Losses(), Walk(store, progress)
         numbers = {category.id: number for number, category in enumerate(classes)}
         for record in walk:
-            image = store.image_path(record)
+            image = store.image_file(record)
             put_image(image, out / "images" / record.split / (record.stem + image.suffix), self.images)
             text = "".join(self._lines(record, numbers, losses))
             if text:

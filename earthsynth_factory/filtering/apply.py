@@ -6,8 +6,6 @@ linked or copied as it is.
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,7 +19,7 @@ from earthsynth_factory.filtering.kept_files import KeptFiles
 from earthsynth_factory.filtering.labelled_folder import LabelledFolder
 from earthsynth_factory.filtering.rewrite_lists import rewritten
 from earthsynth_factory.importers.tree import walk
-from earthsynth_factory.io.atomic import TEMPORARY, disk_error, new_file, put_file, write_json
+from earthsynth_factory.io.atomic import disk_error, new_file, put_file, sweep_folders, temporary_beside, write_json
 from earthsynth_factory.io.own_files import FileNames, names_of, strangers
 from earthsynth_factory.rfilter.selections.base import Bools
 
@@ -33,7 +31,7 @@ def check_mirror(folder: LabelledFolder, target: Path) -> None:
     """Raises InputError if no filtered folder can be made of this one, StoreError if `target` will not do."""
     if folder.path.is_file():
         raise InputError(f"{folder.path}: is one file; give the folder that it and its images lie in, or --apply list")
-    files = (file for entry in folder.entries for file in entry.files)
+    files = (file for entry in folder.entries for file in entry.places)
     strange = next((file for file in files if not file.is_relative_to(folder.path)), None)
     if strange:
         raise InputError(
@@ -66,9 +64,9 @@ def whole(target: Path, names: Path) -> Iterator[Path]:
 
     Raises DiskError, StoreError. What a killed run left goes when the next one begins; the caller holds the folder around it.
     """
-    fresh = target.with_name(f".{secrets.token_hex(6)}{TEMPORARY}")
+    fresh = temporary_beside(target)
     try:
-        _sweep(target.parent)
+        sweep_folders(target.parent)
         fresh.mkdir(parents=True)
         yield fresh
         write_json(names, asdict(names_of(fresh)))
@@ -76,22 +74,16 @@ def whole(target: Path, names: Path) -> Iterator[Path]:
     except OSError as error:
         raise disk_error(target, error) from error
     finally:
-        _sweep(target.parent)
+        sweep_folders(target.parent)
 
 
 def set_aside(target: Path) -> None:
     """Move what an earlier run wrote out of the way; it goes with what is left of killed runs. Raises DiskError."""
     try:
         if target.exists():
-            target.rename(target.with_name(f".{secrets.token_hex(6)}{TEMPORARY}"))
+            target.rename(temporary_beside(target))
     except OSError as error:
         raise disk_error(target, error) from error
-
-
-def _sweep(folder: Path) -> None:
-    for leftover in folder.glob(f".*{TEMPORARY}"):
-        if leftover.is_dir() and not leftover.is_symlink():
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def mirror(folder: LabelledFolder, fresh: Path, target: Path, kept: Bools, how: Literal["copy", "link"]) -> None:

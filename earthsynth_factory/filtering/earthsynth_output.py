@@ -15,6 +15,7 @@ from earthsynth_factory.filtering.labelled_folder import LabelledFolder, Labelle
 from earthsynth_factory.importers.tree import walk
 from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.pictures import Picture
+from earthsynth_factory.io.stored import StoredFile
 
 TEST_OUTPUT = "earthsynth-test"
 """Kind of a folder that the authors' `test.py` wrote."""
@@ -37,10 +38,12 @@ def open_test_output(path: Path) -> LabelledFolder | None:
         if control is not None and number.isdecimal() and control != picture:
             category = next(prefixes[name] for name in names if body[len(name) + 1 :] == control.stem)
             targets.add(category)
-            entries.append(LabelledImage(picture.stem, (picture,), partial(_load_test, picture, control, category)))
+            entries.append(
+                LabelledImage(picture.stem, (StoredFile(picture),), partial(_load_test, picture, control, category))
+            )
     if not entries:
         return None
-    why = f"output of EarthSynth's test.py: pictures such as {entries[0].files[0].name} beside their control images"
+    why = f"output of EarthSynth's test.py: pictures such as {entries[0].places[0].name} beside their control images"
     return LabelledFolder(path, TEST_OUTPUT, why, taxonomy, tuple(sorted(targets)), entries)
 
 

@@ -39,13 +39,13 @@ class KeptFiles:
     @cached_property
     def staying(self) -> FileSet:
         """Files that a kept image owns."""
-        return FileSet(file for entry in self._entries(kept=True) for file in entry.files)
+        return FileSet(file for entry in self._entries(kept=True) for file in entry.places)
 
     @cached_property
     def leaving(self) -> FileSet:
         """Files that a dropped image owns and no kept one does, and what EarthSynth's layout made of such images."""
         found, folders = FileSet(), set()
-        for file in (file for entry in self._entries(kept=False) for file in entry.files if file not in self.staying):
+        for file in (file for entry in self._entries(kept=False) for file in entry.places if file not in self.staying):
             found.add(file)
             folders.add(file.parent.parent)
         for folder in folders:
@@ -93,5 +93,5 @@ class KeptFiles:
     def _stems(self) -> dict[str, set[Path]]:
         found = defaultdict(set)
         for entry in self.folder.entries:
-            found[entry.files[0].stem].add(entry.files[0])
+            found[entry.places[0].stem].add(entry.places[0])
         return found

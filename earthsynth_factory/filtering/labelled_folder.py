@@ -15,24 +15,30 @@ from earthsynth_factory.domain.sample import Candidate, Image, Slot
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.compact import Texts
-from earthsynth_factory.io.stamps import stamp_or_none
+from earthsynth_factory.io.stored import StoredFile
 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """One labelled image. name: unique in its folder. files: its own, the image first. load raises SourceError.
+    """One labelled image. name: unique in its folder. files: its own, the image first, perhaps in a tar. load raises
+    SourceError.
 
     split: as published, empty if nothing is said.
     """
 
     name: str
-    files: tuple[Path, ...]
+    files: tuple[StoredFile, ...]
     load: Callable[[], Candidate]
     split: str = ""
 
     def stamp(self) -> str:
         """Changes when one of its files does."""
-        return ";".join(f"{path.name} {stamp_or_none(path) or '-'}" for path in self.files)
+        return ";".join(f"{file.place.name} {file.stamp() if file.is_file() else '-'}" for file in self.files)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Of its files; of those in a tar as if that were a folder."""
+        return tuple(file.place for file in self.files)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Lists of images without the dropped ones: COCO documents, our own journals, split lists; paths in YAML.
+"""Lists of images without the dropped ones: COCO documents, our own journals and packed shards, split lists; paths in YAML.
 
 What is no list of images is left to be linked or copied as it is.
 """
@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from earthsynth_factory.datasets.build.layout import ShardLayout
+from earthsynth_factory.datasets.build.packed import read_index, sealed
 from earthsynth_factory.datasets.prepared.subset import fewer_items, line_test
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.filtering.kept_files import KeptFiles
@@ -84,6 +86,15 @@ def _coco(document: dict[str, Any], near: Path, files: KeptFiles) -> dict[str, A
     return {**document, "images": images, "annotations": annotations}
 
 
+def _tar(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
+    """A packed shard of a build."""
+    if files.folder.kind != "build" or path.name != ShardLayout(path.parent).packed.name:
+        return None
+    samples = list(read_index(path))
+    stays = [sample for sample in samples if f"{sample.slot:07d}" in files.names]
+    return None if len(stays) == len(samples) else sealed(path, stays)
+
+
 def _text(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
     """A list of a split, a line an image (YOLO's train.txt, VOC's ImageSets)."""
     if files.folder.kind in STORED or path in files.staying or path.name in CLASS_NAMES:
@@ -116,6 +127,7 @@ def _read(path: Path) -> bytes:
 _WRITERS: dict[str, Callable[[Path, KeptFiles], Iterable[bytes] | None]] = {
     ".jsonl": _lines,
     ".json": _document,
+    ".tar": _tar,
     ".txt": _text,
     ".lst": _text,
     ".yaml": _yaml,

@@ -33,6 +33,7 @@ from earthsynth_factory.importers.readers import READERS
 from earthsynth_factory.importers.recognise import choose_reader
 from earthsynth_factory.importers.scene import Notes, ReadContext, Reader, ReadRequest, Scene, Source
 from earthsynth_factory.io.pictures import Picture, Rendering
+from earthsynth_factory.io.stored import StoredFile
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
@@ -118,13 +119,12 @@ def _prepared_entry(store: PreparedDataset, stem: str) -> LabelledImage:
         numbers = store.read_numbers(stem)
         return candidate(store.read_image(stem), store.read_mask(stem), numbers, store.taxonomy, stem)
 
-    return LabelledImage(stem, store.files_of(stem), load)
+    return LabelledImage(stem, tuple(map(StoredFile, store.files_of(stem))), load)
 
 
 def built_entry(store: BuildReader, record: SampleRecord) -> LabelledImage:
     """An accepted image of a build, with what it was made from."""
-    shard = store.shard_of(record)
-    files = (shard.image(record.stem), shard.mask(record.stem), shard.instances(record.stem))
+    files = store.masters(record)
 
     def load() -> Candidate:
         visible = MappingProxyType({instance.id: instance.visible for instance in record.instances})
@@ -205,7 +205,7 @@ def _scenes(
         name = scene.stem if seen[scene.stem] == 1 else f"{scene.stem}-{seen[scene.stem]}"
         labels = scene.labels if isinstance(scene.labels, tuple | list) else (scene.labels,)
         own = (part for part in labels if isinstance(part, Path) and part not in scene.shared)
-        files = (scene.image, *own)
+        files = tuple(map(StoredFile, (scene.image, *own)))
         yield LabelledImage(name, files, partial(_load_scene, reader, scene, classes, rendering), scene.split or "")
 
 

@@ -176,6 +176,23 @@ def sweep(folder: Path) -> None:
         _removed(leftover)
 
 
+def sweep_folders(folder: Path) -> None:
+    """Remove the unfinished and discarded folders that a killed run left in this one; nobody else has such names."""
+    for leftover in folder.glob(f".*{TEMPORARY}"):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def throw_away(folder: Path) -> None:
+    """Remove a folder of ours, if it is there. A kill in the midst leaves a rest to `sweep_folders`, never half of it under
+    its own name, which would be taken for somebody else's.
+    """
+    stale = temporary_beside(folder)
+    with suppress(OSError):
+        folder.rename(stale)
+    shutil.rmtree(stale, ignore_errors=True)
+
+
 def put_file(source: Path, target: Path, link: bool) -> None:
     """Bring a file to `target` whole or not at all: a hard link if wished and the file system has them, else a copy.
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL.PngImagePlugin import PngImageFile
 
 from earthsynth_factory.errors import SourceError
+from earthsynth_factory.io.stored import StoredFile
 
 MAX_PIXELS = 1 << 27
 """Largest mask that is decoded, in pixels of one channel of 8 bits: 11585 × 11585."""
@@ -33,9 +34,9 @@ Ids = npt.NDArray[np.uint16]
 """(H, W) ids as the file holds them."""
 
 
-def read_ids(path: Path) -> Ids:
+def read_ids(path: Path | StoredFile) -> Ids:
     """(H, W) uint16, the ids as stored. Raises SourceError naming the file: missing, huge, damaged or no id mask."""
-    data = _load(path)
+    data = _load(path) if isinstance(path, Path) else path.read_bytes(MAX_BYTES)
     _weigh(path, data)
     try:
         # Not through Image.open: its pixel limit is a global, ours stands in _weigh.
@@ -58,7 +59,7 @@ def _load(path: Path) -> bytes:
         raise SourceError(f"{path}: {error.strerror}; the folder is incomplete, fetch the file again") from error
 
 
-def _weigh(path: Path, data: bytes) -> None:
+def _weigh(path: Path | StoredFile, data: bytes) -> None:
     """Refuse what is no PNG or would not fit, from the first 26 bytes alone."""
     if data[:8] != _SIGNATURE or data[12:16] != b"IHDR" or len(data) < 33:
         raise SourceError(f"{path}: not a PNG; masks are PNG files of class ids, convert it without loss")
@@ -67,7 +68,7 @@ def _weigh(path: Path, data: bytes) -> None:
         raise SourceError(f"{path}: {width}×{height} pixels are more than {MAX_PIXELS}; cut the mask into tiles")
 
 
-def _one_channel(pixels: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:
+def _one_channel(pixels: npt.NDArray[np.generic], path: Path | StoredFile) -> npt.NDArray[np.generic]:
     """The shared channel of a grey mask that was stored as (H, W, 2…4); transparency says nothing and is left out."""
     colours = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]
     if not (colours == colours[..., :1]).all():

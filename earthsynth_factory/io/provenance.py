@@ -14,6 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
+from earthsynth_factory.io.stored import StoredFile
+
 MAX_BYTES = 1 << 20
 """A larger packet is not looked at."""
 
@@ -85,7 +87,7 @@ def joint_source(terms: Iterable[str | None]) -> str | None:
     return found.pop() if len(found) == 1 else DigitalSource.MIXED
 
 
-def source_type_of(path: Path) -> str | None:
+def source_type_of(path: Path | StoredFile) -> str | None:
     """The term in a PNG or JPEG file, whoever wrote it; None if there is none. Raises OSError."""
     with path.open("rb") as file:
         start = file.read(len(_PNG))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.io.pictures import Picture
+from earthsynth_factory.io.stored import StoredFile
 
 MAX_PIXELS = 1 << 26
 """Largest image that is decoded, in pixels: 8192 × 8192."""
@@ -34,7 +36,11 @@ def decode_rgb(data: bytes, path: Path) -> npt.NDArray[np.uint8]:
             )
         if not picture.plain:
             return picture.rgb(0, height)
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # several times as fast
+    return _decoded(data, path)  # several times as fast
+
+
+def _decoded(data: bytes, path: Path | StoredFile) -> npt.NDArray[np.uint8]:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise SourceError(f"{path}: a damaged image; fetch or write the file again")
     return np.ascontiguousarray(pixels[..., ::-1])
@@ -50,6 +56,15 @@ def read_bytes(path: Path) -> bytes:
         raise SourceError(f"{path}: {error.strerror}; the dataset is incomplete") from error
 
 
-def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
-    """RGB uint8 (H, W, 3) of a file; raises as `read_bytes` and `decode_rgb`."""
-    return decode_rgb(read_bytes(path), path)
+def read_rgb(file: Path | StoredFile) -> npt.NDArray[np.uint8]:
+    """RGB uint8 (H, W, 3) of a file; raises as `read_bytes` and `decode_rgb`. In a tar it is to be a PNG of ours."""
+    if isinstance(file, Path) or file.member is None:
+        path = file if isinstance(file, Path) else file.path
+        return decode_rgb(read_bytes(path), path)
+    data = file.read_bytes(MAX_BYTES)
+    if data[:8] != _PNG or data[12:16] != b"IHDR" or data[24:26] != b"\x08\x02" or data[-8:-4] != b"IEND":
+        raise SourceError(f"{file}: no PNG of three channels of 8 bits, or cut short")
+    width, height = struct.unpack(">II", data[16:24])
+    if width * height > MAX_PIXELS:
+        raise SourceError(f"{file}: {width}×{height} pixels are more than {MAX_PIXELS}")
+    return _decoded(data, file)

@@ -166,6 +166,9 @@ class RFilterBlock(Spec):
 
 MOST_WORKERS = 256
 
+PACKED_ABOVE = 100_000
+"""Shards of more images than this are packed if nobody says otherwise: three files for each of them burden a file system."""
+
 
 def _parse_workers(value: Any) -> Any:
     """The value. Raises ValueError that says both what it may be, which two types would do in two errors."""
@@ -202,6 +205,14 @@ class EngineBlock(Spec):
         if self.kind == "local" and (self.address is not None or self.gpus is not None):
             raise ValueError("`address` and `gpus` are of a cluster; add `kind: ray`, or leave them out")
         return self
+
+
+class StoreBlock(Spec):
+    """How what is made lies on the disk. Nothing here changes a pixel."""
+
+    pack: Annotated[bool, Field(strict=True)] | None = None
+    """Images, masks and instance maps in one tar for each shard, in place of three files for each image; left out, if more
+    than 100,000 images are asked for."""
 
 
 class CounterfactualBlock(Spec):
@@ -259,6 +270,7 @@ class Recipe(Spec):
     )
     """Formats to write when the images are done; `export` writes any of them again later."""
     engine: EngineBlock = Field(default=EngineBlock(), json_schema_extra=NOT_IN_FINGERPRINT)
+    store: StoreBlock = Field(default=StoreBlock(), json_schema_extra=NOT_IN_FINGERPRINT)
     allow_unknown: Annotated[bool, Field(strict=True)] = Field(default=False, json_schema_extra=NOT_IN_FINGERPRINT)
     """Make images of classes that the model's card does not know; without it such a recipe is refused."""
 
@@ -313,6 +325,11 @@ class Recipe(Spec):
     def images(self) -> int:
         """How many images it asks for, negatives and the second images of pairs included."""
         return sum(block.count for block in self.categories) + self.negatives + self.pairs
+
+    @property
+    def packs(self) -> bool:
+        """Whether shards that are begun become tars."""
+        return self.images > PACKED_ABOVE if self.store.pack is None else self.store.pack
 
     @property
     def pairs(self) -> int:

@@ -77,7 +77,7 @@ def to_png(page: Image, source: str | None = None) -> bytes:
 
 def source_of_all(store: LabelledDataset, records: Iterable[SampleRecord]) -> str | None:
     """What a page of these images says of how they came to be."""
-    return joint_source(source_type_of(store.image_path(record)) for record in records)
+    return joint_source(source_type_of(store.image_file(record)) for record in records)
 
 
 def spread(records: Sequence[SampleRecord], count: int) -> list[SampleRecord]:

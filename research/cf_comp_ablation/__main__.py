@@ -12,7 +12,6 @@ from typing import get_args
 
 from earthsynth_factory.errors import FactoryError
 from earthsynth_factory.io.atomic import write_bytes
-from earthsynth_factory.models.weights import EMBEDDED
 from research import markdown
 from research.cf_comp_ablation import table
 from research.cf_comp_ablation.plan import SIZES, Start, Trial
@@ -28,30 +27,27 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.readme:
             markdown.check(given.readme, MARKERS)
-        outcome = Ablation(trial, given.segmenter).go_on()
-        summary, categories = table.summary(outcome), table.by_category(outcome)
-        write_bytes(given.out / "ablation.md", f"{summary}\n\n{categories}\n".encode())
+        outcome = Ablation(trial).go_on()
+        summary, classes = table.summary(outcome), table.by_class(outcome)
+        write_bytes(given.out / "ablation.md", f"{summary}\n\n{classes}\n".encode())
         if given.readme:
             markdown.fill(given.readme, summary, MARKERS)
     except FactoryError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    print(f"{summary}\n\n{categories}")
+    print(f"{summary}\n\n{classes}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="research.cf_comp_ablation", description=__doc__)
     parser.add_argument(
-        "--data", type=Path, required=True, help="prepared folder; its splits other than train are drawn"
+        "--data", type=Path, required=True, help="prepared folder; its train split is learnt from and drawn"
     )
     parser.add_argument("--out", type=Path, default=Path("out/ablation"), help="run folder")
     parser.add_argument("--base", default="embedded", help="`embedded` or a pipeline's folder with its card")
     parser.add_argument("--start", choices=get_args(Start), default="new", help="ControlNet that every run begins with")
     parser.add_argument("--size", choices=SIZES, default="full", help="quick takes minutes and shows nothing")
-    parser.add_argument(
-        "--segmenter", type=Path, default=EMBEDDED / "segmenter", help="folder of the judge's segmenter"
-    )
     parser.add_argument("--readme", type=Path, help="write the table here too, between its markers")
     parser.add_argument("--device", default="auto")
     return parser

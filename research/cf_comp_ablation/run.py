@@ -1,107 +1,109 @@
-"""The ablation from start to table. Finished runs, images and checkpoints are kept: the same call goes on after a kill."""
+"""The ablation from start to result. What is finished (trainings, images, evaluations) is kept: after a kill it goes on."""
 
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import orjson
 
-from earthsynth_factory.domain.context import StageContext
-from earthsynth_factory.domain.sample import Image
-from earthsynth_factory.domain.taxonomy import earthsynth
+from earthsynth_factory.build.run import build
+from earthsynth_factory.datasets.build.completeness import check_masters
+from earthsynth_factory.datasets.merged import Merged
+from earthsynth_factory.datasets.open import open_dataset
+from earthsynth_factory.datasets.prepared.layout import FOLDERS
+from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import StoreError
+from earthsynth_factory.evaluation.load import load
+from earthsynth_factory.evaluation.run import evaluate
+from earthsynth_factory.evaluation.session import Events
+from earthsynth_factory.exports.prepared import PreparedSpec
+from earthsynth_factory.exports.write import content_of, write_format
 from earthsynth_factory.io.atomic import write_bytes, write_json
-from earthsynth_factory.models.device import pick_device
-from earthsynth_factory.models.registry import TwoPartModel, card_of
-from earthsynth_factory.models.segmenter import Segmenter
+from earthsynth_factory.io.claim import claimed
+from earthsynth_factory.models.registry import card_of
 from earthsynth_factory.recipe.fingerprint import decisive
-from earthsynth_factory.report.sheets import grid, to_png
+from earthsynth_factory.recipe.load import load_recipe
 from earthsynth_factory.synthesis.controlnet import ControlNetSpec
 from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet.run import train_controlnet
 from earthsynth_factory.training.controlnet.setup import open_batches
-from research.cf_comp_ablation.judge import Judge, Verdict, rare
-from research.cf_comp_ablation.plan import MODES, Mode, Trial
-from research.embedded.report.generated import GeneratedImages, conditions_of
-from research.grids import paint
+from research.cf_comp_ablation.plan import MODES, Drawn, Mode, Trial
 
-SHOWN = 8
-"""Conditions on the sheet."""
+OTHERS: tuple[Drawn, ...] = ("off", "random", "base")
+"""What CF-Comp's images are judged against."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All verdicts: on the real images, on the untouched base's, and on each mode's by seed."""
+    """samples: that were trained on. evaluations: the document of each, by what CF-Comp's images were judged against."""
 
     trial: Trial
     samples: int
-    conditions: int
-    rare: tuple[int, ...]
-    real: Verdict
-    base: Verdict
-    modes: dict[Mode, list[Verdict]]
+    evaluations: Mapping[Drawn, Mapping[str, Any]]
 
 
 class Ablation:
-    """A trial with its judge."""
+    """A trial with what it stands on."""
 
-    def __init__(self, trial: Trial, segmenter: Path) -> None:
+    def __init__(self, trial: Trial) -> None:
         self.trial = trial
         self.card = card_of(trial.base, Path())
-        batches = open_batches(trial.recipe(self.card, "off", trial.size.seeds[0]), Path(), trial.out)
-        device = pick_device(trial.device)
-        self.judge = Judge(batches, Segmenter.load(segmenter, str(device)), trial.size.conditions, device)
-        # Seeded by the trial, not by the run: every model draws the same masks from the same noise.
-        self.conditions = conditions_of(self.judge.crops, self.card, trial.size.seeds[0], "held-out")
+        self.dataset = open_batches(trial.recipe(self.card, "off", trial.size.seeds[0]), Path(), trial.out).dataset
+        about = PreparedDataset(trial.data).about
+        self.classes = [name for index, name in sorted(about.classes.items()) if index]
 
     def go_on(self) -> Outcome:
         """Runs what is not yet done. Raises Interrupted when stopped, StoreError if `out` holds another ablation."""
         self._check_folder()
-        base = self._draw(self.trial.base, "base")
-        shown = [list(self.judge.crops.images), base]
-        modes: dict[Mode, list[Verdict]] = {mode: [] for mode in MODES}
-        runs, clock = self.trial.runs(), _Clock()
+        runs = self.trial.runs()
         for number, (mode, seed) in enumerate(runs):
-            images, made = self._run(mode, seed)
-            modes[mode].append(self.judge.look(images))
-            shown += [images] if seed == self.trial.size.seeds[0] else []
-            clock.tell(made, number + 1, len(runs))
-        real = self.judge.look(list(self.judge.crops.images))
-        self._sheet(shown)
-        dataset = self.judge.dataset
-        return Outcome(
-            self.trial, len(dataset.samples), len(self.conditions), rare(dataset, list(real.iou)), real,
-            self.judge.look(base), modes,
-        )  # fmt: skip
+            _tell(f"training {number + 1} of {len(runs)}: {mode}, seed {seed}")
+            self._train(mode, seed)
+        sets = {name: self._together(name) for name in (*MODES, OTHERS[-1])}
+        found = {other: self._judged(sets, other) for other in OTHERS}
+        return Outcome(self.trial, len(self.dataset.samples), found)
 
-    def _run(self, mode: Mode, seed: int) -> tuple[list[Image], bool]:
-        """A run's images, and whether anything had to be trained for them."""
+    def _train(self, mode: Mode, seed: int) -> None:
         folder = self.trial.folder(mode, seed)
         done = folder / "done.json"
-        missing = not done.is_file()
-        if missing:
+        if not done.is_file():
             begun = checkpoint.latest(folder / "checkpoints") is not None
             train_controlnet(self.trial.recipe(self.card, mode, seed), Path(), folder, resume=begun)
             write_json(done, {"mode": mode, "seed": seed, "steps": self.trial.size.steps})
-        trained = TwoPartModel(base=self.trial.base, controlnet=str((folder / "model").resolve()))
-        return self._draw(trained, f"{mode} {seed}"), missing
 
-    def _draw(self, model: str | TwoPartModel, what: str) -> list[Image]:
-        spec = ControlNetSpec(
-            model=model,
-            steps=self.trial.size.sampling,
-            scheduler=self.card.scheduler,
-            guidance=self.card.guidance,
-            batch=8,
-        )
-        generator = spec.build(StageContext(earthsynth(), (), Path(), self.trial.device))
-        identity = {"weights": dict(spec.identity(Path())), "spec": spec.model_dump(mode="json", exclude={"model"})}
-        generator.open()
-        return GeneratedImages(generator, identity, self.trial.out / "images").of(self.conditions, what)
+    def _together(self, name: Drawn) -> Path:
+        """The images of every seed in one folder, so that an evaluation takes them for one dataset."""
+        folders = [self._drawn(name, seed) for seed in self.trial.size.seeds]
+        out, images = self.trial.out / "sets" / name, Merged([open_dataset(folder) for folder in folders])
+        with claimed(out, "merge", {"content": content_of(images)}, folders=FOLDERS) as claim:
+            if not claim.done(""):
+                check_masters(images)
+                claim.begin()
+                write_format(images, PreparedSpec(), out, lambda _: None)
+                claim.finish("")
+        return out
+
+    def _drawn(self, name: Drawn, seed: int) -> Path:
+        """The folder of a build by a mode's ControlNet, or by the untouched base."""
+        _tell(f"images: {name}, seed {seed}")
+        trained = str((self.trial.out / "runs" / f"{name}-{seed}" / "model").resolve())
+        model = self.trial.base if name == "base" else {"base": self.trial.base, "controlnet": trained}
+        folder = self.trial.out / "images" / f"{name}-{seed}"
+        recipe = folder.with_suffix(".yaml")
+        write_bytes(recipe, orjson.dumps(self.trial.drawing(self.card, model, seed, self.classes)))
+        build(load_recipe(recipe), folder)
+        return folder
+
+    def _judged(self, sets: Mapping[Drawn, Path], other: Drawn) -> Mapping[str, Any]:
+        _tell(f"evaluation: cf-comp beside {other}")
+        recipe = load(None, self.trial.evaluation(sets, other))
+        result = evaluate(recipe, self.trial.out / "evaluations" / other, Events(say=_tell, ran=_ran))
+        document: Mapping[str, Any] = orjson.loads(result.read_bytes())
+        return document
 
     def _check_folder(self) -> None:
         """Raises StoreError if `out` was begun with other settings: its finished runs would not be comparable."""
@@ -110,29 +112,17 @@ class Ablation:
             "recipe": decisive(self.trial.recipe(self.card, "off", 0)),
             "size": self.trial.size.model_dump(mode="json"),
             "base": ControlNetSpec(model=self.trial.base).identity(Path()),
-            "data": sorted(sample.digest for sample in self.judge.dataset.samples),
+            "data": sorted(sample.digest for sample in self.dataset.samples),
         }
         facts = orjson.loads(orjson.dumps(facts))
         if path.is_file() and orjson.loads(path.read_bytes()) != facts:
             raise StoreError(f"{path}: holds an ablation with other settings, base or data; choose another --out")
         write_json(path, facts)
 
-    def _sheet(self, shown: list[list[Image]]) -> None:
-        """OUT/sheet.png: a row a condition: mask, real, untouched base, then the first seed of each mode."""
-        places = np.unique(np.linspace(0, len(self.conditions) - 1, SHOWN).astype(int)).tolist()
-        columns = [paint(self.judge.crops.masks), *(np.stack(images) for images in shown)]
-        views = [column[place] for place in places for column in columns]
-        write_bytes(self.trial.out / "sheet.png", to_png(grid(views, len(columns))))
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
-class _Clock:
-    """Time left on stderr, by the mean of the runs that were made now."""
-
-    def __init__(self) -> None:
-        self._start, self._made = time.monotonic(), 0
-
-    def tell(self, made: bool, done: int, total: int) -> None:
-        """After each run."""
-        self._made += made
-        left = (time.monotonic() - self._start) / max(1, self._made) * (total - done) / 60
-        print(f"ablation {done}/{total} runs  {left:.0f} min left", file=sys.stderr, flush=True)
+def _ran(done: int, total: int, left: float) -> None:
+    _tell(f"run {done} of {total}  {left / 60:.0f} min left")

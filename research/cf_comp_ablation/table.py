@@ -1,65 +1,71 @@
-"""The ablation as Markdown: mean ± standard deviation over seeds, and IoU class by class."""
+"""The ablation as Markdown: what the images of each mode are worth, and class by class."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import numpy as np
-
-from earthsynth_factory.domain.taxonomy import earthsynth
 from research import markdown
-from research.cf_comp_ablation.judge import Scores, Verdict
-from research.cf_comp_ablation.run import Outcome
+from research.cf_comp_ablation.plan import Drawn
+from research.cf_comp_ablation.run import OTHERS, Outcome
 
-_NAMES = {"off": "off", "cf-comp": "CF-Comp", "random": "random copy-paste"}
+_NAMES: dict[Drawn, str] = {"off": "off", "cf-comp": "CF-Comp", "random": "random copy-paste", "base": "untouched base"}
 _STARTS = {"new": "a new ControlNet on the base's UNet", "base": "the base's own ControlNet"}
+
+Arm = Mapping[str, Any]
 
 
 def summary(outcome: Outcome) -> str:
-    """What was done in a sentence, and a row for each mode beside the untouched base and the real images."""
-    header = ("composition", "mask fidelity, mIoU", "rare classes", "CLIP region accuracy", "rare classes")
-    rows = [(name, *_cells(outcome, found)) for name, found in _rows(outcome)]
+    """What was done in a sentence, and a row for each mode beside the untouched base and real images alone."""
+    metric = outcome.evaluations[OTHERS[0]]["metric"]
+    header = ("images by", metric, "difference to real images alone, 95 %", "CF-Comp's less these, 95 %")
+    rows = [
+        (name, _spread(arm["scores"][metric]), *(_interval(one) for one in (arm.get("difference"), against)))
+        for name, arm, against in _arms(outcome)
+    ]
     return f"{_head(outcome)}\n\n{markdown.table(header, rows)}"
 
 
-def by_category(outcome: Outcome) -> str:
-    """IoU of every judged category; rare ones are marked."""
-    rows = _rows(outcome)
-    lines = []
-    for category in outcome.real.iou:
-        name = earthsynth()[category].name + (" (rare)" if category in outcome.rare else "")
-        lines.append((name, *(_spread([one.iou.get(category, 0.0) for one in found]) for _, found in rows)))
-    return markdown.table(("IoU", *(name for name, _ in rows)), lines)
+def by_class(outcome: Outcome) -> str:
+    """The score of every class that the test judges; rare ones are marked."""
+    arms, rare = list(_arms(outcome)), outcome.evaluations[OTHERS[0]]["classes"]["rare"]
+    lines = [
+        (name + (" (rare)" if name in rare else ""), *(_spread(arm["by_class"][name]) for _, arm, _ in arms))
+        for name in arms[0][1]["by_class"]
+    ]
+    return markdown.table(("class", *(name for name, _, _ in arms)), lines)
 
 
 def _head(outcome: Outcome) -> str:
-    size = outcome.trial.size
-    names = ", ".join(earthsynth()[category].name for category in outcome.rare)
+    size, found = outcome.trial.size, outcome.evaluations[OTHERS[0]]
+    seeds = "one seed" if len(size.seeds) == 1 else f"{len(size.seeds)} seeds each"
+    counts, units, budget = found["images"], found["test_units"], found["budget"]
     return (
-        f"From {_STARTS[outcome.trial.start]}: {size.steps} steps of {size.batch} samples on {outcome.samples:,} "
-        f"images, {'one seed' if len(size.seeds) == 1 else f'{len(size.seeds)} seeds each (mean ± standard deviation)'}; "
-        f"{outcome.conditions} masks of held-out scenes, {size.sampling} denoising steps. "
-        f"Rare, the third of classes that fewest training images hold: {names}."
+        f"From {_STARTS[outcome.trial.start]}: {size.steps} steps of {size.batch} samples on {outcome.samples:,} images, "
+        f"{seeds}; {counts['synthetic']:,} images of each mode beside {counts['train']:,} real ones. `evaluate`: "
+        f"{found['seeds']} seeds of {budget['steps']} steps of {budget['batch']} images, {found['model']['backbone']}, "
+        f"judged on {units['count']} test {units['are']} (mean ± standard deviation over seeds)."
     )
 
 
-def _rows(outcome: Outcome) -> list[tuple[str, list[Verdict]]]:
-    modes = [(_NAMES[mode], found) for mode, found in outcome.modes.items()]
-    return [*modes, ("untouched base", [outcome.base]), ("real images", [outcome.real])]
+def _arms(outcome: Outcome) -> Iterator[tuple[str, Arm, Mapping[str, Any] | None]]:
+    """What an arm is called, the arm, and how CF-Comp's images did against it."""
+    first = outcome.evaluations[OTHERS[0]]["shares"][0]
+    yield "none: real alone", _arm(first, "real"), None
+    yield _NAMES["cf-comp"], _arm(first, "synthetic"), None
+    for other in OTHERS:
+        share = outcome.evaluations[other]["shares"][0]
+        yield _NAMES[other], _arm(share, "compared"), share["against_compared"]
 
 
-def _cells(outcome: Outcome, found: Sequence[Verdict]) -> Iterable[str]:
-    for scores in ([one.iou for one in found], [one.regions for one in found]):
-        for kept in (set(outcome.real.iou), set(outcome.rare)):
-            yield _spread([_mean(one, kept) for one in scores])
+def _arm(share: Mapping[str, Any], name: str) -> Arm:
+    found: Arm = next(one for one in share["arms"] if one["arm"] == name)
+    return found
 
 
-def _mean(scores: Scores, kept: Collection[int]) -> float:
-    """Mean over categories, so that a common one weighs no more than a rare one; NaN if none was judged."""
-    values = [value for category, value in scores.items() if category in kept]
-    return float(np.mean(values)) if values else float("nan")
+def _spread(score: Mapping[str, float]) -> str:
+    return f"{score['mean']:.1f} ± {score['deviation']:.1f}"
 
 
-def _spread(values: Sequence[float]) -> str:
-    text = f"{np.mean(values):.1%}"
-    return text if len(values) < 2 else f"{text} ± {np.std(values, ddof=1):.1%}"
+def _interval(gap: Mapping[str, float] | None) -> str:
+    return "–" if gap is None else f"{gap['mean']:+.1f} [{gap['low']:+.1f}, {gap['high']:+.1f}]"

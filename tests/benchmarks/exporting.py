@@ -27,6 +27,7 @@ from earthsynth_factory.domain.sample import Candidate, Image, Sample, Slot, Ver
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.exports.base import KINDS
 from earthsynth_factory.io.png import encode_png
+from earthsynth_factory.io.stored import StoredFile
 from earthsynth_factory.labels.from_condition import LabelSpec, map_labels
 from earthsynth_factory.recipe.load import export_blocks
 from tests.making import SHIP, WATER, make_image, write_run
@@ -43,7 +44,7 @@ class MadeUp(BuildReader):
         sample = Sample(Candidate(Slot(0, SHIP, "train", 0), 0, 0, labels, image), Verdict({}, 0.0), _mapped(labels))
         facts = {"line": to_line(SampleRecord.of(sample)), "labels": labels, "image": image, "wanted": wanted}
         self.__dict__.update(facts)  # the reader is frozen
-        self.image_path(SampleRecord.of(sample)).write_bytes(encode_png(image))
+        self.image_file(SampleRecord.of(sample)).path.write_bytes(encode_png(image))
 
     def samples(self) -> Iterator[SampleRecord]:
         for slot in range(self.__dict__["wanted"]):
@@ -51,8 +52,8 @@ class MadeUp(BuildReader):
             split = "val" if slot % 10 == 9 else "train"
             yield replace(SampleRecord.parse(self.__dict__["line"]), slot=slot, split=split, origin=origin)
 
-    def image_path(self, record: SampleRecord) -> Path:  # noqa: ARG002
-        return self.root / "image.png"
+    def image_file(self, record: SampleRecord) -> StoredFile:  # noqa: ARG002
+        return StoredFile(self.root / "image.png")
 
     def image(self, record: SampleRecord) -> Image:  # noqa: ARG002
         return np.array(self.__dict__["image"])

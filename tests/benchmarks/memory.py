@@ -1,12 +1,14 @@
-"""`python -m tests.benchmarks.memory [IMAGES …] [--only "filter;split"]`: peak memory of commands over a dataset's size.
+"""`python -m tests.benchmarks.memory [IMAGES …] [--packed] [--only "filter;split"]`: what commands take by a dataset's size.
 
-A build of this many different images of 32 px, each in a group of its own, is written first; then every command is a process
-of its own. `filter, again` decides from stored scores.
+A build of this many different images of 32 px, each in a group of its own, is written first, as tars with `--packed`; then
+every command is a process of its own: its seconds, those on a processor, its peak memory. `filter, again` decides from
+stored scores.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,7 @@ import cv2
 import numpy as np
 import orjson
 
+from earthsynth_factory.build.masters_writer import masters_writer
 from earthsynth_factory.build.run import build
 from earthsynth_factory.datasets.build.layout import BuildLayout, ShardLayout
 from earthsynth_factory.datasets.build.marker import Marker
@@ -47,6 +50,7 @@ engine: {device: cpu}
 RULES = "rules: [image_quality, object_size, artefacts]\n"
 
 COMMANDS: dict[str, list[str]] = {
+    "plan": ["plan", "RECIPE"],
     "status": ["status", "IN"],
     "report": ["report", "IN", "-o", "OUT/report.html"],
     "stats": ["stats", "IN", "-o", "OUT/s.png"],
@@ -74,13 +78,14 @@ finally:
 """
 
 
-def make(root: Path, count: int) -> None:
-    """A finished build of `count` images, all different and of a few classes."""
+def make(root: Path, count: int, pack: bool = False) -> None:
+    """A finished build of `count` images, all different and of a few classes. pack: a tar a shard."""
     (root / "r.yaml").parent.mkdir(parents=True)
     (root / "r.yaml").write_text(RECIPE)
     build(load_recipe(root / "r.yaml"), root / "small")
     record = orjson.loads(BuildLayout(root / "small").run.read_bytes())
     shutil.rmtree(root / "small")
+    (root / "r.yaml").write_text(RECIPE.replace("count: 4", f"count: {count}"))
     write_json(BuildLayout(root).run, {**record, "images": count, "shard_size": SHARD})
     condition, rng = make_condition(SIDE), np.random.default_rng(0)
     candidate = Candidate(Slot(0, TANK, "train", 0), 0, 0, condition, make_image(0, SIDE))
@@ -88,13 +93,19 @@ def make(root: Path, count: int) -> None:
     record = SampleRecord.of(Sample(candidate, Verdict({}, 0.0), found))
     labels = encode_mask(found.semantic, earthsynth()), encode_png(found.instance_map)
     for first in range(0, count, SHARD):
-        _shard(BuildLayout(root).shard(first // SHARD), record, labels, range(first, min(first + SHARD, count)), rng)
+        slots = range(first, min(first + SHARD, count))
+        _shard(BuildLayout(root).shard(first // SHARD), record, labels, slots, rng, pack)
 
 
 def _shard(
-    layout: ShardLayout, record: SampleRecord, labels: tuple[bytes, bytes], slots: range, rng: np.random.Generator
+    layout: ShardLayout,
+    record: SampleRecord,
+    labels: tuple[bytes, bytes],
+    slots: range,
+    rng: np.random.Generator,
+    pack: bool,
 ) -> None:
-    size, lines = 0, []
+    size, lines, writer = 0, [], masters_writer(layout, [], pack)
     for slot in slots:
         one = replace(
             record,
@@ -104,10 +115,11 @@ def _shard(
         )
         coarse = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
         image = encode_png(np.ascontiguousarray(cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)))
-        for path, data in zip(layout.masters(one.stem), (image, *labels), strict=True):
-            write_bytes(path, data, durable=False)
-            size += len(data)
+        writer.put(one.stem, (image, *labels))
+        size += sum(map(len, (image, *labels)))
         lines.append(to_line(one))
+    writer.close()
+    writer.seal([f"{slot:07d}" for slot in slots])
     write_bytes(layout.rejects, b"", durable=False)
     write_bytes(layout.samples, b"".join(lines), durable=False)
     files, size = 3 * len(slots) + 2, size + sum(map(len, lines))
@@ -115,20 +127,21 @@ def _shard(
     write_json(layout.marker, {name: getattr(marker, name) for name in Marker.__slots__})
 
 
-def measure(words: list[str]) -> tuple[float, float]:
-    """Seconds and peak MB of a command in a process of its own."""
+def measure(words: list[str]) -> tuple[float, float, float]:
+    """Seconds, those on a processor, and peak MB of a command in a process of its own."""
     ours, theirs = os.pipe()
     os.set_inheritable(theirs, True)
-    began = time.perf_counter()
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     shell = ["bash", "-c", f'exec "$@" 3>&{theirs}', "bash", sys.executable, "-c", _PEAK, *words]
     done = subprocess.run(shell, close_fds=False, capture_output=True, text=True)
-    seconds = time.perf_counter() - began
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    computed = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     os.close(theirs)
     with os.fdopen(ours) as pipe:
         peak = pipe.read()
     if done.returncode:
         raise SystemExit(f"{words}: {done.stderr[-2000:]}")
-    return seconds, int(peak) / 1024
+    return seconds, computed, int(peak) / 1024
 
 
 def main(words: list[str]) -> None:
@@ -137,22 +150,25 @@ def main(words: list[str]) -> None:
     if "--only" in words:
         chosen = words.pop(words.index("--only") + 1).split(";")
         words.remove("--only")
-    print("| images | command | seconds | peak RSS, MB |\n|---|---|---|---|")
+    pack = "--packed" in words
+    words = [word for word in words if word != "--packed"]
+    print("| images | command | seconds | of CPU | peak RSS, MB |\n|---|---|---|---|---|")
     for count in [int(word) for word in words] or [20_000, 100_000]:
         folder = Path(tempfile.mkdtemp())
         try:
-            made = Path(os.environ.get("MADE", folder)) / f"in{count}"
+            made = Path(os.environ.get("MADE", folder)) / f"in{count}{'packed' if pack else ''}"
             if not made.exists():
-                make(made, count)
+                make(made, count, pack)
+            print(f"| {count} | entries of the file system | {sum(1 for _ in made.rglob('*'))} | | |", flush=True)
             (folder / "f.yaml").write_text(RULES)
             for name in chosen:
                 placed = [
                     word.replace("OUT", str(folder / "out")) if word.startswith("OUT") else
-                    {"IN": str(made), "FILTER": str(folder / "f.yaml")}.get(word, word)
+                    {"IN": str(made), "FILTER": str(folder / "f.yaml"), "RECIPE": str(made / "r.yaml")}.get(word, word)
                     for word in COMMANDS[name]
                 ]  # fmt: skip
-                seconds, peak = measure(placed)
-                print(f"| {count} | {name} | {seconds:.0f} | {peak:.0f} |", flush=True)
+                seconds, computed, peak = measure(placed)
+                print(f"| {count} | {name} | {seconds:.0f} | {computed:.0f} | {peak:.0f} |", flush=True)
         finally:
             shutil.rmtree(folder)
 

@@ -222,5 +222,5 @@ def test_an_edit_changes_a_pair_alike_outside_of_the_object(tmp_path: Path) -> N
     assert differs.any()
     for places, object_places in zip((rows, columns), gone, strict=True):
         assert places.min() >= object_places.min() - 5 and places.max() <= object_places.max() + 5
-    with Picture(store.image_path(first)) as picture:
+    with Picture(store.image_file(first).path) as picture:
         assert picture.shape == (96, 96)

@@ -76,9 +76,10 @@ def start(target: Callable[..., object], *arguments: object) -> BaseProcess:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("links", "kills"), [(True, 24), (False, 6)])
-def test_tasks_killed_at_random_make_the_local_dataset(tmp_path: Path, links: bool, kills: int) -> None:
-    recipe, out, chance = write_recipe(tmp_path, MANY), tmp_path / "shared", random.Random(3)
+@pytest.mark.parametrize(("links", "kills", "packed"), [(True, 24, False), (False, 6, False), (True, 8, True)])
+def test_tasks_killed_at_random_make_the_local_dataset(tmp_path: Path, links: bool, kills: int, packed: bool) -> None:
+    text = MANY + "store: {pack: true}\n" * packed
+    recipe, out, chance = write_recipe(tmp_path, text), tmp_path / "shared", random.Random(3)
     begun = time.monotonic()
     run_build(recipe, tmp_path / "whole")
     seconds = time.monotonic() - begun

@@ -14,6 +14,7 @@ from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.open import open_dataset
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
+from earthsynth_factory.io.claim import MARK
 from tests.cli.conftest import Run
 from tests.exports.stores import crowded_store, hashes, odd_store
 from tests.importers import layouts
@@ -154,6 +155,19 @@ def test_a_conversion_leaves_nothing_and_touches_nothing_beside_it(run: Run, tmp
     assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", "coco"}
 
 
+def test_a_conversion_killed_while_its_workspace_goes_is_made_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = layouts.coco_folder(tmp_path / "in")
+    with monkeypatch.context() as half:
+        half.setattr("shutil.rmtree", lambda folder, **_: (folder / MARK).unlink(missing_ok=True))
+        assert run("export", source, "-f", "coco", "-o", tmp_path / "out")[0] == 0
+    assert len(list((tmp_path / "out").glob("*/images"))) + len(list((tmp_path / "out").glob(".*/images"))) > 0
+    code, _, err = run("export", source, "-f", "coco", "-o", tmp_path / "out")
+    assert code == 0, err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", "coco"}
+
+
 @pytest.mark.parametrize("flag", ["crowd", "difficult"])
 def test_flags_come_back_through_coco(run: Run, tmp_path: Path, flag: str) -> None:
     build = finish(crowded_store(tmp_path / "build", flag).root, committed=1, images=1)
@@ -209,7 +223,7 @@ def test_split_keeps_groups_whole_and_the_dataset_as_it_is(run: Run, build: Path
         assert _facts(other) == _facts(one)
         assert np.array_equal(new.mask(other), old.mask(one))
         assert np.array_equal(new.instances(other), old.instances(one))
-        assert new.image_path(other).samefile(old.image_path(one))
+        assert new.image_file(other).path.samefile(old.image_file(one).path)
     run("split", build, "--ratios", "0.5,0.5", "-o", tmp_path / "again")
     assert hashes(tmp_path / "out") == hashes(tmp_path / "again")
 
@@ -218,7 +232,7 @@ def test_leaks_are_reported(run: Run, build: Path) -> None:
     reader = BuildReader(build)
     records = list(reader.samples())
     train, val = records[0], records[2]
-    reader.image_path(val).write_bytes(reader.image_path(train).read_bytes())
+    reader.image_file(val).path.write_bytes(reader.image_file(train).read_bytes())
     journal = reader.layout.shard(0).samples
     journal.write_bytes(journal.read_bytes().replace(b'"group":"group2"', b'"group":"group0"'))
     code, out, _ = run("split", build)

@@ -76,7 +76,7 @@ def test_a_build_is_filtered_into_a_build_with_its_exports(tmp_path: Path) -> No
     kept = (tmp_path / "out/keep.txt").read_text().split()
     store = open_dataset(tmp_path / "out/filtered")
     assert [record.stem for record in store.samples()] == kept
-    assert all(store.image_path(record).is_file() for record in store.samples())
+    assert all(store.image_file(record).is_file() for record in store.samples())
     assert (tmp_path / "out/filtered/exports/coco").is_dir()
 
 

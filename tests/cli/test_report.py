@@ -126,7 +126,7 @@ def test_an_unfinished_build_says_so(copy: Path) -> None:
 
 def test_a_picture_that_is_gone_is_counted(copy: Path) -> None:
     record = next(BuildReader(copy).samples())
-    BuildReader(copy).image_path(record).write_bytes(b"\x89PNG half")
+    BuildReader(copy).image_file(record).path.write_bytes(b"\x89PNG half")
     run("report", copy)
     assert f"1 image cannot be read: {record.stem}" in page_of(copy).text
 
@@ -179,7 +179,7 @@ def test_a_filter_has_a_report(copy: Path, tmp_path: Path) -> None:
     config = tmp_path / "filter.yaml"
     config.write_text("rules: [{kind: image_quality, min_sharpness: 3.4}, object_size]\nselect: []\n")
     record = next(BuildReader(copy).samples())
-    BuildReader(copy).image_path(record).write_bytes(b"\x89PNG half")
+    BuildReader(copy).image_file(record).path.write_bytes(b"\x89PNG half")
     summary = run_filter(copy, tmp_path / "filtered", FilterOptions(config=config, device="cpu"))
     run("report", tmp_path / "filtered")
     page = page_of(tmp_path / "filtered")

@@ -48,7 +48,7 @@ def test_a_line_of_something_else_is_named(tmp_path: Path) -> None:
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     store = _store(tmp_path)
     record = next(store.samples())
-    path = store.image_path(record)
+    path = store.image_file(record).path
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(SourceError, match=f"{path.name}: damaged or cut short.*run the same build command"):
         store.image(record)

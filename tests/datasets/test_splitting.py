@@ -28,7 +28,7 @@ def _store(root: Path, images: dict[int, Image]) -> BuildReader:
     """Six images, of which numbers 2 and 5 are in val."""
     store = BuildReader(make_store(root))
     for record in store.samples():
-        store.image_path(record).write_bytes(encode_png(images.get(record.slot, _scene(record.slot))))
+        store.image_file(record).path.write_bytes(encode_png(images.get(record.slot, _scene(record.slot))))
     return store
 
 

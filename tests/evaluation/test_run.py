@@ -20,6 +20,7 @@ from earthsynth_factory.evaluation.members import gather
 from earthsynth_factory.evaluation.run import evaluate
 from earthsynth_factory.evaluation.session import Events
 from earthsynth_factory.evaluation.spec import ArmName, EvaluationRecipe
+from tests.build.building import run_build, write_recipe
 from tests.evaluation import planted
 
 
@@ -232,6 +233,19 @@ def test_made_images_that_show_the_test_are_left_out_and_told(tmp_path: Path) ->
     assert len(found.records["synthetic"]) == 2
     assert "1 synthetic images left out: they come from scenes of val or test" in found.notes
     assert "2 synthetic images left out: they look like an image of val or test" in found.notes
+
+
+@pytest.mark.parametrize("place", ["synthetic", "compare"])
+def test_a_generator_that_learnt_from_the_real_images_is_named(tmp_path: Path, place: str) -> None:
+    real = planted.real(tmp_path / "real", 0, train=3, held=3, each=1)
+    plain, built = planted.made(tmp_path / "made", planted.more(tmp_path, 0, 3, each=1)), tmp_path / "built"
+    run_build(write_recipe(tmp_path), built, "categories=[{name: water, count: 3}]", "negatives=0", "image.size=32")
+    run = orjson.loads((built / "run.json").read_bytes())
+    run["line"]["synthesis"]["training_data"] = ["Real scenes of ours (CC0)"]
+    (built / "run.json").write_bytes(orjson.dumps(run))
+    folders = {"synthetic": (built,)} if place == "synthetic" else {"compare": built}
+    (warning,) = _gather(planted.asked(real, plain).model_copy(update=folders)).warnings
+    assert warning.startswith(f"{built}: the generator's card says that it learnt from 'Real scenes of ours (CC0)'")
 
 
 def test_splits_are_made_by_scene_where_there_are_none(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from earthsynth_factory.exports.dota import DotaSpec
 from earthsynth_factory.exports.voc import VocSpec
 from earthsynth_factory.geometry.boxes import clockwise, oriented_box
 from earthsynth_factory.geometry.convex import convex_iou
+from earthsynth_factory.io.stored import StoredFile
 from tests.exports.stores import ODD, crowded_store, odd_store, write
 from tests.making import make_store
 
@@ -46,13 +47,13 @@ def test_dota_lines_are_rectangles_clockwise_in_pixels(store: BuildReader, tmp_p
 def test_dota_images_are_png_whatever_they_were(tmp_path: Path) -> None:
     store = BuildReader(make_store(tmp_path / "store", 1))
     [record] = store.samples()
-    jpeg = store.image_path(record).with_suffix(".jpg")
+    jpeg = store.image_file(record).path.with_suffix(".jpg")
     PIL.Image.fromarray(store.image(record)).save(jpeg)
-    store.image_path(record).unlink()
+    store.image_file(record).path.unlink()
 
     class AsJpeg(BuildReader):
-        def image_path(self, record: SampleRecord) -> Path:  # noqa: ARG002
-            return jpeg
+        def image_file(self, record: SampleRecord) -> StoredFile:  # noqa: ARG002
+            return StoredFile(jpeg)
 
         def image(self, record: SampleRecord) -> np.ndarray:  # noqa: ARG002
             return np.asarray(PIL.Image.open(jpeg))

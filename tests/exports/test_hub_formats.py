@@ -39,7 +39,7 @@ def test_webdataset_gives_every_image_mask_and_object(store: BuildReader, tmp_pa
         for sample in webdataset.WebDataset(str(archive), shardshuffle=False):
             record = records[sample["__key__"]]
             seen.append(sample["__key__"])
-            assert sample["png"] == store.image_path(record).read_bytes()
+            assert sample["png"] == store.image_file(record).read_bytes()
             about = json.loads(sample["json"])
             assert (about["split"], about["caption"]) == (record.split, record.prompt)
             assert [found["category"] for found in about["objects"]] == [NAMES[i.category] for i in record.instances]

@@ -110,7 +110,7 @@ def test_earthsynths_list_is_read_by_the_trainer(store: BuildReader, tmp_path: P
             names = {name: index for index, name in {**ODD, WATER: "water"}.items()}
             [only] = [names[record.text[21:]]] if not record.whole else [None]
             assert np.array_equal(read(record.mask), mask if only is None else np.where(mask == only, mask, 0))
-            assert record.image.samefile(store.image_path(truth[record.scene])), "a hard link"
+            assert record.image.samefile(store.image_file(truth[record.scene]).path), "a hard link"
 
 
 def test_earthsynth_without_augmentation_has_whole_lines_only(store: BuildReader, tmp_path: Path) -> None:
@@ -168,5 +168,5 @@ def test_every_format_is_the_same_to_the_byte_and_leaves_the_masters(
 @pytest.mark.parametrize("spec", SHIPPED, ids=lambda spec: spec.kind)
 def test_labels_alone_on_request(store: BuildReader, tmp_path: Path, spec: ExportSpec) -> None:
     write(store, tmp_path, spec.model_copy(update={"images": "none"}))
-    masters = {store.image_path(record).read_bytes() for record in store.samples()}
+    masters = {store.image_file(record).read_bytes() for record in store.samples()}
     assert not any(path.read_bytes() in masters for path in tmp_path.rglob("*.png"))

@@ -80,7 +80,7 @@ def export(tmp_path: Path) -> Path:
 
     store = BuildReader(make_store(tmp_path / "store"))
     for record in store.samples():
-        path = store.image_path(record)
+        path = store.image_file(record).path
         path.write_bytes(marked(path.read_bytes(), DigitalSource.GENERATED))
     write(store, tmp_path / "out", CocoSpec())
     return tmp_path / "out" / "coco"

@@ -53,11 +53,11 @@ def test_a_photo_is_turned_as_its_labels_were_drawn(tmp_path: Path) -> None:
     assert summary.remarks == {"images turned upright, as their EXIF says": 1}
     [record] = upright.samples()
     assert (record.height, record.width) == (60, 40) == upright.image(record).shape[:2]
-    assert PIL.Image.open(upright.image_path(record)).getexif().get(0x0112, 1) == 1, "no reader turns it again"
+    assert PIL.Image.open(upright.image_file(record).path).getexif().get(0x0112, 1) == 1, "no reader turns it again"
     stored, summary = read(coco(tmp_path / "in", "x.jpg", (40, 60), [30, 10, 20, 20]), tmp_path / "b")
     assert summary.remarks == {"images left as stored, as their labels were drawn": 1}
     [record] = stored.samples()
-    assert (record.height, record.width) == (40, 60) and PIL.Image.open(stored.image_path(record)).size == (60, 40)
+    assert (record.height, record.width) == (40, 60) and PIL.Image.open(stored.image_file(record).path).size == (60, 40)
     with pytest.raises(SourceError, match="has 40×60 pixels, its annotations say 80×90"):
         read(coco(tmp_path / "in", "x.jpg", (90, 80), [1, 1, 5, 5]), tmp_path / "c")
 

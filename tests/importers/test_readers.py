@@ -396,7 +396,7 @@ def test_coco_splits_with_images_of_equal_names(tmp_path: Path) -> None:
     dataset = PreparedDataset(tmp_path / "out")
     assert {(record.stem, record.split) for record in dataset.samples()} == {("a", "train"), ("a-2", "val")}
     for record, split in zip(dataset.samples(), ("train2017", "val2017"), strict=True):
-        assert dataset.image_path(record).read_bytes() == (tmp_path / "in" / split / "a.png").read_bytes()
+        assert dataset.image_file(record).read_bytes() == (tmp_path / "in" / split / "a.png").read_bytes()
 
 
 def test_a_map_stands_above_what_a_reader_takes_words_for(tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def test_dumped_recipe_is_the_same_recipe() -> None:
 def test_starters_name_every_block_and_classes_that_their_model_knows(purpose: str) -> None:
     made = parse_recipe(starter(purpose, "x.yaml"), purpose)
     assert {line.partition(":")[0] for line in starter(purpose, "x.yaml").splitlines() if line[:1].isalpha()} >= (
-        set(Recipe.model_fields) - {"labels", "engine", "negatives", "allow_unknown", "prompts", "counterfactual"}
+        set(Recipe.model_fields)
+        - {"labels", "engine", "store", "negatives", "allow_unknown", "prompts", "counterfactual"}
     )
     card = made.synthesis.card(Path())
     assert set(made.targets()) <= set(card.categories or ())

@@ -15,6 +15,7 @@ from earthsynth_factory.build.set_aside import settled_in
 from earthsynth_factory.build.shard_journal import read_records
 from earthsynth_factory.build.topup import is_settled, reopen_shard
 from earthsynth_factory.datasets.build.layout import WHOLE, BuildLayout, ShardLayout, shard_key
+from earthsynth_factory.datasets.build.masters import has_masters
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
 from earthsynth_factory.errors import FactoryError
 from earthsynth_factory.io.atomic import create_bytes, disk_error, put_file, remove, write_bytes
@@ -62,11 +63,13 @@ def _begin(layout: BuildLayout, number: int, mine: ShardLayout, slots: range, rf
 
 def copy_settled(source: ShardLayout, target: ShardLayout, slots: range) -> None:
     """Bring what is settled of a shard into a new folder: pixels as links if the file system has them, for nobody writes
-    into a file that is there; journals up to the first slot without a line, since somebody may be writing them.
+    into a file that is there; a tar, which grows, as a copy; journals up to the first slot without a line, since somebody may
+    be writing them.
 
     Raises DiskError.
     """
     samples, rejects = read_records(source.samples, SampleRecord)[0], read_records(source.rejects, RejectRecord)[0]
+    _put_tar(source, target)
     settled = {record.slot for _, record in samples} | {record.slot for _, record in rejects if record.short}
     end = next((slot for slot in slots if slot not in settled), slots.stop)
     for _, record in samples:
@@ -84,16 +87,28 @@ def copy_settled(source: ShardLayout, target: ShardLayout, slots: range) -> None
     write_bytes(target.samples, b"".join(line for line, record in samples if record.slot < end))
 
 
+def _put_tar(source: ShardLayout, target: ShardLayout) -> None:
+    """Bring the tar of a packed shard, if it has one; a torn end does no harm."""
+    try:
+        if source.packed.is_file() and not source.packed.is_symlink():
+            put_file(source.packed, target.packed, link=False)
+    except FactoryError:
+        if source.packed.is_file():
+            raise  # else it was removed meanwhile, by whoever committed the shard
+
+
 def _put_masters(source: ShardLayout, target: ShardLayout, stem: str) -> bool:
-    """Bring a sample's files; False if they are not all there."""
+    """Bring a sample's files, unless they came with the tar; False if they are not all there."""
+    if has_masters(target, stem):
+        return True
     pairs = list(zip(source.masters(stem), target.masters(stem), strict=True))
-    if not source.has(stem) or any(path.is_symlink() for path, _ in pairs):
+    if not has_masters(source, stem) or any(path.is_symlink() for path, _ in pairs):
         return False
     try:
         for path, place in pairs:
             put_file(path, place, link=True)
     except FactoryError:
-        if source.has(stem):
+        if has_masters(source, stem):
             raise
         return False  # removed meanwhile, by whoever committed the shard
     return True

@@ -33,9 +33,9 @@ def check_masters(dataset: LabelledDataset) -> int:
             check_runs([instance.rle for instance in record.instances], record.height, record.width)
         except RunLengthError as error:
             raise SourceError(f"{dataset.root}: {record.stem}: {error}; prepare or build it again") from error
-        path = dataset.image_path(record)
-        if not path.is_file():
-            missing.append(str(path))
+        file = dataset.image_file(record)
+        if not file.is_file():
+            missing.append(str(file))
     if missing:
         more = f"\nand {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         raise SourceError(

@@ -2,6 +2,7 @@
 
 OUT/recipe.yaml  run.json  README.md
 OUT/shards/00000/{images,masks,instances,rejects}/0000000.png
+OUT/shards/00000/masters.tar       images, masks and instances of a packed shard: see `packed`
 OUT/shards/00000/samples.jsonl  rejects.jsonl
 OUT/shards/00000.json               the commit marker
 OUT/work/00000-<owner>/             a shard in progress if several tasks share the folder; who has it: 00000.0.lease
@@ -73,17 +74,18 @@ class ShardLayout:
         return self.root.with_suffix(".json")
 
     @property
+    def packed(self) -> Path:
+        """The tar of all its samples' files, if it is packed."""
+        return self.root / "masters.tar"
+
+    @property
     def folders(self) -> tuple[Path, ...]:
-        """The folders in it."""
+        """The folders in it; those of masters first, which a packed one lacks."""
         return tuple(self.root / name for name in ("images", "masks", "instances", "rejects"))
 
     def masters(self, stem: str) -> tuple[Path, Path, Path]:
-        """The three files of a sample."""
+        """The three files of a sample of a shard that is not packed; who reads them asks `datasets.build.masters`."""
         return self.image(stem), self.mask(stem), self.instances(stem)
-
-    def has(self, stem: str) -> bool:
-        """Whether the three files of a sample are there and hold something."""
-        return all(path.is_file() and path.stat().st_size for path in self.masters(stem))
 
     def image(self, stem: str) -> Path:
         return self.root / "images" / f"{stem}.png"

@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import SEEK_END
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from earthsynth_factory.datasets.build.layout import ShardLayout
+from earthsynth_factory.datasets.build.masters import masters
+from earthsynth_factory.datasets.build.packed import read_index
 from earthsynth_factory.datasets.build.records import parsed
-from earthsynth_factory.errors import DiskError, StoreError
+from earthsynth_factory.errors import DiskError, SourceError, StoreError
 from earthsynth_factory.io.bounded import open_regular, read_bounded
+from earthsynth_factory.io.stored import StoredFile
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -37,10 +42,10 @@ def marker_of(layout: ShardLayout, slots: range, accepted: int) -> Marker:
     lost = DiskError(f"{layout.root}: files vanished or changed while they were made; run the same command again")
     try:
         files = list(_files(layout))
-        if len(files) != 3 * accepted + 2:
+        if len(files) != 3 * accepted + 2 or not _is_sealed(layout):
             raise lost
-        digest, size = _digest(layout, files)
-    except (OSError, ValueError, StoreError) as error:
+        digest, size = _digest(files)
+    except (OSError, ValueError, StoreError, SourceError) as error:
         raise lost from error
     return Marker((slots.start, slots.stop), accepted, len(slots) - accepted, len(files), size, digest)
 
@@ -56,28 +61,41 @@ def read_marker(layout: ShardLayout) -> Marker | None:
 def marker_difference(layout: ShardLayout, marker: Marker, digests: bool = False) -> str | None:
     """How the shard differs from its marker, in words; None if it does not. digests: look at the contents too."""
     try:
-        sizes = [path.stat().st_size for path in _files(layout)]
+        sizes = [file.size for _, file in _files(layout)]
         if len(sizes) != marker.files:
             return f"{len(sizes)} files where {marker.files} were committed"
         if sum(sizes) != marker.bytes:
             return f"{sum(sizes)} bytes where {marker.bytes} were committed"
-        if digests and _digest(layout, list(_files(layout)))[0] != marker.sha256:
+        if not _is_sealed(layout):
+            return f"a damaged {layout.packed.name}"
+        if digests and _digest(list(_files(layout)))[0] != marker.sha256:
             return "files whose contents have changed"
     except OSError as error:
         return f"a file that is missing ({Path(str(error.filename)).name})"
+    except SourceError:
+        return f"a damaged {layout.packed.name}"
     except (ValueError, StoreError) as error:
         return f"a damaged journal ({error})"
     return None
 
 
-def _files(layout: ShardLayout) -> Iterator[Path]:
-    """The journals, and the files of every recorded sample. Raises StoreError if the journal is damaged, OSError."""
-    yield layout.rejects
-    yield layout.samples
+def _is_sealed(layout: ShardLayout) -> bool:
+    """Whether the shard is not packed, or its tar is whole so far as its length tells. Raises OSError, ValueError."""
+    return not layout.packed.is_file() or read_index(layout.packed).sealed
+
+
+def _files(layout: ShardLayout) -> Iterator[tuple[str, StoredFile]]:
+    """The journals and the files of every recorded sample, each with its name in a shard that is not packed: packing a shard
+    leaves its marker as it is. Raises StoreError if the journal is damaged, OSError.
+    """
+    yield layout.rejects.name, StoredFile(layout.rejects)
+    yield layout.samples.name, StoredFile(layout.samples)
     with open_regular(layout.samples) as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                yield from layout.masters(f"{parsed(line, _Slot).slot:07d}")
+                stem = f"{parsed(line, _Slot).slot:07d}"
+                names = (path.relative_to(layout.root).as_posix() for path in layout.masters(stem))
+                yield from zip(names, masters(layout, stem), strict=True)
             except ValueError as error:
                 raise StoreError(f"{layout.samples}:{number}: {error}") from error
 
@@ -87,11 +105,11 @@ class _Slot:
     slot: Annotated[int, Field(ge=0)]
 
 
-def _digest(layout: ShardLayout, files: list[Path]) -> tuple[str, int]:
+def _digest(files: list[tuple[str, StoredFile]]) -> tuple[str, int]:
     total, size = hashlib.sha256(), 0
-    for path in sorted(files):
-        with open_regular(path) as file:
+    for name, stored in sorted(files, key=itemgetter(0)):
+        with stored.open() as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size += file.tell()
-        total.update(f"{path.relative_to(layout.root).as_posix()} {digest}\n".encode())
+            size += file.seek(0, SEEK_END)
+        total.update(f"{name} {digest}\n".encode())
     return total.hexdigest(), size

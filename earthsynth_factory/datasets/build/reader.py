@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.datasets.build.layout import BuildLayout, ShardLayout, shard_count
+from earthsynth_factory.datasets.build.masters import Masters, masters
 from earthsynth_factory.datasets.build.records import RejectRecord, SampleRecord
 from earthsynth_factory.datasets.build.run_record import RunRecord, read_record
 from earthsynth_factory.domain.condition import InstanceMap, Mask
@@ -25,6 +26,7 @@ from earthsynth_factory.io.gates import read_below
 from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.jsonl import placed_records, records
 from earthsynth_factory.io.rgb import read_rgb
+from earthsynth_factory.io.stored import StoredFile
 
 REMEDY = "move the shard's folder and its .json away and run the same build command to make it anew"
 """What helps where a committed shard is damaged."""
@@ -143,20 +145,25 @@ class BuildReader:
         """The shard that holds the record."""
         return self.layout.shard(record.slot // self.shard_size)
 
-    def image_path(self, record: SampleRecord) -> Path:
+    def masters(self, record: SampleRecord) -> Masters:
+        """Image, mask and instance map, as files or in a tar; they may be missing."""
+        return masters(self.shard_of(record), record.stem)
+
+    def image_file(self, record: SampleRecord) -> StoredFile:
         """The image's file, which may be missing. Raises SourceError if a link leads out of the dataset."""
-        path = self.shard_of(record).image(record.stem)
-        return read_below(path, self.root) if path.exists() else path
+        image, _, _ = self.masters(record)
+        if image.path.exists():
+            read_below(image.path, self.root)
+        return image
 
     def stamp(self, record: SampleRecord) -> str:
         # Sizes alone: equal builds are equal wherever and whenever they were made, and `build` looks after its files.
-        masters = self.shard_of(record).masters(record.stem)
-        return " ".join(str(path.stat().st_size) if path.is_file() else "-" for path in masters)
+        return " ".join(str(file.size) if file.is_file() else "-" for file in self.masters(record))
 
     def image(self, record: SampleRecord) -> Image:
         """(H, W, 3) uint8 sRGB."""
-        path = self.image_path(record)
-        return self._of_size(self._read(read_rgb, path), path, record)
+        image, _, _ = self.masters(record)
+        return self._of_size(self._read(read_rgb, image), image, record)
 
     def rejected_path(self, record: RejectRecord) -> Path:
         """Where the rejected image is, if the build was to keep it (`--keep-rejects`)."""
@@ -164,33 +171,36 @@ class BuildReader:
 
     def rejected_image(self, record: RejectRecord) -> Image:
         """(H, W, 3) uint8 sRGB. Raises SourceError if it was not kept."""
-        return self._read(read_rgb, self.rejected_path(record))
+        return self._read(read_rgb, StoredFile(self.rejected_path(record)))
 
     def mask(self, record: SampleRecord) -> Mask:
         """(H, W) uint8 class ids."""
-        return self._ids(self.shard_of(record).mask(record.stem), record, 255).astype(np.uint8)
+        _, mask, _ = self.masters(record)
+        return self._ids(mask, record, 255).astype(np.uint8)
 
     def instances(self, record: SampleRecord) -> InstanceMap:
         """(H, W) uint16 instance ids, those of the record's instances."""
-        return self._ids(self.shard_of(record).instances(record.stem), record, 0xFFFF)
+        _, _, instances = self.masters(record)
+        return self._ids(instances, record, 0xFFFF)
 
-    def _ids(self, path: Path, record: SampleRecord, most: int) -> InstanceMap:
-        ids = self._of_size(self._read(read_ids, path), path, record)
+    def _ids(self, file: StoredFile, record: SampleRecord, most: int) -> InstanceMap:
+        ids = self._of_size(self._read(read_ids, file), file, record)
         if ids.max(initial=0) > most:
-            raise SourceError(f"{path}: has ids beyond {most}; {REMEDY}")
+            raise SourceError(f"{file}: has ids beyond {most}; {REMEDY}")
         return ids
 
-    def _read(self, read: Callable[[Path], Pixels], path: Path) -> Pixels:
+    def _read(self, read: Callable[[StoredFile], Pixels], file: StoredFile) -> Pixels:
         try:
-            return read(read_below(path, self.root))
+            read_below(file.path, self.root)
+            return read(file)
         except SourceError as error:
             raise SourceError(f"{error}; or {REMEDY}") from error
 
-    def _of_size(self, pixels: Pixels, path: Path, record: SampleRecord) -> Pixels:
+    def _of_size(self, pixels: Pixels, file: StoredFile, record: SampleRecord) -> Pixels:
         """The pixels. Raises SourceError if they are of another size than the record says."""
         if pixels.shape[:2] != (record.height, record.width):
             height, width = pixels.shape[:2]
             raise SourceError(
-                f"{path}: {width}×{height} pixels, its record says {record.width}×{record.height}; {REMEDY}"
+                f"{file}: {width}×{height} pixels, its record says {record.width}×{record.height}; {REMEDY}"
             )
         return pixels

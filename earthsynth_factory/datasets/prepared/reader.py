@@ -30,6 +30,7 @@ from earthsynth_factory.io.gates import read_below
 from earthsynth_factory.io.id_masks import read_ids
 from earthsynth_factory.io.jsonl import placed_records
 from earthsynth_factory.io.pictures import Picture
+from earthsynth_factory.io.stored import StoredFile
 
 UNSPLIT = "train"
 """The split of items for which dataset.json says none."""
@@ -125,8 +126,8 @@ class PreparedDataset:
             image = self._layout.image(self.about.items[stem].image or f"{stem}.png")
         return image, self._layout.mask(stem), self._layout.instances(stem)
 
-    def image_path(self, record: SampleRecord) -> Path:
-        return self.path_of(record.stem)
+    def image_file(self, record: SampleRecord) -> StoredFile:
+        return StoredFile(self.path_of(record.stem))
 
     def stamp(self, record: SampleRecord) -> str:
         paths = (self.path_of(record.stem), *self.files_of(record.stem)[1:])

@@ -104,7 +104,7 @@ def _kept(store: BuildReader, record: SampleRecord, light: SampleRecord) -> Repo
         image_seed=record.image_seed,
         origin=record.origin,
         pixels=lambda: ImagePixels(
-            store.image(light), store.mask(light), store.instances(light), source_type_of(store.image_path(light))
+            store.image(light), store.mask(light), store.instances(light), source_type_of(store.image_file(light))
         ),
     )
 

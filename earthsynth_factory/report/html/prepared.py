@@ -57,6 +57,6 @@ def entry_of(dataset: LabelledDataset, record: SampleRecord) -> ReportImage:
             dataset.image(light),
             dataset.mask(light),
             dataset.instances(light),
-            source_type_of(dataset.image_path(light)),
+            source_type_of(dataset.image_file(light)),
         ),
     )

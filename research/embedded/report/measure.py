@@ -39,8 +39,8 @@ from research.embedded.report.selection import balanced
 from research.embedded.report.separation import Separation, separate
 from research.embedded.report.sheets import write_sheets
 from research.embedded.report.sizes import Size
-from research.embedded.report.usefulness import Arm, Trial, rule_values, turned
-from research.embedded.report.usefulness import compare as compare_arms
+from research.embedded.report.usefulness import compare as judge
+from research.embedded.report.usefulness import rule_values, turned
 from research.embedded.segmenter import sparse_categories
 
 
@@ -77,7 +77,8 @@ class Report:
     generated: Distance
     separation: Separation
     fidelity: MaskFidelity
-    arms: list[Arm]
+    usefulness: dict[str, Any] | None
+    """The document of the evaluation; None if none was asked for."""
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -119,7 +120,7 @@ class Bench:
 
 
 def measure(bench: Bench, crops: Path, size: Size) -> Report:
-    """Measures on `crops-test.safetensors`, comparing segmenters trained on a share of `crops-train.safetensors`; writes
+    """Measures on `crops-test.safetensors`, judging generated images beside a share of `crops-train.safetensors`; writes
     `report.json` and `sheets/` into the run folder.
 
     Raises SourceError if a crop file is missing, Interrupted when stopped: the same call goes on.
@@ -144,7 +145,7 @@ def measure(bench: Bench, crops: Path, size: Size) -> Report:
         segmenter = Segmenter.load(bench.models.segmenter, bench.models.device)
         fidelity = mask_fidelity(segmenter, held, generated, sparse_categories(whole))
     with _timed(seconds, "usefulness"):
-        arms = _usefulness(bench, whole, held, size)
+        usefulness = _usefulness(bench, whole, held, size)
     models = {"name": bench.card.name, "steps": bench.card.steps, "guidance": bench.card.guidance, **bench.weights}
     report = Report(
         size=size,
@@ -158,21 +159,19 @@ def measure(bench: Bench, crops: Path, size: Size) -> Report:
         generated=drawn,
         separation=separation,
         fidelity=fidelity,
-        arms=arms,
+        usefulness=usefulness,
         seconds=seconds,
     )
     write_json(bench.out / "report.json", _plain(report))
     return report
 
 
-def _usefulness(bench: Bench, whole: CropSet, held: CropSet, size: Size) -> list[Arm]:
-    if not size.seeds:
-        return []
+def _usefulness(bench: Bench, whole: CropSet, held: CropSet, size: Size) -> dict[str, Any] | None:
+    if not size.rounds:
+        return None
     few = whole.taken(balanced(whole.focus, round(size.share * len(whole)), bench.seed))
     generated, scores = bench.generate(turned(few, bench.seed), "training")
-    folder, sparse = bench.out / "segmenters", sparse_categories(whole)
-    trial = Trial(held, sparse, size.arm, size.seeds, folder, bench.device)
-    return compare_arms(trial, few, generated, np.array(scores), bench.seed)
+    return judge(few, held, generated, np.array(scores), size, bench.out / "usefulness", bench.seed)
 
 
 @contextmanager
@@ -193,7 +192,6 @@ def _plain(report: Report) -> dict[str, Any]:
         "ratio": report.fidelity.ratio,
     }
     document["separation"]["mean_top1"] = report.separation.mean_top1
-    document["arms"] = [asdict(arm) | {"mean": arm.mean, "spread": arm.spread} for arm in report.arms]
     document["categories"] = {key: names[key] for key in document["fidelity"]["real"]}
     return document
 

@@ -43,12 +43,12 @@ def by_category(report: Report) -> str:
 
 
 def _head(report: Report) -> str:
-    models = report.models
+    models, found = report.models, report.usefulness
     return (
         f"{models['name']}, {models['steps']} steps, guidance {models['guidance']:g}; {report.held_out} held-out crops, "
         f"one image generated for the mask of each; seed {report.seed}. Mask fidelity is judged by the embedded segmenter, "
         f"which has seen real crops alone."
-        + (f" Each training compared: {report.size.arm.steps} steps of {report.size.arm.batch}." if report.arms else "")
+        + (" Each run of `evaluate`: {steps} steps of {batch}.".format(**found["budget"]) if found else "")
     )
 
 
@@ -91,20 +91,25 @@ def _clip_rows(report: Report) -> list[Row]:
 
 
 def _useful_rows(report: Report) -> list[Row]:
+    found = report.usefulness
+    if found is None:
+        return []
+    share, metric = found["shares"][0], found["metric"]
+    real = share["real_images"]
     return [
         (
-            f"mIoU on held-out real crops, trained on {arm.real} real crops ({arm.real / report.training:.0%})"
-            + (f" and {arm.generated} {_KINDS[arm.name]}" if arm.generated else ""),
-            f"{arm.mean:.1%} ± {arm.spread:.1%}",
-            f"{len(arm.values)} seeds, standard deviation",
+            f"{metric} on held-out real crops, trained on {real} real crops ({real / report.training:.0%})"
+            + (f" and {arm['images']['synthetic']} {_KINDS[arm['arm']]}" if arm["arm"] in _KINDS else ""),
+            f"{arm['scores'][metric]['mean']:.1f} ± {arm['scores'][metric]['deviation']:.1f}",
+            arm.get("verdict", f"`evaluate`: {found['seeds']} seeds, standard deviation"),
         )
-        for arm in report.arms
+        for arm in share["arms"]
     ]
 
 
 _KINDS = {
-    "with generated": "generated ones",
-    "with generated, R-Filter": "generated ones, the half that R-Filter's `clip_score` rates higher",
+    "synthetic": "generated ones",
+    "compared": "generated ones, the half that R-Filter's `clip_score` rates higher",
 }
 
 

@@ -1,86 +1,95 @@
-"""Do generated images help? A segmenter learns from a tenth of the real crops, alone and with generated ones beside them.
+"""Do generated images help? What `evaluate` says of a share of the real crops, alone and with generated ones beside them.
 
-The masks that images are generated for are those of the same tenth, each in one of the square's symmetries: no label is
-used that the tenth does not hold. (The generator itself has seen all training crops; for a generator trained elsewhere
+The masks that images are generated for are those of the same share, each in one of the square's symmetries: no label is
+used that the share does not hold. (The generator itself has seen all training crops; for a generator trained elsewhere
 the comparison would be cleaner.) Of the generated images half are added: a random half, or the half that R-Filter's
-`clip_score` rates higher, so that both arms get the same number.
+`clip_score` rates higher, so that both arms get the same number. Ground that nobody labelled counts for nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
+import orjson
 
+from earthsynth_factory.datasets.prepared.layout import FORMAT, VERSION, PreparedLayout
+from earthsynth_factory.datasets.prepared.writer import put_item
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Image, Slot
 from earthsynth_factory.domain.seeds import rng
+from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, earthsynth
+from earthsynth_factory.evaluation.load import load
+from earthsynth_factory.evaluation.run import evaluate
+from earthsynth_factory.evaluation.session import Events
+from earthsynth_factory.io.atomic import write_bytes, write_json
+from earthsynth_factory.io.png import encode_png
 from earthsynth_factory.rfilter.base import Rule
-from earthsynth_factory.training.iou import confusion, mean_iou
 from earthsynth_factory.training.order import dihedral
+from research.embedded.captions import categories_in
 from research.embedded.crops import CropSet
-from research.embedded.recipe import SegmenterSpec
 from research.embedded.report.selection import better_half, digest
-from research.embedded.segmenter import train_segmenter
+from research.embedded.report.sizes import Size
+
+VALIDATING = 4
+"""Of the held-out crops one in this many is the evaluation's val split, which decides nothing here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """One way to train: how many real and generated crops, and the mIoU on held-out real crops for each seed."""
+def compare(
+    few: CropSet,
+    held: CropSet,
+    generated: CropSet,
+    scores: npt.NDArray[np.float64],
+    size: Size,
+    folder: Path,
+    seed: int,
+) -> dict[str, Any]:
+    """The document of the evaluation; `synthetic` is the random half, `compared` the half that scores higher.
 
-    name: str
-    real: int
-    generated: int
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Mean over seeds."""
-        return float(np.mean(self.values))
-
-    @property
-    def spread(self) -> float:
-        """Sample standard deviation over seeds; 0 for a single one."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else 0.0
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What all arms share: the evaluation's crops, the training's spec, the seeds, and where checkpoints go."""
-
-    held_out: CropSet
-    sparse: tuple[int, ...]
-    spec: SegmenterSpec
-    seeds: tuple[int, ...]
-    folder: Path
-    device: torch.device
-
-    def arm(self, name: str, real: CropSet, generated: CropSet | None = None) -> Arm:
-        """Trains once for each seed. Steps are the same in every arm."""
-        crops = real.joined(generated) if generated else real
-        values = tuple(self._value(crops, seed) for seed in self.seeds)
-        return Arm(name, len(real), len(crops) - len(real), values)
-
-    def _value(self, crops: CropSet, seed: int) -> float:
-        segmenter = train_segmenter(
-            crops, self.spec, segmenter_folder(self.folder, crops, self.spec, seed), seed, self.device
-        )
-        held = self.held_out
-        return mean_iou(confusion(held.masks, segmenter.predict(held.images), held.dense, self.sparse))
-
-
-def compare(trial: Trial, tenth: CropSet, generated: CropSet, scores: npt.NDArray[np.float64], seed: int) -> list[Arm]:
-    """The three arms: real alone, with a random half of the generated crops, with the half that scores higher."""
+    scores: (N,) of the generated crops. folder: where it is kept, by the crops that went in.
+    """
     chance = rng(seed, "random half").random(len(generated))
-    return [
-        trial.arm("real alone", tenth),
-        trial.arm("with generated", tenth, generated.taken(better_half(generated.focus, chance))),
-        trial.arm("with generated, R-Filter", tenth, generated.taken(better_half(generated.focus, scores))),
-    ]
+    halves = [generated.taken(better_half(generated.focus, by)) for by in (chance, scores)]
+    place = folder / "-".join(digest(crops)[:8] for crops in (few, held, *halves))
+    validates = np.arange(len(held)) % VALIDATING == 0
+    parts = {"train": few, "val": held.taken(np.flatnonzero(validates)), "test": held.taken(np.flatnonzero(~validates))}
+    real = write_crops(place / "real", parts)
+    half, better = (
+        write_crops(place / name, {"train": crops}) for name, crops in zip(("half", "better"), halves, strict=True)
+    )
+    given = {
+        "real": str(real),
+        "synthetic": [str(half)],
+        "compare": str(better),
+        "task": "segment",
+        "seeds": size.rounds,
+    }
+    # Train and held-out crops are of different scenes: two patches of water that look the same are no leak.
+    given |= {"arms": ["real", "synthetic", "compared"], "allow_leaks": True}
+    recipe = load(None, {**given, **size.budget})
+    document: dict[str, Any] = orjson.loads(evaluate(recipe, place / "evaluation", Events()).read_bytes())
+    return document
+
+
+def write_crops(root: Path, parts: Mapping[str, CropSet]) -> Path:
+    """The crops by split as a prepared folder. Which scene a crop is of is not known: each counts as one of its own."""
+    items: dict[str, Any] = {}
+    for split, crops in parts.items():
+        for number, (image, mask, dense) in enumerate(zip(crops.images, crops.masks, crops.dense, strict=True)):
+            stem = f"{split}_{number}"
+            labelled = mask if dense else np.where(mask == BACKGROUND, IGNORE, mask).astype(np.uint8)
+            put = partial(write_bytes, data=encode_png(image), durable=False)
+            put_item(root, stem, f"{stem}.png", put, labelled, None)
+            items[stem] = {"group": stem, "split": split, "metres_per_pixel": float(crops.metres_per_pixel[number])}
+    found = sorted({category for crops in parts.values() for category in categories_in(crops.masks)})
+    classes = {str(category): earthsynth()[category].name for category in found}
+    about = {"format": FORMAT, "version": VERSION, "name": root.name, "classes": classes, "dense": True, "items": items}
+    write_json(PreparedLayout(root).dataset, about)
+    return root
 
 
 def turned(crops: CropSet, seed: int) -> CropSet:
@@ -98,9 +107,3 @@ def rule_values(rule: Rule, conditions: Sequence[Condition], images: Sequence[Im
         for place, (condition, image) in enumerate(zip(conditions, images, strict=True))
     ]
     return np.array([score.value for score in rule.score(candidates)])
-
-
-def segmenter_folder(base: Path, crops: CropSet, spec: SegmenterSpec, seed: int) -> Path:
-    """Where a training's checkpoints go: a name for its data, spec and seed, so that the same one is never done twice."""
-    options = "-".join(str(value) for value in (spec.steps, spec.batch, spec.lr, *spec.widths))
-    return base / f"{digest(crops)}-{options}-{seed}"

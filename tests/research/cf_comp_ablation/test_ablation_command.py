@@ -7,19 +7,18 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
 from earthsynth_factory.models.card import ModelCard
-from earthsynth_factory.models.segmenter import Segmenter, SegmenterConfig, SegmenterNetwork
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator
 from earthsynth_factory.training.controlnet.run import train_controlnet
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 from research.cf_comp_ablation import run
 from research.cf_comp_ablation.__main__ import main
 from research.cf_comp_ablation.plan import SIZES, Size, Trial
-from tests.training.scenes import BUILDING, ROAD, TANK, WATER, write_layout
+from tests.training.scenes import write_layout
 
-TINY = Size(steps=2, batch=4, variants=1, conditions=3, sampling=2, seeds=(1, 2))
+JUDGED = {"side": 32, "steps": 2, "batch": 4, "held_out": 8}
+TINY = Size(steps=2, batch=4, variants=1, images=8, sampling=2, seeds=(1, 2), rounds=2, budget=JUDGED)
 CARD = ModelCard(name="Random pipeline", control="palette", native_size=32, steps=2, guidance=1.0)
 MARKED = "<!-- cf-comp-ablation -->\n<!-- /cf-comp-ablation -->"
 
@@ -30,11 +29,12 @@ def command(tiny_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     base = tmp_path / "base"
     shutil.copytree(tiny_pipeline, base)
     (base / "card.json").write_text(CARD.model_dump_json())
-    write_layout(tmp_path / "data", count=8, singles=False, about=True)
-    torch.manual_seed(0)
-    config = SegmenterConfig(categories=(0, ROAD, WATER, BUILDING, TANK), widths=(4, 8))
-    Segmenter(SegmenterNetwork(config), config, torch.device("cpu")).save(tmp_path / "segmenter")
-    folders = {"data": "data", "out": "out", "base": "base", "segmenter": "segmenter"}
+    about = write_layout(tmp_path / "data", count=12, singles=False, about=True) / "dataset.json"
+    dataset = json.loads(about.read_bytes())
+    for number, item in enumerate(dataset["items"].values()):
+        item["split"] = ("train", "train", "train", "val", "test")[number % 5]
+    about.write_text(json.dumps(dataset))
+    folders = {"data": "data", "out": "out", "base": "base"}
     named = [word for name, folder in folders.items() for word in (f"--{name}", str(tmp_path / folder))]
     return [*named, "--size", "quick", "--device", "cpu"]
 
@@ -55,14 +55,16 @@ def test_it_trains_draws_and_fills_the_readme_and_goes_on(
     assert main([*command, "--readme", str(readme)]) == 0
     assert trained == ["off-1", "cf-comp-1", "random-1", "off-2", "cf-comp-2", "random-2"]
     table = readme.read_text()
-    assert "From a new ControlNet on the base's UNet: 2 steps of 4 samples on 7 images, 2 seeds each" in table
-    assert [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")][2:] == [
-        "| off", "| CF-Comp", "| random copy-paste", "| untouched base", "| real images",
+    assert "From a new ControlNet on the base's UNet: 2 steps of 4 samples on 8 images, 2 seeds each" in table
+    assert "16 images of each mode beside 8 real ones" in table
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
+    assert [row[0] for row in rows] == [
+        "| none: real alone", "| CF-Comp", "| off", "| random copy-paste", "| untouched base",
     ]  # fmt: skip
+    assert [("[" in row[2], "[" in row[3]) for row in rows] == [(False, False), (True, False), *3 * [(True, True)]]
     modes = [json.loads((out / "runs" / name / "recipe.json").read_text())["cf_comp"]["mode"] for name in trained]
     assert modes == ["off", "cf-comp", "random"] * 2
-    assert (out / "sheet.png").is_file()
-    assert "ablation 6/6 runs  0 min left" in capsys.readouterr().err
+    assert "training 6 of 6: random, seed 2" in capsys.readouterr().err
 
     # A killed run is made again; what was finished is kept, and the same comes out.
     (out / "runs" / "random-2" / "done.json").unlink()

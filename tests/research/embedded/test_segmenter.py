@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,13 @@ def coloured_crops(count: int = 16, size: int = 32, seed: int = 0) -> CropSet:
     images = np.clip(palette[truth] + random.normal(0, 8, (count, size, size, 3)), 0, 255).astype(np.uint8)
     masks = np.where(dense[:, None, None] | tanks, truth, 0).astype(np.uint8)
     return CropSet(images, masks, np.ones(count, np.float32), np.where(dense, 6, 25).astype(np.uint8), dense)
+
+
+def unlike_crops(count: int, size: int = 32, seed: int = 0) -> CropSet:
+    """The same masks under blots of colour, so that no two images look the same."""
+    crops, random = coloured_crops(count, size, seed), np.random.default_rng([seed, 1])
+    blots = [cv2.resize(blot, (size, size)) for blot in random.integers(0, 256, (count, 5, 5, 3), np.uint8)]
+    return replace(crops, images=np.stack(blots))
 
 
 def test_it_learns_colours_and_gives_unlabelled_land_its_own_name(tmp_path: Path) -> None:

@@ -13,13 +13,11 @@ from earthsynth_factory.models.weights import EMBEDDED
 from earthsynth_factory.synthesis.controlnet import ControlNetGenerator
 from research import markdown
 from research.embedded.pack import pack
-from research.embedded.recipe import SegmenterSpec
 from research.embedded.report.__main__ import main
 from research.embedded.report.sizes import SIZES, Size
-from tests.research.embedded.test_segmenter import coloured_crops
+from tests.research.embedded.test_segmenter import unlike_crops
 
-SPEC = SegmenterSpec(steps=2, batch=4, widths=(4, 8))
-TINY = Size(held_out=12, share=0.5, arm=SPEC, seeds=(1, 2))
+TINY = Size(held_out=12, share=0.5, rounds=2, budget={"side": 32, "steps": 2, "batch": 4, "held_out": 8})
 CARD = ModelCard(name="Random pipeline", control="palette", native_size=32, steps=2, guidance=1.0)
 
 
@@ -39,7 +37,7 @@ def models(tiny_pipeline: Path, tmp_path: Path) -> Path:
 def crops(tmp_path: Path) -> Path:
     folder = tmp_path / "crops"
     for seed, split in enumerate(("train", "test")):
-        pack(coloured_crops(16, 64, seed), folder / f"crops-{split}.safetensors")
+        pack(unlike_crops(16, 64, seed), folder / f"crops-{split}.safetensors")
     return folder
 
 
@@ -76,16 +74,16 @@ def test_the_command_measures_and_fills_readme_and_cards(
 
 
 @pytest.mark.slow
-def test_without_seeds_no_trainings_are_compared(
+def test_without_rounds_no_trainings_are_compared(
     models: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(SIZES, "images", TINY.model_copy(update={"seeds": ()}))
+    monkeypatch.setitem(SIZES, "images", TINY.model_copy(update={"rounds": 0}))
     command = ["--crops", str(crops), "--out", str(tmp_path / "out"), "--models", str(models), "--size", "images"]
     assert main([*command, "--device", "cpu"]) == 0
     said = capsys.readouterr().out
     assert "| mask fidelity, " in said
     assert "rained on" not in said
-    assert not (tmp_path / "out" / "segmenters").exists()
+    assert not (tmp_path / "out" / "usefulness").exists()
 
 
 def test_what_is_wrong_is_said_before_the_work(

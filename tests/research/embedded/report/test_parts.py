@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
-import torch
 
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Image, Score
@@ -17,12 +17,12 @@ from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.rfilter.base import Rule
 from earthsynth_factory.synthesis.base import ImageGenerator
 from research import markdown
-from research.embedded.recipe import SegmenterSpec
 from research.embedded.report.generated import GeneratedImages, conditions_of, with_images
 from research.embedded.report.selection import balanced, better_half, digest
 from research.embedded.report.sheets import write_sheets
-from research.embedded.report.usefulness import Trial, compare, rule_values, turned
-from tests.research.embedded.test_segmenter import coloured_crops
+from research.embedded.report.sizes import Size
+from research.embedded.report.usefulness import compare, rule_values, turned
+from tests.research.embedded.test_segmenter import coloured_crops, unlike_crops
 
 CARD = ModelCard(name="test", control="palette", native_size=32, prompt_template="{classes} at {scale}",
                  scales=((2.0, "one metre"),))  # fmt: skip
@@ -110,21 +110,21 @@ class Brightness(Rule):
         return [Score(float(candidate.image.mean()), True) for candidate in candidates]
 
 
-def test_the_three_arms_have_the_counts_they_say(tmp_path: Path) -> None:
-    crops = coloured_crops(8)
-    spec = SegmenterSpec(steps=40, batch=8, widths=(8, 16), lr=1e-2)
-    trial = Trial(coloured_crops(8, seed=4), (25,), spec, (1, 2), tmp_path, torch.device("cpu"))
+def test_the_evaluation_gets_the_crops_it_says(tmp_path: Path) -> None:
+    crops, held = unlike_crops(8), unlike_crops(8, seed=4)
     conditions = conditions_of(crops, CARD, 1, "training")
     scores = rule_values(Brightness(), conditions, list(crops.images))
     assert scores.tolist() == [float(image.mean()) for image in crops.images]
-    arms = compare(trial, crops, crops, scores, 1)
-    assert [(arm.name, arm.real, arm.generated, len(arm.values)) for arm in arms] == [
-        ("real alone", 8, 0, 2),
-        ("with generated", 8, 4, 2),
-        ("with generated, R-Filter", 8, 4, 2),
-    ]
-    assert all(0.5 < arm.mean <= 1 for arm in arms)
-    assert arms[0].spread == pytest.approx(abs(arms[0].values[0] - arms[0].values[1]) / np.sqrt(2))
+    size = Size(held_out=8, share=1, rounds=2, budget={"side": 32, "steps": 2, "batch": 4, "held_out": 8})
+    found = compare(crops, held, turned(crops, 2), scores, size, tmp_path, 1)
+    assert found["images"] == {"train": 8, "val": 2, "test": 6, "synthetic": 4, "compared": 4}
+    assert [arm["arm"] for arm in found["shares"][0]["arms"]] == ["real", "synthetic", "compared"]
+    (place,) = tmp_path.iterdir()
+    better = {path.name: cv2.imread(str(path))[..., ::-1] for path in (place / "better" / "images").iterdir()}
+    wanted = turned(crops, 2).taken(better_half(crops.focus, scores)).images
+    assert all(np.array_equal(better[f"train_{number}.png"], image) for number, image in enumerate(wanted))
+    sparse = cv2.imread(str(place / "real" / "masks" / "train_1.png"), cv2.IMREAD_UNCHANGED)
+    assert set(np.unique(sparse)) == {25, 255}, "what nobody labelled is ignored"
 
 
 def test_a_sheet_for_each_category_and_one_of_all(tmp_path: Path) -> None:
