@@ -73,5 +73,9 @@ class DiskError(Interrupted):
 
 
 def first_line(error: BaseException, most: int = 300) -> str:
-    """What a library's error says, on one line of at most `most` characters; its kind if it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+    """What a library's error says, on one line of at most `most` characters; its kind if it says nothing, or only a key."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines or isinstance(error, KeyError):
+        return ": ".join([type(error).__name__, *lines[:1]])[:most]
+    announced = lines[0].endswith(":") and len(lines) > 1
+    return " ".join(lines[: 2 if announced else 1])[:most].removesuffix(".")

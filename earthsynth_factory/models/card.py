@@ -82,5 +82,6 @@ def read_card(folder: Path) -> ModelCard | None:
     try:
         return ModelCard.model_validate_json(data.removeprefix(BOM_UTF8))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}" for one in error.errors()[:4])
+        told = [(".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in error.errors()]
+        faults = "; ".join(f"{place} {words}".lstrip() for place, words in told[:4])
         raise ModelError(f"{path}: not a model card: {faults}") from error

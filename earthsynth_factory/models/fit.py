@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,10 @@ _SHAPES = {
 
 def vocabulary(folder: Path) -> int:
     """How many token ids a tokenizer's folder can give. Raises ModelError if its files are missing or damaged."""
-    if (folder / "tokenizer.json").is_file():
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        if os.path.lexists(folder / name):
+            read_config(folder / name)
+    if os.path.lexists(folder / "tokenizer.json"):
         document = read_config(folder / "tokenizer.json")
         model, added = document.get("model"), document.get("added_tokens") or []
         words = model.get("vocab") if isinstance(model, dict) else None

@@ -93,10 +93,13 @@ def style_repository(name: str, revision: str, file: str | None) -> HubRepositor
 def cached(repository: HubRepository) -> Path | None:
     """The snapshot in the hub's cache if it holds all that is needed, else None. Asks no network."""
     folder = _snapshot(repository)
-    if folder is None:
-        return None
-    names = _present(folder)
-    return None if repository.choose(names)[1] or _named_and_absent(repository, folder, names) else folder
+    return None if folder is None or _lacking(repository, folder) else folder
+
+
+def half_cached(repository: HubRepository) -> str:
+    """Which file the hub's cache lacks of a repository that it holds a part of; "" if it holds all of it, or nothing."""
+    folder = _snapshot(repository)
+    return next(iter(_lacking(repository, folder)), "") if folder else ""
 
 
 def locate(repository: HubRepository) -> Path:
@@ -138,21 +141,24 @@ def _snapshot(repository: HubRepository) -> Path | None:
         raise ModelError(f"the hub's cache cannot be read for {repository.name}: {first_line(error)}") from error
 
 
-def _present(folder: Path) -> set[str]:
-    """Files below a snapshot; a link whose blob is gone is none."""
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+def _lacking(repository: HubRepository, folder: Path) -> list[str]:
+    """What a snapshot lacks, in words. A link whose blob is gone counts as lacking if its file would be loaded."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or path.is_file()}
+    wanted, lacking = repository.choose(names)
+    gone = [f"{name} is a link to nothing" for name in wanted if not (folder / name).is_file()]
+    return gone + [f"{name} is missing" for name in (*lacking, *_named_and_absent(repository, folder, names))]
 
 
-def _named_and_absent(repository: HubRepository, folder: Path, names: Collection[str]) -> bool:
-    """Whether a cached pipeline's index names a network that is taken only if it is there, and it is not."""
+def _named_and_absent(repository: HubRepository, folder: Path, names: Collection[str]) -> list[str]:
+    """Of the networks that are taken only if they are there, those that a cached pipeline's index names and that are not."""
     if not repository.beside or "model_index.json" not in names:
-        return False
+        return []
     try:
         index = read_config(folder / "model_index.json")
     except ModelError:  # whoever inspects the folder says what is wrong with it
-        return False
-    named = [inner for inner, _ in repository.beside if is_named(index, inner)]
-    return any(f"{inner}/config.json" not in names for inner in named)
+        return []
+    named = [f"{inner}/config.json" for inner, _ in repository.beside if is_named(index, inner)]
+    return [name for name in named if name not in names]
 
 
 def _under(name: str, places: Iterable[str]) -> bool:

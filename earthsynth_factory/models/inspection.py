@@ -39,6 +39,11 @@ class BaseModel:
         """Pixels along a latent cell's side."""
         return shrink_of(self.vae)
 
+    @property
+    def zeros(self) -> bool:
+        """Whether Stable Diffusion XL is given zeros for an empty prompt, not what its text encoders make of one."""
+        return bool(self.index.get("force_zeros_for_empty_prompt", True))
+
     def checked(self) -> BaseModel:
         """Itself. Raises ModelError naming all that keeps it from being driven."""
         _raise(base_faults(self.unet, self.vae, self.text, self.tokenizer, self.second))
@@ -129,7 +134,11 @@ def check_size(base: BaseModel, size: tuple[int, int]) -> None:
 
 
 def _refuse_other_pipelines(folder: Path, index: Mapping[str, Any]) -> None:
-    name = str(index.get("_class_name", "StableDiffusionPipeline"))
+    name = index.get("_class_name", "StableDiffusionPipeline")
+    if not isinstance(name, str):
+        raise ModelError(
+            f"{folder / 'model_index.json'}: _class_name is {str(name)[:40]}, no name; fetch the file again"
+        )
     if not name.startswith("StableDiffusion") or name.startswith("StableDiffusion3"):
         raise ModelError(f"{folder}: a {name}; {DRIVEN}; choose such a base and a ControlNet made for it")
     if "text_encoder" in index and not is_named(index, "text_encoder"):

@@ -13,6 +13,7 @@ from earthsynth_factory.models.inspection import Assembly, BaseModel
 from earthsynth_factory.models.lora import TEXT, TEXT_2, UNET
 from earthsynth_factory.models.lora_fusing import fuse
 from earthsynth_factory.models.part import Part, refuse_unmatched
+from earthsynth_factory.models.safetensors_file import read_header
 from earthsynth_factory.models.schedulers import saved_scheduler
 
 SHORTEST = 3
@@ -63,9 +64,8 @@ def load_pipe(model: Assembly) -> Any:
         "feature_extractor": None,
     }
     if base.second:
-        zeros = bool(base.index.get("force_zeros_for_empty_prompt", True))
         pipe = diffusers.StableDiffusionXLControlNetPipeline(
-            **parts, tokenizer_2=tokenizers[1], force_zeros_for_empty_prompt=zeros, add_watermarker=False
+            **parts, tokenizer_2=tokenizers[1], force_zeros_for_empty_prompt=base.zeros, add_watermarker=False
         )
     else:
         pipe = diffusers.StableDiffusionControlNetPipeline(**parts, safety_checker=None, requires_safety_checker=False)
@@ -107,7 +107,9 @@ def _tokenizer(folder: Path | None, text: Part) -> Any:
     try:
         tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:
-        raise ModelError(f"{folder}: not loadable as a CLIPTokenizer: {first_line(error)}") from error
+        raise ModelError(
+            f"{folder}: not loadable as a CLIPTokenizer: {first_line(error)}; fetch the model again"
+        ) from error
     known, room = text.get("vocab_size"), int(text.get("max_position_embeddings", 77))
     if known is not None and len(tokenizer) > known:
         raise ModelError(
@@ -123,14 +125,31 @@ def _tokenizer(folder: Path | None, text: Part) -> Any:
 
 
 def _from_folder(part: Part, kind: Any) -> Any:
-    options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True, "variant": part.variant}
+    options: dict[str, Any] = {
+        "use_safetensors": True,
+        "local_files_only": True,
+        "output_loading_info": True,
+        "variant": part.variant,
+    }
     options["ignore_mismatched_sizes"] = True  # they are refused below, in our words
+    if kind.__module__.startswith("transformers"):
+        options["dtype"] = _saved_precision(part)  # left out, a note in the configuration would decide it
     try:
         network, report = kind.from_pretrained(part.folder, **options)
     except Exception as error:  # the libraries raise many kinds for a damaged folder; all mean the same to the user
-        raise ModelError(f"{part.folder}: not loadable as a {kind.__name__}: {first_line(error)}") from error
+        raise ModelError(
+            f"{part.folder}: not loadable as a {kind.__name__}: {first_line(error)}; fetch the model again"
+        ) from error
     refuse_unmatched(part.folder, report)
     return network
+
+
+def _saved_precision(part: Part) -> torch.dtype:
+    """What holds every weight as it lies in its file."""
+    names = {facts.dtype for path in part.weights for facts in read_header(path).values() if facts.fractions}
+    if names == {"F16"}:
+        return torch.float16
+    return torch.bfloat16 if names == {"BF16"} else torch.float32
 
 
 @torch.no_grad()

@@ -80,6 +80,9 @@ def read_part(folder: Path, stem: str, remedy: str = "") -> Part:
     config = read_config(folder / "config.json", remedy)
     if faults := config_faults(config):
         raise ModelError(f"{folder / 'config.json'}: {faults}; fetch the file again")
+    if told := config.get("quantization_config"):
+        method = told.get("quant_method") if isinstance(told, dict) else None
+        raise ModelError(f"{folder / 'config.json'}: a quantised model ({str(method)[:40]}); take one in float16")
     names = _listed(folder)
     chosen = choose_weights(names, stem)
     if chosen is None:
@@ -174,6 +177,8 @@ def _no_weights(folder: Path, names: Collection[str], stem: str, remedy: str) ->
             f"{folder}: no safetensors weights here (other formats are not read, they could run code); "
             f"convert {others[0]} with `save_pretrained(..., safe_serialization=True)`"
         )
+    if any("-of-" in name for name in safe):
+        return f"{folder}: {stem}.safetensors.index.json is missing, which names the shards ({safe[0]}, …); fetch it"
     seen = f"; it has {', '.join(safe[:3])}" if safe else ""
     return f"{folder}: {stem}.safetensors is missing{seen}{remedy or '; fetch the model again'}"
 

@@ -103,6 +103,8 @@ class ModelFiles:
         if found.style:
             hashes |= {"style/adapter": file_hash(found.style.adapter), **_hashes("style/encoder", found.style.encoder)}
             hashes |= {f"style/images/{path.name}": file_hash(path) for path in found.style.pictures}
+        if found.base.second:
+            hashes["base/empty prompt"] = "zeros" if found.base.zeros else "encoded"
         return {**hashes, "base/scheduler": _digest(found.base.scheduler)}
 
 
@@ -300,6 +302,8 @@ def _local(name: str, base: Path, key: str) -> Path | None:
         raise ModelError(
             f"{key} {name!r}: {place.suffix or 'this'} files are not read, they could run code; save the model as safetensors"
         )
+    if located(base, name).is_symlink():
+        raise ModelError(f"{key} {name!r}: {located(base, name)}: a link to nothing; fetch the model again")
     if key != "model" and (not _HUB_NAME.fullmatch(name) or place.suffix == ".safetensors"):
         raise ModelError(f"{key} {name!r}: {_searched(name, base)}")
     return None
@@ -349,6 +353,13 @@ _NOTES = ("_diffusers_version", "_name_or_path", "transformers_version", "torch_
 
 def _tokenizer_files(base: BaseModel) -> dict[str, Path]:
     """`tokenizer/vocab.json` → its place, of all that are read."""
-    names = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
+    names = (
+        "tokenizer.json",
+        "vocab.json",
+        "merges.txt",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+    )
     places = {f"{kind}/{name}": folder / name for kind, folder in base.tokenizers().items() for name in names}
     return {name: path for name, path in places.items() if path.is_file()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from earthsynth_factory.errors import ModelError, first_line
 from earthsynth_factory.models.card import Scheduler
+from earthsynth_factory.models.network_config import SchedulerConfig, config_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,15 @@ def prediction_of(scheduler: Mapping[str, Any]) -> str:
 
 def check_scheduler(name: Scheduler, steps: int, own: Mapping[str, Any], place: object) -> None:
     """Raises ModelError if the sampler cannot run the model whose saved settings are `own`. place: for the message."""
+    if faults := config_faults(own, SchedulerConfig):
+        raise ModelError(f"{place}: scheduler: {faults}; fetch the model again")
     prediction = prediction_of(own)
     if prediction not in _PREDICTIONS:
         raise ModelError(f"{place}: scheduler: prediction_type {prediction!r} is none of {', '.join(_PREDICTIONS)}")
     times = own.get("num_train_timesteps", 1000)
-    if not isinstance(times, int) or not steps <= times <= _MOST_TIMES:
+    if not steps <= times <= _MOST_TIMES:
         raise ModelError(
-            f"{place}: scheduler: num_train_timesteps is {str(times)[:40]}; from the {steps} steps that are asked for to "
+            f"{place}: scheduler: num_train_timesteps is {times}; from the {steps} steps that are asked for to "
             f"{_MOST_TIMES} are taken"
         )
     betas = own.get("trained_betas")
@@ -112,7 +115,7 @@ def _built(name: str, settings: Mapping[str, Any], place: object) -> Any:
     import diffusers
 
     kind = getattr(diffusers, name, None) if name.endswith("Scheduler") else None
-    if kind is None:
+    if kind is None or not hasattr(kind, "step"):  # a few have steps of another kind
         raise ModelError(
             f"{place}: scheduler: {name} is none of diffusers' samplers; set `_class_name` in its settings"
         )

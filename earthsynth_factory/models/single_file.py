@@ -68,9 +68,10 @@ def controlnet_in(path: Path) -> Part:
             f"{path}: no ControlNet in the original layout (input_hint_block.0.weight is missing); name another file"
         )
     hints = sorted(int(name.split(".")[1]) for name in own if re.fullmatch(r"input_hint_block\.\d+\.weight", name))
-    widths = [own[f"input_hint_block.{n}.weight"].shape[0] for n in (0, *range(4, hints[-1], 4)) if n in hints]
+    places = [n for n in (0, *range(4, hints[-1], 4)) if n in hints]
+    widths = [_shape(path, own, f"input_hint_block.{n}.weight")[0] for n in places]
     config = {**_denoiser(path, own), "_class_name": "ControlNetModel", "conditioning_embedding_out_channels": widths}
-    config["conditioning_channels"] = own["input_hint_block.0.weight"].shape[1]
+    config["conditioning_channels"] = _shape(path, own, "input_hint_block.0.weight")[1]
     return _part(path, config)
 
 
@@ -93,9 +94,7 @@ def load_original(part: Part, kind: Any) -> Any:
     except ModelError:
         raise
     except Exception as error:  # the converter fails in many ways on a file that is not whole
-        raise ModelError(f"{path}: not loadable as a {kind.__name__}: {first_line(error)}") from error
-    missing = [name for name, weight in network.named_parameters() if weight.is_meta]
-    refuse_unmatched(path, {"missing_keys": missing})
+        raise ModelError(f"{path}: not loadable as a {kind.__name__}: {first_line(error)}; fetch it again") from error
     return network
 
 
@@ -118,7 +117,32 @@ def clip_tokenizer(text: Part) -> Any:
 _SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
 
 
+_OWN = {
+    "UNet2DConditionModel": (_UNET, ""),
+    "ControlNetModel": (_CONTROL, ""),
+    "AutoencoderKL": (_VAE, r"(en|de)coder\.|(post_)?quant_conv\."),
+}
+"""A network's prefix, and how the names behind it begin that are its own: files of autoencoders hold their losses too."""
+
+
+def _refuse_other_count(part: Part, kind: Any) -> None:
+    """The converter takes what it knows and leaves the rest; in both layouts a network has as many weights."""
+    import torch
+
+    prefix, own = _OWN[kind.__name__]
+    header = read_header(part.weights[0])
+    there = sum(bool(re.match(own, name)) for name in _below(header, prefix) or header)
+    with torch.device("meta"):
+        belong = len(kind.from_config(dict(part.config)).state_dict())
+    if there != belong:
+        raise ModelError(
+            f"{part.weights[0]}: holds {there} weights of a {kind.__name__}, to one of its shape belong {belong}; "
+            "fetch or convert the model again"
+        )
+
+
 def _converted(part: Part, kind: Any) -> Any:
+    _refuse_other_count(part, kind)
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "config.json").write_text(json.dumps(dict(part.config)))
         return kind.from_single_file(str(part.weights[0]), config=name, local_files_only=True)
@@ -173,13 +197,13 @@ def _denoiser(path: Path, header: Header) -> dict[str, Any]:
         number += 1
     if not all(levels):
         raise ModelError(f"{path}: not whole: {number} of its input blocks are there; fetch it again")
-    context = next((facts.shape[1] for name, facts in header.items() if name.endswith("attn2.to_k.weight")), None)
+    words = next((name for name in header if name.endswith("attn2.to_k.weight")), None)
     return {
         "in_channels": first[1],
         "block_out_channels": [level[0][0] for level in levels],
         "layers_per_block": len(levels[0]),
         "down_block_types": ["CrossAttnDownBlock2D" if level[0][1] else "DownBlock2D" for level in levels],
-        "cross_attention_dim": context,
+        "cross_attention_dim": _shape(path, header, words, 2)[1] if words else None,
         "attention_head_dim": _HEADS,
     }
 
@@ -187,7 +211,7 @@ def _denoiser(path: Path, header: Header) -> dict[str, Any]:
 def _autoencoder(path: Path, header: Header) -> dict[str, Any]:
     widths: list[int] = []
     while (name := f"encoder.down.{len(widths)}.block.0.conv2.weight") in header:
-        widths.append(header[name].shape[0])
+        widths.append(_shape(path, header, name)[0])
     layers = sum(bool(re.fullmatch(r"encoder\.down\.0\.block\.\d+\.conv1\.weight", name)) for name in header)
     return {
         "_class_name": "AutoencoderKL",
@@ -201,24 +225,28 @@ def _autoencoder(path: Path, header: Header) -> dict[str, Any]:
 
 
 def _text(path: Path, header: Header) -> dict[str, Any]:
-    words, width = _shape(path, header, "text_model.embeddings.token_embedding.weight")
+    words, width = _shape(path, header, "text_model.embeddings.token_embedding.weight", 2)
     layers = {name.split(".")[3] for name in header if name.startswith("text_model.encoder.layers.")}
     return {
         "vocab_size": words,
         "hidden_size": width,
-        "intermediate_size": _shape(path, header, "text_model.encoder.layers.0.mlp.fc1.weight")[0],
+        "intermediate_size": _shape(path, header, "text_model.encoder.layers.0.mlp.fc1.weight", 2)[0],
         "num_hidden_layers": len(layers),
         "num_attention_heads": max(1, width // _HEAD_WIDTH),
-        "max_position_embeddings": _shape(path, header, "text_model.embeddings.position_embedding.weight")[0],
+        "max_position_embeddings": _shape(path, header, "text_model.embeddings.position_embedding.weight", 2)[0],
         "bos_token_id": words - 2,
         "eos_token_id": words - 1,
     }
 
 
-def _shape(path: Path, header: Header, name: str) -> tuple[int, ...]:
+def _shape(path: Path, header: Header, name: str, rank: int = 4) -> tuple[int, ...]:
+    """A weight's shape, of `rank` numbers: 4 of a convolution, 2 of a matrix."""
     if name not in header:
         raise ModelError(f"{path}: not whole: {name} is missing; fetch it again")
-    return header[name].shape
+    shape = header[name].shape
+    if len(shape) != rank:
+        raise ModelError(f"{path}: {name} has the shape {shape}, not one of {rank} numbers; fetch it again")
+    return shape
 
 
 def _below(header: Header, prefix: str) -> dict[str, TensorFacts]:

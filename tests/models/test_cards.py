@@ -17,10 +17,10 @@ from earthsynth_factory.domain.context import StageContext
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.card import read_card
 from earthsynth_factory.models.prompt_words import lost_words
-from earthsynth_factory.models.registry import TwoPartModel, card_of
+from earthsynth_factory.models.registry import ModelFiles, TwoPartModel, card_of
 from earthsynth_factory.synthesis.controlnet import ControlNetSpec
-from tests.models.test_layouts import image_of, parts, settings, spec
-from tests.tiny_models import make_pipeline
+from tests.models.test_layouts import image_of, old_tokenizer, parts, settings, spec
+from tests.tiny_models import make_pipeline, make_xl_pipeline
 
 __all__ = ["parts"]
 
@@ -131,10 +131,47 @@ def a_weight(folder: Path) -> None:
     save_file({**weights, "decoder.conv_in.bias": weights["decoder.conv_in.bias"] + 1}, path, metadata={"format": "pt"})
 
 
-@pytest.mark.parametrize("change", [prediction, a_card, head_count, a_word, a_weight])
+def an_added_word(folder: Path) -> None:
+    (folder / "base/tokenizer/added_tokens.json").write_text('{"sea": 7}')
+
+
+def a_word_that_ends_texts(folder: Path) -> None:
+    (folder / "base/tokenizer/special_tokens_map.json").write_text('{"eos_token": "."}')
+
+
+def rounding_of_steps(folder: Path) -> None:
+    settings(folder / "base/scheduler/scheduler_config.json", steps_offset=0)
+
+
+def scale_of_latents(folder: Path) -> None:
+    settings(folder / "base/vae/config.json", scaling_factor=0.2)
+
+
+def layers_of_the_text_encoder(folder: Path) -> None:
+    settings(folder / "base/text_encoder/config.json", num_hidden_layers=1)
+
+
+def order_of_colours(folder: Path) -> None:
+    settings(folder / "cn/config.json", controlnet_conditioning_channel_order="bgr")
+
+
+DECIDES = [
+    prediction, a_card, head_count, a_word, a_weight, a_word_that_ends_texts, rounding_of_steps,
+    scale_of_latents, layers_of_the_text_encoder, order_of_colours,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", DECIDES)
 def test_what_decides_pixels_is_in_the_fingerprint(parts: Path, change: Callable[[Path], None]) -> None:
     before = dict(spec().identity(parts))
     change(parts)
+    assert dict(spec().identity(parts)) != before
+
+
+def test_an_added_word_is_in_the_fingerprint(parts: Path) -> None:
+    old_tokenizer(parts)
+    before = dict(spec().identity(parts))
+    an_added_word(parts)
     assert dict(spec().identity(parts)) != before
 
 
@@ -148,11 +185,37 @@ def another_version(folder: Path) -> None:
     settings(folder / "base/unet/config.json", _diffusers_version="9.9")
 
 
-@pytest.mark.parametrize("change", [another_program, another_version])
+def another_class_in_the_index(folder: Path) -> None:
+    settings(folder / "base/model_index.json", safety_checker=["a", "b"], feature_extractor=["a", "b"])
+
+
+def another_precision_noted(folder: Path) -> None:
+    settings(folder / "base/text_encoder/config.json", dtype="float16")
+
+
+@pytest.mark.parametrize(
+    "change", [another_program, another_version, another_class_in_the_index, another_precision_noted]
+)
 def test_what_is_not_loaded_decides_nothing(parts: Path, change: Callable[[Path], None]) -> None:
     before = dict(spec().identity(parts))
     change(parts)
     assert dict(spec().identity(parts)) == before
+
+
+def test_a_precision_that_is_noted_decides_no_pixel(parts: Path) -> None:
+    plain = image_of(spec(), parts)
+    another_precision_noted(parts)
+    assert np.array_equal(image_of(spec(), parts), plain)
+
+
+def test_what_an_empty_prompt_is_to_xl_is_in_the_fingerprint(tmp_path: Path) -> None:
+    made = make_xl_pipeline(tmp_path / "words")
+    made.save_pretrained(tmp_path / "xl")
+    files = ModelFiles(tmp_path / "xl", tmp_path / "xl/controlnet")
+    before = files.hashes()
+    settings(tmp_path / "xl/model_index.json", force_zeros_for_empty_prompt=False)
+    changed = files.hashes()
+    assert [name for name in before if before[name] != changed[name]] == ["base/empty prompt"]
 
 
 def test_steps_left_out_are_the_cards_and_in_the_fingerprint(parts: Path) -> None:

@@ -350,6 +350,45 @@ def prediction_of_nobody(parts: Path) -> None:
     settings(parts / "base/scheduler/scheduler_config.json", prediction_type="mine")
 
 
+def heads_of_none(parts: Path) -> None:
+    settings(parts / "base/unet/config.json", attention_head_dim=0)
+
+
+def channels_in_no_order(parts: Path) -> None:
+    settings(parts / "cn/config.json", controlnet_conditioning_channel_order="grb")
+
+
+def quantised_by_settings(parts: Path) -> None:
+    settings(parts / "base/text_encoder/config.json", quantization_config={"quant_method": "bitsandbytes"})
+
+
+def shards_without_their_index(parts: Path) -> None:
+    shards(parts)
+    (parts / f"base/unet/{WEIGHTS}.index.json").unlink()
+
+
+def pipeline_without_a_name(parts: Path) -> None:
+    settings(parts / "base/model_index.json", _class_name=5)
+
+
+def noise_beyond_all(parts: Path) -> None:
+    settings(parts / "base/scheduler/scheduler_config.json", beta_end=5.0)
+
+
+def settings_of_words_that_are_a_list(parts: Path) -> None:
+    (parts / "base/tokenizer/tokenizer_config.json").write_text("[1]")
+
+
+def words_behind_a_dangling_link(parts: Path) -> None:
+    (parts / "base/tokenizer/tokenizer.json").unlink()
+    (parts / "base/tokenizer/tokenizer.json").symlink_to("gone")
+
+
+def folder_that_is_a_dangling_link(parts: Path) -> None:
+    shutil.rmtree(parts / "cn")
+    (parts / "cn").symlink_to("gone")
+
+
 def pickled(parts: Path) -> None:
     path = parts / f"base/unet/{WEIGHTS}"
     path.rename(path.with_suffix(".bin"))
@@ -406,6 +445,15 @@ REFUSED = [
     (noise_levels_without_end, r"base: scheduler: num_train_timesteps is 100000000000; from the 2 steps .* to 100000"),
     (noise_levels_of_another_model, r"base: scheduler: 2 trained_betas for 1000 num_train_timesteps; fetch it again"),
     (prediction_of_nobody, r"base: scheduler: prediction_type 'mine' is none of epsilon, v_prediction, sample, flow"),
+    (heads_of_none, r"unet/config.json: attention_head_dim is 0: input should be greater than or equal to 1; fetch"),
+    (channels_in_no_order, r"controlnet_conditioning_channel_order is \"grb\": input should be 'rgb' or 'bgr'; fetch"),
+    (quantised_by_settings, r"text_encoder/config.json: a quantised model \(bitsandbytes\); take one in float16"),
+    (shards_without_their_index, r"base/unet: .*safetensors.index.json is missing, which names the shards \(.*00001"),
+    (pipeline_without_a_name, r"base/model_index.json: _class_name is 5, no name; fetch the file again"),
+    (noise_beyond_all, r"base: scheduler: beta_end is 5.0: input should be less than 1; fetch the model again"),
+    (settings_of_words_that_are_a_list, r"tokenizer/tokenizer_config.json: holds no JSON object; fetch the file again"),
+    (words_behind_a_dangling_link, r"tokenizer/tokenizer.json: a link to nothing; fetch the file again"),
+    (folder_that_is_a_dangling_link, r"controlnet 'cn': .*/cn: a link to nothing; fetch the model again"),
     (pickled, r"base/unet: no safetensors weights here .* convert diffusion_pytorch_model.bin with `save_pretrained"),
 ]
 
@@ -469,6 +517,14 @@ def sampler_that_is_none(parts: Path) -> None:
     settings(parts / "base/scheduler/scheduler_config.json", _class_name="UNet2DConditionModel")
 
 
+def sampler_without_steps(parts: Path) -> None:
+    settings(parts / "base/scheduler/scheduler_config.json", _class_name="ScoreSdeVeScheduler")
+
+
+def heads_that_do_not_share(parts: Path) -> None:
+    settings(parts / "base/text_encoder/config.json", num_attention_heads=5)
+
+
 def strange_betas(parts: Path) -> None:
     settings(parts / "base/scheduler/scheduler_config.json", beta_schedule="mine")
 
@@ -489,6 +545,8 @@ LATER = [
     (no_room_for_a_word, r"base/tokenizer: model_max_length is 2, which holds no word; fetch the model again"),
     (sampler_of_nobody, r"base: scheduler: MyOwnScheduler is none of diffusers' samplers; set `_class_name`"),
     (sampler_that_is_none, r"base: scheduler: UNet2DConditionModel is none of diffusers' samplers; set `_class_name`"),
+    (sampler_without_steps, r"base: scheduler: ScoreSdeVeScheduler is none of diffusers' samplers; set `_class_name`"),
+    (heads_that_do_not_share, r"text_encoder: not loadable as a CLIPTextModel: .*: .*\(32\).*5\)?.*; fetch the model"),
     (strange_betas, r"base: scheduler: PNDMScheduler does not take its settings: mine is not implemented"),
     (
         strange_spacing,
@@ -594,3 +652,38 @@ def test_a_scheduler_that_the_model_cannot_run(scheduler: str, tmp_path: Path) -
         ModelError, match=rf"{re.escape(scheduler)} cannot run a flow-matching model, .*; set it to unipc or dpm\+\+"
     ):
         given.check(tmp_path, (128, 128))
+
+
+def less_of(part: str) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
+    return lambda weights: {name: one for name, one in weights.items() if not name.startswith(part)}
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        (
+            "b",
+            less_of("model.diffusion_model.input_blocks.1.0.emb"),
+            r"holds \d+ weights of a UNet2DConditionModel, to",
+        ),
+        (
+            "b",
+            less_of("first_stage_model.decoder.mid.attn_1.q"),
+            r"weights of a AutoencoderKL, to one of its shape bel",
+        ),
+        ("b", lambda w: {**w, "model.diffusion_model.mine": torch.zeros(1)}, r"of its shape belong \d+; fetch or conv"),
+        ("c", less_of("control_model.zero_convs.1"), r"holds \d+ weights of a ControlNetModel, to one of its shape"),
+        (
+            "b",
+            lambda w: {n: o.flatten() if n.endswith("input_blocks.0.0.weight") else o for n, o in w.items()},
+            r"input_blocks.0.0.weight has the shape \(\d+,\), not one of 4 numbers; fetch it again",
+        ),
+    ],
+)
+def test_a_file_of_the_original_layout_that_is_not_whole(tmp_path: Path, file: str, change: Any, words: str) -> None:
+    made = original_layout.networks()
+    original_layout.save_base(made, tmp_path / "b.safetensors")
+    original_layout.save_controlnet(made, tmp_path / "c.safetensors")
+    rewrite(tmp_path / f"{file}.safetensors", change)
+    with pytest.raises(ModelError, match=rf"{file}.safetensors: .*{words}"):
+        image_of(spec("b.safetensors", "c.safetensors"), tmp_path)

@@ -27,7 +27,7 @@ def look(loaded: LoadedRecipe) -> Findings:
 
 def _generator(loaded: LoadedRecipe) -> Findings:
     """A model that is here must be one that can be driven; one that is not must be within reach."""
-    from earthsynth_factory.models.hub import cached
+    from earthsynth_factory.models.hub import cached, half_cached
 
     recipe, base = loaded.recipe, loaded.base
     try:
@@ -44,11 +44,15 @@ def _generator(loaded: LoadedRecipe) -> Findings:
     names = " and ".join(dict.fromkeys(one.name for one in missing))
     bare = [one.name for one in missing if "/" not in one.name]  # most likely a folder's name, misspelt
     sought = f" (no such folder: {(base / bare[0]).resolve()})" if bare else ""
+    half = next(filter(None, map(half_cached, missing)), "")
+    where = f"not whole on this machine ({half})" if half else f"not on this machine{sought}"
     if why := unreachable():
-        said = f"{names}: not on this machine{sought}, and {why}; fetch it with a network, or set `model: embedded`"
+        said = f"{names}: {where}, and {why}; fetch it with a network, or set `model: embedded`"
         yield Finding(("synthesis", "model"), said, Stops.BUILD)
     else:
-        yield Finding(("synthesis", "model"), f"{names}: not on this machine{sought}; the build downloads it first")
+        yield Finding(
+            ("synthesis", "model"), f"{names}: {where}; the build downloads {'the rest' if half else 'it'} first"
+        )
 
 
 def unreachable() -> str | None:
