@@ -26,6 +26,7 @@ from earthsynth_factory.cli import (
     split_merge,
     train,
 )
+from earthsynth_factory.cli.ctrl_c import ending, interrupt_once
 from earthsynth_factory.cli.guard import GuardedGroup, report_defect
 from earthsynth_factory.cli.say import say
 from earthsynth_factory.cli.verbosity import set_verbosity
@@ -86,10 +87,13 @@ def _options(
 
 def main() -> None:
     """The console script."""
+    interrupt_once()
     try:
         app(prog_name="earthsynth-factory")
     except Exception as error:
         sys.exit(report_defect(error))
+    finally:
+        ending()
 
 
 __all__ = ["app", "main"]

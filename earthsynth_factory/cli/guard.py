@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from earthsynth_factory.cli.ctrl_c import ending
 from earthsynth_factory.cli.say import say
 from earthsynth_factory.errors import FactoryError, Interrupted, RecipeError
 
@@ -23,6 +24,7 @@ class GuardedGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except FactoryError as error:
+            ending()
             report_error(error)
             raise typer.Exit(error.exit_code) from None
         except _UsageError as error:
@@ -37,6 +39,7 @@ class GuardedGroup(TyperGroup):
             )
             raise typer.Exit(Interrupted.exit_code) from None
         except KeyboardInterrupt:
+            ending()
             typer.secho(
                 "\nstopped; nothing that was finished is lost, and the same command may be given again",
                 fg="yellow",

@@ -60,6 +60,7 @@ class ImageFinder:
         found = [path for path in found if self._may_be(path, key, split)]
         for rule in (
             lambda path: _common(key_of(str(self._tree.relative(path))), key),
+            lambda path: _spelt_alike(path, name),
             lambda path: split is not None and split_of(path, self._tree.root) == split,
             lambda path: self._holds[path.parent],
             lambda path: -self._sizes[path.parent] if self._holds[path.parent] else 0,
@@ -94,6 +95,12 @@ def key_of(name: str) -> Key:
         text = text.partition("?d=")[2]
     parts = [folded(unquote(part)) for part in text.split("/") if part not in ("", ".", "..")]
     return tuple(reversed(parts))
+
+
+def _spelt_alike(path: Path, name: str) -> int:
+    """How far a path ends as a name does, to the letter: 2 with its suffix, 1 without."""
+    last = unquote(name.replace("\\", "/").rpartition("/")[2])
+    return (path.name == last) + (path.stem in (last, last.rpartition(".")[0]))
 
 
 def _common(ours: Key, theirs: Key) -> int:

@@ -20,6 +20,7 @@ from earthsynth_factory.importers.crops import Crop, CropRules, cut_crops
 from earthsynth_factory.importers.prepare_journal import Journal
 from earthsynth_factory.importers.scene import (
     NO_AREA,
+    OUTSIDE,
     Notes,
     Raster,
     ReadContext,
@@ -40,6 +41,12 @@ MAX_WHOLE = 1 << 26
 
 LEAST_PICTURE = 0.1
 """A crop of which less is picture is left out: the rest is no-data or transparent."""
+
+NO_NEGATIVE = {
+    NO_AREA: "image with nothing but points or lines",
+    OUTSIDE: "image with all its objects outside: perhaps they are another's",
+}
+"""What an image's only labels may be that leave it without an object, and what is said of it: nobody calls it empty."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +79,10 @@ def work(task: SceneTask, scene: Scene) -> dict[str, Any]:
             labels = task.reader.labels(scene, ReadContext(picture.shape, task.classes, notes))
             if notes.faults and labels.raster is None and not labels.objects:
                 raise SourceError(f"{scene.image}: left out, since none of its labels could be read")
-            if notes.left_out[NO_AREA] and labels.raster is None and not labels.objects:
-                notes.left_out["image with nothing but points or lines"] += 1
-                return _journalled(scene, [], notes)
+            for reason, said in NO_NEGATIVE.items():
+                if notes.left_out[reason] and labels.raster is None and not labels.objects:
+                    notes.left_out[said] += 1
+                    return _journalled(scene, [], notes)
             _check_ground(scene, picture, labels.raster)
             labels = replace(labels, objects=_distinct(labels.objects, notes))
             try:

@@ -22,6 +22,7 @@ from earthsynth_factory.importers.classes import ClassMap
 from earthsynth_factory.importers.tree import Tree
 
 NO_AREA = "points or lines, which have no area"
+OUTSIDE = "object outside its image"
 """Why something is left out that does say that an object is there."""
 
 Ids = npt.NDArray[np.uint8]

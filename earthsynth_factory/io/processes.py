@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 
@@ -26,6 +27,7 @@ def spawning() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows, where a console's children are told by other means
         yield
         return
+    resource_tracker.ensure_running()  # else the first start does it, and lifts the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         with _put_off():

@@ -17,6 +17,8 @@ def test_one_stretch_is_settled_for_the_folder_and_kept(tmp_path: Path) -> None:
     put(tmp_path / "in" / "images" / "a.png", values)
     images = [{"id": 1, "file_name": "a.png", "height": H, "width": W}]
     text(tmp_path / "in" / "ann.json", json.dumps(coco(images=images)))
+    for workspace in ("usual", "asked"):
+        (tmp_path / workspace).mkdir()
     usual = open_folder(tmp_path / "in", tmp_path / "usual").entries[0].load().image
     assert usual.dtype == np.uint8
     assert (usual.min(), usual.max()) == (0, 255)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import FactoryError, InputError, SourceError
-from tests.importers.layouts import H, W, box_mask, image, text
+from tests.importers.layouts import H, W, box_mask, image, put, text
 from tests.importers.test_layouts import BOTTOM, BOX, LEFT, RIGHT, SHIP, TOP, YOLO, Make, coco, done, objects, xml
 
 RING = [LEFT, TOP, RIGHT, TOP, RIGHT, BOTTOM, LEFT, BOTTOM]
+SHIP_ID = earthsynth().named("ship").id
+PAIRS = [list(pair) for pair in zip(RING[::2], RING[1::2], strict=True)]
 CORNERS = " ".join(map(str, RING))
 
 
@@ -81,6 +85,8 @@ ONE_SHIP: dict[str, tuple[Make, str]] = {
         "objects drawn twice alike, taken once",
     ),
     "coco: latin-1": (latin, ""),
+    "coco: outlines of pairs": (coco_file({"segmentation": [PAIRS], "bbox": None}), ""),
+    "coco: an outline of pairs alone": (coco_file({"segmentation": PAIRS, "bbox": None}), ""),
     "yolo: an empty first line, tabs": (yolo_file("\n" + YOLO.replace(" ", "\t") + "  \n"), ""),
     "yolo: a line twice": (yolo_file(YOLO * 2), "objects drawn twice alike, taken once"),
     "yolo: numbers with exponents": (yolo_file(" ".join(f"{float(n):.9e}" for n in YOLO.split())), ""),
@@ -111,6 +117,12 @@ def test_the_ship_is_read_and_what_was_done_is_said(layout: str, tmp_path: Path)
 NOTHING_LEFT: dict[str, tuple[Make, str]] = {
     "coco: no shape at all": (coco_file({"bbox": None, "segmentation": None}), "nor a box with an extent"),
     "coco: a size of nought": (coco_file({"bbox": [20, 20, 0, 0]}), "nor a box with an extent"),
+    "coco: annotations of another file's images": (coco_file({"image_id": 7}), "not listed (image_id 7"),
+    "coco: corners in place of a size": (
+        coco_file({"bbox": [LEFT, TOP, RIGHT, BOTTOM], "area": (RIGHT - LEFT) * (BOTTOM - TOP)}),
+        "that of a box from corner to corner",
+    ),
+    "coco: outside its image": (coco_file({"bbox": [500, 500, 20, 20]}), "image with all its objects outside"),
     "coco: a class that is not listed": (coco_file({"category_id": 99}), "category_id 99, which is not listed"),
     "coco: no class": (coco_file({"category_id": None}), "an annotation without image_id and category_id"),
     "coco: annotations in a block": (coco_file(annotations={"1": coco()["annotations"][0]}), "passed over"),
@@ -125,6 +137,7 @@ NOTHING_LEFT: dict[str, tuple[Make, str]] = {
     "yolo: a confidence at the end": (yolo_file(f"{YOLO.strip()} 0.9"), "not a known class with a box or polygon"),
     "yolo: a class beyond the names": (yolo_file("5" + YOLO[1:]), "not a known class with a box or polygon"),
     "yolo: nothing names the classes": (yolo_file(data="nc: 1\n"), "no class names"),
+    "dota: outside its image": (dota_file("500 500 520 500 520 520 500 520 ship 0"), "all its objects outside"),
     "dota: a line of no width": (dota_file("20 20 40 20 40 20 20 20 ship 0"), "it has no area"),
     "voc: corners the other way": (
         voc_file(xml("<bndbox><xmin>40</xmin><ymin>30</ymin><xmax>21</xmax><ymax>11</ymax></bndbox>")),
@@ -156,6 +169,42 @@ def test_what_lists_and_folders_name_beyond_the_images_is_said(tmp_path: Path) -
     assert summary.problems == 1
     _, summary = done(yolo_file(**{"labels/b.txt": YOLO}), tmp_path / "label")
     assert summary.left_out == {"label file without an image": 1}
+    more = lambda root: (coco_file()(root), image(root / "images" / "b.jpg", 1))  # noqa: E731
+    _, summary = done(more, tmp_path / "unlisted")
+    assert summary.left_out == {"image beside those of the annotation files, in none of them": 1}
+
+
+def two_cases(root: Path, kind: str) -> None:
+    """a with the ship and A without anything, in names that differ in case alone."""
+    for seed, stem in enumerate("aA"):
+        image(root / "images" / f"{stem}.png", seed)
+        ship = stem == "a"
+        if kind == "yolo":
+            text(root / "labels" / f"{stem}.txt", YOLO if ship else "")
+        elif kind == "dota":
+            text(root / "labelTxt" / f"{stem}.txt", f"{CORNERS} ship 0\n" if ship else "")
+        elif kind == "voc":
+            content = xml().replace("a.jpg", f"{stem}.png")
+            content = content if ship else re.sub("<object>.*</object>", "", content, flags=re.DOTALL)
+            text(root / "Annotations" / f"{stem}.xml", content)
+        elif kind == "masks":
+            put(root / "masks" / f"{stem}.png", box_mask(*BOX) * ship)
+    listed = [{"id": n, "file_name": f"{stem}.png", "height": H, "width": W} for n, stem in enumerate("aA", 1)]
+    extra = {"yolo": ("data.yaml", "names: [ship]"), "masks": ("classes.json", '{"1": "ship"}')}
+    extra["coco"] = ("ann.json", json.dumps(coco(images=listed)))
+    if kind in extra:
+        text(root / extra[kind][0], extra[kind][1])
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo", "voc", "dota", "masks"])
+def test_names_that_differ_in_case_alone_are_two(kind: str, tmp_path: Path) -> None:
+    two_cases(tmp_path / "in", kind)
+    if len(list((tmp_path / "in" / "images").iterdir())) < 2:
+        pytest.skip("this file system takes them for one")
+    dataset, summary = done(lambda root: None, tmp_path)
+    shown = {record.stem: bool((dataset.read_mask(record.stem) == SHIP_ID).any()) for record in dataset.samples()}
+    assert shown == {"a": True, "A": False}
+    assert not summary.remarks
 
 
 def test_a_class_of_two_words_in_dotas_form(tmp_path: Path) -> None:

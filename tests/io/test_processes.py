@@ -38,6 +38,29 @@ def test_processes_begin_deaf_to_ctrl_c(context: str, tmp_path: Path) -> None:
     assert done.stdout.split("\n")[:2] == ["here True", "there [True, True] after False"]
 
 
+FIRST = """
+import signal
+from multiprocessing import get_context
+from earthsynth_factory.io.processes import spawning
+
+def deaf():
+    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+if __name__ == "__main__":
+    process = get_context("spawn").Process(target=deaf)
+    with spawning():
+        process.start()
+    process.join()
+"""
+
+
+def test_the_first_process_of_all_is_deaf_too(tmp_path: Path) -> None:
+    """Python starts its resource tracker with it, and lifts every block after that."""
+    (tmp_path / "program.py").write_text(FIRST)
+    done = subprocess.run([sys.executable, str(tmp_path / "program.py")], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
 def test_ctrl_c_is_heard_afterwards_even_if_another_thread_takes_it() -> None:
     """A library's thread does not block the signal; Python then runs the handler in the main thread all the same."""
     ready, leave = threading.Event(), threading.Event()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from earthsynth_factory.geometry.given import Given, shared_area
 from earthsynth_factory.importers.outlines import fill
-from earthsynth_factory.importers.scene import Notes, SceneObject
+from earthsynth_factory.importers.scene import OUTSIDE, Notes, SceneObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def filled(drawn: Iterable[Drawn], size: tuple[int, int], notes: Notes) -> tuple
             notes.fault(one.place, str(error))
             continue
         if patch is None:
-            notes.left_out["object outside its image"] += 1
+            notes.left_out[OUTSIDE] += 1
         else:
             say_cut(one.given, size, notes)
             found.append(SceneObject(one.word, *patch, crowd=one.crowd, difficult=one.difficult, given=one.given))

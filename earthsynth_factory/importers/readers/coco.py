@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import isfinite
+from itertools import chain
+from math import isclose, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from earthsynth_factory.importers.readers.boxes import say_cut
 from earthsynth_factory.importers.readers.coco_document import flag, looks_like_coco, read_coco
 from earthsynth_factory.importers.readers.coco_join import join
 from earthsynth_factory.importers.scene import (
+    OUTSIDE,
     DatasetInfo,
     Evidence,
     Notes,
@@ -59,7 +61,13 @@ class Coco(Reader):
         if not files:
             raise SourceError(f"{request.path}: no JSON with images, annotations and categories")
         source = f"COCO annotations, {request.path.name}"
-        return read_files(files, request, DatasetInfo(request.name, source, "unknown", "", dense=False))
+        found = read_files(files, request, DatasetInfo(request.name, source, "unknown", "", dense=False))
+        listed = {scene.image for scene in found.scenes}
+        folders = {image.parent for image in listed}
+        beside = sum(image.parent in folders and image not in listed for image in request.tree.images())
+        if beside:
+            request.notes.left_out["image beside those of the annotation files, in none of them"] += beside
+        return found
 
     def labels(self, scene: Scene, context: ReadContext) -> SceneLabels:
         return coco_labels(scene, context.size, context.notes)
@@ -128,7 +136,7 @@ def coco_labels(scene: Scene, size: tuple[int, int], notes: Notes) -> SceneLabel
             notes.fault(f"{scene.image}, annotation {annotation.get('id')}", str(error))
             continue
         if patch is None:
-            notes.left_out["object outside its image"] += 1
+            notes.left_out[OUTSIDE] += 1
             continue
         if given is not None:
             say_cut(given, size, notes)
@@ -150,6 +158,8 @@ def shape(
             _say_elsewhere((patch[1], patch[0], patch[2].shape[1], patch[2].shape[0]), box, notes)
         return patch, Given.of_box(*box, masked=True) if box else None
     given = _drawn(segmentation, box, notes)
+    if not segmentation and box is not None and _is_corners(box, annotation.get("area")):
+        raise ValueError("its area is that of a box from corner to corner; COCO's boxes are left, top, width, height")
     left, top, width, height = given.bounds()
     if min(left, top) >= 0 and max(left + width, top + height) <= 1:
         raise ValueError("its numbers are at most 1, as shares of the image are; COCO has pixels")
@@ -170,6 +180,7 @@ def _drawn(segmentation: Any, box: Box | None, notes: Notes) -> Given:
     rings = segmentation if isinstance(segmentation, list) else []
     if rings and not isinstance(rings[0], list):
         rings = [rings]
+    rings = _unpaired(rings)
     try:
         usable = usable_rings(rings)
     except ValueError as error:
@@ -179,6 +190,27 @@ def _drawn(segmentation: Any, box: Box | None, notes: Notes) -> Given:
         return Given.of_box(*box)
     notes.remarks["outlines with a part of fewer than three corners, which is passed over"] += len(usable) < len(rings)
     return Given.of_polygons(usable, box)
+
+
+def _unpaired(rings: list[Any]) -> list[Any]:
+    """Rings as x, y, x, y, … if they are written as pairs, or if there is one ring whose pairs stand there alone."""
+    if len(rings) > 2 and all(isinstance(ring, list) and len(ring) == 2 for ring in rings):
+        rings = [rings]
+    return [list(chain.from_iterable(ring)) if _is_pairs(ring) else ring for ring in rings]
+
+
+def _is_pairs(ring: Any) -> bool:
+    return isinstance(ring, list) and bool(ring) and all(isinstance(pair, list) and len(pair) == 2 for pair in ring)
+
+
+def _is_corners(box: Box, area: Any) -> bool:
+    """Whether the area that stands beside a box is that of its numbers as two corners, and not that of a size."""
+    left, top, right, bottom = box
+    if not isinstance(area, int | float) or right <= left or bottom <= top:
+        return False
+    return isclose(area, (right - left) * (bottom - top), rel_tol=1e-3) and not isclose(
+        area, right * bottom, rel_tol=0.1
+    )
 
 
 def box_of(value: Any) -> Box | None:

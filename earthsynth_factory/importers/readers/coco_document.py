@@ -185,7 +185,10 @@ def _annotation(
 def _check(found: CocoDocument, twice: set[Identity], faults: Counter[str]) -> None:
     """Let go of annotations that lead nowhere; a file without categories holds no labels."""
     found.is_labels = bool(found.names) and (found.is_labels or (bool(found.images) and not found.places))
-    for image in [image for image in found.places if image not in found.images]:
+    strange = [image for image in found.places if image not in found.images]
+    if strange and len(strange) == len(found.places) and not twice:  # ids of another file: nobody knows what is empty
+        found.unread.update(found.images)
+    for image in strange:
         if image not in twice:
             faults[f"annotations of images that are not listed (image_id {image!r} …)"] += len(found.places[image])
         del found.places[image]

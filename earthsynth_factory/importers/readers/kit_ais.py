@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.importers.scene import (
+    OUTSIDE,
     DatasetInfo,
     Evidence,
     Notes,
@@ -129,7 +130,7 @@ def _object(box: _Box, context: ReadContext) -> SceneObject | None:
     right, bottom = np.clip(np.rint(centre + half), 0, whole).astype(int).tolist()
     inside = _ellipse(bottom - top, right - left)
     if not inside.any():
-        context.notes.left_out["object outside its image"] += 1
+        context.notes.left_out[OUTSIDE] += 1
         return None
     return SceneObject(context.classes.usual(box.word, WORDS[box.word]), top, left, inside)
 

@@ -108,7 +108,8 @@ def _after_a_change(tree: Tree, images: list[Path], found: Pairing) -> list[Path
 def _longer_names(tree: Tree, images: list[Path], masks: list[Path], found: Pairing) -> None:
     """What is left, by the image's whole name at the beginning of the label image's: `67-2012.tif`, `67-2012_UA.tif`."""
     taken = set(found.pairs.values())
-    left = {_stem_key(tree.relative(image)): image for image in images if image not in found.pairs}
+    keyed = _keyed(tree, (image for image in images if image not in found.pairs), _stem_key)
+    left = {key: those[0] for key, those in keyed.items() if len(those) == 1}
     for mask in masks:
         key = _stem_key(tree.relative(mask))
         fits = [left[key[:end]] for end in range(len(key), 0, -1) if key[:end] in left]
@@ -136,7 +137,8 @@ def _match(tree: Tree, images: list[Path], masks: list[Path], found: Pairing) ->
 def _by_stem(tree: Tree, images: list[Path], masks: list[Path], found: Pairing) -> None:
     for image in images:
         near = [mask for mask in masks if not _in_two_splits(image, mask, tree)]
-        exact = [mask for mask in near if folded(mask.stem) == folded(image.stem)]
+        letter = [mask for mask in near if mask.stem == image.stem]
+        exact = letter or [mask for mask in near if folded(mask.stem) == folded(image.stem)]
         starts = [mask for mask in near if folded(mask.stem).startswith(folded(image.stem) + "_")]
         best = exact or starts
         if len(best) == 1:

@@ -120,12 +120,15 @@ class _Labels:
 
     def of(self, image: Path, home: Path) -> Path | None:
         """The image's text file."""
-        return self._in(home).get(image.stem.lower())
+        texts = self._in(home)
+        return texts.get(image.stem) or texts.get(image.stem.lower())
 
     def _in(self, folder: Path) -> dict[str, Path]:
         if folder not in self._texts:
             files = self._tree.listing(folder, ".txt")
-            self._texts[folder] = {path.stem.lower(): path for path in files if path.name.lower() not in _LISTS}
+            texts = {path.stem: path for path in files if path.name.lower() not in _LISTS}
+            # In any case, unless another file has the name itself.
+            self._texts[folder] = {stem.lower(): path for stem, path in texts.items()} | texts
         return self._texts[folder]
 
     def _any_below(self, base: Path) -> bool:
