@@ -54,9 +54,9 @@ class ComposedScene:
 
         gap None: over other objects too.
         """
-        allowed = np.zeros(256, bool)
-        allowed[list(grounds)] = True
-        on = allowed[self._ground]
+        allowed = np.zeros(256, np.uint8)
+        allowed[list(grounds)] = 1
+        on = np.asarray(cv2.LUT(self._ground, allowed).view(bool))
         if gap is None:
             return on
         taken = (self.instances > 0).astype(np.uint8)

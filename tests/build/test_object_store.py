@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from earthsynth_factory.datasets.build.layout import BuildLayout
+from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.io.mirror import Mirror
 from earthsynth_factory.io.objects import ObjectAddress
 from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
@@ -215,3 +216,31 @@ def test_a_store_that_goes_away_and_comes_back(tmp_path: Path, store: Faulty) ->
     store.down = False
     assert run(tmp_path / "here", "build", recipe, "--out", out)[0] == 0
     assert BuildLayout(next(objects.glob("*/away"))).report.is_dir()
+
+
+def test_a_packed_build_is_filtered_there(tmp_path: Path, store: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, out, here = (
+        write_recipe(tmp_path, RECIPE + "store: {pack: true}\n"),
+        "s3://bucket/packed",
+        tmp_path / "here",
+    )
+    run_build(recipe, tmp_path / "whole")
+    code, log = run(here, "build", recipe, "--out", out)
+    assert code == 0, log[-2000:]
+    assert tree_hash(brought(out, monkeypatch, tmp_path / "third")) == tree_hash(tmp_path / "whole")
+    config = tmp_path / "filter.yaml"
+    config.write_text("rules: [{kind: image_quality, min_sharpness: 3.5}]\n")
+    words = ("--config", config, "--apply", "copy")
+    for _ in range(2):  # the second time from stored scores
+        code, log = run(tmp_path / "there", "filter", out, "--out", "s3://bucket/filtered", *words)
+        assert code == 0, log[-2000:]
+    assert run(here, "filter", tmp_path / "whole", "--out", tmp_path / "filtered", *words)[0] == 0
+    found = brought("s3://bucket/filtered", monkeypatch, tmp_path / "third")
+    assert kept_images(found) == kept_images(tmp_path / "filtered")
+
+
+def kept_images(filtered: Path) -> dict[int, bytes]:
+    """Slot → pixels of a build that was filtered."""
+    [run_record] = filtered.rglob("run.json")
+    store = BuildReader(run_record.parent)
+    return {record.slot: store.image(record).tobytes() for record in store.samples()}

@@ -39,7 +39,7 @@ class MaskCrop:
 
 def cut_mask(pixels: MaskPixels, view: MaskView, picture: Image | None = None) -> MaskCrop:
     """Mask, instances and picture through the same view, and the share of each object that its border leaves."""
-    mask, instances = view.sample(pixels.mask), view.sample(pixels.instances)
+    mask, instances = view.sample_both(pixels.mask, pixels.instances)
     shares = {number: _share(pixels, pixels.objects[number], view) for number in present_ids(instances) if number}
     seen = None if picture is None else view.sample_picture(picture)
     return _with_ids(mask, instances, {number: share for number, share in shares.items() if share < 1}, seen)

@@ -19,6 +19,7 @@ from earthsynth_factory.domain.condition import Image
 from earthsynth_factory.domain.spec import Field, Span, Spec
 
 Number = TypeVar("Number", bound=np.generic)
+Other = TypeVar("Other", bound=np.generic)
 Positions = npt.NDArray[np.float64]
 
 
@@ -61,11 +62,39 @@ class MaskView:
 
     def sample(self, source: npt.NDArray[Number]) -> npt.NDArray[Number]:
         """(height, width), dtype of the (H, W) source; 0 if the view reaches beyond it."""
+        inner = self._inner_places(source.shape)
+        return self._sample_at_border(source) if inner is None else source.ravel().take(inner)
+
+    def sample_both(
+        self, one: npt.NDArray[Number], other: npt.NDArray[Other]
+    ) -> tuple[npt.NDArray[Number], npt.NDArray[Other]]:
+        """As `sample`, of two sources of one shape."""
+        inner = self._inner_places(one.shape)
+        if inner is None:
+            return self._sample_at_border(one), self._sample_at_border(other)
+        return one.ravel().take(inner), other.ravel().take(inner)
+
+    def _inner_places(self, shape: tuple[int, ...]) -> npt.NDArray[np.intp] | None:
+        """(height, width) which pixel of a flat source each one shows; None if the view reaches beyond the source.
+
+        Positions rise or fall along every line, so that the four corners are the outermost.
+        """
+        y, x = self._positions()
+        corners = np.ix_([0, -1], [0, -1])
+        if any(
+            position.min() < 0 or position.max() >= size
+            for position, size in zip((y[corners], x[corners]), shape, strict=True)
+        ):
+            return None
+        places = y.astype(np.intp)
+        places *= shape[1]
+        places += x.astype(np.intp)
+        return places
+
+    def _sample_at_border(self, source: npt.NDArray[Number]) -> npt.NDArray[Number]:
         rows, columns = (np.floor(position).astype(np.int64) for position in self._positions())
         height, width = source.shape
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-        if inside.all():
-            return source[rows, columns]
         out = np.zeros((self.height, self.width), source.dtype)
         out[inside] = source[rows[inside], columns[inside]]
         return out
