@@ -159,7 +159,7 @@ def _foreign(
     notes = Notes()
     reader, why, source = _opened(path, workspace / "unpacked", classes, notes, kind)
     classes.check(source.words, path)
-    rendering = imagery.settle(workspace / "imagery.json", source.scenes, stretch, bands, notes)
+    rendering = imagery.settle(workspace / "stretch.json", source.scenes, stretch, bands, notes)
     targets = sorted({found for word in source.words if (found := classes.find(word))})
     return LabelledFolder(
         path,

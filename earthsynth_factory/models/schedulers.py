@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 from earthsynth_factory.errors import ModelError, first_line
@@ -115,14 +116,23 @@ def _built(name: str, settings: Mapping[str, Any], place: object) -> Any:
     import diffusers
 
     kind = getattr(diffusers, name, None) if name.endswith("Scheduler") else None
-    if kind is None or not hasattr(kind, "step"):  # a few have steps of another kind
+    try:
+        made = kind.from_config(dict(settings)) if kind and hasattr(kind, "step") else None
+        driven = hasattr(made, "init_noise_sigma") and _takes_a_step_as_ours(made)
+    except Exception as error:  # as in `check_steps`; some need a package that is not here
+        raise ModelError(f"{place}: scheduler: {name} does not take its settings: {first_line(error)}") from error
+    if not driven:
         raise ModelError(
             f"{place}: scheduler: {name} is none of diffusers' samplers; set `_class_name` in its settings"
         )
-    try:
-        return kind.from_config(dict(settings))
-    except Exception as error:  # as in `check_steps`
-        raise ModelError(f"{place}: scheduler: {name} does not take its settings: {first_line(error)}") from error
+    return made
+
+
+def _takes_a_step_as_ours(scheduler: Any) -> bool:
+    """Whether a step asks for no more than what the network gave, the time and the sample: some are for other loops."""
+    given = signature(scheduler.step).parameters.values()
+    asked = {one.name for one in given if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD}
+    return asked <= {"model_output", "timestep", "sample"} and hasattr(scheduler, "scale_model_input")
 
 
 def sampled_by_unipc(scheduler: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -198,7 +198,7 @@ REFUSED: dict[str, Sequence[Case]] = {
         flow_matching,
         *standing_beside(beside.steps_beyond_lcm),
         *loaded(layouts.sampler_of_nobody, layouts.sampler_that_is_none, layouts.sampler_without_steps),
-        *loaded(layouts.strange_betas, layouts.strange_spacing),
+        *loaded(layouts.sampler_of_another_loop, layouts.strange_betas, layouts.strange_spacing),
         *looked_at(layouts.noise_levels_without_end, layouts.noise_levels_of_another_model, layouts.prediction_of_nobody),
     ],
     "images that are NaN": [rewritten(cards.overflow, image=True)],

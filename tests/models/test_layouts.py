@@ -521,6 +521,10 @@ def sampler_without_steps(parts: Path) -> None:
     settings(parts / "base/scheduler/scheduler_config.json", _class_name="ScoreSdeVeScheduler")
 
 
+def sampler_of_another_loop(parts: Path) -> None:
+    settings(parts / "base/scheduler/scheduler_config.json", _class_name="KarrasVeScheduler")
+
+
 def heads_that_do_not_share(parts: Path) -> None:
     settings(parts / "base/text_encoder/config.json", num_attention_heads=5)
 
@@ -546,6 +550,7 @@ LATER = [
     (sampler_of_nobody, r"base: scheduler: MyOwnScheduler is none of diffusers' samplers; set `_class_name`"),
     (sampler_that_is_none, r"base: scheduler: UNet2DConditionModel is none of diffusers' samplers; set `_class_name`"),
     (sampler_without_steps, r"base: scheduler: ScoreSdeVeScheduler is none of diffusers' samplers; set `_class_name`"),
+    (sampler_of_another_loop, r"base: scheduler: KarrasVeScheduler is none of diffusers' samplers; set `_class_name`"),
     (heads_that_do_not_share, r"text_encoder: not loadable as a CLIPTextModel: .*: .*\(32\).*5\)?.*; fetch the model"),
     (strange_betas, r"base: scheduler: PNDMScheduler does not take its settings: mine is not implemented"),
     (
