@@ -251,7 +251,7 @@ _MENDABLE = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space",
     errno.EIO: "the disk gave an Input/output error; see to it",
-    errno.ENOENT: "was removed while it was written to",
+    errno.ENOENT: "was removed while it was written to: if the whole folder was, remove what is left of it",
 }
 """What waiting or the user's hand can mend, so that the same command goes on."""
 
