@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-TIMES = {"sessions.jsonl", "journal.jsonl", ".lock"}
-"""Files that hold times, or nothing."""
+TIMES = {"sessions.jsonl", "journal.jsonl", "build.log", ".lock"}
+"""Files that hold times, or what was said on the way, or nothing."""
 
 _SECONDS = re.compile(rb'"(?:training_seconds|seconds|digest)":\s*(?:"[0-9a-f]*"|[0-9.e-]+)')
 """What an evaluation's files tell of times, and the digest over that."""

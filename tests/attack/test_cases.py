@@ -41,7 +41,10 @@ CASES = (
     Case("03-prepare-kill-hides-new-images", shows=("dataset.json has 80 images",)),
     Case("04-dataset-json-stem-writes-anywhere", r"outside --out:.*(stranger's dataset|new\.sh|evil_split)"),
     Case("06-filter-apply-killed-cannot-go-on", shows=("same command: rc 0", "uninterrupted, run 2: rc 0")),
-    Case("07-no-lock-for-prepare-export", r"rcs \[[^\]]*[13][^\]]*\]|again: rc [^0]|differs? (from one run: )?(?!1 \['sessions)[1-9]"),
+    Case(
+        "07-no-lock-for-prepare-export",
+        r"rcs \[[^\]]*[13][^\]]*\]|again: rc [^0]|differs? (from one run: )?(?!1 \['sessions)[1-9]",
+    ),
     Case("09-flock-unsupported-called-busy", r"another build|exit [^0]", ("errno 37: exit 0",), "repro.sh"),
     Case("10-committed-shard-never-checked", r"^[1-8] .*: rc [^0]|  export: rc [^0]|rc 1", ("1 one image deleted",)),
     Case("12-fuzz-own-folders", r"^BAD", ("0 of 50 end in a traceback",)),

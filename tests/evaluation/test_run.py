@@ -92,6 +92,7 @@ def test_an_untrained_network_is_said_with_the_remedy(tmp_path: Path, monkeypatc
     assert any("pip install 'earthsynth-factory[evaluate]'" in line for line in said)
 
 
+@pytest.mark.slow
 def test_every_arm_and_a_comparison(tmp_path: Path) -> None:
     real, made = _pair(tmp_path, objects=True)
     other = planted.made(tmp_path / "other", planted.more(tmp_path, 5, 3, objects=True))

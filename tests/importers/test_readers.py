@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -280,6 +281,37 @@ def test_ignored_regions_and_negatives(tmp_path: Path) -> None:
     assert (prepared(tmp_path / "a", "visdrone").read_mask("VisDrone_0000001_02999_d_0000005")[50:] == 255).all()
     assert names(prepared(tmp_path / "b", "ucas-aod"), "UCAS_Neg_P0001") == []
     assert columns(prepared(tmp_path / "c", "landdiscover50k").read_mask("x")) == [0, 8, 4, 255]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "right", "wrong"),
+    [
+        ("xbd", "train/labels/santa-rosa_00000001_post_disaster.json", '"xy": [', '"xy": 3, "lng_lat": ['),
+        (
+            "xbd",
+            "train/labels/santa-rosa_00000001_post_disaster.json",
+            '"properties": {',
+            '"properties": null, "more": {',
+        ),
+        (
+            "xbd",
+            "train/labels/santa-rosa_00000001_post_disaster.json",
+            '"properties": {',
+            '"properties": "none", "more": {',
+        ),
+        ("xbd", "train/labels/santa-rosa_00000001_post_disaster.json", '"xy": [', '"xy": [7, '),
+        ("odvg", "annotations/train_od.json", '"bbox": [', '"bbox": [1, 2, 3], "more": ['),
+    ],
+)
+def test_values_of_another_type_are_faults(kind: str, name: str, right: str, wrong: str, tmp_path: Path) -> None:
+    source = layouts.ALL[kind](tmp_path / "in")
+    file = source / name
+    given = file.read_text()
+    assert right in given
+    file.write_text(given.replace(right, wrong, 1))
+    with contextlib.suppress(SourceError):  # if nothing else is left
+        prepare(source, tmp_path / "out", PrepareOptions(kind, WHOLE, workers=1))
+    assert file.name in (tmp_path / "out" / "problems.txt").read_text()
 
 
 def test_damage_is_a_class_if_the_map_names_it(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tests.benchmarks import budget, gpu, gpu_checks
 from tests.benchmarks.budget import Budget
 
 
+@pytest.mark.slow
 def test_every_check_passes_on_the_cpu(tmp_path: Path) -> None:
     size = gpu.SIZES["tiny"]
     bench = gpu.Bench(size, torch.device("cpu"), Budget(300), tmp_path / "out")

@@ -131,4 +131,5 @@ def _scenes(path: Path, request: ReadRequest, finder: ImageFinder, prefix: str) 
 
 
 def _box(instance: dict[str, Any], place: str) -> _Box:
-    return _Box(str(instance["category"]), tuple(map(float, islice(instance["bbox"], 4))), place)
+    left, top, right, bottom = map(float, islice(instance["bbox"], 4))
+    return _Box(str(instance["category"]), (left, top, right, bottom), place)

@@ -58,6 +58,7 @@ class Xbd(Reader):
             try:
                 document = read_json(file)
                 about = dict(document["metadata"])
+                drawn = list(_drawn(document, file, request.classes, Notes()))
             except (SourceError, KeyError, TypeError, ValueError) as error:
                 request.notes.fault(file, f"no JSON of xBD ({error})")
                 continue
@@ -65,7 +66,7 @@ class Xbd(Reader):
             if image is None:
                 request.notes.fault(file, "its image is missing, or several have its name")
                 continue
-            words.update(one.word for one in _drawn(document, file, request.classes, Notes()))
+            words.update(one.word for one in drawn)
             stem = prefixed("xBD_", safe_stem(image.stem))
             # Before and after are one place.
             group = prefixed("xBD_", image.stem.replace("_pre_disaster", "").replace("_post_disaster", ""))
@@ -94,17 +95,21 @@ def _head_fits(path: Path) -> bool:
     return (
         isinstance(document, dict)
         and "disaster" in str(document.get("metadata"))
-        and "xy" in (document.get("features") or ())
+        and "xy" in str(document.get("features"))
     )
 
 
 def _drawn(document: Any, file: Path, classes: ClassMap, notes: Notes) -> Iterator[Drawn]:
     import shapely  # takes a tenth of a second to import
 
-    for number, feature in enumerate(document["features"]["xy"], start=1):
+    features = document.get("features")
+    found = features.get("xy") if isinstance(features, dict) else None
+    if not isinstance(found, list):
+        raise SourceError(f"{file}: features: no list of outlines in pixels (xy)")
+    for number, feature in enumerate(found, start=1):
         place = f"{file}, object {number}"
         try:
-            about = feature["properties"]
+            about = dict(feature["properties"])
             rings = shape_polygons(shapely.from_wkt(feature["wkt"]))
         except (KeyError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
             notes.fault(place, f"no outline in WKT ({error})")

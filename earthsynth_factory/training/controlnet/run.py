@@ -62,13 +62,14 @@ def train_controlnet(
         TrainingDisplay(recipe.optim.steps, shown=team.leads) as display,
     ):
         _check_folder(out, resume or export_only)
+        if claim is not None:
+            claim.begin()  # first of all: by it a killed training is known for ours
         setup = open_run(recipe, recipe_folder, out, team, display.prepare)
         for note in (team_note(recipe, team.world), *setup.notes):
             display.say(note)
         run = _Run(setup, out, display)
         progress = run.resume() if resume or export_only else Progress()
         if claim is not None:
-            claim.begin()
             write_changed(out / "recipe.json", json_bytes(recipe.model_dump(mode="json")))
         try:
             done, result = (progress, read_result(out, progress.step)) if export_only else run.go_on(progress)

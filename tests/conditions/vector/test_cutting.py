@@ -86,6 +86,7 @@ def test_shapes_within_shapes_are_taken_apart() -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_a_lake_of_a_million_corners_is_drawn(tmp_path: Path) -> None:
     lake, pond = _ring(MILLION, 900, 20_000, 3), _ring(9, 2000)
     rules = [
