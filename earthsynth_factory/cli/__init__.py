@@ -27,7 +27,7 @@ from earthsynth_factory.cli import (
     train,
 )
 from earthsynth_factory.cli.ctrl_c import ending, interrupt_once
-from earthsynth_factory.cli.guard import GuardedGroup, report_defect
+from earthsynth_factory.cli.guard import GuardedGroup, report_defect, report_stop
 from earthsynth_factory.cli.say import say
 from earthsynth_factory.cli.verbosity import set_verbosity
 
@@ -90,6 +90,8 @@ def main() -> None:
     interrupt_once()
     try:
         app(prog_name="earthsynth-factory")
+    except KeyboardInterrupt:  # before the command began: its options are being read
+        sys.exit(report_stop())
     except Exception as error:
         sys.exit(report_defect(error))
     finally:

@@ -39,13 +39,7 @@ class GuardedGroup(TyperGroup):
             )
             raise typer.Exit(Interrupted.exit_code) from None
         except KeyboardInterrupt:
-            ending()
-            typer.secho(
-                "\nstopped; nothing that was finished is lost, and the same command may be given again",
-                fg="yellow",
-                err=True,
-            )
-            raise typer.Exit(Interrupted.exit_code) from None
+            raise typer.Exit(report_stop()) from None
 
 
 def report_error(error: FactoryError) -> None:
@@ -56,6 +50,15 @@ def report_error(error: FactoryError) -> None:
     if isinstance(error, RecipeError) and many:
         say(f"{len(error.faults)} faults", err=True)
     say(str(error), err=True, after=0 if many else len(kind))
+
+
+def report_stop() -> int:
+    """What is said of Ctrl-C, and the exit code."""
+    ending()
+    typer.secho(
+        "\nstopped; nothing that was finished is lost, and the same command may be given again", fg="yellow", err=True
+    )
+    return Interrupted.exit_code
 
 
 def report_usage(error: Any) -> None:

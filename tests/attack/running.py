@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class Ended:
     def fault(self, allowed: Sequence[int] = (0, 2, 3)) -> str | None:
         """What is wrong with the end of a command, None if nothing is."""
         if "Traceback" in self.text or self.code not in allowed:
-            return f"exit {self.code}: {' / '.join(self.text.strip().splitlines()[-3:])[-400:]}"
+            return f"exit {self.code}: {' / '.join(self.text.strip().splitlines()[-12:])[-1500:]}"
         return None
 
 
@@ -60,8 +61,8 @@ def start(words: Sequence[object], log: Path, before: Callable[[], None] = lambd
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         before()
         code = call(words)
-    except BaseException as error:
-        os.write(2, f"Traceback: {error!r}\n".encode())
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()

@@ -40,3 +40,20 @@ def test_a_further_one_ends_the_process_without_a_traceback(first: str, before: 
     script = ABOUT.replace("{first}", first).replace("{before}", before)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (code, said, "")
+
+
+def test_one_before_the_command_begins_is_told_too() -> None:
+    script = """
+import signal
+from earthsynth_factory import cli
+
+def reading(**_):
+    signal.raise_signal(signal.SIGINT)
+
+cli.app = reading
+signal.signal(signal.SIGINT, signal.default_int_handler)
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.strip() == "stopped; nothing that was finished is lost, and the same command may be given again"
