@@ -108,8 +108,7 @@ def _write_tar(layout: ShardLayout) -> None:
 def _unpack(layout: ShardLayout) -> None:
     made: list[Path] = []
     for sample in read_index(layout.packed):
-        stem = f"{sample.slot:07d}"
-        for file, path in zip(masters(layout, stem), layout.masters(stem), strict=True):
+        for file, path in zip(masters(layout, sample.stem), layout.masters(sample.stem), strict=True):
             file.put(path, link=False)
             made.append(path)
     flush(made)

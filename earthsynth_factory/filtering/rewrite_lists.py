@@ -91,7 +91,7 @@ def _tar(path: Path, files: KeptFiles) -> Iterable[bytes] | None:
     if files.folder.kind != "build" or path.name != ShardLayout(path.parent).packed.name:
         return None
     samples = list(read_index(path))
-    stays = [sample for sample in samples if f"{sample.slot:07d}" in files.names]
+    stays = [sample for sample in samples if sample.stem in files.names]
     return None if len(stays) == len(samples) else sealed(path, stays)
 
 

@@ -90,8 +90,9 @@ class Ablation:
     def _drawn(self, name: Drawn, seed: int) -> Path:
         """The folder of a build by a mode's ControlNet, or by the untouched base."""
         _tell(f"images: {name}, seed {seed}")
-        trained = str((self.trial.out / "runs" / f"{name}-{seed}" / "model").resolve())
-        model = self.trial.base if name == "base" else {"base": self.trial.base, "controlnet": trained}
+        model: str | dict[str, str] = self.trial.base
+        if name != "base":
+            model = {"base": self.trial.base, "controlnet": str(self.trial.folder(name, seed).resolve() / "model")}
         folder = self.trial.out / "images" / f"{name}-{seed}"
         recipe = folder.with_suffix(".yaml")
         write_bytes(recipe, orjson.dumps(self.trial.drawing(self.card, model, seed, self.classes)))

@@ -55,13 +55,18 @@ class PackedSample:
     sizes: Sizes
 
     @property
+    def stem(self) -> str:
+        """As its record's."""
+        return f"{self.slot:07d}"
+
+    @property
     def end(self) -> int:
         return self.start + sum(map(extent, self.sizes))
 
     @property
     def members(self) -> tuple[TarMember, TarMember, TarMember]:
         """Image, mask and instance map."""
-        names, start, found = member_names(f"{self.slot:07d}"), self.start, []
+        names, start, found = member_names(self.stem), self.start, []
         for name, size in zip(names, self.sizes, strict=True):
             found.append(TarMember(name, start, size))
             start = found[-1].end
