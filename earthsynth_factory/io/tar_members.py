@@ -22,8 +22,12 @@ _NAME = 100  # bytes of it
 _OWNERS = b"0000644\0" + b"0000000\0" * 2  # mode, user, group
 _SIZE = slice(124, 135)  # in octal digits
 _TIME = b"\0" + b"00000000000\0"
-_REST = b"\0 " + b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(247)  # end of the sum, kind, no link, no names, no device
-_TOTAL = sum(_OWNERS + _TIME + _REST) + 7 * ord(" ")  # the sum's own eight bytes count as spaces, one of which is in _REST
+_REST = (
+    b"\0 " + b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(247)
+)  # end of the sum, kind, no link, no names, no device
+_TOTAL = sum(_OWNERS + _TIME + _REST) + 7 * ord(
+    " "
+)  # the sum's own eight bytes count as spaces, one of which is in _REST
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,9 @@ def instance_fields(instance: Instance) -> dict[str, Any]:
 
 def to_line(record: SampleRecord | RejectRecord) -> bytes:
     """The record as one line of JSON with its newline; equal records give equal bytes."""
-    values = {field.name: getattr(record, field.name) for field in fields(record)}  # `asdict` would copy all that is in them
+    values = {
+        field.name: getattr(record, field.name) for field in fields(record)
+    }  # `asdict` would copy all that is in them
     if isinstance(record, SampleRecord):
         values["instances"] = [instance_fields(instance) for instance in record.instances]
         if record.pair is None:
