@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from earthsynth_factory.errors import SourceError, StoreError
@@ -49,20 +49,22 @@ def read_below(path: Path, root: Path) -> Path:
     return path
 
 
-def _plainly_below(path: Path, root: Path) -> bool:
-    """Whether the path is spelt as one in `root` and no part behind that is a link, which spares resolving both."""
-    start, whole = os.path.join(root, ""), os.fspath(path)
-    parts = whole.removeprefix(start).split(os.sep)
-    if not whole.startswith(start) or os.pardir in parts:
-        return False
-    return not any(os.path.islink(start + os.sep.join(parts[:count])) for count in range(1, len(parts) + 1))
-
-
 def write_below(path: Path, root: Path) -> Path:
     """`path`, with no link between `root` and it. Raises StoreError naming the link: writing would follow it."""
+    for link in _links(path, root):
+        raise StoreError(f"{link}: is a link, and nothing is written through links in {root}; remove it")
+    return path
+
+
+def _plainly_below(path: Path, root: Path) -> bool:
+    """Whether the path is spelt as one in `root` and no part behind that is a link, which spares resolving both."""
+    return path.is_relative_to(root) and ".." not in path.parts and not any(_links(path, root))
+
+
+def _links(path: Path, root: Path) -> Iterator[Path]:
+    """The path and the folders of it below `root`, as far as they are links."""
     for part in (path, *path.parents):
         if part == root:
-            break
+            return
         if part.is_symlink():
-            raise StoreError(f"{part}: is a link, and nothing is written through links in {root}; remove it")
-    return path
+            yield part

@@ -103,7 +103,7 @@ def read_index(path: Path) -> PackedIndex:
 
     Raises OSError, and ValueError if it is no regular file.
     """
-    found = os.stat(path)
+    found = path.stat()
     return _read_index(str(path), found.st_size, found.st_mtime_ns, found.st_ino)
 
 
