@@ -18,7 +18,7 @@ import orjson
 
 from earthsynth_factory import __version__
 from earthsynth_factory.datasets.base import LabelledDataset
-from earthsynth_factory.datasets.build.records import parsed
+from earthsynth_factory.datasets.build.records import parsed, to_line
 from earthsynth_factory.datasets.views import OfClasses, of_labels
 from earthsynth_factory.errors import InputError, SourceError
 from earthsynth_factory.exports.base import ExportSpec, ExportSummary, Progress
@@ -98,7 +98,7 @@ def content_of(dataset: LabelledDataset) -> str:
     named = [dataset.name, dataset.version, sorted(dataset.targets), dataset.splits]
     digest.update(orjson.dumps([named, [asdict(category) for category in dataset.taxonomy]]))
     for record in dataset.samples():
-        digest.update(orjson.dumps(asdict(record), default=str))
+        digest.update(to_line(record))
         digest.update(dataset.stamp(record).encode() + b"\n")
     return digest.hexdigest()
 

@@ -5,10 +5,8 @@ Nobody else need know which. Both are looked at, so that a shard may be packed a
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from earthsynth_factory.datasets.build.layout import ShardLayout
-from earthsynth_factory.datasets.build.packed import read_index
+from earthsynth_factory.datasets.build.packed import PackedSample, read_index
 from earthsynth_factory.io.stored import StoredFile
 
 Masters = tuple[StoredFile, StoredFile, StoredFile]
@@ -16,10 +14,7 @@ Masters = tuple[StoredFile, StoredFile, StoredFile]
 
 def masters(layout: ShardLayout, stem: str) -> Masters:
     """Image, mask and instance map of a sample; they may be missing."""
-    sample = None
-    if stem.isdigit():
-        with suppress(OSError, ValueError):  # then there is no tar
-            sample = read_index(layout.packed).find(int(stem))
+    sample = _packed(layout, stem)
     if sample is None:
         image, mask, instances = map(StoredFile, layout.masters(stem))
     else:
@@ -29,4 +24,13 @@ def masters(layout: ShardLayout, stem: str) -> Masters:
 
 def has_masters(layout: ShardLayout, stem: str) -> bool:
     """Whether the three files of a sample are there and hold something."""
-    return all(file.is_file() and file.size for file in masters(layout, stem))
+    sample = _packed(layout, stem)
+    return all(sample.sizes) if sample else all(file.is_file() and file.size for file in masters(layout, stem))
+
+
+def _packed(layout: ShardLayout, stem: str) -> PackedSample | None:
+    """Where the sample lies in the shard's tar; None if there is no tar, or it does not have it."""
+    try:
+        return read_index(layout.packed).find(int(stem)) if stem.isdigit() else None
+    except (OSError, ValueError):
+        return None
