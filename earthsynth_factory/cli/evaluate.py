@@ -59,7 +59,9 @@ def evaluate(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps of a run. [default: the budget's]")] = None,
     allow_leaks: Annotated[bool, typer.Option("--allow-leaks", help="Go on though real splits leak.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, … [default: cpu]")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one a core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time, GPUs in turn; by default one a core.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False,
 ) -> None:
     """Say whether a dataset helps a model that learns from it. Trained with and without it, equal in all else."""
