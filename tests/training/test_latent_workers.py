@@ -50,10 +50,12 @@ def fill(
 def test_whoever_fills_the_cache_and_whoever_dies_it_holds_the_same_bytes(
     tiny_pipeline: Path, data: Path, tmp_path: Path
 ) -> None:
-    """One of three workers is killed, two go on: as if one had done all. A shard holds two batches; the last is short."""
+    """One of three workers is killed, two go on: as if one had done all. A shard holds two batches. What is left may be
+    all, if the first batch was the slowest.
+    """
 
     def kill(_what: str, done: int, _total: int) -> None:
-        if done == 6:
+        if done == 2:
             killed = mp.active_children()[0].pid
             assert killed
             os.kill(killed, signal.SIGKILL)
@@ -62,7 +64,7 @@ def test_whoever_fills_the_cache_and_whoever_dies_it_holds_the_same_bytes(
         fill(tiny_pipeline, data, tmp_path / "killed", 3, kill)
     left = {path.name: path.read_bytes() for path in (tmp_path / "killed").rglob("*.safetensors")}
     whole = fill(tiny_pipeline, data, tmp_path / "whole", 1, lambda *_: None)
-    assert 1 <= len(left) < len(whole) and left.items() <= whole.items()
+    assert len(left) <= len(whole) and left.items() <= whole.items()
     seen: list[int] = []
     assert fill(tiny_pipeline, data, tmp_path / "killed", 2, lambda _, done, __: seen.append(done)) == whole
     assert seen == list(range(2, 17 - 4 * len(left), 2))
