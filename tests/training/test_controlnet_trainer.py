@@ -368,7 +368,7 @@ def test_composed_images_are_encoded_a_few_at_once_and_a_batch_that_cannot_be_ma
     tiny_pipeline: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = setup_of(recipe_of(tiny_pipeline, data, optim={"batch": 30}), tmp_path).trainer
-    vae, sizes = trainer.latents._vae, []
+    vae, sizes = trainer.latents.encoder._vae, []
     real = vae.encode
     monkeypatch.setattr(vae, "encode", lambda pixels: (sizes.append(len(pixels)), real(pixels))[1])
     trainer.inputs(trainer.loader.get(0))
