@@ -12,15 +12,17 @@ from typing import Any
 import orjson
 
 from earthsynth_factory.build import rates
-from earthsynth_factory.build.engines.base import AtNode, Engine, Notice
-from earthsynth_factory.build.engines.local import LocalEngine
-from earthsynth_factory.build.engines.ray import RayEngine
 from earthsynth_factory.build.shards import BuildEvent, ShardTask, SlotSettled, WorkerReady
+from earthsynth_factory.engines.base import AtNode, Engine, Notice
+from earthsynth_factory.engines.local import LocalEngine
+from earthsynth_factory.engines.ray import RayEngine
 from earthsynth_factory.errors import Interrupted
 from earthsynth_factory.io.jsonl import append_line, open_to_append
 from earthsynth_factory.io.log import log_file
 from earthsynth_factory.io.signals import stop_on_signals
 from earthsynth_factory.recipe.schema import Recipe
+
+WAITS_FOR = "waiting for shards that others have or had; who gives no sign of life for three minutes is dead"
 
 Watch = Callable[[BuildEvent | AtNode], None]
 """Called in the main thread with what was settled before, and everything the workers report; those of a cluster with the
@@ -112,24 +114,14 @@ def _finishing(tally: BuildTally) -> str:
     return f"{what}; Ctrl-C again stops now"
 
 
-def _devices(recipe: Recipe, shards: int) -> list[str]:
-    """A device for each worker: GPUs in turn if there are several, else the recipe's choice for all."""
-    device, asked = recipe.engine.device, recipe.engine.workers
-    if device not in ("auto", "cuda"):
-        return [device] * min(1 if asked == "auto" else asked, shards)
-    from earthsynth_factory.models.device import all_devices, device_count
-
-    return all_devices(device, min(device_count(device) if asked == "auto" else asked, shards))
-
-
 def _engine(recipe: Recipe, shards: int) -> Engine:
     """The recipe's engine, for this many shards."""
     block = recipe.engine
     if block.kind == "local":
-        return LocalEngine(_devices(recipe, shards))
+        return LocalEngine.of(block.device, block.workers, shards)
     workers = None if block.workers == "auto" else block.workers
     gpus = 0.0 if block.device == "cpu" else 1.0 if block.gpus is None else block.gpus
-    return RayEngine(block.address or "auto", workers, gpus, block.device, shards)
+    return RayEngine(block.address or "auto", workers, gpus, block.device, shards, WAITS_FOR)
 
 
 def _log_session(path: Path, tally: BuildTally, seconds: float, workers: int | None) -> None:

@@ -16,7 +16,7 @@ from earthsynth_factory.datasets.open import open_dataset
 from earthsynth_factory.domain.outcome import Outcome
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.filtering import labelled_folder as labelled
-from earthsynth_factory.filtering.scoring import read
+from earthsynth_factory.filtering.measuring import read
 from earthsynth_factory.filtering.sources import open_folder
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.provenance import source_type_of

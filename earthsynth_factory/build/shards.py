@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from earthsynth_factory.build.engines.base import Report
 from earthsynth_factory.build.pipeline import Pipeline
 from earthsynth_factory.build.plan import Plan
 from earthsynth_factory.build.set_aside import NOTHING_YET, Past, SetAside, settled_in
@@ -18,6 +17,7 @@ from earthsynth_factory.build.topup import is_settled
 from earthsynth_factory.build.worker import Worker
 from earthsynth_factory.datasets.build.layout import BuildLayout, ShardLayout, shard_count, shard_slots
 from earthsynth_factory.domain.outcome import Reason
+from earthsynth_factory.engines.base import Report
 from earthsynth_factory.errors import StoreError
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.lock import locked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -49,6 +49,7 @@ def filter_(
     ] = False,
     report: Annotated[bool, typer.Option(help="Write the report, OUT/report/index.html.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
+    workers: Annotated[str, typer.Option(help="Processes; auto is one for each GPU, one without.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
 ) -> None:
     """Score labelled images and say which to keep. PATH is only read; stop and rerun as you like."""
@@ -58,17 +59,19 @@ def filter_(
     with opening():
         from earthsynth_factory.cli.progress import scene_progress
         from earthsynth_factory.filtering.run import FilterOptions, run_filter
+        from earthsynth_factory.filtering.scoring import HowToScore
         from earthsynth_factory.io.mirror import local_copy
 
     options = FilterOptions(
         config, calibrate, apply.value, map_file, device, kind, allow_plugins, stretch, bands_of(bands)
     )
+    count = _workers(workers)
     with (
         local_copy(path, say_aside) as at,
         local_copy(out or _beside(path), say_aside, new=True, writes=True) as target,
     ):
         with scene_progress("images") as watch:
-            summary = run_filter(at, target, options, watch)
+            summary = run_filter(at, target, options, HowToScore(count, watch, say_aside))
         written = _report(summary.out) if report else None
         if as_json:
             say(json.dumps({**asdict(summary), "out": str(summary.out), "report": written and str(written)}))
@@ -77,6 +80,19 @@ def filter_(
         _say(summary)
         if written:
             say(f"Look at it:  {written}")
+
+
+def _workers(text: str) -> Literal["auto"] | int:
+    """`auto` or a number. Raises InputError."""
+    from earthsynth_factory.errors import InputError
+    from earthsynth_factory.recipe.schema import MOST_WORKERS
+
+    if text == "auto":
+        return "auto"
+    count = int(text) if text.isdecimal() and len(text) <= len(str(MOST_WORKERS)) else 0
+    if not 1 <= count <= MOST_WORKERS:
+        raise InputError(f"--workers {text}: `auto` or a whole number of 1–{MOST_WORKERS}")
+    return count
 
 
 def _beside(path: Path) -> Path:

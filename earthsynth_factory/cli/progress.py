@@ -24,9 +24,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from earthsynth_factory.build.engines.base import AtNode
 from earthsynth_factory.build.filling import BuildTally
 from earthsynth_factory.build.shards import BuildEvent, Denoised, Resumed, SlotSettled, TakenOver, WorkerReady
+from earthsynth_factory.engines.base import AtNode
 from earthsynth_factory.io.log import console
 from earthsynth_factory.io.printable import one_line, printable
 from earthsynth_factory.recipe.schema import Recipe

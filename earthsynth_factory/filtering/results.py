@@ -18,8 +18,8 @@ from earthsynth_factory.domain.outcome import UNUSABLE, Reason
 from earthsynth_factory.filtering.columns import Known, ScoreColumns
 from earthsynth_factory.filtering.curves import Curve, draw_curves
 from earthsynth_factory.filtering.labelled_folder import LabelledFolder
+from earthsynth_factory.filtering.measuring import Asked
 from earthsynth_factory.filtering.scores import ScoreJournal
-from earthsynth_factory.filtering.scoring import Asked
 from earthsynth_factory.filtering.tables import write_tables
 from earthsynth_factory.filtering.thresholds import reasons_of
 from earthsynth_factory.io.atomic import changed_file, json_bytes, write_changed

@@ -31,9 +31,10 @@ from earthsynth_factory.exports.write import export
 from earthsynth_factory.filtering.apply import check_mirror, check_own, mirror, set_aside, whole
 from earthsynth_factory.filtering.columns import NONE, Known, ScoreColumns
 from earthsynth_factory.filtering.labelled_folder import LabelledFolder
+from earthsynth_factory.filtering.measuring import Asked
 from earthsynth_factory.filtering.results import Decided, FilterResults, FilterSummary, ThresholdSource
 from earthsynth_factory.filtering.scores import ScoreJournal
-from earthsynth_factory.filtering.scoring import Asked, FolderScorer, Watch, asked_rules
+from earthsynth_factory.filtering.scoring import FolderScorer, HowToScore, asked_rules
 from earthsynth_factory.filtering.sources import open_folder
 from earthsynth_factory.filtering.spec import FilterSpec, load_filter
 from earthsynth_factory.filtering.thresholds import keeps, learn, of_a_build, prints_of, select, written_limits
@@ -67,8 +68,8 @@ class FilterOptions:
     bands: tuple[int, int, int] | None = None
 
 
-def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | None = None) -> FilterSummary:
-    """Score and decide; nothing in `path` is changed. Raises InputError and its kin, DiskError."""
+def run_filter(path: Path, out: Path, options: FilterOptions, how: HowToScore | None = None) -> FilterSummary:
+    """Score and decide; nothing in `path` is changed. Raises InputError and its kin, DiskError; Interrupted after Ctrl-C."""
     if out.resolve().is_relative_to(path.resolve()):
         raise StoreError(f"{out}: lies inside {path}, which is only read; choose another --out")
     spec = load_filter(options.config, options.plugins)
@@ -80,7 +81,7 @@ def run_filter(path: Path, out: Path, options: FilterOptions, watch: Watch | Non
         folder = open_folder(path, out, options.map, options.kind, options.stretch, options.bands)
         context = StageContext(folder.taxonomy, folder.targets, base, options.device)
         rules = asked_rules(spec.rules, context)
-        return _Run(spec, base, folder, rules, claim, options).run(watch)
+        return _Run(spec, context, folder, rules, claim, options, how).run()
 
 
 @dataclass(frozen=True)
@@ -97,26 +98,27 @@ class _Run:
     def __init__(
         self,
         spec: FilterSpec,
-        base: Path,
+        context: StageContext,
         folder: LabelledFolder,
         rules: list[Asked],
         claim: Claim,
         options: FilterOptions,
+        how: HowToScore | None,
     ) -> None:
-        self._claim, self._out, self._options = claim, claim.root, options
-        self._spec, self._base, self._folder, self._rules = spec, base, folder, rules
+        self._claim, self._out, self._options, self._how = claim, claim.root, options, how
+        self._spec, self._context, self._folder, self._rules = spec, context, folder, rules
         self._vectors, self._filtered = claim.root / "vectors", claim.root / "filtered"
         self._scored: Counter[str] = Counter()
         self._shipped = None if options.calibrate else of_a_build(folder, rules)
 
-    def run(self, watch: Watch | None) -> FilterSummary:
+    def run(self) -> FilterSummary:
         """See `run_filter`."""
         self._judge(self._rules, Thresholds())  # an unknown class is said before anything is looked at
         if self._options.apply != "list":
             check_mirror(self._folder, self._filtered)
-        real = self._real(watch)
+        real = self._real()
         with closing(self._journal(self._folder, self._out)) as journal:
-            judge = self._score(journal, real.scores if real else None, watch)
+            judge = self._score(journal, real.scores if real else None)
             decided = self._decide(journal, judge, real)
             source: ThresholdSource = "real" if real else "shipped" if self._shipped else "run"
             results = FilterResults(self._folder, decided, real.scores if real else None, self._scored, source)
@@ -135,12 +137,12 @@ class _Run:
         return Decided(judge, journal, passed & scores.usable, gone)
 
     def _prints(self, names: Sequence[str], scores: ScoreColumns) -> Prints:
-        return prints_of(names, scores, self._rules, self._vectors, self._base)
+        return prints_of(names, scores, self._rules, self._vectors, self._context.base)
 
     def _journal(self, folder: LabelledFolder, out: Path) -> ScoreJournal:
         return ScoreJournal(out / "scores.jsonl", folder.names, {rule.name: rule.settings for rule in self._rules})
 
-    def _real(self, watch: Watch | None) -> _Real | None:
+    def _real(self) -> _Real | None:
         """The real images, every rule asked of each; None without. Raises InputError if none is usable."""
         if self._options.calibrate is None:
             return None
@@ -148,7 +150,7 @@ class _Run:
         assert options.calibrate
         folder = open_folder(options.calibrate, place, options.map, "auto", options.stretch, options.bands)
         with closing(self._journal(folder, self._out / "real")) as journal:
-            self._scorer(folder, journal).score(range(len(folder.entries)), self._rules, watch)
+            self._scorer(folder, journal).score(range(len(folder.entries)), self._rules)
             scores = journal.scores
         known = [NONE, *(category.id for category in self._folder.taxonomy)]
         places = np.flatnonzero(scores.usable & scores.of_classes(known))
@@ -159,9 +161,9 @@ class _Run:
         return _Real(Texts(folder.names[place] for place in places.tolist()), scores.at(places))
 
     def _scorer(self, folder: LabelledFolder, journal: ScoreJournal) -> FolderScorer:
-        return FolderScorer(folder.entries, journal, self._vectors, self._base, self._options.device, self._scored)
+        return FolderScorer(folder.entries, journal, self._vectors, self._context, self._how, self._scored)
 
-    def _score(self, journal: ScoreJournal, real: ScoreColumns | None, watch: Watch | None) -> Judge:
+    def _score(self, journal: ScoreJournal, real: ScoreColumns | None) -> Judge:
         """Rules by cost: each stage sees what the stages before it left open. Gives the judge with the final thresholds.
 
         Within a run a stage learns from what it sees, whatever else earlier runs stored, and its thresholds stand: what
@@ -172,7 +174,7 @@ class _Run:
         learnt = self._shipped or Thresholds() if real is None else learn(self._spec, self._rules, real, True)
         for cost in sorted({0, *(rule.spec.cost for rule in self._rules)}):
             so_far = [rule for rule in self._rules if rule.spec.cost <= cost]
-            scorer.score(places, so_far, watch)
+            scorer.score(places, so_far)
             if real is None and self._shipped is None:
                 learnt |= learn(self._spec, self._rules, map(scores.known, places), False, cost)
             judge = self._judge(so_far, learnt)

@@ -15,7 +15,7 @@ from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.errors import FactoryError, InputError
 from earthsynth_factory.filtering.columns import Known, ScoreColumns
 from earthsynth_factory.filtering.labelled_folder import LabelledFolder
-from earthsynth_factory.filtering.scoring import Asked
+from earthsynth_factory.filtering.measuring import Asked
 from earthsynth_factory.filtering.spec import FilterSpec
 from earthsynth_factory.models.clip_cache import EmbeddingCache, cache_file
 from earthsynth_factory.recipe.load import load_recipe

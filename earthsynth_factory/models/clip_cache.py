@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +122,29 @@ class EmbeddingCache:
             self.width, size = width, DIGEST + 4 * width
             while data := file.read(_BLOCK * size):
                 self._note(data[at : at + DIGEST] for at in range(0, len(data) - size + 1, size))
+
+
+class NewVectors(EmbeddingCache):
+    """Knows what the file holds, and keeps what is new until somebody else, who writes the file, takes it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._new: dict[bytes, npt.NDArray[np.float32]] = {}
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._new or super().__contains__(digest)
+
+    def vectors(self, digests: Iterable[bytes]) -> npt.NDArray[np.float32]:
+        wanted = list(digests)
+        stored = [digest for digest in wanted if digest not in self._new]
+        found = dict(zip(stored, super().vectors(stored), strict=True)) if stored else {}
+        return np.stack([self._new[digest] if digest in self._new else found[digest] for digest in wanted])
+
+    def add(self, digests: Iterable[bytes], vectors: npt.NDArray[np.float32]) -> None:
+        """Keep (N, D) vectors."""
+        self._new |= zip(digests, vectors, strict=True)
+
+    def take(self) -> Mapping[bytes, npt.NDArray[np.float32]]:
+        """What was added since the last time; it is known no longer."""
+        new, self._new = self._new, {}
+        return new

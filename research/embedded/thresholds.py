@@ -23,7 +23,7 @@ from earthsynth_factory.errors import FactoryError
 from earthsynth_factory.filtering.labelled_folder import LabelledFolder, LabelledImage
 from earthsynth_factory.filtering.results import thresholds_file
 from earthsynth_factory.filtering.scores import ScoreJournal
-from earthsynth_factory.filtering.scoring import FolderScorer, asked_rules
+from earthsynth_factory.filtering.scoring import FolderScorer, HowToScore, asked_rules
 from earthsynth_factory.filtering.sources import open_folder
 from earthsynth_factory.filtering.spec import FilterSpec
 from earthsynth_factory.filtering.thresholds import learn
@@ -67,7 +67,8 @@ def thresholds(datasets: Sequence[Path], out: Path) -> bytes:
     rules = asked_rules(spec.rules, context)
     journal = ScoreJournal(out / "scores.jsonl", folder.names, {rule.name: rule.settings for rule in rules})
     with closing(journal):
-        FolderScorer(entries, journal, out / "vectors", Path(), "cpu").score(range(len(entries)), rules, _told)
+        scorer = FolderScorer(entries, journal, out / "vectors", context, HowToScore(watch=_told))
+        scorer.score(range(len(entries)), rules)
     judge = Judge(rules, Limits(learnt=learn(spec, rules, journal.scores, True)))
     names = ", ".join(dataset.name for dataset in datasets)
     said = f"{len(entries)} images of {names}, of which at most {FALSE_REJECT:.0%} are refused; weights {weights()}"

@@ -18,6 +18,7 @@ FLOORS = {
     "domain": 1, "geometry": 1,
     "io": 2, "labels": 2,
     "datasets": 3, "models": 3,
+    "engines": 4,
     "conditions": 4, "synthesis": 4, "rfilter": 4, "exports": 4,
     "recipe": 5, "importers": 5, "report": 5,
     "training": 6, "filtering": 6, "evaluation": 6,

@@ -15,8 +15,9 @@ from earthsynth_factory.datasets.open import open_dataset
 from earthsynth_factory.domain.taxonomy import earthsynth
 from earthsynth_factory.errors import InputError, StoreError
 from earthsynth_factory.exports.write import export
-from earthsynth_factory.filtering import scoring
+from earthsynth_factory.filtering import measuring, scoring
 from earthsynth_factory.filtering.run import FilterOptions, FilterSummary, run_filter
+from earthsynth_factory.filtering.scoring import HowToScore
 from earthsynth_factory.models import clip
 from earthsynth_factory.recipe.load import export_blocks
 from earthsynth_factory.recipe.thresholds import embedded_thresholds
@@ -136,7 +137,7 @@ def test_a_killed_run_goes_on_and_a_new_threshold_needs_no_model(
     file = tmp_path / "filter.yaml"
     file.write_text(loose)
     with pytest.raises(KeyboardInterrupt):
-        run_filter(source, out, FilterOptions(config=file, device="cpu"), die)
+        run_filter(source, out, FilterOptions(config=file, device="cpu"), HowToScore(watch=die))
     with (out / "scores.jsonl").open("ab") as journal:
         journal.write(b'{"name": "torn')
     whole = _filter(source, tmp_path / "whole", loose)
@@ -224,7 +225,7 @@ def test_a_looser_threshold_scores_only_what_the_old_one_kept_from_a_rule(
         raise AssertionError("a model was loaded, or an image read")
 
     monkeypatch.setattr(clip, "load_clip", refuse)
-    monkeypatch.setattr(scoring, "read", refuse)
+    monkeypatch.setattr(measuring, "read", refuse)
     for margin in (margins[5], margins[2], -2):
         assert _filter(source, out, settings.format(margin)).scored == {}
 
@@ -273,3 +274,9 @@ def test_what_a_folder_is_may_be_said(run: Run, tmp_path: Path) -> None:
     assert run(*words, "coco")[0] == 0
     code, _, said = run(*words, "cocoa")
     assert code == 2 and "--kind cocoa: not a known kind; one of auto, " in said
+
+
+@pytest.mark.parametrize("given", ["0", "257", "many", "1.5", "-1", "9" * 5000])
+def test_what_is_no_number_of_workers_is_said(run: Run, tmp_path: Path, given: str) -> None:
+    code, _, said = run("filter", make_store(tmp_path / "store"), "--out", tmp_path / "out", "--workers", given)
+    assert code == InputError.exit_code and "whole number of 1–256" in said

@@ -7,9 +7,12 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from earthsynth_factory.errors import FactoryError
+
+Item = TypeVar("Item", contravariant=True)
+"""What a task is given to do, one after the other: picklable, and hashable on a cluster, where they are told apart by it."""
 
 Report = Callable[[Any], None]
 """Called with whatever a task has to tell; the engine carries it to the caller's process and thread."""
@@ -30,10 +33,10 @@ class Notice:
     text: str
 
 
-class NumberedTask(Protocol):
-    """Work that comes in numbered items. Must be picklable; `open` is called once in each worker."""
+class EngineTask(Protocol[Item]):
+    """Work that comes in items. Must be picklable; `open` is called once in each worker."""
 
-    def open(self, device: str, report: Report) -> Callable[[int, threading.Event], bool]:
+    def open(self, device: str, report: Report) -> Callable[[Item, threading.Event], bool]:
         """Make ready on a device; the answer does one item, and returns early once the event is set.
 
         It says whether the item is done: not if somebody outside this engine is at it.
@@ -49,7 +52,7 @@ class Engine(ABC):
         """How many work side by side; None for as many as a cluster has room for."""
 
     @abstractmethod
-    def run(self, task: NumberedTask, items: Iterable[int], report: Report, stop: threading.Event) -> None:
+    def run(self, task: EngineTask[Item], items: Iterable[Item], report: Report, stop: threading.Event) -> None:
         """Do all items, or until `stop` is set; the next is asked for when a worker is free.
 
         Raises what a task raises; items not done can be run again.

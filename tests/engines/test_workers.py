@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from earthsynth_factory.build.engines.base import Report
-from earthsynth_factory.build.engines.local import LocalEngine
-from earthsynth_factory.build.filling import _devices
+from earthsynth_factory.build.filling import _engine
+from earthsynth_factory.engines.base import Report
+from earthsynth_factory.engines.local import LocalEngine
 from earthsynth_factory.errors import RecipeError
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import write_recipe
@@ -42,7 +42,7 @@ def test_auto_is_one_for_each_gpu(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     loaded = load_recipe(write_recipe(tmp_path), [f"engine.device={device}", f"engine.workers={workers}"])
-    assert _devices(loaded.recipe, shards) == devices
+    assert _engine(loaded.recipe, shards) == LocalEngine(devices)
 
 
 @pytest.mark.parametrize("value", ["0", "257", "1.5", "many", "true"])

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from earthsynth_factory import __version__
-from earthsynth_factory.build.engines.base import AtNode, Engine, Notice, NumberedTask, Report
-from earthsynth_factory.build.engines.ray_worker import RayWorker
+from earthsynth_factory.engines.base import AtNode, Engine, EngineTask, Item, Notice, Report
+from earthsynth_factory.engines.ray_worker import RayWorker
 from earthsynth_factory.errors import FactoryError, InputError, Interrupted, first_line
 
 POLL_SECONDS = 0.5
@@ -39,7 +39,7 @@ MOST_DEATHS = 5
 class RayEngine(Engine):
     """address: of the cluster's head; `auto` is the cluster that this machine is part of. asked: how many workers; None for
     one for each (share of a) GPU, or machine if they get no GPUs, however many the cluster has. gpus: what each gets, 0 to 1.
-    most: no more workers than this are of use.
+    most: no more workers than this are of use. waits_for: what is said while all that is left is with somebody else.
     """
 
     address: str
@@ -47,12 +47,13 @@ class RayEngine(Engine):
     gpus: float
     device: str
     most: int
+    waits_for: str = "waiting for what others are at"
 
     @property
     def workers(self) -> int | None:
         return self.asked and min(self.asked, self.most)
 
-    def run(self, task: NumberedTask, items: Iterable[int], report: Report, stop: threading.Event) -> None:
+    def run(self, task: EngineTask[Item], items: Iterable[Item], report: Report, stop: threading.Event) -> None:
         with connected(self.address) as ray:
             _Cluster(ray, self, task, items, report, stop).run()
 
@@ -114,7 +115,7 @@ class _Worker:
     def __init__(self, actor: Any) -> None:
         self.actor = actor
         self.node = ""
-        self.item: int | None = None
+        self.item: Any = None
         self.asked: dict[Any, str] = {}
         """What it was asked for and has not answered → which method."""
 
@@ -132,19 +133,19 @@ class _Cluster:
         self,
         ray: Any,
         engine: RayEngine,
-        task: NumberedTask,
-        items: Iterable[int],
+        task: EngineTask[Any],
+        items: Iterable[Any],
         report: Report,
         stop: threading.Event,
     ) -> None:
         self._ray, self._engine = ray, engine
         self._task = ray.put(task)
         self._items, self._left = iter(items), True
-        self._later: deque[tuple[float, int]] = deque()
+        self._later: deque[tuple[float, Any]] = deque()
         self._report, self._stop = report, stop
         self._workers: list[_Worker] = []
         self._names: dict[str, str] = {}
-        self._deaths: Counter[int | None] = Counter()
+        self._deaths: Counter[Any] = Counter()
         self._failure: FactoryError | None = None
         self._idle_since = time.monotonic()
         wants = {"num_cpus": 1, "num_gpus": engine.gpus, "scheduling_strategy": "SPREAD"}
@@ -192,7 +193,7 @@ class _Cluster:
                     return
                 worker.ask("work", worker.item)
 
-    def _next_item(self) -> int | None:
+    def _next_item(self) -> Any:
         if self._later and self._later[0][0] <= time.monotonic():
             return self._later.popleft()[1]
         item = next(self._items, None) if self._left else None
@@ -284,7 +285,7 @@ class _Cluster:
 
     def _waited_for(self) -> str:
         if any(worker.node for worker in self._workers):
-            return "waiting for shards that others have or had; who gives no sign of life for three minutes is dead"
+            return self._engine.waits_for
         total = self._ray.cluster_resources()
         return (
             f"waiting for the cluster: a worker wants 1 CPU and {self._engine.gpus:g} GPU, and it has "
@@ -308,6 +309,6 @@ def _lacking(error: Exception) -> InputError | None:
     """The error of a worker that cannot be loaded on its machine; None for any other."""
     lacks = re.search(r"No module named \S+|cannot import name .*", str(error))
     return lacks and InputError(
-        f"a machine of the cluster lacks what the build needs ({lacks[0]}); install earthsynth-factory, in the same "
+        f"a machine of the cluster lacks what the work needs ({lacks[0]}); install earthsynth-factory, in the same "
         "version and with the extra `ray`, on every machine"
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from earthsynth_factory import __version__
-from earthsynth_factory.build.engines.base import NumberedTask, failure
+from earthsynth_factory.engines.base import EngineTask, failure
 from earthsynth_factory.errors import FactoryError, InputError
 
 HEARD_SECONDS = 0.5
@@ -23,9 +23,9 @@ class RayWorker:
     def __init__(self) -> None:
         self._told: list[Any] = []
         self._stop = threading.Event()
-        self._work: Callable[[int, threading.Event], bool] | None = None
+        self._work: Callable[[Any, threading.Event], bool] | None = None
 
-    def open(self, task: NumberedTask, device: str, beside: int, version: str) -> tuple[str, str] | FactoryError:
+    def open(self, task: EngineTask[Any], device: str, beside: int, version: str) -> tuple[str, str] | FactoryError:
         """The machine's name and Ray's number of it, once the task is ready on a device. beside: workers of this machine.
         version: the caller's of this package.
         """
@@ -34,7 +34,7 @@ class RayWorker:
         try:
             if version != __version__:
                 raise InputError(
-                    f"has earthsynth-factory {__version__}, and the build was started with {version}; install the same "
+                    f"has earthsynth-factory {__version__}, and the command was started with {version}; install the same "
                     "version on all machines"
                 )
             _share_processor(beside)
@@ -43,7 +43,7 @@ class RayWorker:
             return failure(error)
         return socket.gethostname(), ray.get_runtime_context().get_node_id()
 
-    def work(self, item: int) -> bool | FactoryError:
+    def work(self, item: Any) -> bool | FactoryError:
         """Do an item; whether it is done."""
         assert self._work, "the worker is not open"
         try:

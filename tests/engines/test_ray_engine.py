@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from earthsynth_factory.build.engines import ray as module
-from earthsynth_factory.build.engines import ray_worker
-from earthsynth_factory.build.engines.base import AtNode, Notice, Report
-from earthsynth_factory.build.engines.ray import RayEngine
-from earthsynth_factory.build.filling import _engine
+from earthsynth_factory.build.filling import WAITS_FOR, _engine
+from earthsynth_factory.engines import ray as module
+from earthsynth_factory.engines import ray_worker
+from earthsynth_factory.engines.base import AtNode, Notice, Report
+from earthsynth_factory.engines.ray import RayEngine
 from earthsynth_factory.errors import FactoryError, InputError, Interrupted, RecipeError
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import run_build, write_recipe
@@ -176,10 +176,10 @@ def test_workers_of_another_version_are_refused(ray: StandIn, monkeypatch: pytes
 
 def test_a_machine_without_the_package_ends_the_run(ray: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     def lack(_: str) -> None:
-        raise Died("died in its creation\nModuleNotFoundError: No module named 'earthsynth_factory.build'")
+        raise Died("died in its creation\nModuleNotFoundError: No module named 'earthsynth_factory.engines'")
 
     monkeypatch.setattr(ray_worker, "_share_processor", lack)
-    with pytest.raises(InputError, match=r"lacks what the build needs \(No module named 'earthsynth_factory.build'\)"):
+    with pytest.raises(InputError, match=r"lacks what the work needs \(No module named 'earthsynth_factory.engines'\)"):
         run(Work())
 
 
@@ -201,7 +201,7 @@ def test_as_many_workers_as_the_cluster_has_room_for(asked: int | None, gpus: fl
 def test_the_recipe_says_which_engine(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     changes = ["engine.kind=ray", "engine.address=10.0.0.7:6379"]
-    assert _engine(load_recipe(recipe, changes).recipe, 9) == RayEngine("10.0.0.7:6379", None, 0.0, "cpu", 9)
+    assert _engine(load_recipe(recipe, changes).recipe, 9) == RayEngine("10.0.0.7:6379", None, 0.0, "cpu", 9, WAITS_FOR)
     with pytest.raises(RecipeError, match="are of a cluster; add `kind: ray`"):
         load_recipe(recipe, ["engine.gpus=0.5"])
     with pytest.raises(RecipeError, match=r"engine\.address"):

@@ -1,1 +1,0 @@
-"""Engines run tasks side by side. They know nothing of images: a task opens itself on a device and takes item numbers."""
