@@ -25,6 +25,7 @@ from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -128,6 +129,8 @@ def object_service(scheme: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -
     server = make_server("127.0.0.1", 0, faulty, threaded=True)
     with _SERVICES[scheme](faulty, f"http://127.0.0.1:{server.server_port}", folder, monkeypatch):
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        if scheme == "s3":  # which lives on in this process
+            urlopen(Request(f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset", method="POST")).close()
         files(scheme).mkdir("bucket")
         yield faulty
         server.shutdown()
@@ -157,10 +160,8 @@ def _azurite() -> str | None:
 @contextmanager
 def _amazons(faulty: Faulty, address: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from moto import server
-    from moto.core.models import reset_model_data
 
     faulty.service = server.DomainDispatcherApplication(server.create_backend_app)
-    reset_model_data()
     _set(
         monkeypatch, "s3", {"config_kwargs": {"read_timeout": 2, "connect_timeout": 2, "retries": {"max_attempts": 1}}}
     )
