@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from earthsynth_factory.errors import SourceError, StoreError
@@ -41,7 +42,7 @@ def read_below(path: Path, root: Path) -> Path:
     try:
         if not path.is_file():
             raise SourceError(f"{path}: missing or no regular file; the dataset is incomplete")
-        if not path.resolve().is_relative_to(root.resolve()):
+        if not _plainly_below(path, root) and not path.resolve().is_relative_to(root.resolve()):
             raise SourceError(f"{path}: a link that leads out of {root}; copy the file in, for links are not followed")
     except (OSError, RuntimeError, ValueError) as error:
         raise SourceError(f"{path}: cannot be looked at ({error})") from error
@@ -50,9 +51,20 @@ def read_below(path: Path, root: Path) -> Path:
 
 def write_below(path: Path, root: Path) -> Path:
     """`path`, with no link between `root` and it. Raises StoreError naming the link: writing would follow it."""
+    for link in _links(path, root):
+        raise StoreError(f"{link}: is a link, and nothing is written through links in {root}; remove it")
+    return path
+
+
+def _plainly_below(path: Path, root: Path) -> bool:
+    """Whether the path is spelt as one in `root` and no part behind that is a link, which spares resolving both."""
+    return path.is_relative_to(root) and ".." not in path.parts and not any(_links(path, root))
+
+
+def _links(path: Path, root: Path) -> Iterator[Path]:
+    """The path and the folders of it below `root`, as far as they are links."""
     for part in (path, *path.parents):
         if part == root:
-            break
+            return
         if part.is_symlink():
-            raise StoreError(f"{part}: is a link, and nothing is written through links in {root}; remove it")
-    return path
+            yield part

@@ -20,7 +20,7 @@ ANY = np.ones(256, bool)
 def test_a_figure_fills_its_box(name: str) -> None:
     size = SIZES[name]
     length, width = size.typical, size.typical * sum(size.ratio) / 2
-    left, top, right, bottom = FIGURES[name](np.random.default_rng(3), length, width).bounds()
+    left, top, right, bottom = FIGURES[name](np.random.default_rng(3), length, width).bounds
     assert (right - left, bottom - top) == pytest.approx((length, width), rel=0.03)
     assert (left + right, top + bottom) == pytest.approx((0, 0), abs=0.03 * length)
 

@@ -48,7 +48,7 @@ def stencil(shape: Silhouette, window: Window, metres_per_pixel: float) -> Bools
 
 def area(shape: Silhouette) -> float:
     """Square metres, to about one in a hundred: measured on a raster of 256 pixels along the longer side."""
-    left, top, right, bottom = shape.bounds()
+    left, top, right, bottom = shape.bounds
     pixel = max(right - left, bottom - top) / 256
     columns, rows = (range_of(low, high, pixel) for low, high in ((left, right), (top, bottom)))
     return float(stencil(shape, (rows, columns), pixel).sum()) * pixel**2
@@ -134,7 +134,7 @@ class Board:
         return self._code_of[1:].count(code)
 
     def _window(self, shape: Silhouette, margin: float = 0.0) -> Window | None:
-        left, top, right, bottom = shape.bounds()
+        left, top, right, bottom = shape.bounds
         columns = range_of(left - margin, right + margin, self.metres_per_pixel)
         rows = range_of(top - margin, bottom + margin, self.metres_per_pixel)
         height, width = self.codes.shape
@@ -143,7 +143,7 @@ class Board:
         return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
     def _whole_pixels(self, shape: Silhouette, pixels: int) -> float:
-        left, top, right, bottom = shape.bounds()
+        left, top, right, bottom = shape.bounds
         height, width = self.codes.shape
         if min(left, top) >= 0 and right <= width * self.metres_per_pixel and bottom <= height * self.metres_per_pixel:
             return pixels

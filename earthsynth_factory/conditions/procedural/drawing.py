@@ -305,17 +305,15 @@ class Drawing:
 
     def _frame(self) -> Pose:
         """Off the middle by as much as leaves the target inside."""
-        free = np.clip(
-            np.array([self.extent.across, self.extent.down]) / 2 - self.margin,
-            0,
-            0.2 * min(self.extent.across, self.extent.down),
-        )
-        off = self.rng.uniform(-free, free)
         return Pose(
-            self.extent.across / 2 + float(off[0]),
-            self.extent.down / 2 + float(off[1]),
+            self._near_middle(self.extent.across),
+            self._near_middle(self.extent.down),
             float(self.rng.uniform(0, 2 * math.pi)),
         )
+
+    def _near_middle(self, side: float) -> float:
+        free = min(max(side / 2 - self.margin, 0), 0.2 * min(self.extent.across, self.extent.down))
+        return side / 2 + float(self.rng.uniform(-free, free))
 
     def _check(self, mask: Mask) -> None:
         if not self.target or self.want.category is None:

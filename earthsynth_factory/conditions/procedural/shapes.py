@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ class Pose:
         return Pose(self.x + along * cosine - across * sine, self.y + along * sine + across * cosine, self.angle + turn)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Silhouette:
     """The union of `parts` less the `holes`."""
 
@@ -50,6 +51,7 @@ class Silhouette:
         by = np.array([along, across])
         return Silhouette(tuple(part * by for part in self.parts), tuple(hole * by for hole in self.holes))
 
+    @cached_property
     def bounds(self) -> tuple[float, float, float, float]:
         """Left, top, right, bottom."""
         corners = self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts)
@@ -58,7 +60,7 @@ class Silhouette:
 
     def fitted(self, length: float, width: float) -> Silhouette:
         """Moved to the middle of its own frame and stretched to exactly this length (x) and width (y)."""
-        left, top, right, bottom = self.bounds()
+        left, top, right, bottom = self.bounds
         middle = Pose(-(left + right) / 2, -(top + bottom) / 2)
         return self.at(middle).scaled(length / (right - left), width / (bottom - top))
 
@@ -84,8 +86,16 @@ def rectangle(length: float, width: float, x: float = 0.0, y: float = 0.0) -> Si
 
 def ellipse(length: float, width: float, x: float = 0.0, y: float = 0.0, corners: int = 32) -> Silhouette:
     """Centred at (x, y)."""
+    cosines, sines = _circle(corners)
+    outline = np.empty((corners, 2))
+    outline[:, 0], outline[:, 1] = x + length / 2 * cosines, y + width / 2 * sines
+    return Silhouette((outline,))
+
+
+@lru_cache(maxsize=8)
+def _circle(corners: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     turn = np.linspace(0, 2 * math.pi, corners, endpoint=False)
-    return Silhouette((np.stack([x + length / 2 * np.cos(turn), y + width / 2 * np.sin(turn)], axis=1),))
+    return np.cos(turn), np.sin(turn)
 
 
 def ring(outer: float, inner: float) -> Silhouette:

@@ -35,6 +35,9 @@ def refuse_tiny(name: str, size: Size, metres_per_pixel: float) -> None:
 
 def refuse_huge(name: str, figure: Silhouette, length: float, extent: Extent) -> None:
     """Raises NoCondition if of the smallest (`figure`, `length` metres long) more than half would lie outside."""
+    left, top, right, bottom = figure.bounds
+    if max(right - left, bottom - top) <= min(extent.across, extent.down):
+        return  # which spares measuring it
     if area(figure) > 2 * extent.across * extent.down:
         raise NoCondition(
             f"{_named(name)} is {length:.3g} m or longer, and of {extent.across:.3g} m × {extent.down:.3g} m "

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 _NUMBER = re.compile(r"[0-9]{5,7}")
@@ -45,7 +46,7 @@ def shard_key(number: int) -> str:
     return f"{number:05d}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ShardLayout:
     """The paths of one shard. `root` is its folder."""
 
@@ -73,7 +74,7 @@ class ShardLayout:
     def marker(self) -> Path:
         return self.root.with_suffix(".json")
 
-    @property
+    @cached_property
     def packed(self) -> Path:
         """The tar of all its samples' files, if it is packed."""
         return self.root / "masters.tar"
@@ -155,7 +156,7 @@ class BuildLayout:
         return self.root / "report"
 
     def shard(self, number: int) -> ShardLayout:
-        return ShardLayout(self.shards / shard_key(number))
+        return _shard(self.root, number)
 
     def private_shard(self, number: int, owner: str) -> ShardLayout:
         """A shard as one task makes it for itself, before it has its place among the others."""
@@ -180,3 +181,9 @@ class BuildLayout:
             return []
         folders = (path for path in self.shards.iterdir() if path.is_dir() and _NUMBER.fullmatch(path.name))
         return [ShardLayout(path) for path in sorted(folders, key=lambda path: int(path.name))]
+
+
+@lru_cache(maxsize=16)
+def _shard(root: Path, number: int) -> ShardLayout:
+    """Kept, since a reader asks for one shard several times an image, and putting paths together takes longer than a look."""
+    return ShardLayout(BuildLayout(root).shards / shard_key(number))

@@ -103,9 +103,8 @@ def read_index(path: Path) -> PackedIndex:
 
     Raises OSError, and ValueError if it is no regular file.
     """
-    with open_regular(path) as file:
-        found = os.fstat(file.fileno())
-        return _read_index(str(path), found.st_size, found.st_mtime_ns, found.st_ino)
+    found = path.stat()
+    return _read_index(str(path), found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 @lru_cache(maxsize=8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -200,7 +200,9 @@ def instance_fields(instance: Instance) -> dict[str, Any]:
 
 def to_line(record: SampleRecord | RejectRecord) -> bytes:
     """The record as one line of JSON with its newline; equal records give equal bytes."""
-    values = asdict(record)
+    values = {
+        field.name: getattr(record, field.name) for field in fields(record)
+    }  # `asdict` would copy all that is in them
     if isinstance(record, SampleRecord):
         values["instances"] = [instance_fields(instance) for instance in record.instances]
         if record.pair is None:
