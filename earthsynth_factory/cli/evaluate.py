@@ -67,12 +67,13 @@ def evaluate(
     """Say whether a dataset helps a model that learns from it. Trained with and without it, equal in all else."""
     with opening():
         from earthsynth_factory.evaluation.run import evaluate as run
+        from earthsynth_factory.io.objects import ObjectAddress
 
     own = {"command": trainer, "format": format_, "metric": metric, "percent": percent} if trainer else None
     model = {key: value for key, value in (("backbone", backbone), ("weights", weights)) if value is not None}
     given: dict[str, Any] = {
-        "real": real and str(real.absolute()),
-        "synthetic": [str(path.absolute()) for path in synthetic] if synthetic else None,
+        "real": real and str(ObjectAddress.of(real) or real.absolute()),
+        "synthetic": [str(ObjectAddress.of(path) or path.absolute()) for path in synthetic] if synthetic else None,
         "task": task and task.value,
         "budget": budget and budget.value,
         "arms": arms.split(",") if arms else None,
@@ -80,7 +81,7 @@ def evaluate(
         "shares": _numbers("--shares", shares),
         "dose": dose,
         "doses": _numbers("--doses", doses),
-        "compare": compare and str(compare.absolute()),
+        "compare": compare and str(ObjectAddress.of(compare) or compare.absolute()),
         "trainer": own,
         "model": model or None,
         "side": side,
