@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from earthsynth_factory.io.printable import one_line
+from earthsynth_factory.io.cache import cache_folder
+from earthsynth_factory.io.printable import one_line, readable_size
 
 GIGABYTE = 1 << 30
 LEAST_FREE = 2 * GIGABYTE
@@ -35,7 +37,7 @@ def all_checks() -> list[Check]:
     """Every check, in the order a person reads them."""
     checks = [_python(), *map(_package, _PACKAGES)]
     probes: list[Callable[[], Check]] = [_device, _embedded, _earthsynth, _memory, _disk]
-    return checks + [probe() for probe in probes]
+    return checks + [probe() for probe in probes] + _copies()
 
 
 def model_checks(name: str, controlnet: str | None) -> list[Check]:
@@ -139,3 +141,24 @@ def _memory() -> Check:
 def _disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free
     return Check("disk here", free >= LEAST_FREE, f"{free / GIGABYTE:.0f} GiB free", "free some space or choose --out")
+
+
+def _copies() -> list[Check]:
+    """What was fetched from object stores, or is on its way there; nothing if there is none."""
+    place = cache_folder() / "objects"
+    copies = [folder for folder in place.iterdir() if folder.is_dir()] if place.is_dir() else []
+    if not copies:
+        return []
+    each = "a copy" if len(copies) == 1 else f"{len(copies)} copies"
+    size = readable_size(sum(map(_size, place.rglob("*"))))
+    remove = f"rm -r {shlex.quote(str(place))}"
+    found = f"{each}, {size}; {remove} clears them, unless a command is at work there or a build was cut off"
+    return [Check("object stores", True, found)]
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 for all else, and if it has just gone."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0

@@ -18,7 +18,7 @@ from earthsynth_factory.build.reporting import report_on_build, report_path
 from earthsynth_factory.build.run_record import record_for, resume_or_create
 from earthsynth_factory.build.set_aside import settled_in
 from earthsynth_factory.build.shards import Resumed, ShardTask
-from earthsynth_factory.build.sharing.run import build_share
+from earthsynth_factory.build.sharing.run import fill_share
 from earthsynth_factory.build.sharing.share import Share
 from earthsynth_factory.build.sharing.whole_folder import await_sharers, bring_in, clear, whole_folder
 from earthsynth_factory.build.topup import reopen_topped_up
@@ -73,9 +73,12 @@ def build(
     recipe, layout = loaded.recipe, BuildLayout(out)
     for line_to_read in check(loaded, out, building=True):
         warn(line_to_read)
-    on_the_way = [] if recipe.engine.kind == "local" else _on_a_cluster(loaded, out, keep_rejects, watch, tell)
     pipeline = Pipeline.of(recipe, loaded.base, "cpu")
     given = record_for(loaded, pipeline)
+    on_the_way: tuple[str, ...] = ()
+    if recipe.engine.kind != "local":  # a cluster fills all shards, as tasks do that share the folder
+        whole = Share(1, 1)
+        on_the_way = fill_share(loaded, out, whole, given, keep_rejects=keep_rejects, watch=watch, tell=tell).notes
     await_sharers(layout, tell)
     with claimed(out, "build", {}, folders=("shards", "exports", "report"), ours=layout.run.is_file()) as claim:
         record = resume_or_create(out, given)
@@ -93,14 +96,6 @@ def build(
             notes += _fill_rest(task, record, pipeline, watch, tell)
             clear(layout)
             return _finish(pipeline, plan, layout, claim, notes)
-
-
-def _on_a_cluster(
-    loaded: LoadedRecipe, out: Path, keep_rejects: bool, watch: Watch, tell: Callable[[str], None]
-) -> list[str]:
-    """Let a cluster fill all shards, as tasks that share the folder do; what was noted on the way."""
-    result = build_share(loaded, out, Share(1, 1), keep_rejects=keep_rejects, watch=watch, tell=tell)
-    return list(result.notes)
 
 
 def _fill_rest(

@@ -85,15 +85,17 @@ def stats(
     from earthsynth_factory.io.atomic import write_bytes
     from earthsynth_factory.io.gates import write_below
     from earthsynth_factory.io.log import console
+    from earthsynth_factory.io.mirror import local_copy
     from earthsynth_factory.report.sheets import to_png
     from earthsynth_factory.report.statistics import draw_statistics, statistics, text_table
 
-    dataset = open_dataset(folder)
-    with Progress(console=console(), transient=True) as bar:
-        task = bar.add_task("counting", total=dataset.count)
-        rows = statistics(dataset, lambda count: bar.advance(task, count))
-    path = out or write_below(folder / "report", folder) / "statistics.png"
-    write_bytes(path, to_png(draw_statistics(rows)))
+    with local_copy(folder, say_aside, writes=out is None) as at:
+        dataset = open_dataset(at)
+        with Progress(console=console(), transient=True) as bar:
+            task = bar.add_task("counting", total=dataset.count)
+            rows = statistics(dataset, lambda count: bar.advance(task, count))
+        path = out or write_below(at / "report", at) / "statistics.png"
+        write_bytes(path, to_png(draw_statistics(rows)))
     if as_json:
         say(json.dumps([asdict(row) for row in rows]))
         return
@@ -124,15 +126,17 @@ def preview(
     from earthsynth_factory.errors import StoreError
     from earthsynth_factory.io.atomic import write_bytes
     from earthsynth_factory.io.gates import write_below
+    from earthsynth_factory.io.mirror import local_copy
     from earthsynth_factory.report.sheets import contact_sheet, spread
 
-    store = open_dataset(folder)
-    # The first thousands hold every category, since the plan interleaves them.
-    records = spread(list(islice(store.samples(), 4096)), count)
-    if not records:
-        raise StoreError(f"{folder}: no sample is recorded yet")
-    path = out or write_below(folder / "report", folder) / "preview.png"
-    write_bytes(path, contact_sheet(store, records, columns, side))
+    with local_copy(folder, say_aside, writes=out is None) as at:
+        store = open_dataset(at)
+        # The first thousands hold every category, since the plan interleaves them.
+        records = spread(list(islice(store.samples(), 4096)), count)
+        if not records:
+            raise StoreError(f"{folder}: no sample is recorded yet")
+        path = out or write_below(at / "report", at) / "preview.png"
+        write_bytes(path, contact_sheet(store, records, columns, side))
     say(str(path))
 
 

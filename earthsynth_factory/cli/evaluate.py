@@ -59,18 +59,21 @@ def evaluate(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps of a run. [default: the budget's]")] = None,
     allow_leaks: Annotated[bool, typer.Option("--allow-leaks", help="Go on though real splits leak.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, … [default: cpu]")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one a core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time, GPUs in turn; by default one a core.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False,
 ) -> None:
     """Say whether a dataset helps a model that learns from it. Trained with and without it, equal in all else."""
     with opening():
         from earthsynth_factory.evaluation.run import evaluate as run
+        from earthsynth_factory.io.objects import ObjectAddress
 
     own = {"command": trainer, "format": format_, "metric": metric, "percent": percent} if trainer else None
     model = {key: value for key, value in (("backbone", backbone), ("weights", weights)) if value is not None}
     given: dict[str, Any] = {
-        "real": real and str(real.absolute()),
-        "synthetic": [str(path.absolute()) for path in synthetic] if synthetic else None,
+        "real": real and str(ObjectAddress.of(real) or real.absolute()),
+        "synthetic": [str(ObjectAddress.of(path) or path.absolute()) for path in synthetic] if synthetic else None,
         "task": task and task.value,
         "budget": budget and budget.value,
         "arms": arms.split(",") if arms else None,
@@ -78,7 +81,7 @@ def evaluate(
         "shares": _numbers("--shares", shares),
         "dose": dose,
         "doses": _numbers("--doses", doses),
-        "compare": compare and str(compare.absolute()),
+        "compare": compare and str(ObjectAddress.of(compare) or compare.absolute()),
         "trainer": own,
         "model": model or None,
         "side": side,

@@ -29,9 +29,9 @@ def _change(folder: Path, *, packed: bool) -> None:
     from earthsynth_factory.errors import InputError
     from earthsynth_factory.io.objects import ObjectAddress
 
-    if ObjectAddress.of(folder):
+    if address := ObjectAddress.of(folder):
         raise InputError(
-            f"{folder}: lies in an object store; build it there with --set store.pack={str(packed).lower()}"
+            f"{address}: lies in an object store; build it there with --set store.pack={str(packed).lower()}"
         )
     with image_progress(BuildReader(folder).shards[1], "shards") as advance:
         done = (pack_shards if packed else unpack_shards)(folder, advance)

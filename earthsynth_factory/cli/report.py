@@ -40,8 +40,9 @@ def remake(
     """Make one image of a build again from its seeds. Its mask and its instance map too."""
     from earthsynth_factory.build.remake import remake as make
     from earthsynth_factory.domain.plugins import plugins_allowed
+    from earthsynth_factory.io.mirror import local_copy
 
-    with plugins_allowed(allow_plugins):
-        made = make(folder, slot, attempt, base or folder, device, out)
+    with plugins_allowed(allow_plugins), local_copy(folder, say_aside) as at:
+        made = make(at, slot, attempt, base or at, device, out)
     for path in (made.image, made.mask, made.instances):
         say(str(path))

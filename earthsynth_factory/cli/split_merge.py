@@ -27,26 +27,31 @@ def split(
     partial: Annotated[bool, typer.Option("--partial", help="Take what an unfinished build has so far.")] = False,
 ) -> None:
     """Split by scene; images that look the same stay together. Without --ratios, report on the splits as they are."""
+    from contextlib import ExitStack
+
     from earthsynth_factory.cli.progress import image_progress
     from earthsynth_factory.datasets.build.completeness import check_finished
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.datasets.splitting import parse_ratios, split_groups
     from earthsynth_factory.datasets.views import Resplit
     from earthsynth_factory.errors import InputError
+    from earthsynth_factory.io.mirror import local_copy, recorded_place
 
     if (ratios is None) != (out is None):
         raise InputError("--ratios and --out go together: the dataset itself is never changed")
-    dataset = open_dataset(folder)
-    if not partial:
-        check_finished(dataset)
-    if ratios is not None and out is not None:
-        shares = parse_ratios(ratios)
-        with image_progress(dataset.count, "looking") as advance:
-            split_of = split_groups(dataset, shares, seed, advance)
-        dataset = Resplit(dataset, split_of, list(shares))
-        source = str(folder.resolve())
-        write_folder(dataset, out, "split", {"source": source, "ratios": shares, "seed": seed})
-    say_leaks(dataset)
+    with ExitStack() as places:
+        dataset = open_dataset(places.enter_context(local_copy(folder, say_aside)))
+        if not partial:
+            check_finished(dataset)
+        if ratios is not None and out is not None:
+            shares = parse_ratios(ratios)
+            target = places.enter_context(local_copy(out, say_aside, new=True, writes=True))
+            with image_progress(dataset.count, "looking") as advance:
+                split_of = split_groups(dataset, shares, seed, advance)
+            dataset = Resplit(dataset, split_of, list(shares))
+            settings = {"source": recorded_place(folder), "ratios": shares, "seed": seed}
+            write_folder(dataset, target, "split", settings)
+        say_leaks(dataset)
 
 
 def merge(
@@ -61,9 +66,9 @@ def merge(
     from earthsynth_factory.datasets.merged import Merged
     from earthsynth_factory.datasets.open import open_dataset
     from earthsynth_factory.errors import InputError
-    from earthsynth_factory.io.mirror import local_copy
+    from earthsynth_factory.io.mirror import local_copy, recorded_place
 
-    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
+    if len({recorded_place(folder) for folder in folders}) < max(2, len(folders)):
         raise InputError(f"{' '.join(map(str, folders))}: name two datasets or more, each once")
     with ExitStack() as places:
         here = [places.enter_context(local_copy(folder, say_aside)) for folder in folders]
@@ -73,7 +78,7 @@ def merge(
             for dataset in datasets:
                 check_finished(dataset)
         merged = Merged(datasets)
-        write_folder(merged, target, "merge", {"sources": [str(folder.resolve()) for folder in here]})
+        write_folder(merged, target, "merge", {"sources": [recorded_place(folder) for folder in folders]})
         say_leaks(merged)
 
 

@@ -10,6 +10,7 @@ from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.prepared.document import is_prepared
 from earthsynth_factory.datasets.prepared.reader import PreparedDataset
 from earthsynth_factory.errors import StoreError
+from earthsynth_factory.io.objects import local
 
 
 def is_dataset(path: Path) -> bool:
@@ -18,8 +19,9 @@ def is_dataset(path: Path) -> bool:
 
 
 def open_dataset(path: Path) -> LabelledDataset:
-    """Raises `StoreError` if the folder is neither, `SourceError` if it is damaged."""
-    if is_prepared(path):
+    """Raises `StoreError` if the folder is neither, `SourceError` if it is damaged, InputError if it lies in an object
+    store."""
+    if is_prepared(local(path)):
         return PreparedDataset(path)
     if BuildLayout(path).run.is_file():
         return BuildReader(path)

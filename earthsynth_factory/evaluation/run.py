@@ -22,7 +22,7 @@ from earthsynth_factory.evaluation.session import Evaluation, Events
 from earthsynth_factory.evaluation.spec import EvaluationRecipe, NetworkSpec
 from earthsynth_factory.evaluation.trainer import check_trainer, train_outside
 from earthsynth_factory.evaluation.training_run import Settings, train_run
-from earthsynth_factory.evaluation.workers import RunSetup, make_runs, one_thread
+from earthsynth_factory.evaluation.workers import RunTask, make_runs, one_thread
 from earthsynth_factory.io.atomic import write_json
 from earthsynth_factory.io.claim import claimed, digest_of
 
@@ -113,8 +113,8 @@ def _train(evaluation: Evaluation, events: Events) -> None:
     alone = time_a_run(evaluation.pool, evaluation.settings, missing[0])
     clock = _Clock(evaluation.folder, events, len(evaluation.runs), len(done), min(workers, len(missing)), alone)
     events.say(_announcement(evaluation, len(missing), clock))
-    setup = RunSetup(evaluation.folder.root, evaluation.settings, evaluation.key)
-    make_runs(setup, missing, workers, clock.ran)
+    task = RunTask(evaluation.folder.root, evaluation.settings, evaluation.key)
+    make_runs(task, missing, workers, clock.ran)
 
 
 def _announcement(evaluation: Evaluation, missing: int, clock: _Clock) -> str:

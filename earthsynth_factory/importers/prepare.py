@@ -26,8 +26,9 @@ from earthsynth_factory.importers.process_scene import SceneTask, drop_old_files
 from earthsynth_factory.importers.readers import READERS
 from earthsynth_factory.importers.recognise import choose_reader
 from earthsynth_factory.importers.scene import Notes, Reader, ReadRequest, Scene, Source
-from earthsynth_factory.io.claim import Claim, claimed, digest_of
+from earthsynth_factory.io.claim import Claim, claimed, digest_of, read_mark
 from earthsynth_factory.io.gates import write_below
+from earthsynth_factory.io.objects import local
 from earthsynth_factory.io.processes import be_a_child, spawning, warm_context
 from earthsynth_factory.io.raster_files import gdal_settings
 
@@ -135,6 +136,11 @@ def _prepare(
 
 def _check(path: Path, out: Path, options: PrepareOptions) -> None:
     rules = options.rules
+    if options.kind == "auto" and local(path).is_dir() and (read_mark(path) or {}).get("command") == "build":
+        raise InputError(
+            f"{path}: is a build, which every command reads as it is; `earthsynth-factory export {path} -f prepared -o DIR` "
+            "copies it into the layout that `prepare` writes"
+        )
     if (
         out.resolve() == path.resolve()
         or out.resolve() in path.resolve().parents

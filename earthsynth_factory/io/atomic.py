@@ -18,6 +18,7 @@ from typing import IO
 import orjson
 
 from earthsynth_factory.errors import DiskError, FactoryError, StoreError
+from earthsynth_factory.io.objects import local
 
 TEMPORARY = ".esf-tmp"
 """How the names of our unfinished files end; what a killed run left of them may be removed by whoever holds the folder."""
@@ -227,7 +228,7 @@ def _made(path: Path) -> IO[bytes]:
     try:
         return os.fdopen(os.open(path, os.O_WRONLY | _FRESH, 0o666), "wb")
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        local(path.parent).mkdir(parents=True, exist_ok=True)
         return os.fdopen(os.open(path, os.O_WRONLY | _FRESH, 0o666), "wb")
 
 

@@ -19,6 +19,7 @@ from earthsynth_factory.errors import StoreError
 from earthsynth_factory.io.atomic import TEMPORARY, sweep, write_json
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.lock import LOCK, locked
+from earthsynth_factory.io.objects import local
 
 MARK = ".earthsynth-factory.json"
 
@@ -84,7 +85,7 @@ def claimed(
 
 def check_claim(out: Path, command: str, settings: Mapping[str, Any], *, same: bool = True, ours: bool = False) -> None:
     """Raises StoreError as `claimed` does; nothing is written."""
-    if out.exists() and not out.is_dir():
+    if local(out).exists() and not out.is_dir():
         raise StoreError(f"{out}: is a file; choose a folder for --out")
     mark = read_mark(out)
     if mark is None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -73,6 +74,11 @@ def _fetched(address: ObjectAddress) -> Path:
         return mirror.fetch()
 
 
+def recorded_place(folder: Path) -> str:
+    """What a folder is called in records: its address in a store, or its whole path. Raises InputError."""
+    return str(ObjectAddress.of(folder) or folder.resolve())
+
+
 @contextmanager
 def local_copy(
     folder: Path, tell: Tell, *, new: bool = False, writes: bool = False, records: bool = False
@@ -119,15 +125,15 @@ class Mirror:
     def fetch(self) -> Path:
         """Bring all of it; the folder, or the file of a single object. Raises StoreError if nothing is there."""
         single = self._store.alone()
-        found = {"": single} if single else self._store.listing()
+        found = {"": single} if single else self.listing()
         if not found:
             raise StoreError(f"{self.address}: nothing is there; is the address right?")
         self.pull(found)
         return self.root
 
     def listing(self) -> Mapping[str, Stored]:
-        """What is in the store now."""
-        return self._store.listing()
+        """What is in the store now, without what a killed command left of its probe."""
+        return {name: stored for name, stored in self._store.listing().items() if not name.endswith(TEMPORARY)}
 
     def pull(self, found: Mapping[str, Stored], wanted: Callable[[str], bool] = lambda _: True) -> None:
         """Fetch what is wanted of all these objects where it changed since; of shards only those with a marker. Remove what
@@ -137,8 +143,13 @@ class Mirror:
             if self._is_same(name):
                 self._drop(name)
             del self._known[name]
-        markers = {key: name for name in found if (key := shard_of(name)) and _rank(name)}
-        changed = {key for key, name in markers.items() if wanted(name) and not self._has_shard(name, found[name])}
+        shards: dict[str, dict[str, Stored]] = {}
+        for name, stored in found.items():
+            if wanted(name) and (key := shard_of(name)):
+                shards.setdefault(key, {})[name] = stored
+        changed = {
+            key for key, parts in shards.items() if f"shards/{key}.json" in parts and not self._has_shard(key, parts)
+        }
         fetched = {
             name: stored
             for name, stored in found.items()
@@ -147,16 +158,25 @@ class Mirror:
         self._bring({name: stored for name, stored in fetched.items() if not _rank(name)})
         self._bring({name: stored for name, stored in fetched.items() if _rank(name)}, quiet=True)
 
-    def _has_shard(self, marker: str, stored: Stored) -> bool:
-        """Whether the copy has a shard as the store has it, by their markers; another one of ours makes room."""
-        file = self._file(marker)
-        if self._has(marker, stored):
-            return True
-        if file.is_file() and self._store.read(marker) == file.read_bytes():
+    def _has_shard(self, key: str, parts: Mapping[str, Stored]) -> bool:
+        """Whether the copy has a shard as the store has it, by its marker and all sizes; another one of ours makes room.
+
+        parts: what the store has of it.
+        """
+        marker = f"shards/{key}.json"
+        file, stored = self._file(marker), parts[marker]
+        same = self._has(marker, stored) or (file.is_file() and self._store.read(marker) == file.read_bytes())
+        if same and self._files_of(key) == {name: one.size for name, one in parts.items() if name != marker}:
             self._note(marker, stored)
             return True
         self._drop(marker)
         return False
+
+    def _files_of(self, key: str) -> dict[str, int]:
+        """The files of a shard, all but its marker → bytes."""
+        files = (file for file in self._file(f"shards/{key}").rglob("*") if file.is_file())
+        sizes = {file.relative_to(self.root).as_posix(): file.stat().st_size for file in files}
+        return {name: size for name, size in sizes.items() if _is_whole(name)}
 
     def _drop(self, name: str) -> None:
         """Remove a file, and with a marker the shard that it stands for."""
@@ -200,19 +220,22 @@ class Mirror:
 
     def push_shard(self, key: str) -> None:
         """Send a committed shard, its marker last; nothing where the store has the same. Where another task sent other bytes
-        meanwhile, all of it is sent again.
+        meanwhile, or the store's was damaged and made anew here, all of it is sent again.
 
         key: its number as it stands in names. Raises StoreError, DiskError.
         """
         name, folder = f"shards/{key}.json", f"shards/{key}"
         marker = self._file(name).read_bytes()
+        if self.knows(name) and not self._is_same(name):
+            self._store.remove(name)
+            del self._known[name]
         while (theirs := self._store.read(name)) != marker:
             if theirs is not None:
                 self._store.remove(name)
-            mine = {file.relative_to(self.root).as_posix() for file in self._file(folder).rglob("*") if file.is_file()}
-            for strange in self._store.listing(folder).keys() - mine:
+            mine = self._files_of(key)
+            for strange in self._store.listing(folder).keys() - mine.keys():
                 self._store.remove(strange)
-            self._send([one for one in sorted(mine) if _is_whole(one)])
+            self._send(sorted(mine))
             self._store.create(name, marker)
         if found := self._store.listing(name).get(name):  # else another task is about to send its own
             self._note(name, found)
@@ -231,11 +254,16 @@ class Mirror:
         return self._store.read(name)
 
     def check_writable(self) -> None:
-        """Raises StoreError, DiskError if nothing can be put there."""
-        probe = f"probe{TEMPORARY}"
-        self._store.remove(probe)
+        """Raises StoreError, DiskError if nothing can be put there, or what is there would be overwritten."""
+        probe = f"probe-{secrets.token_hex(6)}{TEMPORARY}"
         self._store.create(probe, b"")
+        overwritten = self._store.create(probe, b"2")
         self._store.remove(probe)
+        if overwritten:
+            raise StoreError(
+                f"{self.address}: the store overwrites what is to be put only if nothing is there; it must know "
+                "If-None-Match, or Google's ifGenerationMatch"
+            )
 
     def _send(self, names: list[str]) -> None:
         """Send files, and see that they arrived whole."""

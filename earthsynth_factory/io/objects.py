@@ -5,6 +5,8 @@ Credentials, endpoints and regions are the environment's, as each store's own li
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from earthsynth_factory.errors import DiskError, FactoryError, InputError, StoreError, first_line
+from earthsynth_factory.errors import InputError, StoreError
+from earthsynth_factory.io.store_faults import fault_of, said
 
 LIBRARIES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "az": ("adlfs", "azure")}
 """Scheme → the library that reads it, and our extra that brings it."""
@@ -22,11 +25,15 @@ TRIES = 5
 
 PAUSE_SECONDS = 0.5
 
+PATIENCE_SECONDS = 60.0
+"""Nothing is asked again after this; Azure's library alone tries for longer."""
+
+SILENCE_SECONDS = 60.0
+"""So long Google's library waits for the next byte, if the environment says nothing else; of itself, five minutes for all."""
+
 MAX_OBJECTS = 20_000_000
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(.*)|(s3|gs|az):", re.DOTALL)
-
-_SECRET = re.compile(r"\?\S+|(?i:signature|token|secret|credential)\S*=\S+")
 
 Answer = TypeVar("Answer")
 
@@ -57,7 +64,8 @@ class ObjectAddress:
         if "@" in rest.partition("/")[0] or "?" in rest:
             raise InputError(f"{scheme}://…: an address holds no credentials and no query; they are the environment's")
         bucket, _, key = rest.partition("/")
-        if not bucket or (key and not _is_plain(key)):
+        # What stands behind a colon, Azure's library leaves out.
+        if not bucket or (scheme == "az" and ":" in bucket) or (key and not _is_plain(key)):
             raise InputError(f"{shown!r}: write {scheme}://BUCKET/FOLDER, without empty parts, `.` and `..`")
         return cls(scheme, bucket, key)
 
@@ -72,6 +80,15 @@ class ObjectAddress:
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.below('')}"
+
+
+def local(path: Path) -> Path:
+    """The path itself. Raises InputError if it is an address in a store: who takes those has a copy in its place by now."""
+    if address := ObjectAddress.of(path):
+        raise InputError(
+            f"{address}: lies in an object store, and this is for folders of this machine; name one of those"
+        )
+    return path
 
 
 def _is_plain(key: str) -> bool:
@@ -100,8 +117,7 @@ class ObjectStore:
 
     def listing(self, below: str = "") -> Mapping[str, Stored]:
         """Every object below a name. Raises StoreError also for a name that is no path, such as `a/../b`."""
-        root = self.address.below(below)
-        found = self._asked(lambda: self._files.find(root, detail=True, withdirs=False), "cannot be listed")
+        found = self._found(self.address.below(below))
         if len(found) > MAX_OBJECTS:
             raise StoreError(f"{self.address}: more than {MAX_OBJECTS:,} objects")
         start = len(self.address.below("")) + 1
@@ -118,8 +134,18 @@ class ObjectStore:
     def alone(self) -> Stored | None:
         """The object of the address itself; None if that is a folder."""
         place = self.address.below("")
-        found = self._asked(lambda: self._files.find(place, detail=True, withdirs=False), "cannot be listed").get(place)
+        found = self._found(place).get(place)
         return None if found is None or not self.address.key else Stored(int(found["size"]), _tag(found))
+
+    def _found(self, place: str) -> Mapping[str, Mapping[str, Any]]:
+        """What fsspec has of the objects at and below a place."""
+
+        def find() -> Mapping[str, Mapping[str, Any]]:
+            found: Any = self._files.find(place, detail=True, withdirs=False)
+            # Azure's library names a single object, and says nothing of it.
+            return found if isinstance(found, Mapping) else {name: self._files.info(name) for name in found}
+
+        return self._asked(find, "cannot be listed")
 
     def read(self, name: str) -> bytes | None:
         """An object's bytes; None if there is none."""
@@ -163,14 +189,15 @@ class ObjectStore:
 
     def _asked(self, call: Callable[[], Answer], what: str, absent: bool = False) -> Answer:
         """What the call gives, tried several times. absent: FileNotFoundError and FileExistsError are the caller's."""
+        ends = time.monotonic() + PATIENCE_SECONDS
         for number in range(TRIES):
             try:
                 return call()
             except Exception as error:
                 if absent and isinstance(error, FileNotFoundError | FileExistsError):
                     raise
-                fault = _fault(self.address, what, error)
-                if isinstance(fault, StoreError) or number == TRIES - 1:
+                fault = fault_of(str(self.address), what, error)
+                if isinstance(fault, StoreError) or number == TRIES - 1 or time.monotonic() > ends:
                     raise fault from None
             time.sleep(PAUSE_SECONDS * 2**number)
         raise AssertionError
@@ -181,35 +208,39 @@ def _file_system(address: ObjectAddress) -> Any:
     import fsspec
 
     library, extra = LIBRARIES[address.scheme]
+    _quieten()
     try:
-        return fsspec.filesystem(address.scheme, use_listings_cache=False, skip_instance_cache=True)
+        return fsspec.filesystem(
+            address.scheme, use_listings_cache=False, skip_instance_cache=True, **_waits(address.scheme)
+        )
     except ImportError:
         raise InputError(f"{address}: needs {library}; pip install 'earthsynth-factory[{extra}]'") from None
     except Exception as error:
-        raise InputError(f"{address}: cannot be used ({_said(error)}); see to the environment's credentials") from None
+        raise InputError(f"{address}: cannot be used ({said(error)}); see to the environment's credentials") from None
 
 
-def _fault(address: ObjectAddress, what: str, error: Exception) -> FactoryError:
-    """The error that a user sees."""
-    if isinstance(error, FactoryError):
-        return error
-    why = f"{address}: {what} ({_said(error)})"
-    if isinstance(error, FileNotFoundError):
-        return StoreError(f"{why}; is the bucket there?")
-    kind = type(error).__name__
-    if isinstance(error, PermissionError) or "Credential" in kind or "Auth" in kind:
-        return StoreError(f"{why}; the environment's credentials do not allow it")
-    if isinstance(error, ValueError | TypeError):
-        return StoreError(f"{why}; is the address right?")
-    return DiskError(f"{why}; run the same command again once the store answers")
+def _quieten() -> None:
+    """Keep the libraries' logs to themselves: each failed try with its address, whose query may be a signature, though it
+    is tried again. What counts is raised. Google's is not to ask a second service what sort of bucket each is, either.
+    """
+    for library in ("aiobotocore", "asyncio", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 
-def _said(error: Exception) -> str:
-    """What a library's error says, without what may be a secret."""
-    return _SECRET.sub("…", first_line(error, 200))
+def _waits(scheme: str) -> dict[str, Any]:
+    """How long a silent store is waited for, if neither its library nor the environment says it."""
+    from fsspec.config import conf
+
+    if scheme != "gs" or any("requests_timeout" in conf.get(name, {}) for name in ("gs", "gcs")):
+        return {}
+    from aiohttp import ClientTimeout
+
+    return {"requests_timeout": ClientTimeout(total=None, sock_connect=SILENCE_SECONDS / 3, sock_read=SILENCE_SECONDS)}
 
 
 def _tag(about: Mapping[str, Any]) -> str:
     """What a listing has that changes with the content."""
     known = next((about[key] for key in ("ETag", "etag", "md5Hash", "content_md5", "crc32c") if about.get(key)), None)
-    return str(known or about.get("LastModified") or about.get("updated") or about.get("last_modified") or "")
+    found = str(known or about.get("LastModified") or about.get("updated") or about.get("last_modified") or "")
+    return found.strip('"')  # which Azure's library puts around it in a listing alone

@@ -87,7 +87,7 @@ def three_steps(bench: Bench, folder: Path) -> str:
 def encoded_once(bench: Bench, folder: Path) -> str:
     """A second opening finds every latent in the cache."""
     tiny_training(bench, folder).trainer.loader.close()
-    with mock.patch("earthsynth_factory.training.controlnet.cache.LatentCache.encode") as encode:
+    with mock.patch("earthsynth_factory.training.controlnet.cache.LatentEncoder.encode") as encode:
         tiny_training(bench, folder).trainer.loader.close()
     assert encode.call_count == 0, f"{encode.call_count} batches were encoded again"
     return "ok: nothing encoded again"

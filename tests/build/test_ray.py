@@ -93,10 +93,12 @@ def await_work(out: Path, driver: subprocess.Popen[bytes]) -> bool:
 
 @pytest.mark.cluster
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("nodes", [2, 3])
-def test_nodes_workers_and_drivers_killed_at_random_make_the_local_dataset(tmp_path: Path, nodes: int) -> None:
+@pytest.mark.parametrize(("nodes", "store"), [(2, ""), (3, ""), (2, "store: {pack: true}\n")], ids=["2", "3", "packed"])
+def test_nodes_workers_and_drivers_killed_at_random_make_the_local_dataset(
+    tmp_path: Path, nodes: int, store: str
+) -> None:
     recipe, out, log, chance = (
-        write_recipe(tmp_path, MANY),
+        write_recipe(tmp_path, MANY + store),
         tmp_path / "out",
         tmp_path / "log.txt",
         random.Random(nodes),

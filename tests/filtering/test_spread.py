@@ -76,17 +76,18 @@ def test_any_number_of_workers_writes_the_same_bytes(folder: Path, tmp_path: Pat
 
 def test_a_worker_that_is_killed_is_named_and_the_same_command_goes_on(folder: Path, tmp_path: Path) -> None:
     def kill(done: int, _: int) -> None:
-        if done == 6:
+        if done == 2:
             killed = mp.active_children()[0].pid
             assert killed
             os.kill(killed, signal.SIGKILL)
 
     with pytest.raises(Interrupted, match=r"worker \d+ died \(exit code -9.*with fewer `--workers`"):
         _filter(folder, tmp_path / "out", 2, PIXELS, kill)
+    left = (tmp_path / "out/scores.jsonl").read_bytes().count(b"\n")
     seen: list[int] = []
     _filter(folder, tmp_path / "out", 2, PIXELS, lambda done, _: seen.append(done))
     _filter(folder, tmp_path / "whole", 1, PIXELS)
-    assert seen[0] > 6 and seen[-1] == 22
+    assert left >= 2 and seen == list(range(left + 2, 23, 2))
     assert _made(tmp_path / "out") == _made(tmp_path / "whole")
 
 
@@ -105,7 +106,9 @@ def test_ctrl_c_keeps_what_is_in_the_making(folder: Path, tmp_path: Path, worker
     options = FilterOptions(config=file, device="cpu")
     with pytest.raises(Interrupted, match="run the same command again"):
         run_filter(folder, tmp_path / "out", options, HowToScore(workers, stop, told.append))
-    assert seen[-1] < 22 and told == ["finishing the images that are looked at; Ctrl-C again stops now"]
+    assert (seen[-1] == 4 or workers > 1) and told == [
+        "finishing the images that are looked at; Ctrl-C again stops now"
+    ]
     assert (tmp_path / "out/scores.jsonl").read_bytes().count(b"\n") == seen[-1]
     _filter(folder, tmp_path / "out", workers, PIXELS)
     _filter(folder, tmp_path / "whole", 1, PIXELS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def test_paths_are_no_addresses(given: str) -> None:
         ("s3://b/../c", "without empty parts"),
         ("s3://b/a\\c", "without empty parts"),
         ("s3://b/a\nc", "without empty parts"),
+        ("az://b:80/c", "without empty parts"),
         ("s3://AKIA:hidden@b/x", "holds no credentials"),
         ("s3://b/x?versionId=hidden", "holds no credentials and no query"),
     ],
@@ -169,6 +171,28 @@ def test_of_shards_only_those_with_a_marker_are_fetched(store: StandIn) -> None:
         assert not (folder / "shards/00000").exists()
 
 
+@pytest.mark.parametrize("harm", ["torn", "gone", "grown"])
+def test_a_shard_that_was_damaged_in_the_store_is_seen_and_mended(store: StandIn, harm: str) -> None:
+    image = "/bucket/my data/größe/shards/00000/images/0000000.png"
+    with mirror().held() as copy:
+        shard(copy, "whole")
+        copy.push_shard("00000")
+    good = dict(store.store)
+    if harm == "gone":
+        store.rm_file(image)
+    else:
+        store.pipe_file(image, b"wh" if harm == "torn" else b"whole and more")
+    with mirror().held() as copy:
+        copy.pull(copy.listing())
+        found = copy.root / "shards/00000/images/0000000.png"
+        assert not found.exists() if harm == "gone" else found.stat().st_size != 5
+        shard(copy, "whole")  # as a build makes it anew, with the same marker
+        copy.push_shard("00000")
+    assert {name: data.getvalue() for name, data in store.store.items()} == {
+        name: data.getvalue() for name, data in good.items()
+    }
+
+
 @pytest.mark.parametrize("key", ["a/../../b", "a//b", "/etc/x", "a\\b", "a\x07"])
 def test_keys_that_are_no_paths_are_refused(store: StandIn, key: str, tmp_path: Path) -> None:
     put(store, fine="x")
@@ -190,6 +214,13 @@ def test_sources_are_fetched_once_in_a_process(store: StandIn, tmp_path: Path) -
         located(tmp_path, "s3://bucket/nothing")
 
 
+def _answered(status: int, text: str = "") -> Exception:
+    """An error as Azure's library has it."""
+    error = OSError(text)
+    error.status_code = status  # type: ignore[attr-defined]
+    return error
+
+
 def _error(kind: type[Exception], text: str) -> Exception:
     return kind(text)
 
@@ -203,17 +234,72 @@ def _error(kind: type[Exception], text: str) -> Exception:
         (_error(ValueError, "Invalid bucket name"), StoreError, "is the address right"),
         (_error(OSError, "reset, token=hidden"), DiskError, "once the store answers"),
         (_error(TimeoutError, ""), DiskError, "TimeoutError"),
+        (_error(OSError, "Forbidden: b/bucket/o"), StoreError, "environment's credentials"),
+        (_answered(401), StoreError, "environment's credentials"),
+        (_answered(403), StoreError, "environment's credentials"),
+        (_answered(404), StoreError, "is the bucket there"),
+        (_answered(400), StoreError, "is the address right"),
+        (_answered(429), DiskError, "once the store answers"),
+        (_answered(503, "AccountKey=hidden;x"), DiskError, "once the store answers"),
+        (_error(OSError, "no host https://me:hidden@h/x"), DiskError, "once the store answers"),
+        (_error(OSError, "cannot sign with hiddenInTheEnvironment"), DiskError, "once the store answers"),
+        (
+            _error(type("RefreshError", (type("GoogleAuthError", (Exception,), {}),), {}), "x"),
+            StoreError,
+            "credentials",
+        ),
+        (_error(type("TransportError", (type("GoogleAuthError", (Exception,), {}),), {}), "x"), DiskError, "answers"),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_a_store_says_becomes_ours_without_its_secrets(
-    store: StandIn, error: Exception, kind: type[FactoryError], words: str
+    store: StandIn, error: Exception, kind: type[FactoryError], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "AccountName=a;AccountKey=hiddenInTheEnvironment;B=http://h")
     StandIn.error = error
     with pytest.raises(kind, match=words) as caught, local_copy(FOLDER, lambda _: None):
         pass
     assert "hidden" not in str(caught.value)
     StandIn.error = None
+
+
+def test_a_store_that_overwrites_is_refused(store: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = StandIn.pipe_file
+    monkeypatch.setattr(StandIn, "pipe_file", lambda self, path, value, **_: create(self, path, value))
+    with (
+        pytest.raises(StoreError, match="the store overwrites what is to be put only if nothing is there"),
+        local_copy(FOLDER, lambda _: None, new=True, writes=True),
+    ):
+        pass
+    assert not store.store, "the probe is gone"
+
+
+def test_what_a_killed_probe_left_is_not_there(store: StandIn, tmp_path: Path) -> None:
+    put(store, **{"probe-0a.esf-tmp": ""})
+    with pytest.raises(StoreError, match="nothing is there"):
+        located(tmp_path, str(FOLDER))
+
+
+def test_a_single_object_of_which_the_library_says_nothing_is_asked_about(
+    store: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, weights="w")
+    monkeypatch.setattr(StandIn, "find", lambda self, path, **_: [path])  # as Azure's
+    assert located(tmp_path, f"{FOLDER}/weights").read_text() == "w"
+
+
+def test_a_store_is_not_asked_for_ever(store: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "PATIENCE_SECONDS", -1.0)
+    asked: list[str] = []
+
+    def be_slow(self: StandIn, path: str, **_: object) -> None:
+        asked.append(path)
+        raise TimeoutError
+
+    monkeypatch.setattr(StandIn, "find", be_slow)
+    with pytest.raises(DiskError), local_copy(FOLDER, lambda _: None):
+        pass
+    assert len(asked) == 1
 
 
 def test_what_has_no_room_is_not_fetched(store: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +315,7 @@ def test_one_process_has_a_copy(store: StandIn) -> None:
         pass
 
 
-def test_without_the_library_its_extra_is_named(tmp_path: Path) -> None:
-    pytest.importorskip("fsspec")
+def test_without_the_library_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(InputError, match=r"needs gcsfs; pip install 'earthsynth-factory\[gcs\]'"):
         located(tmp_path, "gs://bucket/x")

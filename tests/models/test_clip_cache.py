@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from earthsynth_factory.errors import StoreError
-from earthsynth_factory.models.clip_cache import EmbeddingCache
+from earthsynth_factory.models.clip_cache import EmbeddingCache, NewVectors
 
 
 def _digests(*numbers: int) -> list[bytes]:
@@ -45,3 +45,15 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(StoreError, match="shorter than it was"):
         cache.vectors(_digests(0))
+
+
+def test_new_vectors_are_handed_over_and_the_file_is_left_alone(tmp_path: Path) -> None:
+    stored, new = np.eye(2, 4, dtype=np.float32), np.full((1, 4), 0.5, np.float32)
+    EmbeddingCache(tmp_path / "v").add([b"a" * 16, b"b" * 16], stored)
+    before = (tmp_path / "v").read_bytes()
+    beside = NewVectors(tmp_path / "v")
+    beside.add([b"c" * 16], new)
+    assert b"a" * 16 in beside and b"c" * 16 in beside
+    assert np.array_equal(beside.vectors([b"c" * 16, b"b" * 16]), np.stack([new[0], stored[1]]))
+    assert list(beside.take()) == [b"c" * 16] and not beside.take() and b"c" * 16 not in beside
+    assert (tmp_path / "v").read_bytes() == before

@@ -14,6 +14,7 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler
 
 from earthsynth_factory.conditions.prompts import PromptWriter
+from earthsynth_factory.engines.local import LocalEngine
 from earthsynth_factory.errors import InputError, ModelError
 from earthsynth_factory.models.inspection import inspect_base
 from earthsynth_factory.models.schedulers import make_scheduler
@@ -21,7 +22,7 @@ from earthsynth_factory.training import checkpoint
 from earthsynth_factory.training.controlnet import lora
 from earthsynth_factory.training.controlnet.base_model import load_base, load_unet
 from earthsynth_factory.training.controlnet.batches import Batches
-from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCache, Shards
+from earthsynth_factory.training.controlnet.cache import EncodeTask, LatentCache, LatentEncoder, PromptCache, Shards
 from earthsynth_factory.training.controlnet.denoiser import Average, merged_unet
 from earthsynth_factory.training.controlnet.norm_bound import NormBound
 from earthsynth_factory.training.controlnet.objective import Objective, cells, losses
@@ -285,7 +286,7 @@ def test_a_gradient_beyond_the_bound_is_refused_and_not_remembered() -> None:
 
 def test_latents_are_encoded_once_and_read_back(tmp_path: Path) -> None:
     vae = AutoencoderKL(**TINY["vae"]).eval()
-    cache = LatentCache(tmp_path, vae, CPU)
+    cache = LatentCache(tmp_path, LatentEncoder(vae, CPU))
     images = {str(n): np.full((32, 32, 3), 40 * n, np.uint8) for n in range(3)}
     asked: list[str] = []
 
@@ -294,11 +295,10 @@ def test_latents_are_encoded_once_and_read_back(tmp_path: Path) -> None:
         return images[key]
 
     wanted = [(key, lambda key=key: load(key)) for key in images]
-    cache.fill(wanted)
-    cache.fill(wanted)
-    assert asked == ["0", "1", "2"]
-    again = LatentCache(tmp_path, vae, CPU)
-    straight = cache.encode(torch.from_numpy(np.stack(list(images.values()))))
+    cache.fill(cache.lacking(wanted), LocalEngine(["cpu"]), EncodeTask(lambda _: cache.encoder))
+    assert asked == ["0", "1", "2"] and not cache.lacking(wanted)
+    again = LatentCache(tmp_path, cache.encoder)
+    straight = cache.encoder.encode(torch.from_numpy(np.stack(list(images.values()))))
     torch.testing.assert_close(again.moments(images).float(), straight.half().float(), rtol=0, atol=0)
     posterior = vae.encode(torch.full((1, 3, 32, 32), -1.0)).latent_dist
     expected = torch.cat([posterior.mean, posterior.std], 1) * vae.config.scaling_factor
@@ -368,7 +368,7 @@ def test_composed_images_are_encoded_a_few_at_once_and_a_batch_that_cannot_be_ma
     tiny_pipeline: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = setup_of(recipe_of(tiny_pipeline, data, optim={"batch": 30}), tmp_path).trainer
-    vae, sizes = trainer.latents._vae, []
+    vae, sizes = trainer.latents.encoder._vae, []
     real = vae.encode
     monkeypatch.setattr(vae, "encode", lambda pixels: (sizes.append(len(pixels)), real(pixels))[1])
     trainer.inputs(trainer.loader.get(0))

@@ -57,9 +57,23 @@ def build_share(
     """
     for line_to_read in check(loaded, out, building=True):
         warn(line_to_read)
-    pipeline = Pipeline.of(loaded.recipe, loaded.base, "cpu")
+    given = record_for(loaded, Pipeline.of(loaded.recipe, loaded.base, "cpu"))
+    return fill_share(loaded, out, share, given, keep_rejects=keep_rejects, watch=watch, tell=tell)
+
+
+def fill_share(
+    loaded: LoadedRecipe,
+    out: Path,
+    share: Share,
+    given: RunRecord,
+    *,
+    keep_rejects: bool,
+    watch: Watch,
+    tell: Callable[[str], None],
+) -> ShareResult:
+    """As `build_share`, of a recipe that was checked. given: what its build is, if none was begun in the folder."""
     out = out.resolve()  # workers of a cluster begin in other folders
-    layout, record = BuildLayout(out), _join(loaded, out, record_for(loaded, pipeline))
+    layout, record = BuildLayout(out), _join(loaded, out, given)
     plan, me = Plan.of(loaded.recipe, record.earlier), secrets.token_hex(6)
     log = layout.work / f"{me}.log"
     task = ShardTask(loaded.recipe, loaded.base, out, plan, record.shard_size, keep_rejects, log, shared=True)

@@ -15,13 +15,12 @@ from earthsynth_factory.conditions.prompts import PromptWriter
 from earthsynth_factory.domain.masks import present_classes
 from earthsynth_factory.domain.seeds import rng
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
-from earthsynth_factory.io.rgb import read_rgb
 from earthsynth_factory.training import order
 from earthsynth_factory.training.cf_comp.compose import Composed, Pair
 from earthsynth_factory.training.cf_comp.criteria import BatchScenes
 from earthsynth_factory.training.cf_comp.select import choose_pairs
 from earthsynth_factory.training.controlnet.dataset import TrainingDataset, TrainingSample
-from earthsynth_factory.training.controlnet.pictures import fit_image, fit_mask, read_classes
+from earthsynth_factory.training.controlnet.pictures import fit_mask, read_classes, turned_image
 from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 from earthsynth_factory.training.order import dihedral
 
@@ -120,7 +119,7 @@ class Batches:
 
     def image(self, sample: TrainingSample, turn: int = 0) -> npt.NDArray[np.uint8]:
         """Its image (S, S, 3), likewise."""
-        return np.ascontiguousarray(dihedral(fit_image(read_rgb(sample.image), self.recipe.size), turn))
+        return turned_image(sample.image, self.recipe.size, turn)
 
     def _scale(self, sample: TrainingSample) -> float:
         """Metres per pixel at the training size."""

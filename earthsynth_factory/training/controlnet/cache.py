@@ -11,24 +11,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from earthsynth_factory.engines.base import Engine
+from earthsynth_factory.engines.in_order import results_in_order
 from earthsynth_factory.errors import ModelError
 from earthsynth_factory.models.part import Part
 from earthsynth_factory.models.weights import file_hash
 from earthsynth_factory.training.checkpoint import write_tensors
 
-SHARD = 1024
-"""Entries of a shard."""
-
 ENCODED = 8
 """Images encoded at once."""
+
+SHARD = 128 * ENCODED
+"""Entries of a shard."""
 
 KEPT_PROMPTS = 8192
 """Embeddings of composed scenes' prompts that are held in memory."""
@@ -74,35 +80,12 @@ class Shards:
         self._places |= {key: (handle, row) for row, key in enumerate(keys)}
 
 
-class LatentCache:
+class LatentEncoder:
     """Moments (2C, h, w) of images: mean and deviation of the autoencoder's posterior, scaled as the UNet wants them."""
 
-    def __init__(self, folder: Path, vae: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
-        """dtype: what the encoder computes in, for cached and composed images alike."""
-        self.shards = Shards(folder)
-        self._folder, self._vae, self._device, self._dtype = folder, vae, device, dtype
-
-    def fill(
-        self,
-        wanted: Sequence[tuple[str, Callable[[], Any]]],
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        """Encodes what is missing. wanted: key and how to get its image (S, S, 3); on_progress: called with counts."""
-        missing = [(key, load) for key, load in dict(wanted).items() if key not in self.shards]
-        for start in range(0, len(missing), SHARD):
-            entries: dict[str, Tensor] = {}
-            part = missing[start : start + SHARD]
-            for first in range(0, len(part), ENCODED):
-                some = part[first : first + ENCODED]
-                images = torch.stack([torch.from_numpy(load()) for _, load in some])
-                entries |= dict(zip((key for key, _ in some), self.encode(images).half().cpu(), strict=True))
-                if on_progress:
-                    on_progress(start + first + len(some), len(missing))
-            self.shards.add(entries)
-
-    def reopen(self) -> None:
-        """Sees what other processes have written."""
-        self.shards = Shards(self._folder)
+    def __init__(self, vae: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        """vae: on the device. dtype: what it computes in, for cached and composed images alike."""
+        self._vae, self._device, self._dtype = vae, device, dtype
 
     def encode(self, images: Tensor) -> Tensor:
         """Moments (B, 2C, h, w) of uint8 images (B, S, S, 3); a few at once, so that memory does not grow with the batch."""
@@ -115,6 +98,67 @@ class LatentCache:
             posterior = self._vae.encode(pixels.contiguous(memory_format=torch.channels_last)).latent_dist
         shift, scale = self._vae.config.shift_factor or 0.0, self._vae.config.scaling_factor
         return torch.cat([(posterior.mean.float() - shift) * scale, posterior.std.float() * scale], dim=1)
+
+
+Load = Callable[[], npt.NDArray[np.uint8]]
+"""Gives an image (S, S, 3)."""
+
+
+@dataclass(frozen=True)
+class EncodeTask:
+    """Encodes a few images at a time. opened: gives the encoder on a device; picklable if several processes are to encode."""
+
+    opened: Callable[[str], LatentEncoder]
+
+    def open(self, device: str) -> Callable[[Sequence[Load]], npt.NDArray[np.float16]]:
+        encoder = self.opened(device)
+
+        def moments(some: Sequence[Load]) -> npt.NDArray[np.float16]:
+            images = torch.stack([torch.from_numpy(load()) for load in some])
+            found: npt.NDArray[np.float16] = encoder.encode(images).half().cpu().numpy()
+            return found
+
+        return moments
+
+
+class LatentCache:
+    """Moments of images by key, on the disk. encoder: for what is not there, as composed images never are."""
+
+    def __init__(self, folder: Path, encoder: LatentEncoder) -> None:
+        self.shards, self.encoder = Shards(folder), encoder
+        self._folder = folder
+
+    def lacking(self, wanted: Iterable[tuple[str, Load]]) -> list[tuple[str, Load]]:
+        """Those that are not stored, each once."""
+        return [(key, load) for key, load in dict(wanted).items() if key not in self.shards]
+
+    def fill(
+        self,
+        lacking: Sequence[tuple[str, Load]],
+        engine: Engine,
+        task: EncodeTask,
+        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> None:
+        """Encodes and stores images; the shards do not depend on the engine. on_progress: called with counts."""
+        entries: dict[str, Tensor] = {}
+        done = 0
+
+        def take(moments: npt.NDArray[np.float16]) -> None:
+            nonlocal done
+            keys = [key for key, _ in lacking[done : done + len(moments)]]
+            entries.update(zip(keys, torch.from_numpy(moments), strict=True))
+            done += len(moments)
+            on_progress(done, len(lacking))
+            if len(entries) == SHARD or done == len(lacking):
+                self.shards.add(entries)
+                entries.clear()
+
+        some = (lacking[at : at + ENCODED] for at in range(0, len(lacking), ENCODED))
+        results_in_order(engine, task, ([load for _, load in one] for one in some), take, threading.Event())
+
+    def reopen(self) -> None:
+        """Sees what other processes have written."""
+        self.shards = Shards(self._folder)
 
     def moments(self, keys: Iterable[str]) -> Tensor:
         """(B, 2C, h, w) float16 of cached images."""

@@ -9,11 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from earthsynth_factory.io.id_masks import read_ids
+from earthsynth_factory.io.rgb import read_rgb
+from earthsynth_factory.training.order import dihedral
 
 
 def read_classes(path: Path, lut: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Category ids uint8 (H, W): the file's ids by way of `lut` (256,)."""
     return lut[np.minimum(read_ids(path), 255)]
+
+
+def turned_image(path: Path, size: int, turn: int) -> npt.NDArray[np.uint8]:
+    """An image file as (size, size, 3), in one of the square's symmetries."""
+    return np.ascontiguousarray(dihedral(fit_image(read_rgb(path), size), turn))
 
 
 def fit_image(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:

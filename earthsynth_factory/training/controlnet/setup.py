@@ -5,23 +5,38 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from diffusers import AutoencoderKL
 
 from earthsynth_factory.conditions.prompts import PromptWriter
+from earthsynth_factory.engines.local import LocalEngine
 from earthsynth_factory.errors import SourceError
 from earthsynth_factory.models.card import ModelCard, read_card
 from earthsynth_factory.models.control_image import control_lut
+from earthsynth_factory.models.device import pick_device
+from earthsynth_factory.models.loading import load_network
+from earthsynth_factory.models.part import Part
 from earthsynth_factory.models.registry import base_of
 from earthsynth_factory.training.controlnet.base_model import Base, load_base
 from earthsynth_factory.training.controlnet.batches import Batches
-from earthsynth_factory.training.controlnet.cache import LatentCache, PromptCache, part_hash
+from earthsynth_factory.training.controlnet.cache import (
+    ENCODED,
+    EncodeTask,
+    LatentCache,
+    LatentEncoder,
+    PromptCache,
+    part_hash,
+)
 from earthsynth_factory.training.controlnet.dataset import TrainingDataset, TrainingSample, open_training_data
 from earthsynth_factory.training.controlnet.distributed import Team
 from earthsynth_factory.training.controlnet.loader import Loader, latent_key
+from earthsynth_factory.training.controlnet.pictures import turned_image
 from earthsynth_factory.training.controlnet.precision import training_dtype
-from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
+from earthsynth_factory.training.controlnet.spec import ControlNetRecipe, RunSpec
 from earthsynth_factory.training.controlnet.trainer import ControlNetTrainer
 
 OnProgress = Callable[[str, int, int], None]
@@ -107,18 +122,40 @@ def fill_latents(
     base: Base, batches: Batches, folder: Path, team: Team, dtype: torch.dtype, on_progress: OnProgress
 ) -> LatentCache:
     """Every real sample in every symmetry that is learnt from, and held-out ones as they are."""
-    vae = base.vae.to(team.device, memory_format=torch.channels_last).eval().requires_grad_(False)
-    name = f"{part_hash(base.files.vae)}-{batches.recipe.size}-{str(dtype).removeprefix('torch.')}"
-    latents = LatentCache(folder / "latents" / name, vae, team.device, dtype)
+    size = batches.recipe.size
+    name = f"{part_hash(base.files.vae)}-{size}-{str(dtype).removeprefix('torch.')}"
+    latents = LatentCache(folder / "latents" / name, encoder_of(base.vae, team.device, dtype))
     pairs = [(sample, turn) for sample in batches.dataset.samples for turn in batches.symmetries(sample)]
     pairs += [(sample, 0) for sample in looked_at(batches.dataset)]
-    wanted = {latent_key(s, t): (lambda s=s, t=t: batches.image(s, t)) for s, t in pairs}
+    wanted = {latent_key(sample, turn): partial(turned_image, sample.image, size, turn) for sample, turn in pairs}
     # Dealt out over all keys, not over those missing: processes look at the folder at different moments.
-    mine = list(wanted.items())[team.rank :: team.world]
-    latents.fill(mine, lambda done, total: on_progress("latents", done, total))
+    lacking = latents.lacking(list(wanted.items())[team.rank :: team.world])
+    if lacking:
+        engine = _engine(batches.recipe.run, team, -(-len(lacking) // ENCODED))
+        alone = engine.workers == 1
+        task = EncodeTask((lambda _: latents.encoder) if alone else partial(load_encoder, base.files.vae, dtype))
+        latents.fill(lacking, engine, task, lambda done, total: on_progress("latents", done, total))
     team.wait()
     latents.reopen()
     return latents
+
+
+def _engine(run: RunSpec, team: Team, batches: int) -> LocalEngine:
+    """Who encodes this many batches: this process if a launcher has started others, which have their own part."""
+    if team.world > 1:
+        return LocalEngine([str(team.device)])
+    return LocalEngine.of(run.device, run.workers, batches, "run.workers")
+
+
+def load_encoder(vae: Part, dtype: torch.dtype, device: str) -> LatentEncoder:
+    """The encoder in a process of its own. Raises ModelError."""
+    return encoder_of(load_network(vae, AutoencoderKL).float(), pick_device(device), dtype)
+
+
+def encoder_of(vae: Any, device: torch.device, dtype: torch.dtype) -> LatentEncoder:
+    """The autoencoder's encoder, brought to a device."""
+    vae = vae.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return LatentEncoder(vae, device, dtype)
 
 
 def _prompts(base: Base, batches: Batches, folder: Path, team: Team) -> PromptCache:

@@ -8,6 +8,7 @@ from pydantic import StringConstraints, model_validator
 
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field, Spec
 from earthsynth_factory.domain.taxonomy import EARTHSYNTH_TEMPLATE
+from earthsynth_factory.recipe.schema import Workers
 from earthsynth_factory.training.cf_comp.spec import CfCompSpec
 
 Trained = Literal["controlnet", "controlnet+unet", "lora", "scratch"]
@@ -139,6 +140,9 @@ class RunSpec(Spec):
     """`auto`: bfloat16 if the hardware computes in it, else float32. Trained weights are always kept in float32."""
     compile: bool | None = None
     """Compile the networks; by default on a GPU only (on a CPU no gain was measured)."""
+    workers: Workers = "auto"
+    """Processes that encode the images before the first step; `auto` is one for each GPU, one without. Under a launcher its
+    own share the work."""
     loaders: int = Field(default=4, ge=1, le=64)
     """Threads that make batches ready."""
     save_every: int = Field(default=1000, gt=0)

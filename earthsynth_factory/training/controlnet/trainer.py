@@ -128,7 +128,7 @@ class ControlNetTrainer:
         device, batch = self.team.device, prepared.batch
         moments = prepared.moments.to(device, torch.float32)
         if len(batch.images):
-            made = self.latents.encode(torch.from_numpy(batch.images))
+            made = self.latents.encoder.encode(torch.from_numpy(batch.images))
             moments = torch.cat([moments, made.half().float()])
         mean, deviation = moments.chunk(2, dim=1)
         # Drawn on the CPU, so that the noise is the same on every device.
