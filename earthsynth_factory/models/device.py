@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
+from functools import cache
 from typing import Literal
 
 import torch
@@ -14,11 +17,23 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 CPU_PRECISION = "ESF_CPU_PRECISION"
 """Environment variable: what `precision: auto` means on a processor, `float32` or `bfloat16`, whatever it computes in."""
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def pick_device(name: str) -> torch.device:
-    """The device for `auto`, `cpu`, `cuda`, `cuda:1`, `mps`. Raises ModelError if this machine lacks it."""
+    """The device for `auto`, `cpu`, `cuda`, `cuda:1`, `mps`. Raises ModelError if this machine lacks it.
+
+    If it is the processor, this process keeps the memory that it frees; see `_keep_memory`.
+    """
+    device = _found(name)
+    if device.type == "cpu":
+        _keep_memory()
+    return device
+
+
+def _found(name: str) -> torch.device:
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -29,6 +44,18 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"device {name!r} cannot be used here ({first_line(error)}); set `device: auto`") from error
     return device
+
+
+@cache
+def _keep_memory() -> None:
+    """Have the C library keep what is freed, for the next tensor of that size. By default glibc gives tensors above 32 MB
+    back to the system, which clears every page of the next one: a fifth of the time that the embedded model takes on two
+    cores, against a sixth more memory. Nothing happens with other C libraries.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def all_devices(name: str, workers: int) -> list[str]:
