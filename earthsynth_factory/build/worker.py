@@ -33,7 +33,7 @@ UNSETTLED_BATCHES = 32
 
 
 SETTLE_SECONDS = 0.25
-"""So often outcomes are recorded: each time the disk is waited for, and a kill costs what was not recorded."""
+"""Seconds between recordings of outcomes: each time the disk is waited for, and a kill costs what was not recorded."""
 
 
 @dataclass(eq=False)

@@ -1,7 +1,7 @@
 """The networks below every head: maps of features at several strides, from torchvision, timm or EfficientNet-Lite0.
 
 With weights, the first layers and all batch statistics stay as they were learnt; without, batch normalisation gives way to
-group normalisation. Either way what a network makes of an image does not hang on the others in the batch: otherwise a
+group normalisation. Either way what a network makes of an image does not depend on the others in the batch: otherwise a
 control's noise, or synthetic images, would act on the real ones through the statistics of the batch.
 """
 

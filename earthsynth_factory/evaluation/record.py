@@ -18,7 +18,7 @@ from earthsynth_factory.io.jsonl import append_line, open_to_append
 
 
 def write_record(folder: ResultFolder, run: Run, record: Mapping[str, Any], key: str) -> None:
-    """key: digest of all that the run hangs on."""
+    """key: digest of all that the run depends on."""
     _write(folder.run(run.name), record, key)
 
 

@@ -5,7 +5,7 @@ OUT/
   pool/                       the images as arrays, for the processes that train
   runs/<run>.json             a finished run, written whole
   journal.jsonl               a line for every run that was made, with its seconds
-  looks.json                  how made images look beside real ones; it hangs on the images alone
+  looks.json                  how made images look beside real ones; it depends on the images alone
   trainer/<arm>/…             data of a user's own trainer, and what it wrote
   evaluation.json  index.html  card.md
 """

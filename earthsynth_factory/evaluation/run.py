@@ -76,7 +76,7 @@ def open_evaluation(recipe: EvaluationRecipe, folder: ResultFolder, events: Even
 
 
 def _claim(folder: ResultFolder, recipe: EvaluationRecipe, settings: Settings, pool: Pool) -> str:
-    """Digest of what every run hangs on. Raises StoreError if the folder was begun with anything else."""
+    """Digest of what every run depends on. Raises StoreError if the folder was begun with anything else."""
     trainer = recipe.trainer.model_dump(mode="json") if recipe.trainer else None
     facts = {
         "version": VERSION,

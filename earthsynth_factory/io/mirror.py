@@ -40,10 +40,10 @@ AT_ONCE = 16
 TOLD_SECONDS = 30.0
 
 WAIT_SECONDS = 3600.0
-"""So long a process waits for another that fetches the same."""
+"""How long a process waits for another that fetches the same."""
 
 CHECKS = 3
-"""So often what was sent is compared with what arrived."""
+"""How often what was sent is compared with what arrived."""
 
 OURS = ".earthsynth-factory"
 """How the names of marks begin: of a folder, of an export."""

@@ -21,7 +21,7 @@ LIBRARIES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "az": ("adlfs", "azur
 """Scheme → the library that reads it, and our extra that brings it."""
 
 TRIES = 5
-"""So often something is asked of a store that does not answer, with longer and longer pauses, beside its library's tries."""
+"""How often something is asked of a store that does not answer, with longer and longer pauses, beside its library's tries."""
 
 PAUSE_SECONDS = 0.5
 
@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 60.0
 """Nothing is asked again after this; Azure's library alone tries for longer."""
 
 SILENCE_SECONDS = 60.0
-"""So long Google's library waits for the next byte, if the environment says nothing else; of itself, five minutes for all."""
+"""How long Google's library waits for the next byte, if the environment says nothing else; of itself, five minutes for all."""
 
 MAX_OBJECTS = 20_000_000
 

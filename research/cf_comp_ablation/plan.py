@@ -68,7 +68,7 @@ class Trial:
     def drawing(
         self, card: ModelCard, model: str | dict[str, str], seed: int, classes: Sequence[str]
     ) -> dict[str, Any]:
-        """The recipe of a build: masks and noise hang on `seed` alone, so they are the same for every mode. Nothing is
+        """The recipe of a build: masks and noise depend on `seed` alone, so they are the same for every mode. Nothing is
         filtered: the filter would make up for what a mode does worse."""
         size = self.size
         return {

@@ -12,9 +12,9 @@ TENSORS = """
 import resource, torch
 from earthsynth_factory.models.device import pick_device
 {first}
-for number in range(60):
+for number in range(20):
     torch.empty(1 << 24).fill_(0)  # 64 MB, freed at once
-    if number == 40:
+    if number == 9:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
