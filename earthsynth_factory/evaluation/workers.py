@@ -1,4 +1,4 @@
-"""Runs on one thread each, several side by side: what a run gives does not depend on how many there are, nor on what stops."""
+"""Runs on one thread each, several side by side: what a run gives depends neither on how many there are nor on what stops."""
 
 from __future__ import annotations
 

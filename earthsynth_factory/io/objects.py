@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 60.0
 """Nothing is asked again after this; Azure's library alone tries for longer."""
 
 SILENCE_SECONDS = 60.0
-"""How long Google's library waits for the next byte, if the environment says nothing else; of itself, five minutes for all."""
+"""How long Google's library waits for the next byte if the environment says nothing else; of itself, five minutes for all."""
 
 MAX_OBJECTS = 20_000_000
 
