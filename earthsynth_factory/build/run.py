@@ -35,6 +35,9 @@ from earthsynth_factory.io.claim import Claim, claimed, digest_of
 from earthsynth_factory.recipe.load import LoadedRecipe
 from earthsynth_factory.report.dataset_card import Counts, write_card
 
+MANY = 50_000
+"""From as many images on, what follows on the last one takes so long that a line says so."""
+
 
 @dataclass(frozen=True)
 class BuildResult:
@@ -95,6 +98,8 @@ def build(
             task = ShardTask(recipe, loaded.base, out, plan, record.shard_size, keep_rejects, layout.log)
             notes += _fill_rest(task, record, pipeline, watch, tell)
             clear(layout)
+            if len(plan) > MANY:
+                tell("all images are made; exports, dataset card and report follow, which takes minutes")
             return _finish(pipeline, plan, layout, claim, notes)
 
 

@@ -302,3 +302,11 @@ def test_a_shard_is_not_committed_over_lines_that_found_no_room(tmp_path: Path) 
     with pytest.raises(DiskError):
         journal.settle(outcomes)
     assert journal.next_slot == 0
+
+
+@pytest.mark.parametrize(("many", "said"), [(0, 1), (build_run.MANY, 0)])
+def test_a_long_end_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int, said: int) -> None:
+    monkeypatch.setattr(build_run, "MANY", many)
+    told: list[str] = []
+    build_run.build(load_recipe(write_recipe(tmp_path)), tmp_path / "out", tell=told.append)
+    assert sum("which takes minutes" in line for line in told) == said
