@@ -67,13 +67,12 @@ def evaluate(
     """Say whether a dataset helps a model that learns from it. Trained with and without it, equal in all else."""
     with opening():
         from earthsynth_factory.evaluation.run import evaluate as run
-        from earthsynth_factory.io.objects import ObjectAddress
 
     own = {"command": trainer, "format": format_, "metric": metric, "percent": percent} if trainer else None
     model = {key: value for key, value in (("backbone", backbone), ("weights", weights)) if value is not None}
     given: dict[str, Any] = {
-        "real": real and str(ObjectAddress.of(real) or real.absolute()),
-        "synthetic": [str(ObjectAddress.of(path) or path.absolute()) for path in synthetic] if synthetic else None,
+        "real": real and _place(real),
+        "synthetic": list(map(_place, synthetic)) if synthetic else None,
         "task": task and task.value,
         "budget": budget and budget.value,
         "arms": arms.split(",") if arms else None,
@@ -81,7 +80,7 @@ def evaluate(
         "shares": _numbers("--shares", shares),
         "dose": dose,
         "doses": _numbers("--doses", doses),
-        "compare": compare and str(ObjectAddress.of(compare) or compare.absolute()),
+        "compare": compare and _place(compare),
         "trainer": own,
         "model": model or None,
         "side": side,
@@ -100,6 +99,13 @@ def _recipe(path: Path | None, given: dict[str, Any]) -> EvaluationRecipe:
     from earthsynth_factory.evaluation.load import load
 
     return load(path, given)
+
+
+def _place(path: Path) -> str:
+    """A folder wherever the command is run: its address in an object store, or its absolute path. Raises InputError."""
+    from earthsynth_factory.io.objects import ObjectAddress
+
+    return str(ObjectAddress.of(path) or path.absolute())
 
 
 def _numbers(option: str, text: str | None) -> list[float] | None:
