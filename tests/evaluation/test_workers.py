@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing as mp
-import os
 import signal
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from earthsynth_factory.evaluation.run import evaluate
 from earthsynth_factory.evaluation.session import Events
 from tests.evaluation import planted
 from tests.evaluation.test_run import _pair, _records
+from tests.killing import kill_a_worker
 
 
 @pytest.mark.timeout(900)
@@ -23,9 +23,7 @@ def test_a_worker_that_dies_is_named_and_the_same_command_goes_on(tmp_path: Path
 
     def kill(done: int, _total: int, _left: float) -> None:
         if done == 1:
-            killed = mp.active_children()[0].pid
-            assert killed
-            os.kill(killed, signal.SIGKILL)
+            kill_a_worker()
 
     with pytest.raises(Interrupted, match=r"worker \d+ died \(exit code -9.*with fewer `--workers`"):
         evaluate(recipe, tmp_path / "out", Events(ran=kill))

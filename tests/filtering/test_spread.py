@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing as mp
-import os
 import signal
 from collections.abc import Callable
 from contextlib import closing
@@ -28,6 +26,7 @@ from earthsynth_factory.filtering.sources import open_folder
 from earthsynth_factory.filtering.spec import FilterSpec
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
 from earthsynth_factory.recipe.load import export_blocks
+from tests.killing import kill_a_worker
 from tests.making import make_condition, make_image, make_store
 
 CLIP = "rules: [image_quality, {kind: clip_score, min_margin: -2}]\nselect: [duplicates]\n"
@@ -77,9 +76,7 @@ def test_any_number_of_workers_writes_the_same_bytes(folder: Path, tmp_path: Pat
 def test_a_worker_that_is_killed_is_named_and_the_same_command_goes_on(folder: Path, tmp_path: Path) -> None:
     def kill(done: int, _: int) -> None:
         if done == 2:
-            killed = mp.active_children()[0].pid
-            assert killed
-            os.kill(killed, signal.SIGKILL)
+            kill_a_worker()
 
     with pytest.raises(Interrupted, match=r"worker \d+ died \(exit code -9.*with fewer `--workers`"):
         _filter(folder, tmp_path / "out", 2, PIXELS, kill)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing as mp
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
@@ -18,6 +15,7 @@ from earthsynth_factory.training.controlnet import cache, setup
 from earthsynth_factory.training.controlnet.base_model import load_base
 from earthsynth_factory.training.controlnet.batches import Batches
 from earthsynth_factory.training.controlnet.setup import fill_latents, open_data
+from tests.killing import kill_a_worker
 from tests.training.controlnet_runs import recipe_of
 from tests.training.scenes import write_layout
 
@@ -56,9 +54,7 @@ def test_whoever_fills_the_cache_and_whoever_dies_it_holds_the_same_bytes(
 
     def kill(_what: str, done: int, _total: int) -> None:
         if done == 2:
-            killed = mp.active_children()[0].pid
-            assert killed
-            os.kill(killed, signal.SIGKILL)
+            kill_a_worker()
 
     with pytest.raises(Interrupted, match=r"died \(exit code -9.*with fewer `run.workers`"):
         fill(tiny_pipeline, data, tmp_path / "killed", 3, kill)
