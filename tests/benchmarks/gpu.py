@@ -39,6 +39,7 @@ from tests.benchmarks import gpu_checks
 from tests.benchmarks.budget import Budget, age, matrix_rate, peak_memory, seconds, steps_rate
 from tests.benchmarks.plain_loops import Parts, demo, training_steps, write_scenes
 from tests.benchmarks.training import FLOP_PER_SAMPLE, open_training, our_steps
+from tests.benchmarks.whole_builds import KINDS, MODEL, build_row
 from tests.tiny_models import SD15, TINY, make_pipeline
 from tests.training.scenes import scene, text_of
 
@@ -63,11 +64,13 @@ class Size:
     matrix: int
     compiling: float
     """Seconds without which compiling the networks is not begun."""
+    builds: int
+    """Images that a whole build makes."""
 
 
 SIZES = {
-    "sd15": Size(SD15, 512, 20, 4, (32, 16), 16, 4, 8192, 45),
-    "tiny": Size(TINY, 64, 4, 2, (4, 2), 4, 2, 512, 20),
+    "sd15": Size(SD15, 512, 20, 4, (32, 16), 16, 4, 8192, 45, 768),
+    "tiny": Size(TINY, 64, 4, 2, (4, 2), 4, 2, 512, 20, 24),
 }
 
 
@@ -83,11 +86,13 @@ class Bench:
     facts: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     training: list[dict[str, Any]] = field(default_factory=list)
+    builds: list[dict[str, Any]] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self) -> None:
         """What there is so far: a run that is killed leaves its figures."""
-        told = {"facts": self.facts, "generation": self.rows, "training": self.training, "checks": self.checks}
+        told = {"facts": self.facts, "generation": self.rows, "training": self.training}
+        told |= {"builds": self.builds, "checks": self.checks}
         write_json(self.out / "gpu.json", {**told, "notes": self.budget.notes, "seconds": self.budget.took})
 
     @property
@@ -149,6 +154,7 @@ def measure(bench: Bench, folder: Path) -> None:
     bench.facts["matrix_tflops"] = round(rate / 1e12, 1) if rate else None
     budget.attempt("plain loop", 12, lambda: plain_row(bench, "plain loop: fp16, batch 1"))
     to_ours(bench)
+    budget.attempt("the networks as a folder", 15, lambda: bench.pipe.save_pretrained(folder / MODEL))
     main_batch, other = size.batches
     eager = "ours, not compiled, batch"
     budget.attempt(f"{eager} {main_batch}", 12, lambda: our_row(bench, f"{eager} {main_batch}", main_batch))
@@ -157,6 +163,8 @@ def measure(bench: Bench, folder: Path) -> None:
     budget.attempt("fused projections", 12, lambda: fused_row(bench))
     budget.attempt("plain loop, offload", 15, lambda: offload_row(bench, folder))
     compiled_rows(bench)
+    for name in KINDS:
+        budget.attempt(f"build, {name}", size.compiling + 20, partial(build_row, bench, folder, name))
 
 
 def random_pipeline(folder: Path, size: Size, device: torch.device) -> Any:
@@ -395,6 +403,12 @@ def tables(bench: Bench) -> str:
         f"\nControlNet training, {size.side} px, batch {size.training_batch}, UNet frozen",
         "| | samples/s | of the plain loop | of its floor | peak GB |\n|---|---|---|---|---|",
         *(_line(row, "samples_per_s", loop) for row in bench.training),
+        "\nWhole builds, 4 steps, no guidance, from the recipe to files on the disk",
+        "| conditions | images/s | the networks' own, while they are at work | time they are at work |\n|---|---|---|---|",
+        *(
+            f"| {row['name']} | {row['images_per_s']:.2f} | {row['networks_images_per_s']:.2f} | {row['at_work']:.0%} |"
+            for row in bench.builds
+        ),
         "\n| check | |\n|---|---|",
         *(f"| {check['name']} | {check['result']} |" for check in bench.checks),
         *(f"{name}: {note}" for name, note in bench.budget.notes.items()),
