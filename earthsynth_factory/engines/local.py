@@ -81,8 +81,8 @@ class _Processes:
         try:
             for _ in devices:
                 self._start()
-            for pipe, device in zip(list(self._workers), devices, strict=True):
-                self._give(pipe, (self._task, device, len(devices)))
+            for ours, device in zip(list(self._workers), devices, strict=True):
+                self._give(ours, (self._task, device, len(devices)))
             while self._workers:
                 self._halt.value |= self._stop.is_set() or self._failure is not None
                 for pipe in wait(list(self._workers), timeout=POLL_SECONDS):
@@ -104,7 +104,7 @@ class _Processes:
         return [worker for worker in self._all if worker.pid is not None]
 
     def _start(self) -> None:
-        """The task follows through the pipe: as an argument it would be waited for until it is read, even by one that died."""
+        """The task follows through the pipe: an argument is waited for until it is read, even by one that died."""
         ours, theirs = self._context.Pipe()
         worker = self._context.Process(target=_work, args=(theirs, self._halt))
         self._all.append(worker)  # before it starts: Ctrl-C comes as soon as that is done
