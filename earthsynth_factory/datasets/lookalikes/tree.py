@@ -26,7 +26,7 @@ class ImageTree:
     @classmethod
     def of(cls, places: Places, numbers: Floats) -> ImageTree:
         """numbers: (n, …) of all images there are; those of a single grey are left out."""
-        leaves = list(_leaves(places[numbers[places].any(axis=1)], numbers))
+        leaves = list(_leaves(places[numbers.any(axis=1)[places]], numbers))
         boxes = [(numbers[leaf].min(axis=0), numbers[leaf].max(axis=0)) for leaf in leaves]
         low, high = np.array(boxes, np.float32).reshape(-1, 2, numbers.shape[1]).transpose(1, 0, 2)
         return cls(leaves, low, high)
