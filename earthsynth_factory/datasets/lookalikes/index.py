@@ -43,11 +43,12 @@ class Alike(NamedTuple):
 
 
 class Lookalikes:
-    """Images in the order they were added. Memory: 100 bytes an image; thumbnails lie in the file."""
+    """Images in the order they were added: first all are, then they are compared. Memory: 100 bytes an image; thumbnails lie
+    in the file.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._numbers = file, bytearray()
-        self._waiting: list[Thumbnails] = []
+        self._file, self._count = file, 0
         self.flat = 0
         """Images of a single grey, which look like no other and like all; they are compared with none."""
 
@@ -57,16 +58,14 @@ class Lookalikes:
         thumbnail = np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
         self.flat += int(np.ptp(thumbnail) == 0)
         self._file.write(thumbnail.tobytes())
-        self._waiting.append(thumbnail)
-        if len(self._waiting) == BLOCK:
-            self._note()
+        self._count += 1
 
     def nearest(self, sets: Sequence[Places], progress: Callable[[int], None] = lambda _: None) -> Iterator[Alike]:
         """For every image, and every earlier set that has the like, the nearest of that set. Sets have no image in common.
 
         progress: called with how many more images were compared.
         """
-        trees = [ImageTree.of(places, self._all_numbers()) for places in sets]
+        trees = [ImageTree.of(places, self.numbers) for places in sets]
         for later, tree in enumerate(trees):
             progress(len(sets[later]) - sum(map(len, tree.leaves)))
             for _, part in tree.parts(TOGETHER):
@@ -81,7 +80,7 @@ class Lookalikes:
         """Of each group the first of those with which it shares images that look the same, also through others; itself if
         there is none. groups: (n,) a group's number for each image. progress: as of `nearest`.
         """
-        tree = ImageTree.of(np.arange(len(groups)), self._all_numbers())
+        tree = ImageTree.of(np.arange(len(groups)), self.numbers)
         joined = Together(groups)
         progress(len(groups) - sum(map(len, tree.leaves)))
         for first, part in tree.parts(TOGETHER):
@@ -99,9 +98,15 @@ class Lookalikes:
             for row in np.flatnonzero(reaches[:, column]).tolist():
                 _compare(mine[row], theirs, seeker)
 
-    def numbers(self, places: Places) -> Floats:
-        """(n, NUMBERS) of these images."""
-        return self._all_numbers()[places]
+    @cached_property
+    def numbers(self) -> Floats:
+        """(n, NUMBERS) of all images. Raises OSError."""
+        self._file.flush()
+        numbers = np.empty((self._count, NUMBERS), np.float32)
+        for first in range(0, self._count, BLOCK):
+            places = np.arange(first, min(first + BLOCK, self._count))
+            numbers[places] = shortened(invariants(self.thumbnails(places)), NUMBERS)
+        return numbers
 
     def thumbnails(self, places: Places) -> Thumbnails:
         """Of these images, in ascending order or not. Raises OSError."""
@@ -111,25 +116,13 @@ class Lookalikes:
             pieces.append(self._file.read(size))
         return np.frombuffer(b"".join(pieces), np.uint8).reshape(-1, SIDE, SIDE)
 
-    def _all_numbers(self) -> Floats:
-        """(n, NUMBERS) of all images that were added; their thumbnails are in the file."""
-        self._note()
-        return np.frombuffer(self._numbers, np.float32).reshape(-1, NUMBERS)
-
-    def _note(self) -> None:
-        """Take in the numbers of the images that wait."""
-        if self._waiting:
-            self._numbers += shortened(invariants(np.stack(self._waiting)), NUMBERS).tobytes()
-            self._waiting = []
-            self._file.flush()
-
 
 class _Leaf:
     """Some images while they are compared."""
 
     def __init__(self, looks: Lookalikes, places: Places) -> None:
         self._looks, self.places = looks, places
-        self.few = looks.numbers(places)
+        self.few = looks.numbers[places]
 
     @cached_property
     def thumbnails(self) -> Thumbnails:

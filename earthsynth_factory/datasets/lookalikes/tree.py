@@ -26,7 +26,7 @@ class ImageTree:
     @classmethod
     def of(cls, places: Places, numbers: Floats) -> ImageTree:
         """numbers: (n, …) of all images there are; those of a single grey are left out."""
-        leaves = list(_leaves(places[numbers.any(axis=1)[places]], numbers))
+        leaves = list(_leaves(places[(numbers != 0).any(axis=1)[places]], numbers))
         boxes = [(numbers[leaf].min(axis=0), numbers[leaf].max(axis=0)) for leaf in leaves]
         low, high = np.array(boxes, np.float32).reshape(-1, 2, numbers.shape[1]).transpose(1, 0, 2)
         return cls(leaves, low, high)
@@ -57,4 +57,5 @@ def _leaves(places: Places, numbers: Floats) -> Iterator[Places]:
 def _in_order(places: Places, numbers: Floats) -> Places:
     """By the number in which they differ most."""
     spread = [np.ptp(numbers[places, column]) for column in range(CUT_BY)]
-    return places[numbers[places, int(np.argmax(spread))].argsort(kind="stable")]
+    ordered: Places = places[numbers[places, int(np.argmax(spread))].argsort(kind="stable")]
+    return ordered
