@@ -15,7 +15,7 @@ Number = TypeVar("Number", bound=np.generic)
 Ids = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
-def run_starts(*maps: Ids) -> npt.NDArray[np.intp]:
+def run_starts(*maps: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
     """Which pixels of maps of one shape, flattened, differ from the one before in any of them; the first is among them.
 
     Masks are made of runs: what looks at each run once costs a fraction of what looks at each pixel.
