@@ -26,7 +26,7 @@ class ImageTree:
     @classmethod
     def of(cls, places: Places, numbers: Floats) -> ImageTree:
         """numbers: (n, …) of all images there are; those of a single grey are left out."""
-        leaves = list(_leaves(places[numbers[places].any(axis=1)], numbers))
+        leaves = list(_leaves(places[numbers.any(axis=1)[places]], numbers))
         boxes = [(numbers[leaf].min(axis=0), numbers[leaf].max(axis=0)) for leaf in leaves]
         low, high = np.array(boxes, np.float32).reshape(-1, 2, numbers.shape[1]).transpose(1, 0, 2)
         return cls(leaves, low, high)
@@ -45,12 +45,16 @@ class ImageTree:
 
 
 def _leaves(places: Places, numbers: Floats) -> Iterator[Places]:
-    """Cut in halves across the number in which they differ most."""
+    """Cut in halves until they are small enough."""
     if len(places) <= LEAF:
         if len(places):
             yield np.sort(places)
         return
-    mine = numbers[places, :CUT_BY]
-    order = mine[:, np.ptp(mine, axis=0).argmax()].argsort(kind="stable")
-    for half in np.array_split(order, 2):
-        yield from _leaves(places[half], numbers)
+    for half in np.array_split(_in_order(places, numbers), 2):
+        yield from _leaves(half, numbers)
+
+
+def _in_order(places: Places, numbers: Floats) -> Places:
+    """By the number in which they differ most."""
+    spread = [np.ptp(numbers[places, column]) for column in range(CUT_BY)]
+    return places[numbers[places, int(np.argmax(spread))].argsort(kind="stable")]
