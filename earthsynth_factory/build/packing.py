@@ -5,16 +5,15 @@ Killed at any moment, the folder is whole and the same command goes on: what rep
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from earthsynth_factory.build.shard_journal import read_records
+from earthsynth_factory.build.shard_journal import read_records, sweep_shard
 from earthsynth_factory.build.sharing.whole_folder import whole_folder
 from earthsynth_factory.datasets.build.layout import ShardLayout
-from earthsynth_factory.datasets.build.marker import marker_difference, read_marker
+from earthsynth_factory.datasets.build.marker import Marker, marker_difference, read_marker
 from earthsynth_factory.datasets.build.masters import masters
 from earthsynth_factory.datasets.build.packed import PackedSample, member_names, read_index, sealing
 from earthsynth_factory.datasets.build.reader import BuildReader
@@ -24,6 +23,9 @@ from earthsynth_factory.io.atomic import flush, new_file, remove
 from earthsynth_factory.io.claim import claimed
 from earthsynth_factory.io.gates import write_below
 from earthsynth_factory.io.tar_members import packed
+
+MASTER = f"{'[0-9]' * 7}.png"
+"""Matches what a sample's files are called in their folders."""
 
 Watch = Callable[[int], None]
 """Called with how many shards were looked at since."""
@@ -54,22 +56,25 @@ def _each(
 ) -> Repacked:
     changed = unfinished = 0
     with _held(folder) as store:
-        for number in range(store.shards[1]):
-            layout = store.layout.shard(number)
+        for layout in map(store.layout.shard, range(store.shards[1])):
             marker = read_marker(layout)
             if marker is None:
                 unfinished += 1
-            elif wanted(layout):
-                for part in (*layout.folders, layout.packed):
-                    write_below(part, store.root)
-                if fault := marker_difference(layout, marker, digests=True):
-                    raise StoreError(
-                        f"{layout.root}: {fault}; give the build command again, which mends it, then this one"
-                    )
-                change(layout)
-                changed += 1
+            else:
+                sweep_shard(layout)
+                if wanted(layout):
+                    _check(layout, marker)
+                    change(layout)
+                    changed += 1
             watch(1)
     return Repacked(changed, unfinished)
+
+
+def _check(layout: ShardLayout, marker: Marker) -> None:
+    """Raises StoreError, naming it, if the shard is not what was committed."""
+    write_below(layout.packed, layout.root)
+    if fault := marker_difference(layout, marker, digests=True):
+        raise StoreError(f"{layout.root}: {fault}; give the build command again, which mends it, then this one")
 
 
 @contextmanager
@@ -83,14 +88,22 @@ def _held(folder: Path) -> Iterator[BuildReader]:
 
 def _is_packed_alone(layout: ShardLayout) -> bool:
     """Whether the shard is packed, and nothing loose is left."""
-    return layout.packed.is_file() and not any(folder.is_dir() for folder in layout.folders[:3])
+    return layout.packed.is_file() and not any(_is_loose(folder) for folder in layout.folders[:3])
+
+
+def _is_loose(folder: Path) -> bool:
+    """Whether a folder of masters has some, or nothing; one with nothing but a user's own files counts as gone."""
+    return folder.is_dir() and (any(folder.glob(MASTER)) or not any(folder.iterdir()))
 
 
 def _pack(layout: ShardLayout) -> None:
     if not layout.packed.is_file():
         _write_tar(layout)
     for folder in layout.folders[:3]:
-        shutil.rmtree(folder, ignore_errors=True)
+        for file in folder.glob(MASTER):
+            remove(file)
+        with suppress(OSError):  # gone, or somebody keeps something of his own there
+            folder.rmdir()
 
 
 def _write_tar(layout: ShardLayout) -> None:

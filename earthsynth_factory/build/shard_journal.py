@@ -139,8 +139,13 @@ def _clear(layout: ShardLayout) -> None:
         layout.root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise disk_error(layout.root, error) from error
+    sweep_shard(layout)
+
+
+def sweep_shard(layout: ShardLayout) -> None:
+    """Remove what a killed run left half-written in a shard. Raises StoreError if a folder of it is a link."""
     for folder in (layout.root, *layout.folders):
-        sweep(write_below(folder, layout.root.parent.parent))
+        sweep(write_below(folder, layout.dataset))
 
 
 def _first_open(layout: ShardLayout, slots: range, settled: Sequence[int], damaged: bool) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from earthsynth_factory.cli.say import say, say_aside
 
 if TYPE_CHECKING:
     from earthsynth_factory.datasets.base import LabelledDataset
+    from earthsynth_factory.datasets.lookalikes.index import Lookalikes
 
 EXAMPLES = 5
 """This many leaks of a sort are named; the others are counted."""
@@ -27,12 +29,10 @@ def split(
     partial: Annotated[bool, typer.Option("--partial", help="Take what an unfinished build has so far.")] = False,
 ) -> None:
     """Split by scene; images that look the same stay together. Without --ratios, report on the splits as they are."""
-    from contextlib import ExitStack
-
     from earthsynth_factory.cli.progress import image_progress
     from earthsynth_factory.datasets.build.completeness import check_finished
     from earthsynth_factory.datasets.open import open_dataset
-    from earthsynth_factory.datasets.splitting import parse_ratios, split_groups
+    from earthsynth_factory.datasets.splitting import groups_for, parse_ratios, split_groups
     from earthsynth_factory.datasets.views import Resplit
     from earthsynth_factory.errors import InputError
     from earthsynth_factory.io.mirror import local_copy, recorded_place
@@ -43,15 +43,17 @@ def split(
         dataset = open_dataset(places.enter_context(local_copy(folder, say_aside)))
         if not partial:
             check_finished(dataset)
-        if ratios is not None and out is not None:
-            shares = parse_ratios(ratios)
-            target = places.enter_context(local_copy(out, say_aside, new=True, writes=True))
-            with image_progress(dataset.count, "looking") as advance:
-                split_of = split_groups(dataset, shares, seed, advance)
+        shares = parse_ratios(ratios) if ratios is not None else {}
+        groups = groups_for(dataset, shares)
+        target = places.enter_context(local_copy(out, say_aside, new=True, writes=True)) if out is not None else None
+        looks = places.enter_context(_looks(dataset))
+        if target is not None:
+            with image_progress(dataset.count, "comparing") as advance:
+                split_of = split_groups(dataset, groups, looks, shares, seed, advance)
             dataset = Resplit(dataset, split_of, list(shares))
             settings = {"source": recorded_place(folder), "ratios": shares, "seed": seed}
             write_folder(dataset, target, "split", settings)
-        say_leaks(dataset)
+        say_leaks(dataset, looks)
 
 
 def merge(
@@ -60,8 +62,6 @@ def merge(
     partial: Annotated[bool, typer.Option("--partial", help="Take what unfinished builds have so far.")] = False,
 ) -> None:
     """Put datasets together. Says which ids and names changed, and what their splits have in common."""
-    from contextlib import ExitStack
-
     from earthsynth_factory.datasets.build.completeness import check_finished
     from earthsynth_factory.datasets.merged import Merged
     from earthsynth_factory.datasets.open import open_dataset
@@ -79,16 +79,29 @@ def merge(
                 check_finished(dataset)
         merged = Merged(datasets)
         write_folder(merged, target, "merge", {"sources": [recorded_place(folder) for folder in folders]})
-        say_leaks(merged)
+        with _looks(merged) as looks:
+            say_leaks(merged, looks)
 
 
-def say_leaks(dataset: LabelledDataset) -> None:
+@contextmanager
+def _looks(dataset: LabelledDataset) -> Iterator[Lookalikes]:
+    """Every image looked at, behind a bar."""
+    from earthsynth_factory.cli.progress import image_progress
+    from earthsynth_factory.datasets.splitting import thumbnails_of
+
+    with ExitStack() as stack:
+        with image_progress(dataset.count, "looking") as advance:
+            looks = stack.enter_context(thumbnails_of(dataset, advance))
+        yield looks
+
+
+def say_leaks(dataset: LabelledDataset, looks: Lookalikes) -> None:
     """Print what two splits have in common."""
     from earthsynth_factory.cli.progress import image_progress
     from earthsynth_factory.datasets.splitting import find_leaks
 
     with image_progress(dataset.count, "comparing") as advance:
-        leaks = find_leaks(dataset, advance)
+        leaks = find_leaks(dataset, looks, advance)
     say(f"groups in several splits: {len(leaks.groups)}")
     for group, splits in list(leaks.groups.items())[:EXAMPLES]:
         say(f"  {group}: {', '.join(splits)}")

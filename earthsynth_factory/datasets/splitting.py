@@ -6,16 +6,14 @@ import hashlib
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from earthsynth_factory.datasets.base import LabelledDataset
-from earthsynth_factory.datasets.lookalikes import Lookalikes
+from earthsynth_factory.datasets.lookalikes.index import Lookalikes
 from earthsynth_factory.domain.splits import assign_groups
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.io.atomic import disk_error
@@ -57,14 +55,32 @@ def parse_ratios(text: str) -> dict[str, float]:
     return shares
 
 
-def split_groups(
-    dataset: LabelledDataset, shares: Mapping[str, float], seed: int, progress: Callable[[int], None]
-) -> dict[str, str]:
-    """Group → split. Groups that have images which look the same go together: they show one place. Looks at every image.
+@contextmanager
+def thumbnails_of(dataset: LabelledDataset, progress: Callable[[int], None]) -> Iterator[Lookalikes]:
+    """Every image of a dataset as a thumbnail in a temporary file. Memory: 100 bytes an image.
 
-    If so many look the same that they cannot fill the splits, groups are dealt out as they are. Raises InputError if there
-    are fewer groups than splits, and as `find_leaks`.
+    Raises SourceError for an unreadable image, DiskError.
     """
+    with ExitStack() as stack:
+        with _temporary_disk():
+            looks = Lookalikes(stack.enter_context(tempfile.TemporaryFile()))
+            for record in dataset.samples():
+                looks.add(dataset.image(record))
+                progress(1)
+        yield looks
+
+
+@contextmanager
+def _temporary_disk() -> Iterator[None]:
+    """Raises DiskError for what goes wrong with thumbnails."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(Path(tempfile.gettempdir()), error) from error
+
+
+def groups_for(dataset: LabelledDataset, shares: Mapping[str, float]) -> dict[str, frozenset[int]]:
+    """Group → classes that its images hold. Raises InputError if there are fewer groups than splits."""
     groups: dict[str, frozenset[int]] = {}
     shared: dict[frozenset[int], frozenset[int]] = {}  # there are few different ones, and many groups
     for record in dataset.samples():
@@ -74,7 +90,23 @@ def split_groups(
         raise InputError(
             f"{dataset.root}: {len(groups)} groups cannot fill {len(shares)} splits; a group (a scene, a layout) stays whole"
         )
-    first_of = _first_alike(dataset, sorted(groups), progress)
+    return groups
+
+
+def split_groups(
+    dataset: LabelledDataset,
+    groups: Mapping[str, frozenset[int]],
+    looks: Lookalikes,
+    shares: Mapping[str, float],
+    seed: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> dict[str, str]:
+    """Group → split. Groups that have images which look the same go together: they show one place.
+
+    If so many look the same that they cannot fill the splits, groups are dealt out as they are. groups: by `groups_for`.
+    looks: all images of the dataset. progress: called with how many more were compared. Raises DiskError.
+    """
+    first_of = _first_alike(dataset, looks, sorted(groups), progress)
     together: dict[str, frozenset[int]] = {}
     for group, first in first_of.items():
         together[first] = together.get(first, frozenset()) | groups[group]
@@ -84,53 +116,31 @@ def split_groups(
     return {group: split_of[first] for group, first in first_of.items()}
 
 
-def _first_alike(dataset: LabelledDataset, groups: Sequence[str], progress: Callable[[int], None]) -> Mapping[str, str]:
+def _first_alike(
+    dataset: LabelledDataset, looks: Lookalikes, groups: Sequence[str], progress: Callable[[int], None]
+) -> Mapping[str, str]:
     """Group → the first of those that it shares look-alike images with, also through others; itself if there is none."""
     numbers = {group: number for number, group in enumerate(groups)}
-    of_image, first = array("I"), array("I", range(len(groups)))
-
-    def first_of(number: int) -> int:
-        while first[number] != number:
-            first[number] = number = first[first[number]]
-        return number
-
-    with _looking() as looks:
-        for record in dataset.samples():
-            looks.add(dataset.image(record))
-            of_image.append(numbers[record.origin.group])
-            progress(1)
-        for one, other in looks.pairs():
-            low, high = sorted((first_of(of_image[one]), first_of(of_image[other])))
-            first[high] = low
-    return {group: groups[first_of(number)] for group, number in numbers.items()}
+    of_image = array("q", (numbers[record.origin.group] for record in dataset.samples()))
+    with _temporary_disk():
+        first = looks.together(np.frombuffer(of_image, np.int64), progress)
+    return {group: groups[first[number]] for group, number in numbers.items()}
 
 
-def find_leaks(dataset: LabelledDataset, progress: Callable[[int], None]) -> Leaks:
-    """Look at every image once. Memory: some 150 bytes an image; thumbnails lie in a temporary file.
-
-    Raises SourceError for an unreadable image, DiskError.
-    """
+def find_leaks(dataset: LabelledDataset, looks: Lookalikes, progress: Callable[[int], None] = lambda _: None) -> Leaks:
+    """looks, progress: as of `split_groups`. Memory: some 150 bytes an image. Raises DiskError."""
     stems, groups, numbers = Texts(), _Groups(), {split: number for number, split in enumerate(dataset.splits)}
     of_image = bytearray()
-    with _looking() as looks:
-        for record in dataset.samples():
-            looks.add(dataset.image(record))
-            stems.append(record.stem)
-            of_image.append(numbers[record.split])
-            groups.add(record.origin.group, numbers[record.split])
-            progress(1)
-        alike = tuple(_alike(np.frombuffer(of_image, np.uint8), looks, dataset.splits, stems))
-    return Leaks(groups.torn(dataset), alike, looks.flat)
-
-
-@contextmanager
-def _looking() -> Iterator[Lookalikes]:
-    """Thumbnails in a temporary file. Raises DiskError."""
-    try:
-        with tempfile.TemporaryFile() as file:
-            yield Lookalikes(file)
-    except OSError as error:
-        raise disk_error(Path(tempfile.gettempdir()), error) from error
+    for record in dataset.samples():
+        stems.append(record.stem)
+        of_image.append(numbers[record.split])
+        groups.add(record.origin.group, numbers[record.split])
+    splits = [np.flatnonzero(np.frombuffer(of_image, np.uint8) == number) for number in range(len(dataset.splits))]
+    with _temporary_disk():
+        alike = sorted(looks.nearest(splits, progress))
+    names = dataset.splits
+    named = (((names[pair.earlier], stems[pair.other]), (names[pair.later], stems[pair.one])) for pair in alike)
+    return Leaks(groups.torn(dataset), tuple(named), looks.flat)
 
 
 class _Groups:
@@ -163,13 +173,3 @@ class _Groups:
 
 def _digest(group: str) -> bytes:
     return hashlib.blake2b(group.encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
-
-
-def _alike(
-    of_image: npt.NDArray[np.uint8], looks: Lookalikes, splits: Sequence[str], stems: Sequence[str]
-) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
-    """For every image of which an earlier split has the like: the nearest such image and itself."""
-    places = [np.flatnonzero(of_image == number) for number in range(len(splits))]
-    for (one, earlier), (other, later) in combinations(enumerate(places), 2):
-        for place, match in looks.nearest(later, earlier):
-            yield (splits[one], stems[match]), (splits[other], stems[place])

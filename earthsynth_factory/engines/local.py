@@ -79,8 +79,10 @@ class _Processes:
         If this process is interrupted, or cannot take what it is told, they are ended as they stand.
         """
         try:
-            for device in devices:
-                self._start(device, len(devices))
+            for _ in devices:
+                self._start()
+            for ours, device in zip(list(self._workers), devices, strict=True):
+                self._give(ours, (self._task, device, len(devices)))
             while self._workers:
                 self._halt.value |= self._stop.is_set() or self._failure is not None
                 for pipe in wait(list(self._workers), timeout=POLL_SECONDS):
@@ -101,9 +103,10 @@ class _Processes:
     def _started(self) -> list[BaseProcess]:
         return [worker for worker in self._all if worker.pid is not None]
 
-    def _start(self, device: str, workers: int) -> None:
+    def _start(self) -> None:
+        """The task follows through the pipe: an argument is waited for until it is read, even by one that died."""
         ours, theirs = self._context.Pipe()
-        worker = self._context.Process(target=_work, args=(self._task, device, theirs, self._halt, workers))
+        worker = self._context.Process(target=_work, args=(theirs, self._halt))
         self._all.append(worker)  # before it starts: Ctrl-C comes as soon as that is done
         with spawning():
             worker.start()
@@ -119,9 +122,15 @@ class _Processes:
         if kind == "report":
             self._report(body)
         elif kind == "idle":
-            pipe.send(None if self._halt.value else next(self._items, None))
+            self._give(pipe, None if self._halt.value else next(self._items, None))
         else:
             self._failure = self._failure or body
+
+    def _give(self, pipe: Connection, body: object) -> None:
+        try:
+            pipe.send(body)
+        except ConnectionError:
+            self._gone(pipe)
 
     def _gone(self, pipe: Connection) -> None:
         """A worker closed its end: it is done, or it died."""
@@ -134,12 +143,16 @@ class _Processes:
             )
 
 
-def _work(task: EngineTask[Any], device: str, pipe: Connection, halt: Any, workers: int) -> None:
-    """Body of a worker process, one of several. Ctrl-C reaches every process of a terminal: only the parent heeds it."""
+def _work(pipe: Connection, halt: Any) -> None:
+    """Body of a worker process, one of several: first it is told the task, its device and how many there are.
+
+    Ctrl-C reaches every process of a terminal: only the parent heeds it.
+    """
     be_a_child()
     stop = threading.Event()
     threading.Thread(target=_watch, args=(halt, stop), daemon=True).start()
     try:
+        task, device, workers = pipe.recv()
         from earthsynth_factory.models.device import share_threads
 
         share_threads(workers)

@@ -13,7 +13,7 @@ from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.datasets.build.records import SampleRecord
 from earthsynth_factory.datasets.merged import Merged, MergedRecord
 from earthsynth_factory.datasets.open import open_dataset
-from earthsynth_factory.datasets.splitting import Leaks, find_leaks, split_groups
+from earthsynth_factory.datasets.splitting import Leaks, find_leaks, groups_for, split_groups, thumbnails_of
 from earthsynth_factory.datasets.views import Resplit, View
 from earthsynth_factory.errors import InputError
 from earthsynth_factory.evaluation.result_folder import compared_dataset
@@ -49,7 +49,8 @@ def gather(recipe: EvaluationRecipe, progress: Callable[[int], None]) -> Members
     paths = [*recipe.synthetic, *(() if recipe.compare is None else compared_dataset(recipe.compare))]
     made = [_opened(path) for path in paths]
     roles = _Roles(Merged([real, *made]), len(recipe.synthetic))
-    leaks = find_leaks(roles, progress)
+    with thumbnails_of(roles, progress) as looks:
+        leaks = find_leaks(roles, looks)
     records: defaultdict[str, list[MergedRecord]] = defaultdict(list)
     for record in roles.samples():
         assert isinstance(record, MergedRecord)
@@ -95,7 +96,7 @@ def _with_splits(
     """`real` with train, val and test. Raises InputError if a test split can neither be found nor be made."""
     found = set(real.splits)
     if found == {TRAIN}:
-        split_of = split_groups(real, SHARES, seed, progress)
+        split_of = _dealt_out(real, SHARES, seed, progress)
         return Resplit(real, split_of, list(SHARES)), [f"{real.root}: had no splits; scenes were dealt out 3 : 1 : 1"]
     missing = [split for split in (TRAIN, TEST) if split not in found]
     if missing:
@@ -112,12 +113,20 @@ def _with_splits(
     ]
 
 
+def _dealt_out(
+    dataset: LabelledDataset, shares: Mapping[str, float], seed: int, progress: Callable[[int], None]
+) -> dict[str, str]:
+    groups = groups_for(dataset, shares)
+    with thumbnails_of(dataset, progress) as looks:
+        return split_groups(dataset, groups, looks, shares, seed)
+
+
 class _ValFromTrain(View):
     """Some scenes of train as val. Raises InputError if train has a single scene."""
 
     def __init__(self, base: LabelledDataset, seed: int, progress: Callable[[int], None]) -> None:
         super().__init__(base)
-        self._split_of = split_groups(_OnlyTrain(base), VAL_SHARE, seed, progress)
+        self._split_of = _dealt_out(_OnlyTrain(base), VAL_SHARE, seed, progress)
 
     @property
     def splits(self) -> list[str]:

@@ -212,8 +212,18 @@ def _pooled(
 
 def _hand_out(pool: ProcessPoolExecutor, flying: dict[Future[dict[str, Any]], Scene], scenes: Iterable[Scene]) -> None:
     for scene in scenes:
+        flying[_submitted(pool, scene)] = scene
+
+
+def _submitted(pool: ProcessPoolExecutor, scene: Scene) -> Future[dict[str, Any]]:
+    """The scene's record to come. A pool that cannot take it, since a worker died before or as it started, says so there."""
+    try:
         with spawning():
-            flying[pool.submit(_work_there, scene)] = scene
+            return pool.submit(_work_there, scene)
+    except (BrokenProcessPool, ConnectionError) as error:
+        failed = Future[dict[str, Any]]()
+        failed.set_exception(BrokenProcessPool(str(error)))
+        return failed
 
 
 def _one_by_one(task: SceneTask, scenes: deque[Scene]) -> Iterator[tuple[Scene, dict[str, Any]]]:
@@ -222,9 +232,7 @@ def _one_by_one(task: SceneTask, scenes: deque[Scene]) -> Iterator[tuple[Scene, 
         try:
             with ProcessPoolExecutor(1, warm_context(*WARM), _take_place, (task,)) as pool:
                 while scenes:
-                    with spawning():
-                        future = pool.submit(_work_there, scenes[0])
-                    record = future.result()
+                    record = _submitted(pool, scenes[0]).result()
                     yield scenes.popleft(), record
         except BrokenProcessPool:
             scene = scenes.popleft()

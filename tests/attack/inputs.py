@@ -36,6 +36,8 @@ exports: [coco]
 engine: {shard_size: 4, device: cpu}
 """
 
+MANY = RECIPE.replace("count: 14", "count: 280").replace("shard_size: 6", "shard_size: 40")
+
 FILTER = "rules: [image_quality, object_size]\n"
 
 
@@ -47,6 +49,8 @@ class Inputs:
     collage: Path
     filter: Path
     build: Path
+    loose: Path
+    packed: Path
     prepared: Path
     foreign: Path
     filtered: Path
@@ -60,6 +64,8 @@ class Inputs:
             folder / "collage.yaml",
             folder / "filter.yaml",
             folder / "build",
+            folder / "loose",
+            folder / "packed",
             folder / "prepared",
             folder / "foreign",
             folder / "filtered",
@@ -67,9 +73,13 @@ class Inputs:
         made.recipe.write_text(RECIPE)
         made.collage.write_text(COLLAGE)
         made.filter.write_text(FILTER)
+        many = folder / "many.yaml"
+        many.write_text(MANY)
         layouts.ALL["coco"](made.foreign)
         for words in (
             ["build", made.recipe, "--out", made.build],
+            ["build", many, "--out", made.loose],
+            ["build", many, "--out", made.packed, "--set", "store.pack=true"],
             ["split", made.build, "--ratios", "0.5,0.5", "--out", made.prepared],
             ["filter", made.build, "--out", made.filtered, "--config", made.filter],
         ):

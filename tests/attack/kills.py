@@ -24,13 +24,17 @@ UNORDERED = {"prepare.jsonl", "scores.jsonl"}
 
 @dataclass(frozen=True)
 class Job:
-    """A command whose output folder is `OUT`. workers: whether it has processes of its own."""
+    """A command whose output folder is `OUT`. workers: whether it has processes of its own. given: what it works in a copy of."""
 
     name: str
     words: tuple[object, ...]
     workers: bool = False
+    given: Path | None = None
 
     def into(self, out: Path) -> list[object]:
+        """Its words for this folder, which is the copy if it is not there yet."""
+        if self.given and not out.exists():
+            shutil.copytree(self.given, out)
         return [out if word == "OUT" else word for word in self.words]
 
 
@@ -49,6 +53,8 @@ def jobs(inputs: Inputs) -> list[Job]:
         Job("export of foreign data", ("export", inputs.foreign, "-f", "coco,voc", "-o", "OUT")),
         Job("split", ("split", inputs.build, "--ratios", "0.6,0.4", "--out", "OUT")),
         Job("merge", ("merge", inputs.build, inputs.prepared, "--out", "OUT")),
+        Job("pack", ("pack", "OUT"), given=inputs.loose),
+        Job("unpack", ("unpack", "OUT"), given=inputs.packed),
     ]
 
 
@@ -58,8 +64,8 @@ def attack(job: Job, folder: Path, kills: int, chance: random.Random) -> Outcome
     """
     outcome = Outcome(f"SIGKILL: {job.name}")
     folder.mkdir(parents=True)
-    began = time.monotonic()
-    whole = run(job.into(folder / "whole"), folder / "log.txt")
+    words, began = job.into(folder / "whole"), time.monotonic()
+    whole = run(words, folder / "log.txt")
     seconds = time.monotonic() - began
     assert whole.code == 0, whole.text
     for number in range(kills):
@@ -100,8 +106,8 @@ def signals(job: Job, folder: Path, times: int, chance: random.Random) -> Outcom
     """Ask the command to end, once or twice, as terminals, closed ones, and machines that shut down do."""
     outcome = Outcome(f"signals: {job.name}")
     folder.mkdir(parents=True)
-    began = time.monotonic()
-    whole = run(job.into(folder / "whole"), folder / "log.txt")
+    words, began = job.into(folder / "whole"), time.monotonic()
+    whole = run(words, folder / "log.txt")
     seconds = time.monotonic() - began
     assert whole.code == 0, whole.text
     for number in range(times):

@@ -37,7 +37,7 @@ def test_damaged_folders(inputs: Inputs, tmp_path: Path, name: str) -> None:
     held(fuzz.attack(target, tmp_path / "damage", 12, SEED))
 
 
-@pytest.mark.parametrize("name", ["build", "prepare", "filter --apply", "split"])
+@pytest.mark.parametrize("name", ["build", "prepare", "filter --apply", "split", "pack"])
 def test_kills(inputs: Inputs, tmp_path: Path, name: str) -> None:
     [job] = [one for one in kills.jobs(inputs) if one.name == name]
     held(kills.attack(job, tmp_path / "kills", 4, random.Random(SEED)))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from earthsynth_factory.datasets.build.reader import BuildReader
 from earthsynth_factory.io.mirror import Mirror
 from earthsynth_factory.io.objects import ObjectAddress
 from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
-from tests.object_services import SCHEMES, SECRET, Faulty, check_installed, files, object_service
+from tests.conditions.folders import DATA
+from tests.object_services import SCHEMES, SECRET, Faulty, check_installed, files, lead_nowhere, object_service
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
@@ -60,7 +62,7 @@ def test_a_killed_build_into_a_failing_store_makes_the_local_dataset(
 ) -> None:
     recipe, out, chance = write_recipe(tmp_path, MANY), store.address("my data/größe"), random.Random(2)
     run_build(recipe, tmp_path / "whole")
-    store.share = 0.01 if store.scheme == "az" else 0.03  # its library waits a quarter of a minute after each fault
+    store.share = 0.03
     died = 0
     while died < KILLS:
         ends = store.writes + chance.randint(3, 40)
@@ -124,22 +126,68 @@ def test_what_reads_a_dataset_reads_it_there(tmp_path: Path, store: Faulty, monk
     assert list(brought(store.address("voc"), monkeypatch, tmp_path / "third").rglob("*.xml"))
 
 
-def test_sources_come_from_the_store_and_are_the_same(
-    tmp_path: Path, store: Faulty, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tests.conditions.folders import DATA
-
-    text = RECIPE.replace("{kind: procedural}", f"{{kind: dataset, path: {DATA}/dubai}}")
+def write_dataset_recipe(folder: Path, dataset: str) -> Path:
+    """A recipe whose layouts and labels come from a dataset of real images."""
+    text = RECIPE.replace("{kind: procedural}", f"{{kind: dataset, path: {dataset}}}")
     text = text.replace("storage tank", "building").replace("plane", "road").replace("negatives: 4", "negatives: 0")
-    local = write_recipe(tmp_path, text)
-    run_build(local, tmp_path / "whole")
+    folder.mkdir()
+    return write_recipe(folder, text)
+
+
+OF_ADDRESSES = ("run.json", "recipe.yaml", "exports/", "README.md", "report/", ".earthsynth-factory.json")
+"""Hold where the sources lie."""
+
+
+def test_sources_come_from_the_store_and_are_the_same(tmp_path: Path, store: Faulty) -> None:
+    run_build(write_dataset_recipe(tmp_path / "local", f"{DATA}/dubai"), tmp_path / "whole")
     files(store.scheme).put(str(DATA / "dubai"), "bucket/sources/dubai", recursive=True)
-    recipe = tmp_path / "remote.yaml"
-    recipe.write_text(text.replace(f"{DATA}/dubai", store.address("sources/dubai")))
+    recipe = write_dataset_recipe(tmp_path / "remote", store.address("sources/dubai"))
     code, log = run(tmp_path / "here", "build", recipe, "--out", tmp_path / "out")
     assert code == 0, log
-    only = ("run.json", "recipe.yaml", "exports/", "README.md", "report/", ".earthsynth-factory.json")
-    assert tree_hash(tmp_path / "out", only) == tree_hash(tmp_path / "whole", only)
+    assert tree_hash(tmp_path / "out", OF_ADDRESSES) == tree_hash(tmp_path / "whole", OF_ADDRESSES)
+
+
+@pytest.mark.parametrize("kind", ["same", "other"])
+def test_sources_lie_in_one_store_and_the_dataset_in_another(
+    tmp_path: Path, store: Faulty, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same kind, in another bucket of it: the environment names one endpoint for each kind."""
+    other = store.scheme if kind == "same" else SCHEMES[SCHEMES.index(store.scheme) - 1]
+    run_build(write_dataset_recipe(tmp_path / "local", f"{DATA}/dubai"), tmp_path / "whole")
+    with ExitStack() as stack:
+        if kind == "same":
+            files(other).mkdir("sources")
+        else:
+            check_installed(other)
+            (tmp_path / "other").mkdir()
+            stack.enter_context(object_service(other, tmp_path / "other", monkeypatch))
+        bucket = "sources" if kind == "same" else "bucket"
+        files(other).put(str(DATA / "dubai"), f"{bucket}/dubai", recursive=True)
+        recipe, out = write_dataset_recipe(tmp_path / "remote", f"{other}://{bucket}/dubai"), store.address("made")
+        killed = start(tmp_path / "machine1", "build", recipe, "--out", out, "--shard", "1/2")
+        while killed.poll() is None and not files(store.scheme).glob("bucket/made/shards/*.json"):
+            time.sleep(0.05)
+        killed.kill()
+        killed.wait()
+        for machine, share in (("machine1", "1/2"), ("machine2", "2/2")):
+            code, log = run(tmp_path / machine, "build", recipe, "--out", out, "--shard", share)
+            assert code == 0, log[-2000:]
+        code, log = run(tmp_path / "last", "build", recipe, "--out", out)
+        assert code == 0, log[-2000:]
+        found = brought(out, monkeypatch, tmp_path / "there")
+    assert tree_hash(found, OF_ADDRESSES) == tree_hash(tmp_path / "whole", OF_ADDRESSES)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_store_that_nobody_serves_is_given_up_soon(
+    tmp_path: Path, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_installed(scheme)
+    lead_nowhere(scheme, monkeypatch)
+    begun = time.monotonic()
+    code, log = run(tmp_path / "here", "status", f"{scheme}://bucket/x")
+    assert code == 3 and "once the store answers" in log, log
+    assert time.monotonic() - begun < 60
 
 
 def test_what_stands_in_the_way_is_said_in_one_line_without_secrets(tmp_path: Path, store: Faulty) -> None:

@@ -208,7 +208,6 @@ def test_packing_that_is_killed_goes_on(both: tuple[Path, Path], monkeypatch: py
         with monkeypatch.context() as patch:
             for name in ("remove", "flush", "packed"):
                 patch.setattr(packing, name, _first(step, getattr(packing, name)))
-            patch.setattr(shutil, "rmtree", _first(step, shutil.rmtree))
             with pytest.raises(KeyboardInterrupt):
                 change(out)
         assert not list(damages(BuildReader(out), digests=True))
@@ -216,6 +215,25 @@ def test_packing_that_is_killed_goes_on(both: tuple[Path, Path], monkeypatch: py
     packing.pack_shards(both[0])
     packing.pack_shards(both[1])
     assert tree_hash(both[0] / "shards") == tree_hash(both[1] / "shards") not in hashes
+
+
+def test_packing_leaves_what_is_not_ours_and_sweeps_what_a_kill_left(both: tuple[Path, Path]) -> None:
+    loose, packed = both
+    for out, change in zip(both, ("pack", "unpack"), strict=True):
+        shard = BuildLayout(out).shard(1)
+        notes = shard.image("notes").with_suffix(".txt")
+        notes.parent.mkdir(exist_ok=True)
+        notes.write_text("mine")
+        for left in (shard.root / ".1.esf-tmp", notes.with_name(".2.esf-tmp")):
+            left.write_bytes(b"half")
+        command(change, out)
+        assert "nothing to do" in command(change, out)
+        assert notes.read_text() == "mine" and not list(out.rglob("*.esf-tmp"))
+        notes.unlink()
+    command("pack", loose)  # the folder that is empty now goes
+    command("pack", packed)
+    assert not list(loose.glob("shards/*/images"))
+    assert tree_hash(loose / "shards") == tree_hash(packed / "shards")
 
 
 def _first(step: Callable[..., None], then: Callable[..., object]) -> Callable[..., object]:

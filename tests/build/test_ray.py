@@ -21,7 +21,7 @@ from earthsynth_factory.datasets.build.layout import BuildLayout
 from earthsynth_factory.datasets.build.reader import BuildReader
 from tests.build.building import RECIPE, run_build, tree_hash, write_recipe
 
-MANY = RECIPE.replace("count: 14", "count: 700").replace("shard_size: 7", "shard_size: 11")
+MANY = RECIPE.replace("count: 14", "count: 1100").replace("shard_size: 7", "shard_size: 11")
 KILLS = 24
 OTHERS = ("run.json",)
 """Holds the recipe with its engine; all else is the same to the byte."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def path(tmp_path: Path) -> Path:
 
 def test_version(run: Run) -> None:
     assert run("--version") == (0, f"earthsynth-factory {__version__}\n", "")
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, "1"), ("4", "4")])
+def test_numpy_computes_in_one_thread_unless_the_user_says_otherwise(
+    run: Run, monkeypatch: pytest.MonkeyPatch, given: str | None, found: str
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", given or "")
+    if given is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    run("--version")
+    assert os.environ["OPENBLAS_NUM_THREADS"] == found
 
 
 def test_init_writes_once(run: Run, tmp_path: Path) -> None:

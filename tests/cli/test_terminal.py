@@ -48,7 +48,7 @@ ROOT_COMMAND = typer.main.get_command(cli.app)
 COMMANDS = [*ROOT_COMMAND.commands]  # type: ignore[attr-defined]
 RECIPE_COMMANDS = [["recipe", name] for name in ROOT_COMMAND.commands["recipe"].commands]  # type: ignore[attr-defined]
 LIVE = re.compile(
-    r"[⠀-⣿]|\d|img/s|left|starting|loading|models|images|passed|not|kept|–|writing|comparing|counting|scenes|windows|…|:|%"
+    r"[⠀-⣿]|\d|img/s|left|starting|loading|looking|models|images|passed|not|kept|–|writing|comparing|counting|scenes|windows|…|:|%"
 )
 """What progress writes, and overwrites."""
 

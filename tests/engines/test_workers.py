@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import torch
 from earthsynth_factory.build.filling import _engine
 from earthsynth_factory.engines.base import Report
 from earthsynth_factory.engines.local import LocalEngine
-from earthsynth_factory.errors import RecipeError
+from earthsynth_factory.errors import Interrupted, RecipeError
 from earthsynth_factory.recipe.load import load_recipe
 from tests.build.building import write_recipe
 
@@ -68,3 +69,17 @@ def test_workers_divide_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     LocalEngine(["a", "b"]).run(TellThreads(), iter(range(5)), told.append, threading.Event())
     assert sorted(item for _, item, _ in told) == list(range(5))
     assert {threads for _, _, threads in told} == {1}
+
+
+@dataclass
+class DeadlyToRead(TellThreads):
+    """Ends whoever unpickles it, with most of its bytes unread: more than a pipe holds."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (7,), bytes(1 << 20)
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_that_dies_before_it_has_read_its_task_is_named() -> None:
+    with pytest.raises(Interrupted, match=r"died \(exit code 7"):
+        LocalEngine(["a", "b"]).run(DeadlyToRead(), iter(range(5)), print, threading.Event())

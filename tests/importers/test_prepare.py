@@ -8,7 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from earthsynth_factory.errors import InputError, SourceError, StoreError
 from earthsynth_factory.exports.coco import CocoSpec
 from earthsynth_factory.exports.write import export
 from earthsynth_factory.geometry.rle import decode
+from earthsynth_factory.importers import prepare as prepare_module
 from earthsynth_factory.importers.crops import CropRules, starts
 from earthsynth_factory.importers.prepare import PrepareOptions, prepare
 from earthsynth_factory.importers.readers.masks import Masks
@@ -229,6 +233,26 @@ def test_a_scene_that_kills_its_worker_is_a_fault_and_the_rest_is_done(tmp_path:
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip() == "5"
     assert "003.png: reading it ended the process" in (tmp_path / "out" / "problems.txt").read_text()
+
+
+@pytest.mark.parametrize("error", [BrokenProcessPool, BrokenPipeError])
+def test_a_scene_that_a_broken_pool_did_not_take_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """A worker dies after another has given its record, and before the next scene is handed out."""
+    taken: list[int] = []
+
+    def submit(pool: ProcessPoolExecutor, *given: Any) -> Any:
+        taken.append(1)
+        if len(taken) == 3:
+            raise error("a worker is gone")
+        return given_to(pool, *given)
+
+    given_to = ProcessPoolExecutor.submit
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit)
+    monkeypatch.setattr(prepare_module, "IN_FLIGHT", 1)
+    found = prepare(many(tmp_path / "in", 6), tmp_path / "out", PrepareOptions(rules=CropRules(0), workers=2))
+    assert found.images == 6 and len(taken) > 6
 
 
 class Deadly(Masks):

@@ -80,13 +80,18 @@ class ShardLayout:
         return self.root.with_suffix(".json")
 
     @cached_property
+    def dataset(self) -> Path:
+        """The output folder that it is part of."""
+        return self.root.parent.parent
+
+    @cached_property
     def packed(self) -> Path:
         """The tar of all its samples' files, if it is packed."""
         return self.root / "masters.tar"
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """The folders in it; those of masters first, which a packed one lacks."""
+        """The folders in it; those of masters first, which are missing in a packed one."""
         return tuple(self.root / name for name in ("images", "masks", "instances", "rejects"))
 
     def masters(self, stem: str) -> tuple[Path, Path, Path]:

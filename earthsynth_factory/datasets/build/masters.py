@@ -13,7 +13,7 @@ Masters = tuple[StoredFile, StoredFile, StoredFile]
 
 
 def masters(layout: ShardLayout, stem: str) -> Masters:
-    """Image, mask and instance map of a sample; they may be missing."""
+    """Image, mask and instance map of a sample; they may be missing. Raises SourceError for a tar elsewhere."""
     sample = _packed(layout, stem)
     if sample is None:
         image, mask, instances = map(StoredFile, layout.masters(stem))
@@ -31,6 +31,6 @@ def has_masters(layout: ShardLayout, stem: str) -> bool:
 def _packed(layout: ShardLayout, stem: str) -> PackedSample | None:
     """Where the sample lies in the shard's tar; None if there is no tar, or it does not have it."""
     try:
-        return read_index(layout.packed).find(int(stem)) if stem.isdigit() else None
+        return read_index(layout.packed, layout.dataset).find(int(stem)) if stem.isdigit() else None
     except (OSError, ValueError):
         return None

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import orjson
 
 from earthsynth_factory.io.bounded import open_regular
+from earthsynth_factory.io.gates import read_below
 from earthsynth_factory.io.stored import member_bytes
 from earthsynth_factory.io.tar_members import BLOCK, END, TarMember, extent, header, packed, parse_header
 
@@ -98,19 +99,20 @@ class PackedIndex:
         return (sample for slot in self.slots.tolist() if (sample := self.find(slot)))
 
 
-def read_index(path: Path) -> PackedIndex:
+def read_index(path: Path, root: Path | None = None) -> PackedIndex:
     """What a tar of ours holds: by its index, or if it has none by its headers up to the first that is none of ours.
 
-    Raises OSError, and ValueError if it is no regular file.
+    root: the folder that it must lie in, wherever links lead. Raises OSError, ValueError if it is no regular file, and
+    SourceError if it lies elsewhere.
     """
     found = path.stat()
-    return _read_index(str(path), found.st_size, found.st_mtime_ns, found.st_ino)
+    return _read_index(path, root, found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 @lru_cache(maxsize=8)
-def _read_index(path: str, size: int, *_: int) -> PackedIndex:
+def _read_index(path: Path, root: Path | None, size: int, *_: int) -> PackedIndex:
     """_: what else changes with the tar, so that it is read again."""
-    with open_regular(Path(path)) as file:
+    with open_regular(path if root is None else read_below(path, root)) as file:
         return _sealed_index(file.fileno(), size) or _scanned(file.fileno(), size)
 
 

@@ -152,9 +152,7 @@ class BuildReader:
     def image_file(self, record: SampleRecord) -> StoredFile:
         """The image's file, which may be missing. Raises SourceError if a link leads out of the dataset."""
         image, _, _ = self.masters(record)
-        if image.path.exists():
-            read_below(image.path, self.root)
-        return image
+        return self._within(image) if image.path.exists() else image
 
     def stamp(self, record: SampleRecord) -> str:
         # Sizes alone: equal builds are equal wherever and whenever they were made, and `build` looks after its files.
@@ -191,10 +189,15 @@ class BuildReader:
 
     def _read(self, read: Callable[[StoredFile], Pixels], file: StoredFile) -> Pixels:
         try:
-            read_below(file.path, self.root)
-            return read(file)
+            return read(self._within(file))
         except SourceError as error:
             raise SourceError(f"{error}; or {REMEDY}") from error
+
+    def _within(self, file: StoredFile) -> StoredFile:
+        """The file. Raises SourceError if it is missing or a link leads out of the dataset; a tar's index told that."""
+        if file.member is None:
+            read_below(file.path, self.root)
+        return file
 
     def _of_size(self, pixels: Pixels, file: StoredFile, record: SampleRecord) -> Pixels:
         """The pixels. Raises SourceError if they are of another size than the record says."""
