@@ -53,7 +53,9 @@ def _quantile(values: npt.NDArray[np.float32], share: float) -> np.float32:
     below = int(place)
     low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
     part = np.float32(place - below)
-    return np.float32(low + (high - low) * part if part < 0.5 else high - (high - low) * np.float32(1 - (place - below)))
+    return np.float32(
+        low + (high - low) * part if part < 0.5 else high - (high - low) * np.float32(1 - (place - below))
+    )
 
 
 def wood(drawing: Drawing, name: str, share: float, feature: float) -> None:
