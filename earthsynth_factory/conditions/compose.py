@@ -208,7 +208,8 @@ class ComposeSource(ConditionSource):
         ground = self._grounds.choose(want, rng)
         if isinstance(ground, str):
             return ground
-        draft = _Draft(want, ground, ComposedScene(ground.crop, self._spec.match), rng)
+        gap = None if self._spec.touching else math.ceil(self._spec.gap / want.metres_per_pixel)
+        draft = _Draft(want, ground, ComposedScene(ground.crop, self._spec.match, gap), rng)
         fault = self._populate(draft)
         return fault or (self._pair(draft) if want.pair else self._condition(draft))
 
@@ -344,8 +345,7 @@ class ComposeSource(ConditionSource):
 
     def _free(self, draft: _Draft, category: int) -> Bits:
         """(H, W) True if an object of the category may go."""
-        gap = None if self._spec.touching else math.ceil(self._spec.gap / draft.want.metres_per_pixel)
-        return draft.scene.free(self._grounds.lies_on(category), gap)
+        return draft.scene.free(self._grounds.lies_on(category))
 
     def _stamp(self, draft: _Draft, cutout: Cutout) -> ObjectStamp | str:
         """The silhouette at its true size (or the wanted one), turned at random; or why it cannot be shown."""

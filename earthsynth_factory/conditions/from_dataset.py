@@ -18,7 +18,7 @@ from earthsynth_factory.conditions.masks.pictures import FolderPictures
 from earthsynth_factory.conditions.masks.view import Variants, choose_view, stretch
 from earthsynth_factory.domain import seeds
 from earthsynth_factory.domain.condition import Condition, Origin
-from earthsynth_factory.domain.masks import present_classes
+from earthsynth_factory.domain.masks import present_classes, present_ids
 from earthsynth_factory.domain.spec import CountSpan, Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE, Category
 from earthsynth_factory.errors import NoCondition
@@ -178,7 +178,7 @@ class DatasetSource(ConditionSource):
             return fault
         category = want.category.id
         inside = crop.mask == category
-        ids = [int(number) for number in np.unique(crop.instances[inside]) if number]
+        ids = [number for number in present_ids(crop.instances[inside]) if number]
         seen = max((crop.visible.get(number, 1.0) for number in ids), default=0.0)
         if not inside.any() or (inside.mean() < self._spec.min_area and seen < self._spec.min_visible):
             return f"too little of {want.category.name!r} in view (see `min_visible` and `min_area`)"

@@ -47,13 +47,12 @@ class Piece:
 
 def cut_piece(picture: Image, instances: InstanceMap, box: tuple[slice, slice]) -> Piece:
     """The pixels of a box (rows, columns) of a picture (H, W, 3); the picture's edge goes on beyond it."""
-    rows, columns = (
-        np.arange(side.start - MARGIN, side.stop + MARGIN).clip(0, extent - 1)
-        for side, extent in zip(box, instances.shape, strict=True)
-    )
-    window = np.ix_(rows, columns)
-    pixels = np.ascontiguousarray(picture[window])
-    return Piece(pixels, light_of(pixels, instances[window] == 0))
+    (top, bottom), (left, right) = ((side.start - MARGIN, side.stop + MARGIN) for side in box)
+    height, width = instances.shape
+    window = np.s_[max(top, 0) : bottom, max(left, 0) : right]
+    beyond = max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)
+    pixels, things = (cv2.copyMakeBorder(one[window], *beyond, cv2.BORDER_REPLICATE) for one in (picture, instances))
+    return Piece(np.asarray(pixels, np.uint8), light_of(pixels, things == 0))
 
 
 def light_of(pixels: Image, counts: npt.NDArray[np.bool_]) -> Light | None:

@@ -10,12 +10,16 @@ import numpy.typing as npt
 
 from earthsynth_factory.conditions.masks.view import MaskView
 from earthsynth_factory.conditions.pasting import MARGIN, Piece, depth
+from earthsynth_factory.geometry.pixels import pixels_at
 
 Bits = npt.NDArray[np.bool_]
 """(H, W) True if something is."""
 
 PLACES = 24
 """Places tried for one silhouette before it counts as without room."""
+
+DISC = 8
+"""Pixels: up to this radius it is quicker to push a disc through an image of any size than to measure all its distances."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,15 +74,33 @@ def find_place(free: Bits, stamp: ObjectStamp, min_inside: float, rng: np.random
 
     All of it that the image shows is on `free` (H, W), and the image shows at least the share `min_inside` of it.
     """
-    room = cv2.distanceTransform(free.astype(np.uint8), cv2.DIST_L2, 3)
-    roomy = np.flatnonzero(room >= stamp.radius - 1)  # one pixel of grace: the 3×3 distance is an approximation
-    if not len(roomy):
+    roomy = _roomy(free, stamp.radius - 1)  # one pixel of grace: the 3×3 distance is an approximation
+    count = int(np.count_nonzero(roomy))
+    if not count:
         return None
-    for place in rng.choice(roomy, size=min(PLACES, len(roomy)), replace=False).tolist():
-        row, column = divmod(place, free.shape[1])
-        if found := at_anchor(free, stamp, (row, column), min_inside):
+    for anchor in pixels_at(roomy, rng.choice(count, size=min(PLACES, count), replace=False).tolist()):
+        if found := at_anchor(free, stamp, anchor, min_inside):
             return found
     return None
+
+
+def _roomy(free: Bits, radius: float) -> Bits:
+    """(H, W) True where all within this distance (cv2's of 3×3) is free, if the image has it.
+
+    A small disc is pushed through the image, which takes a fifth of the time of measuring all distances. They are sums
+    that cv2 rounds as it meets them, so the two agree for a radius that is none of them; one of them less 1 never is.
+    """
+    if not 0 < radius <= DISC:
+        return np.asarray(_distance(free.view(np.uint8)) >= radius)
+    side = 2 * DISC + 3
+    alone = np.ones((side, side), np.uint8)
+    alone[side // 2, side // 2] = 0
+    disc = _distance(alone) < radius
+    return np.asarray(cv2.erode(free.view(np.uint8), disc.view(np.uint8)).view(bool))
+
+
+def _distance(inside: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 3), np.float32)
 
 
 def at_anchor(free: Bits, stamp: ObjectStamp, anchor: tuple[int, int], min_inside: float) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from earthsynth_factory.domain.masks import present_classes
+from earthsynth_factory.domain.masks import present_classes, run_starts
 from earthsynth_factory.domain.taxonomy import BACKGROUND, IGNORE
 
 Mask = npt.NDArray[np.uint8]
@@ -99,8 +99,10 @@ class Condition:
 
     def instance_classes(self) -> dict[int, int]:
         """Instance id → class id, ascending by instance id."""
-        inside = self.instances > 0
-        pairs = np.unique(self.instances[inside].astype(np.uint32) << 8 | self.mask[inside])
+        starts = run_starts(self.instances, self.mask)
+        numbers, classes = self.instances.ravel()[starts], self.mask.ravel()[starts]
+        inside = numbers > 0
+        pairs = np.unique(numbers[inside].astype(np.uint32) << 8 | classes[inside])
         found = {int(pair >> 8): int(pair & 255) for pair in pairs}
         if len(found) != len(pairs):
             raise ValueError(f"an instance of {self.origin} covers more than one class")

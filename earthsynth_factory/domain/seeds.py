@@ -7,8 +7,12 @@ The hash is BLAKE2b, so it is the same on every machine and in every Python proc
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+
+One = TypeVar("One")
 
 
 def derive(seed: int, *parts: int | str) -> int:
@@ -29,3 +33,8 @@ def rng(seed: int, *parts: int | str) -> np.random.Generator:
 def unit(seed: int, *parts: int | str) -> float:
     """A number in [0, 1) for the thing that `parts` name."""
     return derive(seed, *parts) / 2**63
+
+
+def one_of(rng: np.random.Generator, several: Sequence[One]) -> One:
+    """What `rng.choice` would draw of them, which takes ten times as long: it makes an array of them first."""
+    return several[int(rng.integers(len(several)))]

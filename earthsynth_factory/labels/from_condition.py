@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from earthsynth_factory.domain.condition import Condition, InstanceMap
+from earthsynth_factory.domain.masks import renumbered
 from earthsynth_factory.domain.sample import Instance, Labels
 from earthsynth_factory.domain.spec import NOT_IN_FINGERPRINT, Field, Spec
 from earthsynth_factory.domain.taxonomy import Taxonomy
@@ -60,9 +62,9 @@ def map_labels(condition: Condition, spec: LabelSpec, taxonomy: Taxonomy) -> Lab
         )
         for number, index in enumerate(kept, start=1)
     )
-    renumbered = np.zeros(int(runs.ids.max(initial=0)) + 1, np.uint16)
-    renumbered[runs.ids[kept]] = np.arange(1, len(kept) + 1)
-    return Labels(instances, renumbered[things], condition.mask, tuple(condition.classes()))
+    numbers = np.zeros(int(runs.ids.max(initial=0)) + 1, np.uint16)
+    numbers[runs.ids[kept]] = np.arange(1, len(kept) + 1)
+    return Labels(instances, renumbered(things, numbers), condition.mask, tuple(condition.classes()))
 
 
 def things_of(condition: Condition, taxonomy: Taxonomy) -> InstanceMap:
@@ -70,6 +72,6 @@ def things_of(condition: Condition, taxonomy: Taxonomy) -> InstanceMap:
     things = [class_id for class_id in condition.classes() if taxonomy[class_id].thing]
     if not condition.known_instances:
         return components(condition.mask, things)
-    is_thing = np.zeros(256, np.uint16)
+    is_thing = np.zeros(256, np.uint8)
     is_thing[things] = 1
-    return np.asarray(condition.instances * is_thing[condition.mask], dtype=np.uint16)
+    return np.asarray(condition.instances * cv2.LUT(condition.mask, is_thing), dtype=np.uint16)

@@ -62,7 +62,7 @@ def test_a_killed_build_into_a_failing_store_makes_the_local_dataset(
 ) -> None:
     recipe, out, chance = write_recipe(tmp_path, MANY), store.address("my data/größe"), random.Random(2)
     run_build(recipe, tmp_path / "whole")
-    store.share = 0.01 if store.scheme == "az" else 0.03  # its library waits a quarter of a minute after each fault
+    store.share = 0.03
     died = 0
     while died < KILLS:
         ends = store.writes + chance.randint(3, 40)

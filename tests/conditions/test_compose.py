@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from earthsynth_factory.conditions import placement
 from earthsynth_factory.conditions.compose import ComposeSource, ComposeSpec
 from earthsynth_factory.conditions.ground import LyingTable
 from earthsynth_factory.conditions.masks import bank as mask_bank
@@ -85,10 +87,26 @@ def test_ground_objects_keep_ids_and_their_cut_share() -> None:
 
 
 def test_gap_keeps_objects_apart() -> None:
-    scene = ComposedScene(_plain(30, 30))
-    scene.put(_stamp(4, 4), 17, 10, 10, 0.5)
-    free = scene.free([6], 3)
-    assert not free[6:18, 10:14].any() and free[10:14, 18:].all() and scene.free([6], None).all()
+    scene, touching = ComposedScene(_plain(30, 30), gap=3), ComposedScene(_plain(30, 30))
+    for one in (scene, touching):
+        assert one.put(_stamp(4, 4), 17, 10, 10, 0.5)
+    free = scene.free([6])
+    assert not free[6:18, 10:14].any() and free[10:14, 18:].all() and touching.free([6]).all()
+
+
+def test_the_gap_is_kept_around_what_was_there_and_what_was_put() -> None:
+    """What is barred grows with every object as if it were found anew of all of them; a copy keeps its own."""
+    rng = np.random.default_rng(0)
+    ground = _plain(60, 50)
+    ground.mask[20:30, 20:40], ground.instances[20:30, 20:40] = 17, 3
+    scene = ComposedScene(ground, gap=2)
+    before, twin = scene.free([6, 17]), scene.copy()
+    for top, left in rng.integers(-3, 48, (12, 2)).tolist():
+        scene.put(_stamp(6, 5), 17, top, left, 0.1)
+    assert scene.count(17) > 5
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
+    np.testing.assert_array_equal(scene.free([6, 17]), cv2.dilate((scene.instances > 0).view(np.uint8), disc) == 0)
+    np.testing.assert_array_equal(twin.free([6, 17]), before)
 
 
 def test_stamp_keeps_hole_parts_and_size() -> None:
@@ -111,6 +129,15 @@ def test_place_is_found_where_it_is_and_only_there() -> None:
     assert places == {(20, 20)}
     free[20, 20] = False
     assert find_place(free, stamp, 1.0, rng) is None
+
+
+def test_room_is_where_the_distance_to_what_is_taken_says() -> None:
+    """For every radius that a silhouette can have, and for larger ones."""
+    rng = np.random.default_rng(0)
+    free = cv2.resize(rng.integers(0, 2, (9, 11), np.uint8), (110, 90), interpolation=cv2.INTER_NEAREST).view(bool)
+    distance = cv2.distanceTransform(free.view(np.uint8), cv2.DIST_L2, 3)
+    for radius in (*(np.unique(distance) - 1).tolist(), 99.0):
+        np.testing.assert_array_equal(placement._roomy(free, radius), distance >= radius)
 
 
 def test_grounds_table_and_overrides() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earthsynth_factory.conditions.base import ConditionSource, SourceContext, Want
-from earthsynth_factory.conditions.procedural import ProceduralSpec
+from earthsynth_factory.conditions.procedural import ProceduralSpec, terrain
 from earthsynth_factory.conditions.procedural.canvas import MIN_PIXELS
 from earthsynth_factory.conditions.procedural.scenes import SCENES, STANDS_ON
 from earthsynth_factory.conditions.procedural.sizes import SIZES
@@ -270,3 +270,11 @@ def test_any_want_gives_a_true_condition_or_a_reason(
         assert max(counts[0], 1) <= found <= counts[1]
     assert all(0.5 <= share < 1 for share in condition.visible.values())
     assert set(condition.visible) <= set(condition.instance_classes())
+
+
+def test_patches_are_cut_at_numpys_quantile() -> None:
+    chance = np.random.default_rng(0)
+    for _ in range(300):
+        values = chance.standard_normal(tuple(chance.integers(1, 9, 2))).astype(np.float32)
+        share = float(chance.random())
+        assert terrain._quantile(values, share) == np.quantile(values, share)

@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earthsynth_factory.domain.seeds import derive, rng, unit
+from earthsynth_factory.domain.seeds import derive, one_of, rng, unit
 from earthsynth_factory.domain.splits import assign_groups
 
 
@@ -27,6 +27,12 @@ def test_units_lie_in_the_unit_interval(seed: int, part: int) -> None:
 
 def _groups(count: int) -> dict[str, list[int]]:
     return {f"scene {number}": [number % 3, 9] if number % 10 else [42] for number in range(count)}
+
+
+def test_one_of_several_is_what_numpy_chooses() -> None:
+    ours, numpys = rng(3, "a"), rng(3, "a")
+    for several in (["a", "b"], [2, 2, 4], ["one"], ["w", "x", "y", "z", "z"]) * 20:
+        assert one_of(ours, several) == numpys.choice(several)
 
 
 def test_shares_are_kept_and_rare_classes_reach_every_split() -> None:

@@ -8,8 +8,9 @@ Source positions are continuous, (y, x) in source pixels, a pixel's centre at +0
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -20,7 +21,10 @@ from earthsynth_factory.domain.spec import Field, Span, Spec
 
 Number = TypeVar("Number", bound=np.generic)
 Other = TypeVar("Other", bound=np.generic)
-Positions = npt.NDArray[np.float64]
+Terms = npt.NDArray[np.floating]
+
+STRIP_PIXELS = 1 << 14
+"""Output pixels whose positions are computed at a time."""
 
 
 class Variants(Spec):
@@ -40,6 +44,29 @@ class Variants(Spec):
 
     pad: bool = False
     """Let images reach beyond the mask, with background there. Otherwise a mask that is too small is passed over."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Positions:
+    """Source y and x of pixels in rows and columns: what the row (height,) gives plus what the column (width,) gives."""
+
+    row_y: Terms
+    row_x: Terms
+    column_y: Terms
+    column_x: Terms
+
+    def strips(self) -> Iterator[tuple[slice, Terms, Terms]]:
+        """Rows, and y and x of their pixels, (rows, width) each: a strip at a time stays in the processor's cache."""
+        rows = max(1, STRIP_PIXELS // len(self.column_y))
+        for top in range(0, len(self.row_y), rows):
+            part = slice(top, top + rows)
+            yield part, self.row_y[part, None] + self.column_y, self.row_x[part, None] + self.column_x
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Least y and x, greatest y and x. They rise or fall along every line, so that the corners are outermost."""
+        y = self.row_y[[0, -1], None] + self.column_y[[0, -1]]
+        x = self.row_x[[0, -1], None] + self.column_x[[0, -1]]
+        return float(y.min()), float(x.min()), float(y.max()), float(x.max())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,71 +89,63 @@ class MaskView:
 
     def sample(self, source: npt.NDArray[Number]) -> npt.NDArray[Number]:
         """(height, width), dtype of the (H, W) source; 0 if the view reaches beyond it."""
-        inner = self._inner_places(source.shape)
-        return self._sample_at_border(source) if inner is None else source.ravel().take(inner)
+        seen = np.empty((self.height, self.width), source.dtype)
+        self._fill([(seen, source)])
+        return seen
 
     def sample_both(
         self, one: npt.NDArray[Number], other: npt.NDArray[Other]
     ) -> tuple[npt.NDArray[Number], npt.NDArray[Other]]:
         """As `sample`, of two sources of one shape."""
-        inner = self._inner_places(one.shape)
-        if inner is None:
-            return self._sample_at_border(one), self._sample_at_border(other)
-        return one.ravel().take(inner), other.ravel().take(inner)
+        size = (self.height, self.width)
+        seen = np.empty(size, one.dtype), np.empty(size, other.dtype)
+        self._fill([(seen[0], one), (seen[1], other)])
+        return seen
 
-    def _inner_places(self, shape: tuple[int, ...]) -> npt.NDArray[np.intp] | None:
-        """(height, width) which pixel of a flat source each one shows; None if the view reaches beyond the source.
-
-        Positions rise or fall along every line, so that the four corners are the outermost.
-        """
-        y, x = self._positions()
-        corners = np.ix_([0, -1], [0, -1])
-        if any(
-            position.min() < 0 or position.max() >= size
-            for position, size in zip((y[corners], x[corners]), shape, strict=True)
-        ):
-            return None
-        places = y.astype(np.intp)
-        places *= shape[1]
-        places += x.astype(np.intp)
-        return places
-
-    def _sample_at_border(self, source: npt.NDArray[Number]) -> npt.NDArray[Number]:
-        rows, columns = (np.floor(position).astype(np.int64) for position in self._positions())
-        height, width = source.shape
-        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-        out = np.zeros((self.height, self.width), source.dtype)
-        out[inside] = source[rows[inside], columns[inside]]
-        return out
+    def _fill(self, seen_of: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> None:
+        """Each first array, (height, width), shows of its second one, (H, W) all, what `sample` says."""
+        height, width = seen_of[0][1].shape
+        positions = self._positions()
+        top, left, bottom, right = positions.bounds()
+        inner = top >= 0 and left >= 0 and bottom < height and right < width
+        for rows, y, x in positions.strips():
+            places = y.astype(np.int32)  # a mask has fewer pixels than an int32 counts
+            places *= width
+            places += x.astype(np.int32)
+            indices = places.astype(np.intp)
+            outside = None if inner else (y < 0) | (y >= height) | (x < 0) | (x >= width)
+            for seen, source in seen_of:
+                seen[rows] = source.ravel().take(indices, mode="clip")
+                if outside is not None:
+                    seen[rows][outside] = 0
 
     def sample_picture(self, source: Image) -> Image:
         """(height, width, 3) of a picture (H, W, 3) at the places that `sample` looks at; its edge goes on beyond it.
 
         Where the view copies pixels one by one, so does this.
         """
-        y, x = self._positions()
         shrink = max(1, int(self.step))
-        top, left = (max(0, math.floor(float(position.min())) - shrink) for position in (y, x))
-        bottom, right = (math.ceil(float(position.max())) + shrink for position in (y, x))
+        positions = self._positions()
+        bounds = positions.bounds()
+        top, left = (max(0, math.floor(first) - shrink) for first in bounds[:2])
+        bottom, right = (math.ceil(last) + shrink for last in bounds[2:])
         part = source[min(top, source.shape[0] - 1) : bottom, min(left, source.shape[1] - 1) : right]
         if shrink > 1:
             size = max(1, part.shape[1] // shrink), max(1, part.shape[0] // shrink)
             part = cv2.resize(part[: size[1] * shrink, : size[0] * shrink], size, interpolation=cv2.INTER_AREA)
-        # cv2 counts from pixel centres, we from edges
-        across, down = ((position - edge) / shrink - 0.5 for position, edge in ((x, left), (y, top)))
-        sampled = cv2.remap(
-            part, across.astype(np.float32), down.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        across, down = (np.empty((self.height, self.width), np.float32) for _ in range(2))
+        for rows, y, x in positions.strips():
+            # cv2 counts from pixel centres, we from edges
+            across[rows], down[rows] = (x - left) / shrink - 0.5, (y - top) / shrink - 0.5
+        sampled = cv2.remap(part, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(sampled, np.uint8)
 
-    def _positions(self) -> tuple[Positions, Positions]:
-        """Source y and x, each (height, width), of every output pixel's centre."""
+    def _positions(self) -> _Positions:
+        """Of every output pixel's centre."""
         v = np.arange(self.height) + 0.5 - self.height / 2
         u = (np.arange(self.width) + 0.5 - self.width / 2) * (-1 if self.mirror else 1)
         cos, sin = self.step * math.cos(self.angle), self.step * math.sin(self.angle)
-        # (height, 1) + (1, width): the two terms of the turn meet by broadcasting
-        y = self.y + (cos * v)[:, None] + (sin * u)[None, :]
-        return y, self.x - (sin * v)[:, None] + (cos * u)[None, :]
+        return _Positions(self.y + cos * v, self.x - sin * v, sin * u, cos * u)
 
     def shows(self, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which of the source pixels have their centre inside the view."""

@@ -43,7 +43,8 @@ def stencil(shape: Silhouette, window: Window, metres_per_pixel: float) -> Bools
         for outline in outlines:
             corners = np.rint((outline / metres_per_pixel - origin) * fine).astype(np.int32)
             cv2.fillPoly(buffer, [corners], value)
-    return buffer[fine // 2 :: fine, fine // 2 :: fine].astype(bool)
+    sampled = buffer[fine // 2 :: fine].reshape(rows, columns, fine)  # each of a pixel's fine columns as a channel
+    return np.asarray(cv2.extractChannel(sampled, fine // 2).view(bool))
 
 
 def area(shape: Silhouette) -> float:
@@ -51,7 +52,7 @@ def area(shape: Silhouette) -> float:
     left, top, right, bottom = shape.bounds
     pixel = max(right - left, bottom - top) / 256
     columns, rows = (range_of(low, high, pixel) for low, high in ((left, right), (top, bottom)))
-    return float(stencil(shape, (rows, columns), pixel).sum()) * pixel**2
+    return int(np.count_nonzero(stencil(shape, (rows, columns), pixel))) * pixel**2
 
 
 def range_of(low: float, high: float, metres_per_pixel: float) -> slice:
@@ -79,7 +80,8 @@ class Board:
 
     def paint_where(self, code: int, where: Bools, window: Window = np.s_[:, :]) -> None:
         """As `paint`, where a mask over the window is true."""
-        self.codes[window][where & (self.instances[window] == 0)] = code
+        free = where & (self.instances[window] == 0) if len(self._code_of) > 1 else where
+        np.copyto(self.codes[window], code, where=free)
 
     def place(self, code: int, shape: Silhouette, over: Bools, on: Bools | None = None, gap: float = 0.0) -> bool:
         """Put a thing on top as a new instance, or refuse.
@@ -92,8 +94,8 @@ class Board:
         if window is None or len(self._code_of) > MAX_INSTANCES:
             return False
         inside = stencil(shape, window, self.metres_per_pixel)
-        pixels = int(inside.sum())
-        if pixels < MIN_PIXELS or (on is not None and on[self.codes[window][inside]].mean() < 0.9):
+        pixels = int(np.count_nonzero(inside))
+        if pixels < MIN_PIXELS or (on is not None and np.count_nonzero(on[self.codes[window][inside]]) / pixels < 0.9):
             return False
         whole = self._whole_pixels(shape, pixels)
         hidden = self._met(window, self._grown(inside, gap))

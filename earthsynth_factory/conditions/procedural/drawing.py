@@ -7,11 +7,12 @@ background at the end (ground), so that a ship still lies on water where water i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from earthsynth_factory.conditions.base import Want
@@ -79,6 +80,7 @@ class Drawing:
         self.stands_on = stands_on
         self._shape = shape_of(want.category, knobs.shapes) if want.category else None
         self._codes: dict[str, int] = {}
+        self._tables: dict[tuple[str, ...], Bools] = {}
         self._found: dict[str, Category | None] = {}
         self._admitted: dict[str, bool] = {}
         self.least, self.most = self._counts()
@@ -124,11 +126,12 @@ class Drawing:
         """The board's code for a name."""
         return self._codes.setdefault(name, len(self._codes) + 1)
 
-    def codes(self, names: Iterable[str]) -> Bools:
+    def codes(self, names: tuple[str, ...]) -> Bools:
         """(256,) True at the codes of the names."""
-        table = np.zeros(256, bool)
-        table[[self.code(name) for name in names]] = True
-        return table
+        if names not in self._tables:
+            self._tables[names] = np.zeros(256, bool)
+            self._tables[names][[self.code(name) for name in names]] = True
+        return self._tables[names]
 
     def flood(self, name: str) -> None:
         """The whole picture becomes this ground."""
@@ -147,7 +150,8 @@ class Drawing:
 
     def sized(self, scale: float) -> float:
         """The target's length times `scale`, kept in its range (metres)."""
-        return float(np.clip(self.size * scale, *self.size_of(self.target).length))
+        low, high = self.size_of(self.target).length
+        return min(max(self.size * scale, low), high)
 
     def put(
         self,
@@ -253,7 +257,7 @@ class Drawing:
         for name, code in self._codes.items():
             category = self.category(name)
             table[code] = category.id if category and self.shows(name) else BACKGROUND
-        mask = table[self.board.codes]
+        mask = np.asarray(cv2.LUT(self.board.codes, table), np.uint8)
         self._check(mask)
         return mask, self.board.instances
 
@@ -324,5 +328,5 @@ class Drawing:
                 f"only {self.least - lacking} of {self.least} × {self.target!r} ({self.size:.3g} m) found room on "
                 f"{self.extent.across:.3g} m × {self.extent.down:.3g} m; ask for fewer or smaller ones, or a larger image"
             )
-        if int((mask == self.want.category.id).sum()) < MIN_PIXELS:
+        if np.count_nonzero(mask == self.want.category.id) < MIN_PIXELS:
             raise NoCondition(f"this layout shows no {self.target!r}; another seed may")

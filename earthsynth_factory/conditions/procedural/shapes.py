@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,7 @@ Points = npt.NDArray[np.float64]
 """(N, 2) corners, metres."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pose:
+class Pose(NamedTuple):
     """A place and a heading; also the frame of whatever is laid out around it."""
 
     x: float
@@ -55,14 +55,17 @@ class Silhouette:
     def bounds(self) -> tuple[float, float, float, float]:
         """Left, top, right, bottom."""
         corners = self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts)
-        (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+        (left, top), (right, bottom) = np.minimum.reduce(corners).tolist(), np.maximum.reduce(corners).tolist()
         return left, top, right, bottom
 
     def fitted(self, length: float, width: float) -> Silhouette:
         """Moved to the middle of its own frame and stretched to exactly this length (x) and width (y)."""
         left, top, right, bottom = self.bounds
-        middle = Pose(-(left + right) / 2, -(top + bottom) / 2)
-        return self.at(middle).scaled(length / (right - left), width / (bottom - top))
+        move = np.array([-(left + right) / 2, -(top + bottom) / 2])
+        by = np.array([length / (right - left), width / (bottom - top)])
+        return Silhouette(
+            tuple((part + move) * by for part in self.parts), tuple((hole + move) * by for hole in self.holes)
+        )
 
     def __or__(self, other: Silhouette) -> Silhouette:
         return Silhouette(self.parts + other.parts, self.holes + other.holes)
@@ -92,6 +95,12 @@ def ellipse(length: float, width: float, x: float = 0.0, y: float = 0.0, corners
     return Silhouette((outline,))
 
 
+_CORNERS = np.repeat([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]], 10, axis=0)
+_TURNS = np.concatenate([np.linspace(0, math.pi / 2, 10) + quarter * math.pi / 2 for quarter in range(4)])
+_ARCS = np.stack([np.cos(_TURNS), np.sin(_TURNS)], axis=1)
+"""(40, 2) ten points on the arc of each of a rectangle's `_CORNERS`."""
+
+
 @lru_cache(maxsize=8)
 def _circle(corners: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     turn = np.linspace(0, 2 * math.pi, corners, endpoint=False)
@@ -105,13 +114,7 @@ def ring(outer: float, inner: float) -> Silhouette:
 
 def rounded(length: float, width: float, radius: float) -> Silhouette:
     """A rectangle with round corners; with `radius` half the width, the stadium oval."""
-    a, b = length / 2 - radius, width / 2 - radius
-    arc = np.linspace(0, math.pi / 2, 10)
-    quarters = [
-        np.stack([sx * a + radius * np.cos(arc + start), sy * b + radius * np.sin(arc + start)], axis=1)
-        for start, sx, sy in ((0.0, 1, 1), (math.pi / 2, -1, 1), (math.pi, -1, -1), (3 * math.pi / 2, 1, -1))
-    ]
-    return Silhouette((np.concatenate(quarters),))
+    return Silhouette((_CORNERS * np.array([length / 2 - radius, width / 2 - radius]) + radius * _ARCS,))
 
 
 def cross(length: float, width: float) -> Silhouette:

@@ -19,6 +19,7 @@ from earthsynth_factory.conditions.procedural.shapes import (
     rounded,
     strip,
 )
+from earthsynth_factory.domain.seeds import one_of
 
 
 def footprint(rng: np.random.Generator, length: float, width: float) -> Silhouette:
@@ -27,7 +28,7 @@ def footprint(rng: np.random.Generator, length: float, width: float) -> Silhouet
     plain = rectangle(length, width)
     long_side = rectangle(length, deep, 0, (width - deep) / 2)
     end = rectangle(deep, width, (length - deep) / 2)
-    kind = rng.choice(["box", "box", "l", "u", "t", "court"] if width > 9 else ["box", "box", "l"])
+    kind = one_of(rng, ["box", "box", "l", "u", "t", "court"] if width > 9 else ["box", "box", "l"])
     if kind == "l":
         return long_side | end
     if kind == "u":
@@ -83,7 +84,7 @@ def golf_field(rng: np.random.Generator, length: float, width: float) -> Silhoue
 
 def pool(rng: np.random.Generator, length: float, width: float) -> Silhouette:
     """A rectangle, a kidney or an L; long ones are for sport and always rectangles."""
-    kind = "box" if length > 20 else rng.choice(["box", "round", "kidney", "l"])
+    kind = "box" if length > 20 else one_of(rng, ["box", "round", "kidney", "l"])
     if kind == "round":
         return rounded(length, width, width * 0.45)
     if kind == "kidney":

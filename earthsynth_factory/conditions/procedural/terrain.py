@@ -43,7 +43,19 @@ def terrain_noise(drawing: Drawing, feature: float) -> npt.NDArray[np.float32]:
 def patches(drawing: Drawing, share: float, feature: float, ragged: float = 0.25) -> Bools:
     """(H, W) True on about `share` of the picture, in patches of this size whose edges are a little ragged."""
     field = terrain_noise(drawing, feature) + ragged * terrain_noise(drawing, feature / 5)
-    return np.asarray(field > np.quantile(field[::8, ::8], 1 - share))
+    return np.asarray(field > _quantile(field[::8, ::8], 1 - share))
+
+
+def _quantile(values: npt.NDArray[np.float32], share: float) -> np.float32:
+    """As `np.quantile`, which takes ten times as long of few values."""
+    ordered = np.sort(values, axis=None)
+    place = (len(ordered) - 1) * share
+    below = int(place)
+    low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
+    part = np.float32(place - below)
+    return np.float32(
+        low + (high - low) * part if part < 0.5 else high - (high - low) * np.float32(1 - (place - below))
+    )
 
 
 def wood(drawing: Drawing, name: str, share: float, feature: float) -> None:

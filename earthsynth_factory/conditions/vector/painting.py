@@ -14,6 +14,7 @@ from rasterio.features import rasterize
 from earthsynth_factory.conditions.vector.cutting import clipped, single_parts, spaced_rings
 from earthsynth_factory.conditions.vector.features import Features
 from earthsynth_factory.domain.condition import InstanceMap, Mask
+from earthsynth_factory.domain.masks import run_starts
 from earthsynth_factory.domain.taxonomy import Taxonomy
 from earthsynth_factory.io.georeference import on_ground
 
@@ -71,19 +72,20 @@ class Painted:
 def paint(features: Features, tile: Tile, taxonomy: Taxonomy, shown: Sequence[int] | None, ground: int) -> Painted:
     """shown: categories that are painted, None: all. ground: category id where nothing lies."""
     top = _top(features, tile, shown)
-    numbers, place = np.unique(top, return_inverse=True)
+    starts = run_starts(top)
+    lengths = np.diff(starts, append=top.size)
+    numbers, place = np.unique(top.ravel()[starts], return_inverse=True)
     categories = np.where(numbers < 0, ground, features.category[numbers])
     things = [one.id for one in taxonomy if one.thing]
     counted = np.isin(categories, things) & (numbers >= 0)
     ids = np.where(counted, np.cumsum(counted), 0)
     ids[ids > MAX_OBJECTS] = 0
-    instances = ids.astype(np.uint16)[place].reshape(top.shape)
-    pixels = np.bincount(place.ravel())
+    pixels = np.bincount(place, lengths).astype(int)
     whole = features.area / tile.metres_per_pixel**2
     objects = [(int(ids[spot]), int(numbers[spot]), int(pixels[spot])) for spot in np.flatnonzero(ids)]
     return Painted(
-        categories.astype(np.uint8)[place].reshape(top.shape),
-        instances,
+        np.repeat(categories.astype(np.uint8)[place], lengths).reshape(top.shape),
+        np.repeat(ids.astype(np.uint16)[place], lengths).reshape(top.shape),
         {number: min(1.0, seen / max(float(whole[feature]), 1.0)) for number, feature, seen in objects},
         {number: float(features.length[feature]) for number, feature, _ in objects},
     )

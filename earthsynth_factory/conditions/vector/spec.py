@@ -21,7 +21,7 @@ from earthsynth_factory.conditions.vector.features import read_features
 from earthsynth_factory.conditions.vector.painting import Painted, Tile, paint
 from earthsynth_factory.conditions.vector.rules import FeatureRule, read_rules
 from earthsynth_factory.domain.condition import Condition, Origin
-from earthsynth_factory.domain.masks import present_classes
+from earthsynth_factory.domain.masks import present_classes, present_ids
 from earthsynth_factory.domain.seeds import derive
 from earthsynth_factory.domain.spec import Field
 from earthsynth_factory.domain.taxonomy import BACKGROUND, Category
@@ -268,7 +268,7 @@ class VectorSource(ConditionSource):
         inside = painted.mask == want.category.id
         if not want.category.thing:
             return None if inside.mean() >= self._spec.min_area else f"too little of {want.category.name!r} in view"
-        ids = np.unique(painted.instances[inside]).tolist()
+        ids = present_ids(painted.instances[inside])
         if max((painted.visible[number] for number in ids), default=0.0) < self._spec.min_visible:
             return f"too little of {want.category.name!r} in view (see `min_visible`)"
         return want.miscounted(len(ids)) or want.missized(painted.lengths[number] for number in ids)

@@ -46,6 +46,11 @@ def shard_key(number: int) -> str:
     return f"{number:05d}"
 
 
+def master_names(stem: str) -> tuple[str, str, str]:
+    """Paths of a sample's image, mask and instance map in the folder of a shard that is not packed."""
+    return f"images/{stem}.png", f"masks/{stem}.png", f"instances/{stem}.png"
+
+
 @dataclass(frozen=True)
 class ShardLayout:
     """The paths of one shard. `root` is its folder."""
@@ -91,16 +96,17 @@ class ShardLayout:
 
     def masters(self, stem: str) -> tuple[Path, Path, Path]:
         """The three files of a sample of a shard that is not packed; who reads them asks `datasets.build.masters`."""
-        return self.image(stem), self.mask(stem), self.instances(stem)
+        image, mask, instances = (self.root / name for name in master_names(stem))
+        return image, mask, instances
 
     def image(self, stem: str) -> Path:
-        return self.root / "images" / f"{stem}.png"
+        return self.masters(stem)[0]
 
     def mask(self, stem: str) -> Path:
-        return self.root / "masks" / f"{stem}.png"
+        return self.masters(stem)[1]
 
     def instances(self, stem: str) -> Path:
-        return self.root / "instances" / f"{stem}.png"
+        return self.masters(stem)[2]
 
     def rejected_image(self, stem: str, attempt: int) -> Path:
         return self.root / "rejects" / f"{stem}_{attempt:03d}.png"

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from earthsynth_factory.datasets.build.layout import ShardLayout
+from earthsynth_factory.datasets.build.layout import ShardLayout, master_names
 from earthsynth_factory.datasets.build.masters import masters
 from earthsynth_factory.datasets.build.packed import read_index
 from earthsynth_factory.datasets.build.records import parsed
@@ -94,8 +94,7 @@ def _files(layout: ShardLayout) -> Iterator[tuple[str, StoredFile]]:
         for number, line in enumerate(lines, start=1):
             try:
                 stem = f"{parsed(line, _Slot).slot:07d}"
-                names = (path.relative_to(layout.root).as_posix() for path in layout.masters(stem))
-                yield from zip(names, masters(layout, stem), strict=True)
+                yield from zip(master_names(stem), masters(layout, stem), strict=True)
             except ValueError as error:
                 raise StoreError(f"{layout.samples}:{number}: {error}") from error
 

@@ -10,6 +10,7 @@ from earthsynth_factory.conditions.procedural.drawing import Drawing
 from earthsynth_factory.conditions.procedural.roads import Road
 from earthsynth_factory.conditions.procedural.shapes import strip
 from earthsynth_factory.conditions.procedural.terrain import lake, quilt, river, strewn, trees, winding, wood
+from earthsynth_factory.domain.seeds import one_of
 
 COARSE = 2.0
 """Metres per pixel from which single trees and houses give way to forest and built-up land."""
@@ -22,7 +23,7 @@ def land(drawing: Drawing) -> None:
     quilt(drawing, names, weights, scale, "grass")
     if drawing.target in _PATCHED or drawing.rng.random() < 0.5:
         rest = [name for name in names if name != drawing.target]
-        wood(drawing, str(drawing.rng.choice(rest)), 0.2, scale)
+        wood(drawing, one_of(drawing.rng, rest), 0.2, scale)
     if drawing.target in _PATCHED:
         wood(drawing, drawing.target, float(drawing.rng.uniform(0.4, 0.65)), scale * 1.3)
     _waters(drawing, scale)

@@ -10,6 +10,7 @@ from earthsynth_factory.conditions.procedural.drawing import Drawing
 from earthsynth_factory.conditions.procedural.roads import DRIVEN, Road, drive, junction, paint_all, passing
 from earthsynth_factory.conditions.procedural.shapes import Pose, Silhouette, ellipse, rectangle
 from earthsynth_factory.conditions.procedural.terrain import lake, mottled, strewn, trees
+from earthsynth_factory.domain.seeds import one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def _pitch(drawing: Drawing) -> tuple[float, float]:
 
 def _main_road(drawing: Drawing) -> Road:
     """Two or four lanes; as wide as an intersection of the target's size needs."""
-    lanes = int(drawing.rng.choice([2, 2, 4]))
+    lanes = one_of(drawing.rng, [2, 2, 4])
     if drawing.target == "intersection":
         lanes = max(2, min(6, round(drawing.size * 0.42 / 3.25)))
     return Road(drawing.frame, lanes=lanes)
@@ -79,7 +80,7 @@ def _soil(drawing: Drawing) -> str:
     if drawing.target in ("urban land", "developed space", "pavement", "grass", "bare land"):
         return drawing.target
     shown = [name for name in ("grass", "developed space", "bare land") if drawing.shows(name)]
-    return str(drawing.rng.choice(shown or ["grass"]))
+    return one_of(drawing.rng, shown or ["grass"])
 
 
 def _junctions(drawing: Drawing, main: Road, places: list[Pose]) -> None:
@@ -101,7 +102,7 @@ def _islands(drawing: Drawing, places: list[Pose]) -> None:
 
 
 def _kind(drawing: Drawing) -> str:
-    return str(drawing.rng.choice(_FOR.get(drawing.target, _USUAL)))
+    return one_of(drawing.rng, _FOR.get(drawing.target, _USUAL))
 
 
 _USUAL = ["houses", "houses", "houses", "flats", "flats", "park", "cars"]
@@ -224,7 +225,7 @@ def car_park(drawing: Drawing) -> None:
 
 def avenue(drawing: Drawing) -> None:
     """Streets full of traffic."""
-    road = Road(drawing.frame, lanes=int(drawing.rng.choice([2, 4, 6])), median=float(drawing.rng.choice([0.0, 4.0])))
+    road = Road(drawing.frame, lanes=one_of(drawing.rng, [2, 4, 6]), median=one_of(drawing.rng, [0.0, 4.0]))
     side = Road(drawing.frame.on(0.2 * drawing.reach, 0, math.pi / 2), lanes=2)
     mottled(drawing, "grass", ("bare land", 0.2), ("pavement", 0.15), feature=35)
     paint_all(drawing, [road, side])
