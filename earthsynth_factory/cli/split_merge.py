@@ -44,7 +44,7 @@ def split(
         if not partial:
             check_finished(dataset)
         shares = parse_ratios(ratios) if ratios is not None else {}
-        groups = groups_for(dataset, shares)
+        groups = groups_for(dataset, shares) if shares else {}
         target = places.enter_context(local_copy(out, say_aside, new=True, writes=True)) if out is not None else None
         looks = places.enter_context(_looks(dataset))
         if target is not None:
