@@ -55,12 +55,12 @@ class Nearest:
 class Together:
     """Groups of images, joined if they have images that look the same, also through others.
 
-    groups: (n,) the number of each image's group. first: of each group the first of those it belongs with.
+    groups: (n,) the number of each image's group.
     """
 
     def __init__(self, groups: Places) -> None:
         self._groups = groups
-        self.first = np.arange(int(groups.max(initial=-1)) + 1)
+        self._first = np.arange(int(groups.max(initial=-1)) + 1)
 
     def sought(self, mine: Places, theirs: Places) -> Bools:
         apart: Bools = self._first_of(self._groups[mine])[:, None] != self._first_of(self._groups[theirs])
@@ -69,16 +69,16 @@ class Together:
     def take(self, ones: Places, others: Places, _: Floats) -> None:
         one, other = self._first_of(self._groups[ones]), self._first_of(self._groups[others])
         while (one != other).any():
-            np.minimum.at(self.first, np.maximum(one, other), np.minimum(one, other))
+            np.minimum.at(self._first, np.maximum(one, other), np.minimum(one, other))
             one, other = self._first_of(one), self._first_of(other)
 
     def joined(self) -> Places:
-        """`first`, once all was compared."""
-        return self._first_of(np.arange(len(self.first)))
+        """Of each group the first of those it belongs with, once all was compared."""
+        return self._first_of(np.arange(len(self._first)))
 
     def _first_of(self, groups: Places) -> Places:
-        found = self.first[groups]
-        while (self.first[found] != found).any():
-            found = self.first[found]
-        self.first[groups] = found
+        found = self._first[groups]
+        while (self._first[found] != found).any():
+            found = self._first[found]
+        self._first[groups] = found
         return found
