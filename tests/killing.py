@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
+from pathlib import Path
 
 
 def kill_a_worker() -> None:
@@ -12,3 +13,9 @@ def kill_a_worker() -> None:
     killed = mp.active_children()[0].pid
     assert killed
     os.kill(killed, signal.SIGKILL)
+
+
+def leave_half_written(out: Path) -> None:
+    """Beside every file, what a process leaves that dies while it writes one there."""
+    for folder in {path.parent for path in out.rglob("*") if path.is_file()}:
+        (folder / ".0123456789ab.esf-tmp").write_bytes(b'{"half": ')

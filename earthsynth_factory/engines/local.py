@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
 from earthsynth_factory.engines.base import Engine, EngineTask, Item, Report, failure
+from earthsynth_factory.engines.threads import share_threads
 from earthsynth_factory.errors import FactoryError, Interrupted
 from earthsynth_factory.io.processes import be_a_child, spawning
 
@@ -153,8 +154,6 @@ def _work(pipe: Connection, halt: Any) -> None:
     threading.Thread(target=_watch, args=(halt, stop), daemon=True).start()
     try:
         task, device, workers = pipe.recv()
-        from earthsynth_factory.models.device import share_threads
-
         share_threads(workers)
         work = task.open(device, lambda body: pipe.send(("report", body)))
         while (item := _next_item(pipe)) is not None:

@@ -27,6 +27,10 @@ MAX_BYTES = 1 << 28
 """Largest document that is read: a run tells of every image."""
 
 
+FOLDERS = ("pool", "runs", "trainer/*/noise")
+"""What an evaluation writes into."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResultFolder:
     """The paths of an evaluation."""

@@ -17,7 +17,7 @@ from earthsynth_factory.evaluation.plan import Run, runs_of
 from earthsynth_factory.evaluation.pool import Pool, PoolOptions, write_pool
 from earthsynth_factory.evaluation.record import finished_runs, note_run
 from earthsynth_factory.evaluation.result import write_result
-from earthsynth_factory.evaluation.result_folder import ResultFolder, read_object
+from earthsynth_factory.evaluation.result_folder import FOLDERS, ResultFolder, read_object
 from earthsynth_factory.evaluation.session import Evaluation, Events
 from earthsynth_factory.evaluation.spec import EvaluationRecipe, NetworkSpec
 from earthsynth_factory.evaluation.trainer import check_trainer, train_outside
@@ -49,7 +49,7 @@ def evaluate(recipe: EvaluationRecipe, out: Path, events: Events) -> Path:
     """
     if recipe.trainer is not None:
         check_trainer(recipe.trainer)
-    with claimed(out, "evaluate", {}, same=False) as claim:
+    with claimed(out, "evaluate", {}, folders=FOLDERS, same=False) as claim:
         claim.begin()
         evaluation = open_evaluation(recipe, ResultFolder(out), events)
         if recipe.trainer is not None:

@@ -68,19 +68,24 @@ def claimed(
 ) -> Iterator[Claim]:
     """Hold `out` for a command, and sweep up what a killed one left half-written.
 
-    folders: those in it that are written into. same: whether a folder of this command with other settings is refused. ours:
-    that it is known by other signs.
+    folders: those in it that are written into, by name or by pattern. same: whether a folder of this command with other
+    settings is refused. ours: that it is known by other signs.
     Raises StoreError if the folder is not empty and not of this command, or another process writes into it; DiskError.
     """
     check_claim(out, command, settings, same=same, ours=ours)
     with locked(out, command):
         check_claim(out, command, settings, same=same, ours=ours)
-        for folder in (out, *(out / name for name in folders)):
+        for folder in (out, *_named(out, folders)):
             sweep(write_below(folder, out))
         try:
             yield Claim(out, command, settings)
         finally:
             _let_go(out)
+
+
+def _named(out: Path, folders: Sequence[str]) -> Iterator[Path]:
+    for name in folders:
+        yield from out.glob(name) if "*" in name else (out / name,)
 
 
 def check_claim(out: Path, command: str, settings: Mapping[str, Any], *, same: bool = True, ours: bool = False) -> None:

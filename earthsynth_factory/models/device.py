@@ -69,11 +69,6 @@ def device_count(name: str) -> int:
     return max(1, torch.cuda.device_count()) if name in ("auto", "cuda") else 1
 
 
-def share_threads(workers: int) -> None:
-    """Leave this process its part of the threads that a lone one has, so that workers do not get in one another's way."""
-    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-
-
 def pick_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """The dtype for a precision; `auto` is bfloat16 if the hardware computes in it, else float32.
 

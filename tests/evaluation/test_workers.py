@@ -13,7 +13,7 @@ from earthsynth_factory.evaluation.run import evaluate
 from earthsynth_factory.evaluation.session import Events
 from tests.evaluation import planted
 from tests.evaluation.test_run import _pair, _records
-from tests.killing import kill_a_worker
+from tests.killing import kill_a_worker, leave_half_written
 
 
 @pytest.mark.timeout(900)
@@ -29,11 +29,13 @@ def test_a_worker_that_dies_is_named_and_the_same_command_goes_on(tmp_path: Path
         evaluate(recipe, tmp_path / "out", Events(ran=kill))
     left = len(list((tmp_path / "out").glob("runs/*.json")))
     assert 1 <= left < 4
+    leave_half_written(tmp_path / "out")
     told: list[str] = []
     evaluate(recipe, tmp_path / "out", Events(say=told.append))
     evaluate(recipe.model_copy(update={"workers": 1}), tmp_path / "whole", Events())
     assert f"{left} of 4 runs are finished already; going on" in told
     assert _records(tmp_path / "out") == _records(tmp_path / "whole")
+    assert not list((tmp_path / "out").rglob("*.esf-tmp"))
 
 
 def test_an_interrupt_ends_the_runs_as_they_stand(tmp_path: Path) -> None:

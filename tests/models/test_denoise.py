@@ -61,7 +61,7 @@ def away(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a.detach() - b.detach()).abs().max()) * 255
 
 
-@pytest.mark.parametrize("guidance", [1.0, 7.5])
+@pytest.mark.parametrize("guidance", [pytest.param(1.0, marks=pytest.mark.slow), 7.5])
 @pytest.mark.parametrize("name", ["model", *SAMPLERS])
 def test_it_is_diffusers_image(pipe: Any, name: Scheduler, guidance: float) -> None:
     own = pipe.scheduler

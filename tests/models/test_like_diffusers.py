@@ -36,6 +36,7 @@ from tests.models.test_layouts import settings
 from tests.tiny_models import TINY, lively_controlnet, make_xl_pipeline
 
 STEPS, SIDE = 4, 32
+SLOW = pytest.mark.slow
 PROMPTS, NEGATIVES, SEEDS = ["a road", "a ship on water"], ["blurry", "boats"], [3, 4]
 
 
@@ -106,7 +107,7 @@ def away(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a.detach() - b.detach()).abs().max()) * 255
 
 
-@pytest.mark.parametrize(("name", "guidance"), [("dpm++", 7.5), ("lcm", 1.0), ("tcd", 1.0)])
+@pytest.mark.parametrize(("name", "guidance"), [("dpm++", 7.5), ("lcm", 1.0), pytest.param("tcd", 1.0, marks=SLOW)])
 def test_loras(tiny_pipeline: Path, tmp_path: Path, name: Scheduler, guidance: float) -> None:
     """Two of them, weighted; also under the samplers that such LoRAs are made for."""
     pytest.importorskip("peft")
@@ -124,7 +125,9 @@ def test_loras(tiny_pipeline: Path, tmp_path: Path, name: Scheduler, guidance: f
     assert away(made, ours(files(tiny_pipeline), how)) > 2, "and it does something"
 
 
-@pytest.mark.parametrize("ends", [(1.0, 1.0), (1.0, 0.5), (0.5, 0.25)])
+@pytest.mark.parametrize(
+    "ends", [pytest.param((1.0, 1.0), marks=SLOW), (1.0, 0.5), pytest.param((0.5, 0.25), marks=SLOW)]
+)
 def test_several_controlnets(tiny_pipeline: Path, second_control: Path, ends: tuple[float, float]) -> None:
     how = Sampling(STEPS, 7.5, "unipc", (Control(0.8, ends[0]), Control(0.5, ends[1])))
     places = tiny_pipeline / "controlnet", second_control
@@ -143,7 +146,7 @@ def test_an_autoencoder_of_ones_own(tiny_pipeline: Path, tmp_path: Path) -> None
     assert away(made, ours(files(tiny_pipeline), how)) > 1
 
 
-@pytest.mark.parametrize("name", ["unipc", "euler"])
+@pytest.mark.parametrize("name", ["unipc", pytest.param("euler", marks=SLOW)])
 def test_attention_in_slices(tiny_pipeline: Path, xl: Path, name: Scheduler) -> None:
     for folder, pipe in ((tiny_pipeline, plain(tiny_pipeline)), (xl, plain_xl(xl))):
         how = Sampling(STEPS, 5.0, name)
@@ -151,7 +154,7 @@ def test_attention_in_slices(tiny_pipeline: Path, xl: Path, name: Scheduler) -> 
         assert away(ours(files(folder), how, slice_attention), theirs(pipe, how)) < 1
 
 
-@pytest.mark.parametrize("share", [0.25, 0.5])
+@pytest.mark.parametrize("share", [pytest.param(0.25, marks=SLOW), 0.5])
 def test_guidance_that_ends(tiny_pipeline: Path, share: float) -> None:
     """In diffusers by a callback that drops the half of the batch that guidance needs."""
     how = Sampling(STEPS, 7.5, "euler", guidance_end=share)
@@ -175,7 +178,7 @@ def test_what_guidance_leads_away_from(tiny_pipeline: Path) -> None:
     assert away(ours(files(tiny_pipeline), how), theirs(plain(tiny_pipeline), how, ["", ""])) > 1
 
 
-@pytest.mark.parametrize("guidance", [1.5, 8.0])
+@pytest.mark.parametrize("guidance", [pytest.param(1.5, marks=SLOW), 8.0])
 def test_a_unet_that_takes_the_guidance_as_an_input(tiny_pipeline: Path, tmp_path: Path, guidance: float) -> None:
     """As UNets distilled for few steps do: there is one pass, whatever the guidance."""
     shutil.copytree(tiny_pipeline, tmp_path / "distilled")
@@ -188,7 +191,7 @@ def test_a_unet_that_takes_the_guidance_as_an_input(tiny_pipeline: Path, tmp_pat
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-@pytest.mark.parametrize("trailing", [False, True])
+@pytest.mark.parametrize("trailing", [pytest.param(False, marks=SLOW), True])
 def test_models_that_predict_velocity(tiny_pipeline: Path, tmp_path: Path, name: Scheduler, trailing: bool) -> None:
     """As Stable Diffusion 2.1; and from pure noise, with a schedule of zero signal at its end."""
     shutil.copytree(tiny_pipeline, tmp_path / "v")
@@ -199,7 +202,7 @@ def test_models_that_predict_velocity(tiny_pipeline: Path, tmp_path: Path, name:
 
 
 @pytest.mark.parametrize(("family", "plus"), [("tiny_pipeline", False), ("tiny_pipeline", True), ("xl", False)])
-@pytest.mark.parametrize("guidance", [1.0, 5.0])
+@pytest.mark.parametrize("guidance", [pytest.param(1.0, marks=SLOW), 5.0])
 def test_pictures_as_prompts(
     request: pytest.FixtureRequest, tmp_path: Path, family: str, plus: bool, guidance: float
 ) -> None:
@@ -221,7 +224,7 @@ def test_pictures_as_prompts(
 
 
 @pytest.mark.parametrize("name", ["model", "unipc", "euler-a", "lcm"])
-@pytest.mark.parametrize("guidance", [1.0, 5.0])
+@pytest.mark.parametrize("guidance", [pytest.param(1.0, marks=SLOW), 5.0])
 def test_stable_diffusion_xl(xl: Path, name: Scheduler, guidance: float) -> None:
     how = Sampling(STEPS, guidance, name, (Control(0.7, 0.5),))
     assert away(ours(files(xl), how), theirs(plain_xl(xl), how)) < 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import torch
 
 from earthsynth_factory.training.controlnet.distributed import Team
@@ -32,3 +33,8 @@ def recipe_of(base: Path | str, scenes: Path, **blocks: dict[str, Any]) -> Contr
 
 def setup_of(recipe: ControlNetRecipe, out: Path) -> TrainingSetup:
     return open_run(recipe, out, out, ALONE, lambda what, done, total: None)
+
+
+def log_of(out: Path) -> list[dict[str, Any]]:
+    """What a run noted, step by step."""
+    return [orjson.loads(line) for line in (out / "log.jsonl").read_bytes().splitlines()]

@@ -30,7 +30,7 @@ from earthsynth_factory.training.controlnet.spec import ControlNetRecipe
 from earthsynth_factory.training.controlnet.trainer import StepResult
 from earthsynth_factory.training.controlnet.validation import Validation, ValidationResult, read_result
 
-FOLDERS = ("checkpoints", "validation", "model", "bad")
+FOLDERS = ("checkpoints", "validation", "model", "model/lora", "bad", "cache", "cache/latents/*", "cache/prompts/*")
 """What a run writes into."""
 
 FACTS = {"position", "skipped", "bad", "recipe", "data"}
