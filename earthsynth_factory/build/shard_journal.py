@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from earthsynth_factory.build.masters_writer import MastersWriter, masters_writer
-from earthsynth_factory.datasets.build.layout import ShardLayout
-from earthsynth_factory.datasets.build.marker import marker_of
+from earthsynth_factory.datasets.build.layout import ShardLayout, master_names
+from earthsynth_factory.datasets.build.marker import FileFacts, marker_of
 from earthsynth_factory.datasets.build.masters import has_masters
 from earthsynth_factory.datasets.build.records import Record, RejectRecord, SampleRecord, parsed, to_line
 from earthsynth_factory.domain.outcome import NOT_BEST, Outcome, Reason
@@ -53,8 +53,9 @@ class ShardJournal:
         self._slots = slots
         self._taxonomy, self._source, self._pack = taxonomy, source, pack
         self.next_slot = slots.start
-        self.accepted = 0
+        self._stems: list[str] = []
         self._masters: MastersWriter | None = None
+        self._written: dict[str, FileFacts] = {}
         self._samples: IO[bytes] | None = None
         self._rejects: IO[bytes] | None = None
 
@@ -68,11 +69,10 @@ class ShardJournal:
         ends += [record.slot for _, record in rejects if record.short]
         first = _first_open(layout, self._slots, ends, damaged or damaged_too)
         self.next_slot = next((record.slot for _, record in samples if not has_masters(layout, record.stem)), first)
-        self.accepted = sum(record.slot < self.next_slot for _, record in samples)
+        self._stems = [record.stem for _, record in samples if record.slot < self.next_slot]
         cut_journal(layout, self.next_slot)
         aside = [record.stem for _, record in read_records(layout.earlier_samples, SampleRecord)[0]]
-        recorded = [record.stem for _, record in samples if record.slot < self.next_slot]
-        self._masters = masters_writer(layout, [*recorded, *aside], self._pack)
+        self._masters = masters_writer(layout, [*self._stems, *aside], self._pack)
         self._samples, self._rejects = open_to_append(layout.samples), open_to_append(layout.rejects)
 
     def put_pixels(self, sample: Sample) -> None:
@@ -81,7 +81,9 @@ class ShardJournal:
         candidate = sample.candidate
         image = encode_png(candidate.image, source=self._source)
         mask = encode_mask(candidate.condition.mask, self._taxonomy)
-        self._masters.put(candidate.slot.stem, (image, mask, encode_png(sample.labels.instance_map)))
+        pngs = image, mask, encode_png(sample.labels.instance_map)
+        self._masters.put(candidate.slot.stem, pngs)
+        self._written.update(zip(master_names(candidate.slot.stem), map(FileFacts.of, pngs), strict=True))
 
     def put_rejected(self, candidate: Candidate) -> None:
         """Keep the image of a rejected candidate."""
@@ -96,11 +98,12 @@ class ShardJournal:
         following = range(self.next_slot, self.next_slot + len(outcomes))
         assert [outcome.slot.index for outcome in outcomes] == list(following), "slots are settled in order"
         rejects = b"".join(to_line(record) for outcome in outcomes for record in outcome.rejects)
-        samples = [to_line(outcome.sample) for outcome in outcomes if outcome.sample]
-        self._masters.flush([outcome.sample.stem for outcome in outcomes if outcome.sample])
+        samples = [outcome.sample for outcome in outcomes if outcome.sample]
+        stems = [sample.stem for sample in samples]
+        self._masters.flush(stems)
         append_line(self._rejects, rejects, self._layout.rejects)
-        append_line(self._samples, b"".join(samples), self._layout.samples)
-        self.accepted += len(samples)
+        append_line(self._samples, b"".join(map(to_line, samples)), self._layout.samples)
+        self._stems += stems
         self.next_slot = following.stop
 
     def close(self) -> None:
@@ -114,8 +117,9 @@ class ShardJournal:
         if self.next_slot == self._slots.stop and self._samples and self._masters:
             for path in (self._layout.earlier_samples, self._layout.earlier_rejects):
                 remove(path)  # all that was set aside is recorded
-            self._masters.seal([record.stem for _, record in read_records(self._layout.samples, SampleRecord)[0]])
-            write_json(self._layout.marker, asdict(marker_of(self._layout, self._slots, self.accepted)))
+            self._masters.seal(self._stems)
+            marker = marker_of(self._layout, self._slots, len(self._stems), self._written)
+            write_json(self._layout.marker, asdict(marker))
 
 
 def reject_record(candidate: Candidate, verdict: Verdict, made: int) -> RejectRecord:

@@ -85,6 +85,26 @@ def test_swapped_masks_are_seen_by_their_digest(tmp_path: Path) -> None:
     assert tree_hash(out) == before
 
 
+@pytest.mark.parametrize("store", ["false", "true"])
+def test_a_shard_is_committed_as_it_was_made_whatever_becomes_of_its_files(tmp_path: Path, store: str) -> None:
+    """A disk that gives back other bytes than it was given must not have its way."""
+    recipe, out = write_recipe(tmp_path), tmp_path / "out"
+    shard = BuildLayout(out).shard(0)
+
+    def turn_a_bit(event: object) -> None:
+        if getattr(event, "slot", None) == 0:
+            path = shard.packed if shard.packed.is_file() else shard.mask("0000000")
+            with path.open("rb+") as file:
+                file.seek(700)  # within the image, or the palette
+                file.write(b"?")
+
+    changes = [f"store.pack={store}", "exports=[]"]
+    build(load_recipe(recipe, changes), out, watch=turn_a_bit)
+    assert _said(build(load_recipe(recipe, changes), out, verify=True)) == [
+        "shard 00000: files whose contents have changed; made again from slot 0"
+    ]
+
+
 def test_shards_that_vanish_while_the_build_goes_on_are_no_success(tmp_path: Path) -> None:
     recipe, out, seen = write_recipe(tmp_path), tmp_path / "out", [0]
 
