@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -95,7 +96,11 @@ class Condition:
 
     def classes(self) -> list[int]:
         """Class ids present, ascending, without background and what is ignored."""
-        return present_classes(self.mask)
+        return list(self._classes)
+
+    @cached_property
+    def _classes(self) -> list[int]:
+        return present_classes(self.mask)  # labels, prompts and rules all ask
 
     def instance_classes(self) -> dict[int, int]:
         """Instance id → class id, ascending by instance id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +35,12 @@ HEAVY_AT_TOP = {"models", "training", "evaluation"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 RESEARCH = sorted((PACKAGE.parent / "research").rglob("*.py"))
 """Not installed: it may use the package, never the other way round."""
+
+
+def test_every_folder_of_tests_is_looked_into(request: pytest.FixtureRequest) -> None:
+    left_out = request.config.getini("norecursedirs")
+    folders = [path.name for path in (PACKAGE.parent / "tests").rglob("*") if path.is_dir()]
+    assert folders and not [name for name in folders for pattern in left_out if fnmatch(name, pattern)]
 
 
 def dotted(path: Path) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from earthsynth_factory.build import shard_journal
 from earthsynth_factory.io import atomic
 from tests.build.building import run_build, write_recipe
 
@@ -24,7 +23,7 @@ def test_pixels_are_flushed_before_their_lines(tmp_path: Path, monkeypatch: pyte
         flushed.extend(paths)
         flush(paths)
 
-    monkeypatch.setattr(shard_journal, "flush", watched)
+    monkeypatch.setattr(atomic, "flush", watched)
     run_build(write_recipe(tmp_path), tmp_path / "out")
     assert sorted(flushed) == sorted((tmp_path / "out/shards").rglob("*.png"))
 
