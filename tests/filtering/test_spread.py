@@ -63,7 +63,8 @@ def _made(out: Path) -> dict[str, bytes]:
     return {file.relative_to(out).as_posix(): file.read_bytes() for name in MADE for file in sorted(out.glob(name))}
 
 
-def test_two_workers_write_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_two_workers_with_networks_write_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     one, two = _filter(folder, tmp_path / "1", 1, CLIP), _filter(folder, tmp_path / "2", 2, CLIP)
     assert one.images == 22 and len(one.faults) == 1 and one.scored == {"image_quality": 21, "clip_score": 21}
     assert two.scored == one.scored
@@ -71,7 +72,6 @@ def test_two_workers_write_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     assert _made(tmp_path / "1") == _made(tmp_path / "2")
 
 
-@pytest.mark.slow
 def test_three_workers_write_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     alone, three = _filter(folder, tmp_path / "a", 1, PIXELS), _filter(folder, tmp_path / "3", 3, PIXELS)
     assert alone.scored == three.scored and _made(tmp_path / "a") == _made(tmp_path / "3")

@@ -172,7 +172,7 @@ def test_scratch_starts_from_other_weights_than_the_base(tiny_pipeline: Path, da
     assert not torch.equal(kept.conv_in.weight, fresh.conv_in.weight)
 
 
-@pytest.mark.parametrize("train", ["controlnet+unet", "scratch"])
+@pytest.mark.parametrize("train", [pytest.param("controlnet+unet", marks=pytest.mark.slow), "scratch"])
 def test_one_batch_is_overfitted(train: str, tiny_pipeline: Path, data: Path, tmp_path: Path) -> None:
     blocks = {"model": {"train": train}, "optim": {"lr": 3e-3, "batch": 3, "steps": 400, "ema": 0}}
     trainer = setup_of(recipe_of(tiny_pipeline, data, **blocks), tmp_path).trainer

@@ -96,6 +96,7 @@ def test_a_folder_that_was_not_imported_is_refused(tmp_path: Path) -> None:
         cut_dataset(tmp_path, "train", CropPlan(1, 64, 64), 64, 1)
 
 
+@pytest.mark.slow
 def test_the_command_trains_exports_and_writes_cards(datasets: Path, tmp_path: Path) -> None:
     (tmp_path / "train.yaml").write_text(MICRO)
     out = tmp_path / "out"

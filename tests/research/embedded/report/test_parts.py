@@ -13,6 +13,7 @@ import pytest
 from earthsynth_factory.domain.condition import Condition
 from earthsynth_factory.domain.sample import Candidate, Image, Score
 from earthsynth_factory.errors import InputError
+from earthsynth_factory.evaluation import run
 from earthsynth_factory.models.card import ModelCard
 from earthsynth_factory.rfilter.base import Rule
 from earthsynth_factory.synthesis.base import ImageGenerator
@@ -110,7 +111,8 @@ class Brightness(Rule):
         return [Score(float(candidate.image.mean()), True) for candidate in candidates]
 
 
-def test_the_evaluation_gets_the_crops_it_says(tmp_path: Path) -> None:
+def test_the_evaluation_gets_the_crops_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "cores", lambda: 1)
     crops, held = unlike_crops(8), unlike_crops(8, seed=4)
     conditions = conditions_of(crops, CARD, 1, "training")
     scores = rule_values(Brightness(), conditions, list(crops.images))
