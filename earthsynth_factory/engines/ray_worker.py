@@ -11,6 +11,7 @@ from typing import Any
 
 from earthsynth_factory import __version__
 from earthsynth_factory.engines.base import EngineTask, failure
+from earthsynth_factory.engines.threads import take_threads
 from earthsynth_factory.errors import FactoryError, InputError
 
 HEARD_SECONDS = 0.5
@@ -37,7 +38,7 @@ class RayWorker:
                     f"has earthsynth-factory {__version__}, and the command was started with {version}; install the same "
                     "version on all machines"
                 )
-            _share_processor(beside)
+            take_threads((os.cpu_count() or 1) // beside)  # Ray itself gives each process one
             self._work = task.open(device, self._told.append)
         except Exception as error:
             return failure(error)
@@ -59,10 +60,3 @@ class RayWorker:
         told = self._told[:]
         del self._told[: len(told)]
         return told
-
-
-def _share_processor(beside: int) -> None:
-    """Leave this process its part of the machine's threads: Ray itself gives each one thread."""
-    import torch
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // beside))

@@ -8,16 +8,22 @@ from pathlib import Path
 
 
 def share_threads(workers: int) -> None:
-    """Leave this process, one of `workers`, its part of the threads that torch has in a lone one.
+    """Leave this process, one of `workers`, its part of the threads that torch has in a lone one."""
+    torch = sys.modules.get("torch")
+    take_threads((_threads() if torch is None else torch.get_num_threads()) // workers)
 
-    If torch is not imported yet it takes them when it is: to import it here would cost tasks that never do some seconds and
+
+def take_threads(count: int) -> None:
+    """Have torch compute in so many threads, one at least.
+
+    If it is not imported yet it finds them told when it is: to import it here would cost tasks that never do some seconds and
     600 MB.
     """
     torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    if torch is None:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, count))
     else:
-        os.environ["OMP_NUM_THREADS"] = str(max(1, _threads() // workers))
+        torch.set_num_threads(max(1, count))
 
 
 def _threads() -> int:
