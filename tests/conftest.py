@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.tiny_models import save_pipeline
-
 settings.register_profile("untimed", deadline=None)  # a busy machine is no defect
 settings.load_profile("untimed")
 
@@ -23,6 +21,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture(scope="session")
 def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a ControlNet pipeline of Stable Diffusion 1.5's key layout, tiny, random weights."""
+    from tests.tiny_models import save_pipeline  # diffusers, ten seconds: not for the process that only hands out tests
+
     folder = tmp_path_factory.mktemp("tiny") / "pipeline"
     save_pipeline(folder)
     return folder

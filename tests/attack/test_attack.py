@@ -13,6 +13,7 @@ from tests.attack.outcome import Outcome, table
 from tests.attack.running import preload
 
 SEED = 7
+SLOW = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,10 @@ def test_damaged_folders(inputs: Inputs, tmp_path: Path, name: str) -> None:
     held(fuzz.attack(target, tmp_path / "damage", 12, SEED))
 
 
-@pytest.mark.parametrize("name", ["build", "prepare", "filter --apply", "split", "pack"])
+# Those of `build` and `prepare` are killed in their own rooms too.
+@pytest.mark.parametrize(
+    "name", ["filter --apply", "pack", *(pytest.param(name, marks=SLOW) for name in ("build", "prepare", "split"))]
+)
 def test_kills(inputs: Inputs, tmp_path: Path, name: str) -> None:
     [job] = [one for one in kills.jobs(inputs) if one.name == name]
     held(kills.attack(job, tmp_path / "kills", 4, random.Random(SEED)))
@@ -48,18 +52,18 @@ def test_links_and_plug_ins(inputs: Inputs, tmp_path: Path) -> None:
         held(hostile.outcome(attacks.__name__, attacks, tmp_path / "hostile", inputs))
 
 
-@pytest.mark.slow
+@SLOW
 def test_odd_recipes_and_zips(inputs: Inputs, tmp_path: Path) -> None:
     for attacks in (odd.recipes, odd.archives):
         held(hostile.outcome(attacks.__name__, attacks, tmp_path / "odd", inputs))
 
 
-@pytest.mark.slow
+@SLOW
 def test_no_network(inputs: Inputs, tmp_path: Path) -> None:
     held(network.attack(inputs, tmp_path))
 
 
-@pytest.mark.slow
+@SLOW
 def test_pairs_and_disks(inputs: Inputs, tmp_path: Path) -> None:
     held(pairs.attack(inputs, tmp_path / "pairs", 1, random.Random(SEED)))
     held(*disks.attack(inputs, tmp_path / "disks", 1, random.Random(SEED)))

@@ -31,7 +31,7 @@ splits: {{train: 1.0}}
 exports: [coco]
 engine: {{shard_size: 4, device: cpu}}
 """
-FEW_KILLS = 8
+FEW_KILLS = 6
 
 
 def killed_until_done(

@@ -38,6 +38,7 @@ def test_a_worker_that_dies_is_named_and_the_same_command_goes_on(tmp_path: Path
     assert not list((tmp_path / "out").rglob("*.esf-tmp"))
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_runs_as_they_stand(tmp_path: Path) -> None:
     real, made = _pair(tmp_path)
 

@@ -44,6 +44,7 @@ def fill(
     return {path.name: path.read_bytes() for path in out.rglob("*.safetensors")}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_whoever_fills_the_cache_and_whoever_dies_it_holds_the_same_bytes(
     tiny_pipeline: Path, data: Path, tmp_path: Path
