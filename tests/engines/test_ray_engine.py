@@ -124,7 +124,7 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setitem(sys.modules, "ray", found)
     monkeypatch.setattr(ray_worker, "HEARD_SECONDS", 0.01)
     monkeypatch.setattr(ray_worker, "failure", _failure)
-    monkeypatch.setattr(ray_worker, "_share_processor", lambda beside: None)
+    monkeypatch.setattr(ray_worker, "take_threads", lambda beside: None)
     monkeypatch.setattr(module, "LATER_SECONDS", 0.05)
     return found
 
@@ -178,7 +178,7 @@ def test_a_machine_without_the_package_ends_the_run(ray: StandIn, monkeypatch: p
     def lack(_: str) -> None:
         raise Died("died in its creation\nModuleNotFoundError: No module named 'earthsynth_factory.engines'")
 
-    monkeypatch.setattr(ray_worker, "_share_processor", lack)
+    monkeypatch.setattr(ray_worker, "take_threads", lack)
     with pytest.raises(InputError, match=r"lacks what the work needs \(No module named 'earthsynth_factory.engines'\)"):
         run(Work())
 
