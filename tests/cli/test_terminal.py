@@ -160,6 +160,7 @@ def test_what_commands_print_is_wrapped_between_words(tmp_path: Path) -> None:
     no_word_is_broken(terminal, tmp_path, *commands)
 
 
+@pytest.mark.slow
 def test_what_commands_print_of_real_data_is_wrapped_between_words(tmp_path: Path) -> None:
     here = tmp_path / "here"
     layouts.coco_folder(here / "coco")

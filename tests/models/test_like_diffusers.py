@@ -37,6 +37,8 @@ from tests.tiny_models import TINY, lively_controlnet, make_xl_pipeline
 
 STEPS, SIDE = 4, 32
 SLOW = pytest.mark.slow
+SHORT = ("ddim", "dpm++", "euler-a", "heun", "lcm")
+"""Samplers of which one stands for its like."""
 PROMPTS, NEGATIVES, SEEDS = ["a road", "a ship on water"], ["blurry", "boats"], [3, 4]
 
 
@@ -190,7 +192,7 @@ def test_a_unet_that_takes_the_guidance_as_an_input(tiny_pipeline: Path, tmp_pat
     assert away(made, ours(files(tmp_path / "distilled"), replace(how, guidance=4.0))) > 0
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", [one if one in SHORT else pytest.param(one, marks=SLOW) for one in SAMPLERS])
 @pytest.mark.parametrize("trailing", [pytest.param(False, marks=SLOW), True])
 def test_models_that_predict_velocity(tiny_pipeline: Path, tmp_path: Path, name: Scheduler, trailing: bool) -> None:
     """As Stable Diffusion 2.1; and from pure noise, with a schedule of zero signal at its end."""

@@ -103,6 +103,7 @@ def test_large_pictures_are_changed_window_by_window(tiny_pipeline: Path) -> Non
     np.testing.assert_array_equal(generator.generate([condition, condition], [9, 5])[1], image)
 
 
+@pytest.mark.slow
 def test_a_large_scene_has_no_seams(tiny_pipeline: Path) -> None:
     """1024 px wide, in windows of 128: what was changed steps no more at the windows' borders than elsewhere."""
     random, shape, native = np.random.default_rng(4), (160, 1024), 128
