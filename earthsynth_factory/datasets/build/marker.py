@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from io import SEEK_END
 from operator import itemgetter
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import Field
@@ -50,9 +49,7 @@ class FileFacts:
         return cls(len(data), hashlib.sha256(data).hexdigest())
 
 
-def marker_of(
-    layout: ShardLayout, slots: range, accepted: int, known: Mapping[str, FileFacts] = MappingProxyType({})
-) -> Marker:
+def marker_of(layout: ShardLayout, slots: range, accepted: int, known: Mapping[str, FileFacts]) -> Marker:
     """The marker of a shard as it lies on the disk. known: what was written, by its name in a shard that is not packed: such
     files are not read again if they have that size. Raises DiskError if it holds other samples than it should.
     """
